@@ -1,0 +1,42 @@
+//! `kvx-in`: a rendered file into Consul.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use kvx::args::kvx_in::Options;
+use kvx::args::{Asked, parse};
+use kvx::error::Result;
+use kvx::upload::{self, Report};
+use kvx::world::{Voice, World, tell};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("kvx-in: {error}"));
+            ExitCode::from(error.status() as u8)
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let (options, command) = match parse::<Options>("kvx-in", std::env::args_os().skip(1).collect())? {
+        Asked::Run(options, command) => (options, command),
+        Asked::Print(text) => return Ok(print(&text)),
+    };
+    let world = World::of_this_process(options.voice());
+    let order = options.order(command)?;
+    let report = upload::run(&order, &world).map_err(|error| error.of(&order.key))?;
+    if let Report::WouldUpload(_, difference) = &report {
+        print(difference);
+    }
+    if world.voice == Voice::Verbose || (world.voice == Voice::Normal && report.is_news()) {
+        tell(&format!("{}: {report}", order.key));
+    }
+    Ok(())
+}
+
+/// A reader that has seen enough is no failure.
+fn print(text: &str) {
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}

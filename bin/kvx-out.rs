@@ -1,0 +1,38 @@
+//! `kvx-out`: a file out of Consul.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use kvx::args::kvx_out::Options;
+use kvx::args::{Asked, parse};
+use kvx::download;
+use kvx::error::Result;
+use kvx::world::{Voice, World, tell};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("kvx-out: {error}"));
+            ExitCode::from(error.status() as u8)
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let (options, command) = match parse::<Options>("kvx-out", std::env::args_os().skip(1).collect())? {
+        Asked::Run(options, command) => (options, command),
+        Asked::Print(text) => {
+            // A reader that has seen enough is no failure.
+            drop(std::io::stdout().write_all(text.as_bytes()));
+            return Ok(());
+        }
+    };
+    let world = World::of_this_process(options.voice());
+    let order = options.order(command, &world)?;
+    let report = download::run(&order, &world)?;
+    if world.voice == Voice::Verbose || (world.voice == Voice::Normal && report.is_news()) {
+        tell(&report.to_string());
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The command line of `kvx-in`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use argh::{ArgsInfo, FromArgs};
+
+use super::{Versioned, values};
+use crate::consul::{Flags, Key, Prefix};
+use crate::document::Checksum;
+use crate::error::{Result, Status};
+use crate::guard::Guards;
+use crate::input::Input;
+use crate::upload::{Mode, Order};
+use crate::world::Voice;
+
+/// Upload a rendered file into Consul's KV store, if it has changed.
+#[derive(FromArgs, ArgsInfo, Debug)]
+#[argh(
+    help_triggers("-h", "--help"),
+    note = "The document is read from stdin, from -f FILE, or from the stdout of a command
+behind -- (which counts only if the command exits 0).
+It is stored as PREFIX/KEY/data with its SHA-256 as PREFIX/KEY/checksum, both
+or neither. Nothing is sent if Consul has it already.",
+    note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
+CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_NAMESPACE
+and CONSUL_PARTITION are heeded.",
+    example = "{command_name} -k hosts < /etc/hosts.rendered
+render | {command_name} -k hosts --min-lines 600
+{command_name} -k hosts -- ./render --all
+{command_name} -k hosts -n -f hosts.new",
+    error_code(0, "uploaded, unchanged or stopped"),
+    error_code(64, "the command line makes no sense"),
+    error_code(65, "a guard refused the document"),
+    error_code(69, "Consul cannot be reached"),
+    error_code(74, "the input cannot be read"),
+    error_code(75, "somebody else was faster, or --expect does not hold"),
+    error_code(77, "Consul's ACLs deny it"),
+    error_code(78, "the environment or the token file makes no sense")
+)]
+pub struct Options {
+    /// name of the file in transit, such as hosts
+    #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
+    key: Option<Key>,
+
+    /// read the document from this file instead of stdin
+    #[argh(option, short = 'f', arg_name = "file")]
+    file: Option<PathBuf>,
+
+    /// folder of all keys in the KV store (kvexpress)
+    #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
+    prefix: Option<Prefix>,
+
+    /// refuse a document of fewer lines (10); 0 lets an empty one through
+    #[argh(option, short = 'l', arg_name = "n", default = "10")]
+    min_lines: u64,
+
+    /// refuse a larger document, in bytes or with K, M (512K, which is what Consul stores)
+    #[argh(option, arg_name = "size", default = "512 * 1024", from_str_fn(values::size))]
+    max_size: usize,
+
+    /// replace only the document with this checksum, otherwise exit with 75
+    #[argh(option, arg_name = "checksum", from_str_fn(values::checksum))]
+    expect: Option<Checksum>,
+
+    /// show the difference to what is in Consul, and send nothing
+    #[argh(switch, short = 'n')]
+    dry_run: bool,
+
+    /// address of Consul (127.0.0.1:8500)
+    #[argh(option, short = 's', arg_name = "address")]
+    server: Option<String>,
+
+    /// datacenter (the agent's own)
+    #[argh(option, arg_name = "name")]
+    dc: Option<String>,
+
+    /// file with the ACL token
+    #[argh(option, arg_name = "file")]
+    token_file: Option<PathBuf>,
+
+    /// the ACL token itself; everybody on this machine can see it in ps: use --token-file or the environment instead
+    #[argh(option, short = 't', arg_name = "token")]
+    token: Option<String>,
+
+    /// give up on the input, and then on Consul, after so long (30s)
+    #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
+    timeout: Duration,
+
+    /// also say what was not done
+    #[argh(switch, short = 'v')]
+    verbose: bool,
+
+    /// say nothing but errors
+    #[argh(switch, short = 'q')]
+    quiet: bool,
+
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+}
+
+impl Versioned for Options {
+    fn version(&self) -> bool {
+        self.version
+    }
+}
+
+impl Options {
+    /// How much to tell.
+    pub fn voice(&self) -> Voice {
+        super::voice(self.verbose, self.quiet)
+    }
+
+    /// The order, and whether it makes sense. `command` is what stands behind `--`.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn order(self, command: Vec<OsString>) -> Result<Order> {
+        let usage = |what: &str| Status::Usage.error(format!("{what}; see kvx-in --help"));
+        let input = match (self.file, command.is_empty()) {
+            (Some(_), false) => return Err(usage("give -f or a command behind --, not both")),
+            (Some(file), true) if file.as_os_str() == "-" => Input::Stdin,
+            (Some(file), true) => Input::File(file),
+            (None, false) => Input::Command(command),
+            (None, true) => Input::Stdin,
+        };
+        Ok(Order {
+            key: self.key.ok_or_else(|| usage("-k KEY is missing"))?,
+            prefix: self.prefix.unwrap_or_default(),
+            input,
+            guards: Guards { min_lines: self.min_lines, max_size: self.max_size },
+            expect: self.expect,
+            mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
+            timeout: self.timeout,
+            consul: Flags { address: self.server, token: self.token, token_file: self.token_file, datacenter: self.dc },
+        })
+    }
+}

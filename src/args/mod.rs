@@ -1,0 +1,55 @@
+//! The command line: how options are spelt, what they are, and how they become an order. Checked against each other
+//! before anything is done.
+
+pub mod kvx_in;
+pub mod kvx_out;
+mod spelling;
+mod values;
+
+use std::ffi::OsString;
+
+use argh::{ArgsInfo, FromArgs};
+
+use crate::error::{Result, Status};
+use crate::world::Voice;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Asked<T> {
+    /// To do something: the options, and what stands behind `--`.
+    Run(T, Vec<OsString>),
+    /// To print this: `--help` or `--version`.
+    Print(String),
+}
+
+/// Options that may ask for the version.
+pub trait Versioned {
+    /// Whether they do.
+    fn version(&self) -> bool;
+}
+
+/// Parses the arguments after the program's name.
+///
+/// # Errors
+/// 64, with the way to the help.
+pub fn parse<T: FromArgs + ArgsInfo + Versioned>(program: &str, arguments: Vec<OsString>) -> Result<Asked<T>> {
+    let usage = |what: &str| Status::Usage.error(format!("{what}; see {program} --help"));
+    let (options, command) = spelling::split(arguments);
+    let words = spelling::normalise(options, T::get_args_info().flags).map_err(|what| usage(&what))?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match T::from_args(&[program], &words) {
+        Ok(options) if options.version() => Ok(Asked::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION")))),
+        Ok(options) => Ok(Asked::Run(options, command)),
+        Err(exit) if exit.status.is_ok() => Ok(Asked::Print(exit.output)),
+        Err(exit) => Err(usage(&exit.output.split_whitespace().collect::<Vec<_>>().join(" "))),
+    }
+}
+
+/// `-q` wins: a script that wants silence means it.
+fn voice(verbose: bool, quiet: bool) -> Voice {
+    match (quiet, verbose) {
+        (true, _) => Voice::Quiet,
+        (false, true) => Voice::Verbose,
+        (false, false) => Voice::Normal,
+    }
+}

@@ -1,0 +1,79 @@
+//! Options are spelt as Unix people type them: `-k hosts`, `-khosts`, `--key hosts`, `--key=hosts`, `-vk hosts`. argh
+//! knows the first and the third; this rewrites the others, and leaves everything else to it. Pure.
+
+use std::ffi::OsString;
+
+use argh::{FlagInfo, FlagInfoKind};
+
+/// Splits at the first `--`: what stands behind it is a command, and not ours to look at.
+pub fn split(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    match arguments.iter().position(|argument| argument == "--") {
+        Some(at) => {
+            let command = arguments.split_off(at).into_iter().skip(1).collect();
+            (arguments, command)
+        }
+        None => (arguments, Vec::new()),
+    }
+}
+
+/// Rewrites to what argh understands.
+pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<String>, String> {
+    let mut words = Vec::with_capacity(arguments.len());
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let argument = text(argument)?;
+        let takes_value = if let Some(long) = argument.strip_prefix("--") {
+            match long.split_once('=') {
+                Some((name, value)) => {
+                    if !takes_value(flags, |flag| flag.long.trim_start_matches('-') == name) {
+                        return Err(format!("--{name} takes no value, or is no option"));
+                    }
+                    words.extend([format!("--{name}"), value.to_owned()]);
+                    continue;
+                }
+                None => {
+                    words.push(argument.clone());
+                    takes_value(flags, |flag| flag.long.trim_start_matches('-') == long)
+                }
+            }
+        } else if argument.len() > 1 && argument.starts_with('-') {
+            cluster(&argument, flags, &mut words)
+        } else {
+            words.push(argument);
+            false
+        };
+        if takes_value {
+            // As it is, even if it looks like an option.
+            words.extend(arguments.next().map(text).transpose()?);
+        }
+    }
+    Ok(words)
+}
+
+/// `-vl10` is `-v -l 10`. True where the value of the last option is the next argument.
+fn cluster(argument: &str, flags: &[FlagInfo], words: &mut Vec<String>) -> bool {
+    let mut letters = argument.trim_start_matches('-').chars();
+    while let Some(letter) = letters.next() {
+        words.push(format!("-{letter}"));
+        if takes_value(flags, |flag| flag.short == Some(letter)) {
+            let attached = letters.as_str();
+            let attached = attached.strip_prefix('=').unwrap_or(attached);
+            if attached.is_empty() {
+                return true;
+            }
+            words.push(attached.to_owned());
+            return false;
+        }
+    }
+    false
+}
+
+fn takes_value(flags: &[FlagInfo], is_it: impl Fn(&FlagInfo) -> bool) -> bool {
+    flags.iter().any(|flag| is_it(flag) && matches!(flag.kind, FlagInfoKind::Option { .. }))
+}
+
+fn text(argument: OsString) -> Result<String, String> {
+    argument
+        .into_string()
+        .map_err(|raw| format!("\"{}\" is not UTF-8, and only behind -- may be so", raw.to_string_lossy()))
+}

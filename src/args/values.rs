@@ -1,0 +1,66 @@
+//! The values of options, parsed once into what they mean.
+
+use std::time::Duration;
+
+use crate::consul::{Key, Prefix};
+use crate::document::Checksum;
+use crate::install::Attributes;
+
+/// `-k`.
+pub fn key(text: &str) -> Result<Key, String> {
+    Key::parse(text)
+}
+
+/// `-p`.
+pub fn prefix(text: &str) -> Result<Prefix, String> {
+    Prefix::parse(text)
+}
+
+/// `--expect`.
+pub fn checksum(text: &str) -> Result<Checksum, String> {
+    Checksum::parse(text.as_bytes()).ok_or_else(|| "a checksum is 64 hex digits, as sha256sum prints".into())
+}
+
+/// A duration such as `30s`, `500ms` or `2m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration.is_zero() => Err("no time at all is too short".into()),
+        Ok(duration) if duration > Duration::from_secs(24 * 60 * 60) => Err("more than a day is too long".into()),
+        Ok(duration) => Ok(duration),
+        Err(_) => Err("write a duration such as 30s, 500ms or 2m".into()),
+    }
+}
+
+/// A size in bytes, or with K, M or G (of 1024).
+pub fn size(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: usize = match text.get(digits.len()..).unwrap_or_default() {
+        "" | "B" => 1,
+        "K" | "k" | "KiB" => 1 << 10,
+        "M" | "m" | "MiB" => 1 << 20,
+        "G" | "g" | "GiB" => 1 << 30,
+        _ => 0,
+    };
+    match digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit)) {
+        Some(size) if size > 0 => Ok(size),
+        _ => Err("write a size such as 65536, 512K or 2M".into()),
+    }
+}
+
+/// `-c`: permission bits in octal, with or without leading zeros, as people write them for chmod.
+pub fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o7777 && text.starts_with(|c: char| c.is_ascii_digit()) => Ok(mode),
+        _ => Err("write the mode in octal, such as 644 or 0644".into()),
+    }
+}
+
+/// `-o`: `user`, `user:group` or `:group`.
+pub fn owner(text: &str) -> Result<Attributes, String> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    match (named(user), group.map(named)) {
+        (None, None | Some(None)) | (_, Some(None)) => Err("write the owner as user, user:group or :group".into()),
+        (user, group) => Ok(Attributes { mode: None, user, group: group.flatten() }),
+    }
+}

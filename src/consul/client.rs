@@ -1,0 +1,218 @@
+//! HTTP to one Consul agent: one deadline, retries, bounded answers. What is retried is stated here and nowhere else.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ureq::config::Config;
+use ureq::http::{Method, Request, Response, Uri};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, AsSendBody, Body};
+
+use super::server::Server;
+use crate::error::{Error, Result, Status};
+use crate::time::{Backoff, Deadline};
+use crate::world::World;
+
+/// A single try may take longer than the 7 to 12 s that an agent needs to say "No cluster leader", but not all of a
+/// longer patience: a connection that went dead is better made anew.
+const ONE_TRY: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Of an answer that is an error, this much is read for the message.
+const WORDS: usize = 4096;
+
+/// A connection to Consul, made at the first request.
+#[derive(Debug)]
+pub struct Client<'w> {
+    server: Server,
+    agent: Agent,
+    deadline: Deadline,
+    /// The largest answer that is read.
+    limit: u64,
+    world: &'w World,
+}
+
+/// What to ask.
+pub(super) struct Call<'a> {
+    pub method: Method,
+    /// After `/v1/`, percent-encoded.
+    pub path: &'a str,
+    /// `name=value`, or empty.
+    pub parameter: &'a str,
+    pub body: &'a [u8],
+}
+
+/// What Consul said: 200, 404 or 409, the answers that mean something to the caller.
+pub(super) struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
+    /// Whether it was asked more than once: an earlier try may have had its effect and lost its answer.
+    pub repeated: bool,
+}
+
+/// Why a try failed, and whether another may not.
+enum Failure {
+    Passing(String),
+    Final(Error),
+}
+
+impl<'w> Client<'w> {
+    /// Talks until `deadline`, and reads values of up to `largest` bytes (Consul's JSON takes a third more).
+    pub fn new(server: Server, deadline: Deadline, largest: usize, world: &'w World) -> Client<'w> {
+        let config = Config::builder()
+            .http_status_as_error(false)
+            .proxy(None) // by default even 127.0.0.1 would go through it
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("kvx/", env!("CARGO_PKG_VERSION")))
+            .timeout_connect(Some(CONNECT))
+            .input_buffer_size(16 * 1024)
+            .output_buffer_size(4 * 1024)
+            .build();
+        let agent = Agent::with_parts(config, DefaultConnector::default(), AddressFirst::default());
+        let limit = largest.saturating_mul(4) / 3 + 64 * 1024;
+        Client { server, agent, deadline, limit: u64::try_from(limit).unwrap_or(u64::MAX), world }
+    }
+
+    /// Until when it talks.
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// The server, for messages.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Asks until there is an answer that means something, or the deadline is over.
+    ///
+    /// Retried, since it passes: connections that cannot be made or that break, 429 (the agent's or a rate limit), 500
+    /// (no leader), 502, 503 (rate limit) and 504. Everything else is Consul's word and final. So a write must be safe
+    /// to repeat: `cas`.
+    pub(super) fn call(&self, call: &Call) -> Result<Answer> {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut tries: u32 = 1;
+        loop {
+            let cause = match self.attempt(call) {
+                Ok(answer) => return Ok(Answer { repeated: tries > 1, ..answer }),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Passing(cause)) => cause,
+            };
+            self.world.progress(|| format!("Consul at {}: {cause}; trying again", self.server));
+            if !backoff.sleep(self.deadline, &self.world.random) {
+                return Err(self.unavailable(&format!(
+                    "{cause} (tried {tries} times in {}); is the agent up? -s or CONSUL_HTTP_ADDR names another",
+                    humantime::format_duration(self.deadline.limit())
+                )));
+            }
+            tries = tries.saturating_add(1);
+        }
+    }
+
+    /// An answer that is none of Consul's.
+    pub(super) fn unavailable(&self, why: &str) -> Error {
+        Status::Unavailable.error(format!("Consul at {}: {why}", self.server))
+    }
+
+    fn attempt(&self, call: &Call) -> std::result::Result<Answer, Failure> {
+        let mut response = self.send(call).map_err(fault)?;
+        let status = response.status().as_u16();
+        let meant = matches!(status, 200 | 404 | 409);
+        let limit = if meant { self.limit } else { WORDS as u64 };
+        match response.body_mut().with_config().limit(limit).read_to_vec() {
+            Ok(body) if meant => Ok(Answer { status, body, repeated: false }),
+            Ok(body) => Err(self.refusal(status, &words(&body), call)),
+            Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
+            Err(_) if !meant => Err(self.refusal(status, "", call)),
+            Err(broken) => Err(fault(broken)),
+        }
+    }
+
+    fn send(&self, call: &Call) -> std::result::Result<Response<Body>, ureq::Error> {
+        let mut request =
+            Request::builder().method(call.method.clone()).uri(self.server.url(call.path, call.parameter));
+        if let Some(token) = &self.server.token {
+            request = request.header("X-Consul-Token", token.header());
+        }
+        if let Some(authorization) = &self.server.authorization {
+            request = request.header("Authorization", authorization.header());
+        }
+        // A slice goes with its Content-Length; chunked, it would get past Consul's check of the size.
+        if call.method == Method::GET { self.run(request.body(())?) } else { self.run(request.body(call.body)?) }
+    }
+
+    fn run(&self, request: Request<impl AsSendBody>) -> std::result::Result<Response<Body>, ureq::Error> {
+        let limit = self.deadline.left().min(ONE_TRY).max(Duration::from_millis(1));
+        self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
+    }
+
+    fn refusal(&self, status: u16, words: &str, call: &Call) -> Failure {
+        let said = if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, \"{words}\"") };
+        let at = &self.server;
+        Failure::Final(match status {
+            500 if words.contains("No path to datacenter") => self.unavailable(&format!("{said}; is --dc right?")),
+            429 | 500 | 502 | 503 | 504 => return Failure::Passing(said),
+            400 => Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check CONSUL_HTTP_ADDR, CONSUL_NAMESPACE, CONSUL_PARTITION and --dc")),
+            401 => Status::Denied.error(format!("Consul at {at} wants a login: {said}; set CONSUL_HTTP_AUTH")),
+            403 => denied(&said),
+            413 => Status::Refused.error(format!("it is too large for Consul: {said}; make the document smaller, or raise Consul's limits kv_max_value_size and txn_max_req_len")),
+            _ => self.unavailable(&format!("{said} for /v1/{}; is it Consul's HTTP port, and the path in its address right?", call.path)),
+        })
+    }
+
+    fn too_large(&self) -> Error {
+        Status::Refused.error(format!(
+            "Consul's answer is larger than {} bytes; if the document is meant to be that large, raise --max-size",
+            self.limit
+        ))
+    }
+}
+
+/// What went wrong below HTTP. All of it may pass.
+fn fault(fault: ureq::Error) -> Failure {
+    Failure::Passing(match fault {
+        ureq::Error::Io(cause) => cause.to_string(),
+        ureq::Error::Timeout(_) => "no answer in time".into(),
+        ureq::Error::HostNotFound => "its name is unknown".into(),
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => {
+            "what answers does not speak HTTP".into()
+        }
+        other => other.to_string(),
+    })
+}
+
+/// A denial, with Consul's words.
+pub(super) fn denied(said: &str) -> Error {
+    Status::Denied.error(format!("Consul denies it: {said}; the token needs more rights, or another one is to be used (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, --token-file)"))
+}
+
+/// A body as one short line.
+pub(super) fn words(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// An address is an address: with a time limit, ureq's own resolver starts a thread even for `127.0.0.1`.
+#[derive(Debug, Default)]
+struct AddressFirst(DefaultResolver);
+
+impl Resolver for AddressFirst {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> std::result::Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(address) => {
+                let mut one = self.empty();
+                one.push(SocketAddr::new(address, uri.port_u16().unwrap_or(80)));
+                Ok(one)
+            }
+            Err(_) => self.0.resolve(uri, config, timeout),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! One key with its value, as Consul writes it in JSON: in a transaction's results and in a watch's payload alike.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+
+/// A key's state in the KV store.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "PascalCase")]
+pub struct Entry {
+    /// Its whole path, without a leading slash.
+    pub key: String,
+    /// 0 where a transaction's `get-or-empty` found nothing.
+    #[serde(default)]
+    pub create_index: u64,
+    /// The index of its last change. Grows, but for the restore of a snapshot.
+    pub modify_index: u64,
+    /// The writer's own number; kvexpress says with 1 that the value is brotli.
+    #[serde(default)]
+    pub flags: u64,
+    /// Decoded. An empty value is `null` in JSON.
+    #[serde(default, deserialize_with = "base64")]
+    pub value: Vec<u8>,
+}
+
+/// Decodes straight from the JSON text, without a copy of it on the way.
+fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    struct Base64;
+    impl Visitor<'_> for Base64 {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a value in base64, or null")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<u8>, E> {
+            BASE64_STANDARD.decode(text).map_err(|_| E::custom("a value that is not base64"))
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Vec<u8>, E> {
+            Ok(Vec::new())
+        }
+    }
+    deserializer.deserialize_any(Base64)
+}

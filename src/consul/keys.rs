@@ -1,0 +1,116 @@
+//! kvexpress's layout of keys in the KV store: both programs read each other's.
+//!
+//! ```text
+//! PREFIX/KEY/data      PREFIX/KEY/checksum      PREFIX/KEY/stop
+//! PREFIX/locks/<hex SHA-256 of the file's path>/<hostname>
+//! ```
+
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::document::Checksum;
+
+/// The KV folder of all keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prefix(String);
+
+/// The name of one file in transit, as in `-k`. It may have slashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+/// The part of a key's folder that a path in the KV store names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The document, perhaps encoded.
+    Data,
+    /// Its checksum.
+    Checksum,
+    /// The mark that nobody installs it, and why.
+    Stop,
+}
+
+/// The folder of the locks, which is therefore no key's name.
+const LOCKS: &str = "locks";
+
+/// kvexpress's own.
+impl Default for Prefix {
+    fn default() -> Prefix {
+        Prefix("kvexpress".into())
+    }
+}
+
+impl Prefix {
+    /// Reads a prefix. Slashes around it are dropped (kvexpress drops a leading one).
+    pub fn parse(text: &str) -> Result<Prefix, String> {
+        segments(text).map(Prefix)
+    }
+
+    /// The lock of a file, given by its absolute path, on one host.
+    pub fn lock(&self, file: &Path, hostname: &str) -> String {
+        format!("{}/{LOCKS}/{}/{hostname}", self.0, Checksum::of(file.as_os_str().as_bytes()))
+    }
+
+    /// Splits a path in the KV store into the key and its part; none where it is not of this prefix and layout.
+    pub fn split(&self, path: &str) -> Option<(Key, Part)> {
+        let (key, part) = path.trim_start_matches('/').strip_prefix(&self.0)?.strip_prefix('/')?.rsplit_once('/')?;
+        let part = [Part::Data, Part::Checksum, Part::Stop].into_iter().find(|known| known.name() == part)?;
+        Some((Key::parse(key).ok()?, part))
+    }
+}
+
+impl Key {
+    /// Reads a key. Slashes around it are dropped; empty segments, `.` and `..` (which HTTP servers tidy away) and
+    /// control characters are refused, and so is the folder of the locks.
+    pub fn parse(text: &str) -> Result<Key, String> {
+        let key = segments(text)?;
+        match key.split('/').next() {
+            Some(LOCKS) => Err(format!("\"{LOCKS}\" is the folder of the locks, not a key")),
+            _ => Ok(Key(key)),
+        }
+    }
+
+    /// Where in the KV store a part of this key is.
+    pub fn path(&self, prefix: &Prefix, part: Part) -> String {
+        format!("{prefix}/{self}/{}", part.name())
+    }
+
+    /// Whether `other` is in this key's folder, and therefore in the payload of a `keyprefix` watch on it.
+    pub fn contains(&self, other: &Key) -> bool {
+        other.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Part::Data => "data",
+            Part::Checksum => "checksum",
+            Part::Stop => "stop",
+        }
+    }
+}
+
+fn segments(text: &str) -> Result<String, String> {
+    let trimmed = text.trim_matches('/');
+    match trimmed {
+        "" => Err("it is empty".into()),
+        _ if trimmed.chars().any(char::is_control) => Err("it has control characters".into()),
+        _ if trimmed.split('/').any(|segment| matches!(segment, "" | "." | "..")) => {
+            Err("it has an empty segment, `.` or `..` between slashes".into())
+        }
+        _ => Ok(trimmed.to_owned()),
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,13 @@
+//! Consul's HTTP API and the layout of keys in its KV store. Knows HTTP and keys, not checksums.
+
+mod client;
+mod entry;
+mod keys;
+mod kv;
+mod server;
+
+pub use client::Client;
+pub use entry::Entry;
+pub use keys::{Key, Part, Prefix};
+pub use kv::{Change, Outcome};
+pub use server::{Flags, Server};

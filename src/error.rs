@@ -1,0 +1,71 @@
+//! What can go wrong, as the person at the terminal and the script see it: one line and an exit status.
+
+use std::fmt;
+
+/// The published exit statuses, in the terms of `sysexits.h`. Success is 0 and has no variant: whatever is meant to be
+/// (unchanged, stopped, locked) is a success, since Consul Template and `consul watch` end when their command fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The handler failed, or could not be run. It stays owed.
+    HandlerFailed = 1,
+    /// The command line makes no sense.
+    Usage = 64,
+    /// A guard refused the document (too short, too large, wrong checksum), or the payload is none.
+    Refused = 65,
+    /// The key is not in Consul.
+    NoSuchKey = 66,
+    /// Consul cannot be reached, or does not answer as Consul does.
+    Unavailable = 69,
+    /// The file, or what kvx remembers of it, cannot be written.
+    CannotWrite = 73,
+    /// The input cannot be read.
+    CannotRead = 74,
+    /// Somebody else was faster, is busy with it or is half done: try again.
+    TryAgain = 75,
+    /// Consul's ACLs deny it.
+    Denied = 77,
+    /// The environment or a file it names makes no sense.
+    Configuration = 78,
+}
+
+impl Status {
+    /// An error with this status. The message is one line: what failed, on which key or path, why, and the remedy.
+    pub fn error(self, message: impl Into<String>) -> Error {
+        Error { status: self, message: message.into() }
+    }
+}
+
+/// A failure on its way up to the binary, the only place that prints it.
+#[derive(Debug)]
+pub struct Error {
+    status: Status,
+    message: String,
+}
+
+/// What every fallible function here returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The exit status to end with.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The same failure, said of `subject` (a key, a path).
+    pub fn of(self, subject: impl fmt::Display) -> Error {
+        Error { message: format!("{subject}: {}", self.message), ..self }
+    }
+
+    /// The same failure, with what follows from it.
+    pub fn and(self, consequence: &str) -> Error {
+        Error { message: format!("{}; {consequence}", self.message), ..self }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,132 @@
+//! Reading what comes in, bounded in size and time: a document's bytes, or a watch's payload.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, poll};
+
+use crate::document::size;
+use crate::error::{Error, Result, Status};
+use crate::guard::too_large;
+use crate::process::{self, Capture, End};
+use crate::time::Deadline;
+
+/// Where a document comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// stdin.
+    Stdin,
+    /// `-f FILE`.
+    File(PathBuf),
+    /// `-- CMD ARGS`: a program's stdout, which counts only if it exits 0.
+    Command(Vec<OsString>),
+}
+
+impl Input {
+    /// Reads it to its end, at most `most` bytes and within `limit`.
+    ///
+    /// # Errors
+    /// 74 where it cannot be read to its end, 65 where it is larger.
+    pub fn read(&self, most: usize, limit: Duration) -> Result<Vec<u8>> {
+        match self {
+            Input::Stdin => {
+                bounded(io::stdin().as_fd(), most, Deadline::within(limit)).map_err(|trouble| trouble.on("stdin", most))
+            }
+            Input::File(path) => {
+                let name = path.display().to_string();
+                // Not blocking, so that a FIFO that nobody writes to keeps to the deadline.
+                let mut options = fs_err::OpenOptions::new();
+                options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+                let file = options.open(path).map_err(|cause| {
+                    Status::CannotRead.error(format!("{cause}; give -f a file that this user may read"))
+                })?;
+                bounded(file.as_fd(), most, Deadline::within(limit)).map_err(|trouble| trouble.on(&name, most))
+            }
+            Input::Command(argv) => output(argv, most, limit),
+        }
+    }
+}
+
+/// Why reading ended early.
+#[derive(Debug)]
+pub enum Trouble {
+    /// There is more than was allowed.
+    TooLarge,
+    /// No end within the deadline, so long.
+    TooSlow(Duration),
+    /// The system says.
+    Io(io::Error),
+}
+
+impl Trouble {
+    fn on(self, what: &str, most: usize) -> Error {
+        match self {
+            Trouble::TooLarge => too_large("larger", most).of(what),
+            Trouble::TooSlow(limit) => Status::CannotRead.error(format!(
+                "{what} has not ended within {}; end it, or give it longer with --timeout",
+                humantime::format_duration(limit)
+            )),
+            Trouble::Io(cause) => Status::CannotRead.error(format!("{what} cannot be read: {cause}")),
+        }
+    }
+}
+
+/// Reads a descriptor to its end.
+///
+/// # Errors
+/// [`Trouble`].
+pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result::Result<Vec<u8>, Trouble> {
+    let mut all = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match poll(&mut [PollFd::new(from, PollFlags::POLLIN)], process::patience(deadline)) {
+            Ok(0) => return Err(Trouble::TooSlow(deadline.limit())),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Trouble::Io(errno.into())),
+        }
+        match nix::unistd::read(from, &mut buffer) {
+            Ok(0) => return Ok(all),
+            Ok(n) => all.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(errno) => return Err(Trouble::Io(errno.into())),
+        }
+        if all.len() > most {
+            return Err(Trouble::TooLarge);
+        }
+        if deadline.left().is_zero() {
+            return Err(Trouble::TooSlow(deadline.limit()));
+        }
+    }
+}
+
+fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
+    let [program, arguments @ ..] = argv else { return Err(Status::Usage.error("after -- a command is missing")) };
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::inherit());
+    let mut all = Vec::new();
+    let end = process::run(command, Capture::Stdout, limit, &mut |output| {
+        all.extend_from_slice(output);
+        all.len() <= most
+    });
+    let failed = |how: String| {
+        Err(Status::CannotRead.error(format!("`{}` {how}; nothing was uploaded", program.to_string_lossy())))
+    };
+    match end {
+        Ok(_) if all.len() > most => {
+            Err(too_large(&format!("larger than {}", size(most)), most).of(program.to_string_lossy()))
+        }
+        Ok(End::Exited(status)) if status.success() => Ok(all),
+        Ok(End::Exited(status)) => failed(format!("failed ({status})")),
+        Ok(End::Stopped | End::Left) => {
+            failed(format!("took longer than {} (--timeout)", humantime::format_duration(limit)))
+        }
+        Err(cause) => failed(format!("could not be run: {cause}")),
+    }
+}

@@ -1,0 +1,32 @@
+//! kvx carries configuration files through Consul's KV store: verified, atomic, in milliseconds, to every node.
+//!
+//! Data flows one way, and a room per word says how:
+//!
+//! ```text
+//! kvx-in    args -> input -> document (Verified) -> guard -> consul
+//! kvx-out   args -> payload -> consul -> pair -> document (Verified) -> guard -> install -> handler -> stamp
+//! ```
+//!
+//! [`upload`] and [`download`] are the two stories and the only composers. [`document`] does no I/O and is the only maker
+//! of [`document::Verified`]; [`install`] takes nothing else, so the compiler keeps unverified bytes off the disk.
+//! [`consul`] knows HTTP and keys, not checksums; [`install`] knows no network; [`handler`] knows no file. Errors travel
+//! up to the binaries, the only place that prints them and exits.
+
+pub mod args;
+pub mod consul;
+mod diff;
+pub mod document;
+pub mod download;
+pub mod encoding;
+pub mod error;
+pub mod guard;
+pub mod handler;
+pub mod input;
+pub mod install;
+pub mod pair;
+pub mod payload;
+mod process;
+pub mod stamp;
+pub mod time;
+pub mod upload;
+pub mod world;

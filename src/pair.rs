@@ -1,0 +1,64 @@
+//! What Consul holds for one key, data and checksum together, and whether they belong together.
+
+use crate::consul::Entry;
+use crate::document::{Checksum, Verified};
+
+/// Data and checksum as they were read, at one moment.
+#[derive(Debug, Default)]
+pub struct Pair {
+    /// `PREFIX/KEY/data`.
+    pub data: Option<Entry>,
+    /// `PREFIX/KEY/checksum`.
+    pub checksum: Option<Entry>,
+}
+
+/// What a pair is found to be.
+#[derive(Debug)]
+pub enum Found {
+    /// Neither is there.
+    Nothing,
+    /// They do not belong together: half of an upload by kvexpress (two PUTs), an upload that died, an edit by hand.
+    Torn(Torn),
+    /// The document.
+    Whole(Whole),
+}
+
+/// A pair that verifies.
+#[derive(Debug)]
+pub struct Whole {
+    /// The document.
+    pub document: Verified,
+    /// Its index: that of the checksum, which changes whenever the document does.
+    pub index: u64,
+    /// The index of the data alone.
+    pub data_index: u64,
+}
+
+/// A pair that does not verify.
+#[derive(Debug)]
+pub struct Torn {
+    /// Why, for people.
+    pub why: &'static str,
+    /// What it holds.
+    pub pair: Pair,
+}
+
+impl Pair {
+    /// Judges it.
+    pub fn judge(self) -> Found {
+        let torn = |why, data, checksum| Found::Torn(Torn { why, pair: Pair { data, checksum } });
+        let (data, entry) = match (self.data, self.checksum) {
+            (None, None) => return Found::Nothing,
+            (Some(data), Some(checksum)) => (data, checksum),
+            (None, checksum) => return torn("there is a checksum without data", None, checksum),
+            (data, None) => return torn("there is data without a checksum", data, None),
+        };
+        let Some(checksum) = Checksum::parse(&entry.value) else {
+            return torn("its checksum is no SHA-256", Some(data), Some(entry));
+        };
+        match Verified::decode(data.value, data.flags, checksum) {
+            Ok(document) => Found::Whole(Whole { document, index: entry.modify_index, data_index: data.modify_index }),
+            Err(value) => torn("its data does not have its checksum", Some(Entry { value, ..data }), Some(entry)),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The JSON that a Consul watch writes to its handler's stdin. Pure.
+//!
+//! A payload is a hint: watches coalesce, repeat and come late. What may be done on its word alone, `download` decides.
+
+use crate::consul::{Entry, Key, Part, Prefix};
+use crate::document::Checksum;
+use crate::encoding;
+use crate::error::{Result, Status};
+use crate::pair::Pair;
+
+/// Why this run was started, as far as stdin tells.
+#[derive(Debug)]
+pub enum Fire {
+    /// No payload, or none of ours: ask Consul.
+    Unknown,
+    /// `null`: the key is not there yet, deleted, or may not be read. Consul does not say which.
+    Nothing,
+    /// A `key` watch: at this index the document has this checksum, where the payload tells.
+    Changed(Option<Checksum>, u64),
+    /// A `keyprefix` watch: all of the key's folder, the reason of a stop included.
+    Folder(Pair, Option<String>),
+}
+
+impl Fire {
+    /// The checksum that the document has, and the index at which it has it, as far as the payload tells.
+    pub fn names(&self) -> Option<(Checksum, u64)> {
+        match self {
+            Fire::Changed(checksum, index) => checksum.map(|checksum| (checksum, *index)),
+            Fire::Folder(pair, _) => {
+                pair.checksum.as_ref().and_then(|entry| Some((Checksum::parse(&entry.value)?, entry.modify_index)))
+            }
+            Fire::Unknown | Fire::Nothing => None,
+        }
+    }
+}
+
+/// Reads a payload. `wanted` is the key of `-k`; without it, the payload must name one.
+///
+/// With `-k`, what is no payload of that key means only that something happened: [`Fire::Unknown`].
+///
+/// # Errors
+/// Without `-k`: 65 where it cannot be parsed, 64 where it does not name one key under the prefix.
+pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Option<Key>, Fire)> {
+    let parsed = match text.trim_ascii() {
+        b"" => None,
+        b"null" => return Ok((None, Fire::Nothing)),
+        list if list.starts_with(b"[") => serde_json::from_slice(list).ok(),
+        one => serde_json::from_slice(one).ok().map(|entry| vec![entry]),
+    };
+    let folder = !text.trim_ascii().starts_with(b"{");
+    let Some(entries): Option<Vec<Entry>> = parsed else {
+        return match wanted {
+            Some(_) => Ok((None, Fire::Unknown)),
+            None => Err(Status::Refused.error(
+                "stdin is no payload of a `key` or `keyprefix` watch; name the key with -k, or make a watch run this",
+            )),
+        };
+    };
+    let named: Vec<(Key, Part, Entry)> = entries
+        .into_iter()
+        .filter_map(|entry| prefix.split(&entry.key).map(|(key, part)| (key, part, entry)))
+        .collect();
+    let key = match wanted {
+        Some(key) => key.clone(),
+        None => only_key(&named).ok_or_else(|| {
+            Status::Usage.error(format!(
+                "the watch's payload does not name one key under {prefix}/; name it with -k, or the prefix with -p"
+            ))
+        })?,
+    };
+    let ours = named.into_iter().filter(|(of, _, _)| *of == key).map(|(_, part, entry)| (part, entry));
+    let fire = if folder { of_folder(ours) } else { of_one(ours) };
+    Ok((Some(key), fire))
+}
+
+/// The one key that is named, or the one whose folder holds all others: a watch on `PREFIX/app/` also brings `app/nginx`.
+fn only_key(named: &[(Key, Part, Entry)]) -> Option<Key> {
+    let mut keys = named.iter().map(|(key, _, _)| key);
+    let first = keys.next()?;
+    let outermost = keys.fold(first, |outer, key| if key.contains(outer) { key } else { outer });
+    named.iter().all(|(key, _, _)| key == outermost || outermost.contains(key)).then(|| outermost.clone())
+}
+
+fn of_folder(ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
+    let mut pair = Pair::default();
+    let mut stop = None;
+    for (part, entry) in ours {
+        match part {
+            Part::Data => pair.data = Some(entry),
+            Part::Checksum => pair.checksum = Some(entry),
+            Part::Stop => stop = reason(&entry),
+        }
+    }
+    if pair.data.is_none() && pair.checksum.is_none() { Fire::Unknown } else { Fire::Folder(pair, stop) }
+}
+
+fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
+    match ours.next() {
+        None => Fire::Unknown,
+        Some((Part::Checksum, entry)) => Fire::Changed(Checksum::parse(&entry.value), entry.modify_index),
+        Some((Part::Data, entry)) if entry.flags == encoding::BROTLI => Fire::Changed(None, entry.modify_index),
+        Some((Part::Data, entry)) => Fire::Changed(Some(Checksum::of(&entry.value)), entry.modify_index),
+        Some((Part::Stop, entry)) => Fire::Changed(None, entry.modify_index),
+    }
+}
+
+/// The reason in a stop or lock; an empty one means that there is none, as for kvexpress.
+pub fn reason(mark: &Entry) -> Option<String> {
+    let text = String::from_utf8_lossy(&mark.value);
+    let line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (!line.is_empty()).then_some(line)
+}

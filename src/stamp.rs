@@ -1,0 +1,210 @@
+//! What this node remembers of one file: which checksum is installed, and which handlers have run for it. The same small
+//! file is the lock under which everything about that file is decided and done.
+//!
+//! Whatever is lost, at whatever moment, a missing or different stamp means that the handler is *owed*: one reload too
+//! many, never one too few. So the stamp needs no fsync: a power loss makes an older one of it, and a restart of whatever
+//! was to be reloaded.
+
+use std::fs::{DirBuilder, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
+
+use crate::document::Checksum;
+use crate::error::{Error, Result, Status};
+use crate::time::{Backoff, Deadline};
+use crate::world::World;
+
+/// No stamp is near so large.
+const LARGEST: u64 = 64 * 1024;
+
+/// The state directory: the flag, systemd's `$STATE_DIRECTORY`, `/var/lib/kvx` for root,
+/// `$XDG_STATE_HOME/kvx` or `~/.local/state/kvx` for others.
+///
+/// # Errors
+/// 78 where there is no home either.
+pub fn directory(flag: Option<&Path>, world: &World) -> Result<PathBuf> {
+    if let Some(flag) = flag {
+        return Ok(flag.to_owned());
+    }
+    let path = |name: &str| world.text(name).map(|value| value.map(PathBuf::from));
+    if let Some(given) = world.text("STATE_DIRECTORY")? {
+        return Ok(given.split(':').next().unwrap_or(&given).into()); // systemd lists all of a unit's.
+    }
+    if geteuid().is_root() {
+        return Ok("/var/lib/kvx".into());
+    }
+    if let Some(state) = path("XDG_STATE_HOME")?.filter(|state| state.is_absolute()) {
+        return Ok(state.join("kvx"));
+    }
+    match path("HOME")? {
+        Some(home) => Ok(home.join(".local/state/kvx")),
+        None => Err(Status::Configuration.error("there is no HOME to remember installed files in; give --state-dir")),
+    }
+}
+
+/// What is remembered of one file. JSON on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The file, canonical.
+    pub path: String,
+    /// The key it came from.
+    pub key: String,
+    /// The checksum of what was installed, in hex.
+    pub checksum: String,
+    /// The index of the document in Consul.
+    pub index: u64,
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// The handlers that have succeeded since then, by their ids.
+    pub handlers: Vec<String>,
+}
+
+impl Stamp {
+    /// Of a document about to be installed: no handler has run for it.
+    pub fn new(path: &Path, key: &str, checksum: Checksum, index: u64) -> Stamp {
+        let time = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        Stamp {
+            path: path.to_string_lossy().into_owned(),
+            key: key.to_owned(),
+            checksum: checksum.to_string(),
+            index,
+            time,
+            handlers: Vec::new(),
+        }
+    }
+
+    /// Whether it is of this document.
+    pub fn is_of(&self, checksum: Checksum) -> bool {
+        self.checksum == checksum.to_string()
+    }
+
+    /// Whether this handler still has to run for this checksum.
+    pub fn owes(&self, handler: &str, checksum: Checksum) -> bool {
+        !self.is_of(checksum) || !self.handlers.iter().any(|ran| ran == handler)
+    }
+}
+
+/// The lock of one file, held, with its stamp.
+#[derive(Debug)]
+pub struct Memory {
+    file: fs_err::File,
+    stamp: Option<Stamp>,
+}
+
+impl Memory {
+    /// Takes the lock of the file at `path` (canonical), waiting until `deadline`. It is held until this is dropped.
+    ///
+    /// # Errors
+    /// 73 where the state directory cannot be written, 75 where somebody else holds the lock for too long.
+    pub fn open(directory: &Path, path: &Path, deadline: Deadline, world: &World) -> Result<Memory> {
+        let file = open(directory, path)?;
+        let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
+        let mut told = false;
+        loop {
+            match file.file().try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::Error(cause)) => return Err(cannot(file.path(), &cause)),
+                Err(TryLockError::WouldBlock) if backoff.sleep(deadline, &world.random) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Status::TryAgain.error(format!(
+                        "another run has been busy with {} for {}; try again once it has ended",
+                        path.display(),
+                        humantime::format_duration(deadline.limit())
+                    )));
+                }
+            }
+            if !std::mem::replace(&mut told, true) {
+                world.progress(|| format!("{}: another run is busy with it; waiting", path.display()));
+            }
+        }
+        let mut text = Vec::new();
+        (&file).take(LARGEST).read_to_end(&mut text).map_err(|cause| cannot(file.path(), &cause))?;
+        // Written over while a kill or a power loss came: no stamp.
+        Ok(Memory { stamp: serde_json::from_slice(&text).ok(), file })
+    }
+
+    /// The stamp as it was last written, if there is a whole one.
+    pub fn stamp(&self) -> Option<&Stamp> {
+        self.stamp.as_ref()
+    }
+
+    /// A payload said that the installed document is current at this index: what an older payload brings is older.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn has_seen(&mut self, index: u64) -> Result<()> {
+        match &self.stamp {
+            Some(stamp) if stamp.index < index => self.remember(Stamp { index, ..stamp.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Consul said that this is current, and it is installed already, by whomever. The index may be lower than the one
+    /// remembered: a snapshot was restored.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn adopt(&mut self, now: Stamp) -> Result<()> {
+        match &self.stamp {
+            Some(stamp) if stamp.checksum != now.checksum => self.remember(now),
+            Some(stamp) if stamp.index != now.index => self.remember(Stamp { index: now.index, ..stamp.clone() }),
+            Some(_) => Ok(()),
+            None => self.remember(now),
+        }
+    }
+
+    /// A handler has succeeded for what is installed.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn has_run(&mut self, handler: String) -> Result<()> {
+        let Some(mut stamp) = self.stamp.clone() else { return Ok(()) };
+        stamp.handlers.push(handler);
+        self.remember(stamp)
+    }
+
+    /// Remembers.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn remember(&mut self, stamp: Stamp) -> Result<()> {
+        let mut text = serde_json::to_vec(&stamp).unwrap_or_default();
+        text.push(b'\n');
+        // Emptied first: a mixture of two stamps must not look like one.
+        let written = self.file.set_len(0).and_then(|()| self.file.rewind()).and_then(|()| self.file.write_all(&text));
+        written.map_err(|cause| cannot(self.file.path(), &cause))?;
+        self.stamp = Some(stamp);
+        Ok(())
+    }
+}
+
+fn open(directory: &Path, path: &Path) -> Result<fs_err::File> {
+    let name = Checksum::of(path.as_os_str().as_bytes()).to_string();
+    let mut options = fs_err::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let at = directory.join(name);
+    options
+        .open(&at)
+        .or_else(|cause| match cause.kind() {
+            std::io::ErrorKind::NotFound => {
+                DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+                options.open(&at)
+            }
+            _ => Err(cause),
+        })
+        .map_err(|cause| cannot(directory, &cause))
+}
+
+fn cannot(path: &Path, cause: &std::io::Error) -> Error {
+    Status::CannotWrite.error(format!(
+        "what is installed cannot be remembered in {}: {cause}; give --state-dir a directory that this user may write",
+        path.display()
+    ))
+}

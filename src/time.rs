@@ -1,0 +1,73 @@
+//! Deadlines, and the waits between tries.
+
+use std::time::{Duration, Instant};
+
+/// The end of somebody's patience.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    started: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// A deadline this long from now.
+    pub fn within(limit: Duration) -> Deadline {
+        Deadline { started: Instant::now(), limit }
+    }
+
+    /// What is left; zero once it is over.
+    pub fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.started.elapsed())
+    }
+
+    /// How long it was from the start.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+/// Waits that grow from try to try, with full jitter (a random share of the whole), so that a thousand nodes that failed
+/// together do not come back together.
+#[derive(Debug)]
+pub struct Backoff {
+    ceiling: Duration,
+    most: Duration,
+}
+
+impl Backoff {
+    /// Waits of at most `first`, then twice that, and so on up to `most`.
+    pub fn new(first: Duration, most: Duration) -> Backoff {
+        Backoff { ceiling: first, most }
+    }
+
+    /// Sleeps before the next try; false, at once, where nothing would be left of the deadline.
+    #[must_use]
+    pub fn sleep(&mut self, deadline: Deadline, random: &Random) -> bool {
+        let wait = random.up_to(self.ceiling);
+        self.ceiling = self.ceiling.saturating_mul(2).min(self.most);
+        let left = deadline.left();
+        if wait >= left {
+            return false;
+        }
+        std::thread::sleep(wait);
+        true
+    }
+}
+
+/// Chance, for jitter only.
+#[derive(Debug)]
+pub struct Random(std::cell::Cell<u64>);
+
+impl Random {
+    /// The same seed gives the same chances.
+    pub fn seeded(seed: u64) -> Random {
+        Random(std::cell::Cell::new(seed))
+    }
+
+    fn up_to(&self, most: Duration) -> Duration {
+        let mut rng = fastrand::Rng::with_seed(self.0.get());
+        let wait = most.mul_f64(rng.f64());
+        self.0.set(rng.get_seed());
+        wait
+    }
+}

@@ -1,0 +1,82 @@
+//! What a run finds around it and did not choose: environment, chance, and who listens. The binaries make it; nothing
+//! else in the library asks the process.
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use crate::error::{Result, Status};
+use crate::time::Random;
+
+/// How much a run tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Errors only.
+    Quiet,
+    /// What was done; nothing where nothing was.
+    Normal,
+    /// Also what was not done, and what it waits for.
+    Verbose,
+}
+
+/// The surroundings of a run.
+#[derive(Debug)]
+pub struct World {
+    /// Looks up a variable of the environment.
+    pub variable: fn(&str) -> Option<OsString>,
+    /// Chance, for jitter.
+    pub random: Random,
+    /// How much to tell.
+    pub voice: Voice,
+}
+
+impl World {
+    /// The process's own. The seed is of the clock and the process: enough for jitter.
+    pub fn of_this_process(voice: Voice) -> World {
+        let clock = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_nanos();
+        let seed = u64::try_from(clock & u128::from(u64::MAX)).unwrap_or(0) ^ (u64::from(std::process::id()) << 32);
+        World { variable: |name| std::env::var_os(name), random: Random::seeded(seed), voice }
+    }
+
+    /// A variable as text; an empty one is unset, as for Consul's own client.
+    ///
+    /// # Errors
+    /// 78 where it is not UTF-8.
+    pub fn text(&self, name: &str) -> Result<Option<String>> {
+        match (self.variable)(name) {
+            None => Ok(None),
+            Some(value) if value.is_empty() => Ok(None),
+            Some(value) => match value.into_string() {
+                Ok(text) => Ok(Some(text)),
+                Err(_) => Err(Status::Configuration
+                    .error(format!("{name} in the environment is not UTF-8; set it anew or unset it"))),
+            },
+        }
+    }
+
+    /// This node's name, as kvexpress takes it for the key of a lock.
+    pub fn hostname(&self) -> String {
+        nix::unistd::gethostname().map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// Tells a detail, with `-v`.
+    pub fn detail(&self, line: impl FnOnce() -> String) {
+        if self.voice == Voice::Verbose {
+            tell(&line());
+        }
+    }
+
+    /// Tells that something takes its time: with `-v`, and to a person at a terminal.
+    pub fn progress(&self, line: impl FnOnce() -> String) {
+        if self.voice == Voice::Verbose || (self.voice == Voice::Normal && std::io::stderr().is_terminal()) {
+            tell(&line());
+        }
+    }
+}
+
+/// Writes a line to stderr in one write, so that lines of several processes do not mix. A closed stderr is no error.
+pub fn tell(line: &str) {
+    let mut line = line.to_owned();
+    line.push('\n');
+    drop(std::io::stderr().write_all(line.as_bytes()));
+}

@@ -1,0 +1,272 @@
+//! Starting and stopping real agents, each on its own loopback address, so that all ports are the default ones.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::wait_for;
+
+pub struct Consul {
+    /// `127.x.y.z:8500`.
+    pub address: String,
+    ip: String,
+    config: TempDir,
+    kind: Kind,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// In memory.
+    Dev,
+    /// With a data directory, so that it can be restarted.
+    Server,
+}
+
+struct Running {
+    /// A shell that kills the agent when its stdin is closed: also when the test is killed.
+    guard: Child,
+    pid: u32,
+}
+
+impl Consul {
+    /// An agent for all tests of this file that run at the same time.
+    pub fn shared() -> Arc<Consul> {
+        static SHARED: Mutex<Weak<Consul>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        shared.upgrade().unwrap_or_else(|| {
+            let consul = Arc::new(Consul::dev(""));
+            *shared = Arc::downgrade(&consul);
+            consul
+        })
+    }
+
+    /// An agent in memory, with more configuration (JSON, or empty).
+    pub fn dev(config: &str) -> Consul {
+        Consul::start(Kind::Dev, config)
+    }
+
+    /// An agent that remembers over a restart.
+    pub fn server(config: &str) -> Consul {
+        Consul::start(Kind::Server, config)
+    }
+
+    fn start(kind: Kind, config: &str) -> Consul {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        // 127.0.0.0/8 has an address for each process and agent.
+        let number = std::process::id().wrapping_mul(61).wrapping_add(STARTED.fetch_add(1, Ordering::Relaxed));
+        let ip = format!("127.{}.{}.{}", 1 + number / 65536 % 254, number / 256 % 256, 1 + number % 254);
+        let consul = Consul {
+            address: format!("{ip}:8500"),
+            ip,
+            config: tempfile::Builder::new().prefix("kvx-consul-").tempdir().unwrap(),
+            kind,
+            running: Mutex::new(None),
+        };
+        consul.configure(config);
+        consul.up();
+        consul
+    }
+
+    /// Writes another configuration, for the next [`Consul::up`] or [`Consul::reload`].
+    pub fn configure(&self, config: &str) {
+        let config = if config.is_empty() { "{}" } else { config };
+        std::fs::write(self.dir().join("config.json"), config).unwrap();
+    }
+
+    /// Its directory, with `config.json` and `log`.
+    pub fn dir(&self) -> &Path {
+        self.config.path()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir().join("log")).unwrap_or_default()
+    }
+
+    /// Starts it (again), and waits until it has a leader.
+    pub fn up(&self) {
+        let mut agent: Vec<String> = vec![binary().display().to_string(), "agent".into()];
+        match self.kind {
+            Kind::Dev => agent.push("-dev".into()),
+            Kind::Server => agent.extend([
+                "-server".into(),
+                "-bootstrap-expect=1".into(),
+                "-hcl=performance { raft_multiplier = 1 }".into(),
+                format!("-data-dir={}", self.dir().join("data").display()),
+            ]),
+        }
+        agent.extend([format!("-bind={}", self.ip), format!("-client={}", self.ip), "-log-level=debug".into()]);
+        agent.push(format!("-config-file={}", self.dir().join("config.json").display()));
+        let script = r#"log=$1; shift; "$@" >>"$log" 2>&1 & echo $!; read -r _; kill -KILL $! 2>/dev/null; wait"#;
+        let mut guard = Command::new("sh")
+            .args(["-c", script, "sh"])
+            .arg(self.dir().join("log"))
+            .args(agent)
+            .env_remove("CONSUL_HTTP_ADDR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pid = String::new();
+        BufReader::new(guard.stdout.take().unwrap()).read_line(&mut pid).unwrap();
+        *self.running.lock().unwrap() = Some(Running { guard, pid: pid.trim().parse().unwrap() });
+        wait_for("a leader", 30, || {
+            if !Path::new(&format!("/proc/{}", pid.trim())).exists() {
+                panic!("the agent ended:\n{}", self.log());
+            }
+            // ACLs, if there are any, may deny the KV store, but not this.
+            let leader = self.http("GET", "/v1/status/leader", b"").ok()?;
+            (leader.0 == 200 && leader.1.trim_ascii().len() > 2 && self.http("GET", "/v1/kv/ready", b"").ok()?.0 < 500).then_some(())
+        });
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub fn down(&self) {
+        let running = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(mut running) = running {
+            drop(running.guard.stdin.take());
+            running.guard.wait().unwrap();
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.running.lock().unwrap().as_ref().expect("a running agent").pid
+    }
+
+    /// `consul reload`.
+    pub fn reload(&self) {
+        assert!(self.command(&["reload"]).status().unwrap().success());
+    }
+
+    /// Consul's own command line, for this agent; its output is not shown.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).env("CONSUL_HTTP_ADDR", &self.address).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Whether it knows `get-or-empty`.
+    pub fn has_get_or_empty(&self) -> bool {
+        version() >= (1, 14)
+    }
+
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        let (status, body) = self.http("GET", &format!("/v1/kv/{}?raw", encode(key)), b"").unwrap();
+        (status == 200).then_some(body)
+    }
+
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.get(key).map(|value| String::from_utf8(value).unwrap())
+    }
+
+    /// The whole entry, in JSON.
+    pub fn entry(&self, key: &str) -> Option<Value> {
+        let (status, body) = self.http("GET", &format!("/v1/kv/{}", encode(key)), b"").unwrap();
+        (status == 200).then(|| serde_json::from_slice::<Value>(&body).unwrap()[0].clone())
+    }
+
+    pub fn modify_index(&self, key: &str) -> u64 {
+        self.entry(key).expect("the key")["ModifyIndex"].as_u64().unwrap()
+    }
+
+    pub fn put(&self, key: &str, value: impl AsRef<[u8]>) {
+        self.put_flags(key, value, 0);
+    }
+
+    pub fn put_flags(&self, key: &str, value: impl AsRef<[u8]>, flags: u64) {
+        let (status, body) = self.http("PUT", &format!("/v1/kv/{}?flags={flags}", encode(key)), value.as_ref()).unwrap();
+        assert_eq!((status, body.trim_ascii()), (200, b"true".as_slice()));
+    }
+
+    /// Data and checksum in two PUTs, as kvexpress does.
+    pub fn put_pair(&self, folder: &str, document: impl AsRef<[u8]>) {
+        self.put(&format!("{folder}/data"), document.as_ref());
+        self.put(&format!("{folder}/checksum"), super::sha256(document.as_ref()));
+    }
+
+    pub fn delete(&self, key: &str) {
+        assert_eq!(self.http("DELETE", &format!("/v1/kv/{}", encode(key)), b"").unwrap().0, 200);
+    }
+
+    /// What a watch on this key would write to its handler: `key` watch, or `keyprefix` for a trailing slash.
+    pub fn watch_payload(&self, key: &str) -> String {
+        let kind = if key.ends_with('/') { ["-type=keyprefix", "-prefix"] } else { ["-type=key", "-key"] };
+        let watched = format!("{}={key}", kind[1]);
+        let output = self.command(&["watch", kind[0], &watched]).stdout(Stdio::piped()).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// One request without retries: status and body.
+    pub fn http(&self, method: &str, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), ureq::Error> {
+        self.http_as(None, method, path, body)
+    }
+
+    /// The same, with a token.
+    pub fn http_as(&self, token: Option<&str>, method: &str, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), ureq::Error> {
+        static AGENT: OnceLock<ureq::Agent> = OnceLock::new();
+        let agent = AGENT.get_or_init(|| {
+            ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .proxy(None)
+                .max_idle_connections(0)
+                .timeout_global(Some(Duration::from_secs(30)))
+                .build()
+                .new_agent()
+        });
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        if let Some(token) = token {
+            request = request.header("X-Consul-Token", token);
+        }
+        let mut response = match method {
+            "PUT" => agent.run(request.body(body)?)?,
+            _ => agent.run(request.body(())?)?,
+        };
+        Ok((response.status().as_u16(), response.body_mut().read_to_vec()?))
+    }
+}
+
+impl Drop for Consul {
+    fn drop(&mut self) {
+        self.down();
+    }
+}
+
+/// The Consul under test: `$CONSUL`, or what the project's script finds or gets.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| get_consul(&[]))
+}
+
+/// Consul Template.
+pub fn template_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| get_consul(&["template"]))
+}
+
+fn get_consul(arguments: &[&str]) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/get-consul");
+    let output = Command::new(script).args(arguments).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "get-consul failed");
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+}
+
+fn version() -> (u32, u32) {
+    static VERSION: OnceLock<(u32, u32)> = OnceLock::new();
+    *VERSION.get_or_init(|| {
+        let output = Command::new(binary()).arg("version").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut numbers = text.trim_start_matches("Consul v").split('.').map(|part| part.parse().unwrap());
+        (numbers.next().unwrap(), numbers.next().unwrap())
+    })
+}
+
+fn encode(key: &str) -> String {
+    percent_encoding::utf8_percent_encode(key, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%2F", "/")
+}

@@ -1,0 +1,145 @@
+//! Real Consul agents, and the programs under test, each test in its own directory and under its own keys.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+pub mod consul;
+pub mod proxy;
+pub mod run;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use consul::Consul;
+pub use run::{Ran, Run};
+use tempfile::TempDir;
+
+/// A test's own directory, key and agent.
+pub struct Place {
+    pub consul: Arc<Consul>,
+    /// Of this test alone.
+    pub key: String,
+    dir: TempDir,
+}
+
+impl Place {
+    /// With an agent that other tests of this file use too, at the same time.
+    pub fn new() -> Place {
+        Place::at(Consul::shared())
+    }
+
+    pub fn at(consul: Arc<Consul>) -> Place {
+        let dir = tempfile::Builder::new().prefix("kvx-test-").tempdir().unwrap();
+        let key = dir.path().file_name().unwrap().to_str().unwrap().to_owned();
+        std::fs::create_dir(dir.path().join("out")).unwrap();
+        Place { consul, key, dir }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The managed file, alone in its directory.
+    pub fn file(&self) -> PathBuf {
+        self.path().join("out/hosts")
+    }
+
+    /// What stands in the managed file.
+    pub fn content(&self) -> String {
+        String::from_utf8(std::fs::read(self.file()).expect("the managed file")).unwrap()
+    }
+
+    pub fn mode(&self) -> u32 {
+        std::fs::metadata(self.file()).unwrap().mode() & 0o7777
+    }
+
+    /// The names beside the managed file, its own included: nothing may be left behind.
+    pub fn beside(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            std::fs::read_dir(self.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// A file in the test's directory, outside that of the managed file.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A handler that appends a line to `runs`: the words of `-e`.
+    pub fn handler(&self) -> String {
+        format!("sh -c 'echo \"$KVX_KEY $KVX_CHECKSUM\" >> {}'", self.path().join("runs").display())
+    }
+
+    /// The lines that [`Place::handler`] wrote.
+    pub fn runs(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path().join("runs")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Where a part of this test's key is in the KV store.
+    pub fn kv(&self, part: &str) -> String {
+        format!("kvexpress/{}/{part}", self.key)
+    }
+
+    /// `kvx-in` for this test's key and agent.
+    pub fn kvx_in(&self) -> Run {
+        Run::new("kvx-in", &self.consul.address).args(["-k", &self.key])
+    }
+
+    /// `kvx-out` for this test's key, file, state directory and agent.
+    pub fn kvx_out(&self) -> Run {
+        self.kvx_out_bare().args(["-k", &self.key])
+    }
+
+    /// The same without `-k`.
+    pub fn kvx_out_bare(&self) -> Run {
+        Run::new("kvx-out", &self.consul.address)
+            .arg("--state-dir")
+            .arg(self.path().join("state"))
+            .arg("-f")
+            .arg(self.file())
+    }
+
+    /// Uploads; panics if it fails.
+    pub fn upload(&self, document: impl AsRef<[u8]>) -> Ran {
+        self.kvx_in().args(["-l", "0"]).stdin(document).run().expect(0)
+    }
+
+    /// The pair in Consul: data and checksum verify.
+    pub fn assert_pair_is_whole(&self) {
+        let data = self.consul.get(&self.kv("data")).expect("data in Consul");
+        let checksum = self.consul.get(&self.kv("checksum")).expect("checksum in Consul");
+        assert_eq!(String::from_utf8(checksum).unwrap(), sha256(&data), "the pair in Consul verifies");
+    }
+
+    /// A checksum watch's payload, as Consul would write it now.
+    pub fn payload(&self, part: &str) -> String {
+        self.consul.watch_payload(&self.kv(part))
+    }
+}
+
+/// `n` lines: `1`, `2`, ...
+pub fn lines(n: usize) -> String {
+    (1..=n).map(|line| format!("{line}\n")).collect()
+}
+
+/// In lower-case hex.
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    kvx::document::Checksum::of(bytes.as_ref()).to_string()
+}
+
+/// Waits for something that another process does; panics after `seconds`.
+pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(seconds), "waited {seconds} s for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,63 @@
+//! What stands between a program under test and a real Consul.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// Passes everything on, and counts the requests.
+pub struct Counter {
+    pub address: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Counter {
+    pub fn to(target: &str) -> Counter {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let counter = Counter { address: listener.local_addr().unwrap().to_string(), requests: Arc::default() };
+        let (target, requests) = (target.to_owned(), counter.requests.clone());
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let (target, requests) = (target.clone(), requests.clone());
+                thread::spawn(move || {
+                    let server = TcpStream::connect(&target).unwrap();
+                    let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                    thread::spawn(move || pass(from_server, to_client, |_| {}));
+                    let mut seen = Vec::new();
+                    pass(client, server, |bytes| {
+                        seen.extend_from_slice(bytes);
+                        take_request_lines(&mut seen, &requests);
+                    });
+                });
+            }
+        });
+        counter
+    }
+
+    /// The request lines since the last call, such as `PUT /v1/txn HTTP/1.1`.
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.requests.lock().unwrap())
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, mut look: impl FnMut(&[u8])) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(n) = from.read(&mut buffer) {
+        look(&buffer[..n]);
+        if n == 0 || to.write_all(&buffer[..n]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
+/// Requests in a stream are told by their first lines; our bodies are JSON or text without such lines.
+fn take_request_lines(seen: &mut Vec<u8>, requests: &Mutex<Vec<String>>) {
+    const END: &[u8] = b" HTTP/1.1\r\n";
+    while let Some(at) = seen.windows(END.len()).position(|window| window == END) {
+        let head = String::from_utf8_lossy(&seen[..at]).into_owned();
+        let start = ["GET /", "PUT /", "DELETE /"].iter().filter_map(|method| head.rfind(method)).max().unwrap();
+        requests.lock().unwrap().push(format!("{} HTTP/1.1", &head[start..]));
+        seen.drain(..at + END.len());
+    }
+}
