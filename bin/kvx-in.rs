@@ -22,7 +22,10 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let (options, command) = match parse::<Options>("kvx-in", std::env::args_os().skip(1).collect())? {
         Asked::Run(options, command) => (options, command),
-        Asked::Print(text) => return Ok(print(&text)),
+        Asked::Print(text) => {
+            print(&text);
+            return Ok(());
+        }
     };
     let world = World::of_this_process(options.voice());
     let order = options.order(command)?;

@@ -154,13 +154,9 @@ impl fmt::Display for Verified {
 
 /// A size for people: `512 B`, `30.6 KB`, `1.2 MB` (of 1000, as kvexpress's users know it from their tools).
 pub fn size(bytes: usize) -> String {
-    let tenths = |unit: usize| {
-        let tenths = bytes.saturating_mul(10) / unit;
-        format!("{}.{}", tenths / 10, tenths % 10)
-    };
     match bytes {
         0..1_000 => format!("{bytes} B"),
-        1_000..1_000_000 => format!("{} KB", tenths(1_000)),
-        _ => format!("{} MB", tenths(1_000_000)),
+        1_000..1_000_000 => format!("{}.{} KB", bytes / 1_000, bytes / 100 % 10),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
     }
 }

@@ -89,18 +89,15 @@ impl Target {
     /// # Errors
     /// 73.
     pub fn resolve(path: &Path) -> Result<Target> {
-        let mut path = std::path::absolute(path).map_err(|cause| cannot(path, &cause))?;
+        let mut path = std::path::absolute(path).map_err(|cause| cannot(&cause))?;
         for _ in 0..LINKS {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-                return Err(Status::CannotWrite.error(format!("{}: is no file's name", path.display())));
+                return Err(Status::CannotWrite.error("that is no file's name; give -f one"));
             };
             let directory = fs_err::canonicalize(parent).map_err(|cause| match cause.kind() {
-                ErrorKind::NotFound => Status::CannotWrite.error(format!(
-                    "{}: the directory {} does not exist; create it first",
-                    path.display(),
-                    parent.display()
-                )),
-                _ => cannot(&path, &cause),
+                ErrorKind::NotFound => Status::CannotWrite
+                    .error(format!("the directory {} does not exist; create it first", parent.display())),
+                _ => cannot(&cause),
             })?;
             let resolved = directory.join(name);
             match fs_err::read_link(&resolved) {
@@ -108,7 +105,7 @@ impl Target {
                 Err(_) => return Ok(Target { name: name.to_owned(), path: resolved, directory }),
             }
         }
-        Err(cannot(&path, &Errno::ELOOP.into()))
+        Err(cannot(&Errno::ELOOP.into()))
     }
 
     /// The canonical path.
@@ -126,17 +123,17 @@ impl Target {
         let mut file = match options.open(&self.path) {
             Ok(file) => file,
             Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(cause) => return Err(cannot(&self.path, &cause)),
+            Err(cause) => return Err(cannot(&cause)),
         };
-        let metadata = file.metadata().map_err(|cause| cannot(&self.path, &cause))?;
+        let metadata = file.metadata().map_err(|cause| cannot(&cause))?;
         if !metadata.is_file() {
             return Err(Status::CannotWrite.error(format!(
-                "{}: is no regular file, and only such are replaced; name another with -f",
+                "{} is no regular file, and only such are replaced; name another with -f",
                 self.path.display()
             )));
         }
         Ok(Some(Installed {
-            checksum: hash(&mut file).map_err(|cause| cannot(&self.path, &cause))?,
+            checksum: hash(&mut file).map_err(|cause| cannot(&cause))?,
             mode: metadata.mode() & 0o7777,
             user: Uid::from_raw(metadata.uid()),
             group: Gid::from_raw(metadata.gid()),
@@ -153,16 +150,15 @@ impl Target {
     /// 73.
     pub fn replace(&self, document: &Verified, wanted: &Wanted, old: Option<&Installed>) -> Result<()> {
         let temporary = self.temporary();
-        remove(&temporary).map_err(|cause| cannot(&self.path, &cause))?;
+        remove(&temporary).map_err(|cause| cannot(&cause))?;
         let done = stage(&temporary, document, wanted, old).and_then(|()| fs_err::rename(&temporary, &self.path));
         if let Err(cause) = done {
             drop(remove(&temporary));
-            return Err(cannot(&self.path, &cause));
+            return Err(cannot(&cause));
         }
         let synced = fs_err::File::open(&self.directory).and_then(|directory| directory.sync_all());
         synced.map_err(|cause| {
-            Status::CannotWrite
-                .error(format!("{} is replaced, but may not survive a power loss: {cause}", self.path.display()))
+            Status::CannotWrite.error(format!("it is replaced, but may not survive a power loss: {cause}"))
         })
     }
 
@@ -188,7 +184,7 @@ impl Installed {
     /// # Errors
     /// 73.
     pub fn mend(&self, wanted: &Wanted) -> Result<()> {
-        own(&self.file, wanted, Some(self)).map_err(|cause| cannot(self.file.path(), &cause))
+        own(&self.file, wanted, Some(self)).map_err(|cause| cannot(&cause))
     }
 }
 
@@ -242,7 +238,7 @@ fn hash(file: &mut fs_err::File) -> io::Result<Checksum> {
     }
 }
 
-fn cannot(path: &Path, cause: &io::Error) -> Error {
+fn cannot(cause: &io::Error) -> Error {
     let remedy = match cause.kind() {
         ErrorKind::PermissionDenied => "; this user must be allowed to write the directory",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
@@ -251,5 +247,5 @@ fn cannot(path: &Path, cause: &io::Error) -> Error {
         }
         _ => "",
     };
-    Status::CannotWrite.error(format!("{} cannot be replaced: {cause}{remedy}", path.display()))
+    Status::CannotWrite.error(format!("the file cannot be replaced: {cause}{remedy}"))
 }

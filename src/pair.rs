@@ -1,6 +1,6 @@
 //! What Consul holds for one key, data and checksum together, and whether they belong together.
 
-use crate::consul::Entry;
+use crate::consul::{Entries, Entry, Folder};
 use crate::document::{Checksum, Verified};
 
 /// Data and checksum as they were read, at one moment.
@@ -44,6 +44,11 @@ pub struct Torn {
 }
 
 impl Pair {
+    /// Out of what was read.
+    pub fn take(entries: &mut Entries, folder: &Folder) -> Pair {
+        Pair { data: entries.take(&folder.data), checksum: entries.take(&folder.checksum) }
+    }
+
     /// Judges it.
     pub fn judge(self) -> Found {
         let torn = |why, data, checksum| Found::Torn(Torn { why, pair: Pair { data, checksum } });

@@ -114,8 +114,7 @@ impl Memory {
                 Err(TryLockError::WouldBlock) if backoff.sleep(deadline, &world.random) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(Status::TryAgain.error(format!(
-                        "another run has been busy with {} for {}; try again once it has ended",
-                        path.display(),
+                        "another run has been busy with the file for {}; try again once it has ended",
                         humantime::format_duration(deadline.limit())
                     )));
                 }

@@ -30,7 +30,7 @@ in its environment, and no token.",
 CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded. What is installed is remembered in --state-dir,
 STATE_DIRECTORY, /var/lib/kvx (root) or ~/.local/state/kvx.",
-    note = "One run ends within twice --timeout, twice --handler-timeout and a few seconds.",
+    note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 6s (156s).",
     example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'
 {command_name} -k hosts -f /etc/hosts.consul -- systemctl reload dnsmasq
 {command_name} -k hosts -f - | head

@@ -71,7 +71,7 @@ impl<'w> Client<'w> {
             .output_buffer_size(4 * 1024)
             .build();
         let agent = Agent::with_parts(config, DefaultConnector::default(), AddressFirst::default());
-        let limit = largest.saturating_mul(4) / 3 + 64 * 1024;
+        let limit = (largest / 3).saturating_mul(4).saturating_add(64 * 1024);
         Client { server, agent, deadline, limit: u64::try_from(limit).unwrap_or(u64::MAX), world }
     }
 

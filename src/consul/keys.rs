@@ -19,6 +19,25 @@ pub struct Prefix(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
+/// Where a key is in the KV store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folder {
+    /// `PREFIX/KEY/data`.
+    pub data: String,
+    /// `PREFIX/KEY/checksum`.
+    pub checksum: String,
+    /// `PREFIX/KEY/stop`.
+    pub stop: String,
+}
+
+impl Folder {
+    /// Of this key.
+    pub fn of(prefix: &Prefix, key: &Key) -> Folder {
+        let path = |part: Part| format!("{prefix}/{key}/{}", part.name());
+        Folder { data: path(Part::Data), checksum: path(Part::Checksum), stop: path(Part::Stop) }
+    }
+}
+
 /// The part of a key's folder that a path in the KV store names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -68,11 +87,6 @@ impl Key {
             Some(LOCKS) => Err(format!("\"{LOCKS}\" is the folder of the locks, not a key")),
             _ => Ok(Key(key)),
         }
-    }
-
-    /// Where in the KV store a part of this key is.
-    pub fn path(&self, prefix: &Prefix, part: Part) -> String {
-        format!("{prefix}/{self}/{}", part.name())
     }
 
     /// Whether `other` is in this key's folder, and therefore in the payload of a `keyprefix` watch on it.

@@ -87,54 +87,67 @@ struct Complaint {
     what: String,
 }
 
+/// What a read found: the keys that are there.
+#[derive(Debug, Default)]
+pub struct Entries(Vec<Entry>);
+
+impl Entries {
+    /// Takes out the entry of exactly this key, if it is there.
+    pub fn take(&mut self, key: &str) -> Option<Entry> {
+        let at = self.0.iter().position(|entry| entry.key == key)?;
+        Some(self.0.swap_remove(at))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|entry| entry.key == key)
+    }
+}
+
 impl Client<'_> {
-    /// Reads keys as they are at one moment: each key's entry, or none where there is none.
+    /// Reads keys as they are at one moment: documents, and marks on them.
     ///
     /// One request. On Consul before 1.14, which does not know `get-or-empty`, one more; and there, what is denied looks
-    /// absent, so one more for each of the `documents` that is absent, to tell (a mark that is denied looks absent).
+    /// absent, so one more for each document that is absent, to tell (a mark that is denied looks absent).
     ///
     /// # Errors
     /// 77 where a key is denied, and as [`Client`] says.
-    pub fn read<const D: usize, const M: usize>(
-        &self,
-        documents: [&str; D],
-        marks: [&str; M],
-    ) -> Result<([Option<Entry>; D], [Option<Entry>; M])> {
-        let keys: Vec<&str> = documents.iter().chain(&marks).copied().collect();
-        match self.transact(&json(&get("get-or-empty", &keys)))? {
-            Transaction::Done(found) => {
-                let mut taken = Taken(found);
-                Ok((all(documents.map(|key| taken.or_denied(key)))?, all(marks.map(|key| taken.or_denied(key)))?))
-            }
+    pub fn read(&self, documents: &[&str], marks: &[&str]) -> Result<Entries> {
+        let keys: Vec<&str> = documents.iter().chain(marks).copied().collect();
+        match self.get("get-or-empty", &keys)? {
+            // Every key that may be read has a result, an absent one with CreateIndex 0; a denied one is left out.
+            Transaction::Done(mut found) => match keys.iter().find(|key| !found.has(key)) {
+                Some(key) => Err(denied(&format!("{key} may not be read"))),
+                None => {
+                    found.0.retain(|entry| entry.create_index > 0);
+                    Ok(found)
+                }
+            },
             Transaction::Failed { what, .. } if what.contains("unknown KV verb") => {
-                self.read_before_1_14(documents, marks, &keys)
+                self.read_before_1_14(documents, &keys)
             }
             Transaction::Failed { what, .. } => Err(self.unavailable(&format!("it cannot read: \"{what}\""))),
         }
     }
 
-    fn read_before_1_14<const D: usize, const M: usize>(
-        &self,
-        documents: [&str; D],
-        marks: [&str; M],
-        keys: &[&str],
-    ) -> Result<([Option<Entry>; D], [Option<Entry>; M])> {
-        match self.transact(&json(&get("get-tree", keys)))? {
+    fn read_before_1_14(&self, documents: &[&str], keys: &[&str]) -> Result<Entries> {
+        match self.get("get-tree", keys)? {
             Transaction::Done(found) => {
-                let mut taken = Taken(found);
-                let absent_or_denied = |key| match taken.exactly(key) {
-                    Some(entry) => Ok(Some(entry)),
-                    None => self.exists(key).map(|()| None),
-                };
-                let documents = all(documents.map(absent_or_denied))?;
-                Ok((documents, marks.map(|key| taken.exactly(key))))
+                for key in documents.iter().filter(|key| !found.has(key)) {
+                    self.assert_readable(key)?;
+                }
+                Ok(found)
             }
             Transaction::Failed { what, .. } => Err(self.unavailable(&format!("it cannot read: \"{what}\""))),
         }
+    }
+
+    fn get(&self, verb: &str, keys: &[&str]) -> Result<Transaction> {
+        let ops: Vec<Op> = keys.iter().map(|key| Op { kv: Kv { verb, key, ..Kv::default() } }).collect();
+        self.transact(&json(&ops))
     }
 
     /// Fails if the key may not be read. (It may have come to be since: no matter, the next run sees it.)
-    fn exists(&self, key: &str) -> Result<()> {
+    fn assert_readable(&self, key: &str) -> Result<()> {
         self.call(&Call { method: Method::GET, path: &path(key), parameter: "raw", body: &[] }).map(drop)
     }
 
@@ -181,9 +194,8 @@ impl Client<'_> {
         }
         let Ok(results) = serde_json::from_slice::<Results>(&answer.body) else { return Err(self.unexpected(&answer)) };
         if answer.status == 200 {
-            return Ok(Transaction::Done(
-                results.results.unwrap_or_default().into_iter().map(|found| found.kv).collect(),
-            ));
+            let found = results.results.unwrap_or_default();
+            return Ok(Transaction::Done(Entries(found.into_iter().map(|found| found.kv).collect())));
         }
         let complaints = results.errors.unwrap_or_default();
         let what = complaints.first().map_or_else(|| words(&answer.body), |complaint| words(complaint.what.as_bytes()));
@@ -199,39 +211,8 @@ impl Client<'_> {
 }
 
 enum Transaction {
-    Done(Vec<Entry>),
+    Done(Entries),
     Failed { what: String, repeated: bool },
-}
-
-/// Results, matched by key: what is denied is missing, without a word.
-struct Taken(Vec<Entry>);
-
-impl Taken {
-    fn exactly(&mut self, key: &str) -> Option<Entry> {
-        let at = self.0.iter().position(|entry| entry.key == key)?;
-        Some(self.0.swap_remove(at))
-    }
-
-    /// With `get-or-empty` every key that may be read has a result, an absent one with CreateIndex 0.
-    fn or_denied(&mut self, key: &str) -> Result<Option<Entry>> {
-        match self.exactly(key) {
-            Some(entry) if entry.create_index == 0 => Ok(None),
-            Some(entry) => Ok(Some(entry)),
-            None => Err(denied(&format!("{key} may not be read"))),
-        }
-    }
-}
-
-fn all<const N: usize>(results: [Result<Option<Entry>>; N]) -> Result<[Option<Entry>; N]> {
-    let mut entries = [const { None }; N];
-    for (slot, result) in entries.iter_mut().zip(results) {
-        *slot = result?;
-    }
-    Ok(entries)
-}
-
-fn get<'a>(verb: &'a str, keys: &[&'a str]) -> Vec<Op<'a>> {
-    keys.iter().map(|key| Op { kv: Kv { verb, key, ..Kv::default() } }).collect()
 }
 
 impl<'a> Change<'a> {

@@ -8,6 +8,6 @@ mod server;
 
 pub use client::Client;
 pub use entry::Entry;
-pub use keys::{Key, Part, Prefix};
-pub use kv::{Change, Outcome};
+pub use keys::{Folder, Key, Part, Prefix};
+pub use kv::{Change, Entries, Outcome};
 pub use server::{Flags, Server};

@@ -1,0 +1,85 @@
+//! One file and what is owed for it: install, mend, run.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::report::Change;
+use crate::consul::Key;
+use crate::document::{Checksum, Verified};
+use crate::error::Result;
+use crate::handler::Handler;
+use crate::install::{Installed, Target, Wanted};
+use crate::stamp::{Memory, Stamp};
+
+/// The file that is to be right, as it is and as it is wanted.
+pub(super) struct Managed<'a> {
+    pub handler: Option<&'a Handler>,
+    pub key: &'a Key,
+    pub target: &'a Target,
+    pub wanted: Wanted,
+    pub installed: Option<&'a Installed>,
+}
+
+impl Managed<'_> {
+    /// Nothing to install, to mend or to run.
+    pub fn is_right(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
+        self.installed.is_some_and(|installed| installed.checksum == checksum && installed.has(&self.wanted))
+            && !self.owes(checksum, stamp)
+    }
+
+    fn owes(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
+        self.handler.is_some_and(|handler| stamp.is_none_or(|stamp| stamp.owes(&handler.id(), checksum)))
+    }
+
+    pub fn bring_up_to_date(&self, document: &Verified, index: u64, memory: &mut Memory) -> Result<Change> {
+        match self.installed {
+            Some(installed) if installed.checksum == document.checksum() => {
+                memory.adopt(self.stamp(document, index))?;
+                if installed.has(&self.wanted) {
+                    return Ok(Change::None);
+                }
+                installed.mend(&self.wanted)?;
+                Ok(Change::Mended)
+            }
+            _ => {
+                // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
+                // late: an upload that goes back to the document before would find its old stamp.
+                memory.remember(self.stamp(document, index))?;
+                self.target.replace(document, &self.wanted, self.installed)?;
+                Ok(Change::Installed)
+            }
+        }
+    }
+
+    pub fn pay_what_is_owed(&self, document: &Verified, memory: &mut Memory) -> Result<Option<Duration>> {
+        let Some(handler) = self.handler.filter(|_| self.owes(document.checksum(), memory.stamp())) else {
+            return Ok(None);
+        };
+        let started = Instant::now();
+        let checksum = document.checksum().to_string();
+        let variables = [
+            ("KVX_KEY", self.key.to_string().into()),
+            ("KVX_FILE", self.target.path().into()),
+            ("KVX_CHECKSUM", checksum.into()),
+        ];
+        handler.run(&variables).map_err(|failed| {
+            failed.and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
+        })?;
+        memory.has_run(handler.id())?;
+        Ok(Some(started.elapsed()))
+    }
+
+    fn stamp(&self, document: &Verified, index: u64) -> Stamp {
+        Stamp::new(self.target.path(), &self.key.to_string(), document.checksum(), index)
+    }
+}
+
+/// The mark that kvexpress's `lock` leaves beside the file.
+pub(super) fn locked_here(path: &Path) -> Option<String> {
+    let mut mark = path.as_os_str().to_owned();
+    mark.push(".locked");
+    let text = fs_err::read(Path::new(&mark)).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let reason = text.lines().find_map(|line| line.strip_prefix("Reason Locked: "));
+    Some(format!("{} ({})", reason.unwrap_or("no reason given"), mark.to_string_lossy()))
+}

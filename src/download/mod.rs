@@ -1,0 +1,158 @@
+//! The story of `kvx-out`: Consul to one file, then the handler.
+
+mod managed;
+mod report;
+mod source;
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use self::managed::{Managed, locked_here};
+use self::report::Change;
+pub use self::report::{Did, Report, Work};
+use self::source::{Obtained, Source, State};
+use crate::consul::{self, Key, Prefix};
+use crate::error::{Result, Status};
+use crate::guard::Guards;
+use crate::handler::Handler;
+use crate::input::{self, Trouble};
+use crate::install::{Attributes, Target};
+use crate::pair::{Found, Whole};
+use crate::payload::{self, Fire};
+use crate::stamp::{self, Memory};
+use crate::time::Deadline;
+use crate::world::World;
+
+/// What to do, from the command line.
+#[derive(Clone)]
+pub struct Order {
+    /// `-k`; without it, the payload names the key.
+    pub key: Option<Key>,
+    /// `-p`.
+    pub prefix: Prefix,
+    /// `-f`.
+    pub to: Destination,
+    /// `-l`, `--max-size`.
+    pub guards: Guards,
+    /// `-c`, `-o`.
+    pub attributes: Attributes,
+    /// `-e` or `-- ARGV`.
+    pub handler: Option<Handler>,
+    /// `--payload`, or what suggests one.
+    pub stdin: Stdin,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `--timeout`: for all talk with Consul, and for the payload.
+    pub timeout: Duration,
+    /// How long another run on the same file is waited for: as long as one may take.
+    pub patience: Duration,
+    /// Which Consul.
+    pub consul: consul::Flags,
+}
+
+/// Where the document goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A file, replaced atomically.
+    File(PathBuf),
+    /// `-f -`: stdout; no stamp and no handler.
+    Stdout,
+}
+
+/// Whether there is a payload on stdin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// A watch's payload.
+    Payload,
+    /// Somebody else's; it may never end.
+    Untouched,
+}
+
+/// Downloads, as ordered.
+///
+/// # Errors
+/// 1 to 78, as published. But for 1 (the file is right, the handler owed) the file is what it was.
+pub fn run(order: &Order, world: &World) -> Result<Report> {
+    let (named, fire) = match order.stdin {
+        Stdin::Payload => read_payload(order)?,
+        Stdin::Untouched => (None, Fire::Unknown),
+    };
+    let Some(key) = order.key.clone().or(named) else {
+        return Ok(Report { key: None, did: Did::Nothing });
+    };
+    let did = match (&order.to, fire) {
+        (_, Fire::Nothing) => Did::Nothing,
+        (Destination::Stdout, fire) => print(order, &key, fire, world).map_err(|error| error.of(&key))?,
+        (Destination::File(path), fire) => install(order, &key, path, fire, world)
+            .map_err(|error| error.of(format_args!("{key} -> {}", path.display())))?,
+    };
+    Ok(Report { key: Some(key), did })
+}
+
+fn read_payload(order: &Order) -> Result<(Option<Key>, Fire)> {
+    // In base64, with room for the other keys of a folder.
+    let most = order.guards.max_size.saturating_mul(2).saturating_add(1024 * 1024);
+    let text = input::bounded(std::io::stdin().as_fd(), most, Deadline::within(order.timeout)).map_err(|trouble| match trouble {
+        Trouble::TooLarge => Status::Refused.error(format!("the payload on stdin is larger than {most} bytes; raise --max-size if it is meant to be")),
+        Trouble::TooSlow(limit) => Status::CannotRead.error(format!(
+            "the payload on stdin has not ended within {}; is this run by a watch? With -k, and without --payload and CONSUL_INDEX, stdin is not read",
+            humantime::format_duration(limit)
+        )),
+        Trouble::Io(cause) => Status::CannotRead.error(format!("the payload on stdin cannot be read: {cause}")),
+    })?;
+    payload::read(&text, order.key.as_ref(), &order.prefix)
+}
+
+/// Everything about the file is decided and done under its lock.
+fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> Result<Did> {
+    let started = Instant::now();
+    let wanted = order.attributes.look_up()?;
+    let target = Target::resolve(path)?;
+    let state_dir = stamp::directory(order.state_dir.as_deref(), world)?;
+    let mut memory = Memory::open(&state_dir, target.path(), Deadline::within(order.patience), world)?;
+    let installed = target.installed()?;
+    let file = Managed { handler: order.handler.as_ref(), key, target: &target, wanted, installed: installed.as_ref() };
+
+    if let Some((checksum, index)) = fire.names()
+        && file.is_right(checksum, memory.stamp())
+    {
+        memory.has_seen(index)?;
+        return Ok(Did::Unchanged);
+    }
+    if let Some(reason) = locked_here(path) {
+        return Ok(Did::Locked(reason));
+    }
+    let Whole { document, index, .. } =
+        match Source::new(order, key, Some(path), world)?.obtain(fire, &memory, installed.is_some())? {
+            Obtained::Document(whole) => whole,
+            Obtained::Stopped(reason) => return Ok(Did::Stopped(reason)),
+            Obtained::Locked(reason) => return Ok(Did::Locked(reason)),
+            Obtained::Gone => return Ok(Did::Nothing),
+        };
+    order.guards.check(&document)?;
+    let change = file.bring_up_to_date(&document, index, &mut memory)?;
+    let took = started.elapsed();
+    let handler = file.pay_what_is_owed(&document, &mut memory)?;
+    if change == Change::None && handler.is_none() {
+        return Ok(Did::Unchanged);
+    }
+    Ok(Did::Worked(Work { path: target.path().to_owned(), document, change, took, handler }))
+}
+
+/// To stdout. Nothing is installed, so neither a stop nor a lock forbids it: its reader gets the whole document.
+fn print(order: &Order, key: &Key, fire: Fire, world: &World) -> Result<Did> {
+    let source = Source::new(order, key, None, world)?;
+    let (document, stop) = match source.settled()? {
+        State { found: Found::Whole(whole), stop, .. } => (whole.document, stop),
+        _ if !matches!(fire, Fire::Unknown) => return Ok(Did::Nothing),
+        _ => return Err(source.no_such_key()),
+    };
+    order.guards.check(&document)?;
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(document.bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(Did::Printed(document, stop)),
+        Err(cause) => Err(Status::CannotWrite.error(format!("stdout cannot be written: {cause}"))),
+    }
+}

@@ -1,0 +1,96 @@
+//! What a run of `kvx-out` did, or why it did nothing.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::consul::Key;
+use crate::document::Verified;
+
+/// What became of it.
+#[derive(Debug)]
+pub struct Report {
+    /// The key, unless the payload was to name it and did not.
+    pub key: Option<Key>,
+    /// What was done.
+    pub did: Did,
+}
+
+/// What was done, or why nothing was.
+#[derive(Debug)]
+pub enum Did {
+    /// The payload says that there is nothing, or that it may not be read; or there was, and is not any more.
+    Nothing,
+    /// The file is as it should be, and no handler is owed.
+    Unchanged,
+    /// The key is stopped, for this reason.
+    Stopped(String),
+    /// The file is locked on this node, for this reason.
+    Locked(String),
+    /// The document went to stdout.
+    Printed(Verified, Option<String>),
+    /// The file was brought up to date.
+    Worked(Work),
+}
+
+/// What was done to a file.
+#[derive(Debug)]
+pub struct Work {
+    pub(super) path: PathBuf,
+    pub(super) document: Verified,
+    pub(super) change: Change,
+    /// Until the file was right.
+    pub(super) took: Duration,
+    /// How long the handler took, if it was owed.
+    pub(super) handler: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Installed,
+    /// Owner or mode only.
+    Mended,
+    None,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        match &self.did {
+            Did::Nothing => f.write_str(
+                "nothing there (not yet, not any more, or not to be read with this token); the file stays as it is",
+            ),
+            Did::Unchanged => f.write_str("unchanged"),
+            Did::Stopped(reason) => write!(f, "stopped, the file stays as it is: {reason}"),
+            Did::Locked(reason) => write!(f, "locked on this node, the file stays as it is: {reason}"),
+            Did::Printed(document, None) => write!(f, "{document}"),
+            Did::Printed(document, Some(reason)) => write!(f, "{document}, though the key is stopped: {reason}"),
+            Did::Worked(work) => work.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match self.change {
+            Change::Installed => write!(f, "{} installed in {} ms as {path}", self.document, self.took.as_millis())?,
+            Change::Mended => write!(f, "owner or mode of {path} mended")?,
+            Change::None => write!(f, "{path} unchanged")?,
+        }
+        match self.handler {
+            None => Ok(()),
+            Some(took) if self.change == Change::Installed => write!(f, ", handler ran in {} ms", took.as_millis()),
+            Some(took) => write!(f, ", the handler that was owed ran in {} ms", took.as_millis()),
+        }
+    }
+}
+
+impl Report {
+    /// Whether something was done, or was not that somebody may have expected: worth a line without `-v`.
+    pub fn is_news(&self) -> bool {
+        !matches!(self.did, Did::Unchanged | Did::Printed(_, None))
+    }
+}

@@ -1,0 +1,116 @@
+//! Where the document is to be had, and which bytes may be installed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Order;
+use crate::consul::{Client, Folder, Key, Server};
+use crate::error::{Error, Result, Status};
+use crate::pair::{Found, Pair, Whole};
+use crate::payload::{self, Fire};
+use crate::stamp::Memory;
+use crate::time::{Backoff, Deadline};
+use crate::world::World;
+
+/// Where the document is to be had.
+pub(super) struct Source<'a> {
+    client: Client<'a>,
+    order: &'a Order,
+    world: &'a World,
+    folder: Folder,
+    /// None for stdout.
+    lock: Option<String>,
+}
+
+/// What one read brought.
+pub(super) struct State {
+    pub found: Found,
+    pub stop: Option<String>,
+    pub lock: Option<String>,
+}
+
+/// What asking, or the payload, brought.
+pub(super) enum Obtained {
+    Document(Whole),
+    Stopped(String),
+    Locked(String),
+    /// The payload says there was something, but there is not now.
+    Gone,
+}
+
+impl<'a> Source<'a> {
+    pub fn new(order: &'a Order, key: &Key, file: Option<&Path>, world: &'a World) -> Result<Source<'a>> {
+        // As given, but absolute, as kvexpress's `lock` wants it.
+        let lock = file.map(|file| {
+            order.prefix.lock(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), &world.hostname())
+        });
+        let server = Server::find(&order.consul, world)?;
+        let client = Client::new(server, Deadline::within(order.timeout), order.guards.max_size, world);
+        Ok(Source { client, order, world, folder: Folder::of(&order.prefix, key), lock })
+    }
+
+    /// The rule of which bytes may be installed. What a read brings that was made under the file's lock may always be,
+    /// if it verifies: whatever its index, since indexes go back when a snapshot is restored (tried). A payload may have
+    /// been overtaken: its bytes are good only if they are newer than what is installed, or there was never anything.
+    pub fn obtain(&self, fire: Fire, memory: &Memory, file_exists: bool) -> Result<Obtained> {
+        let by_payload = !matches!(fire, Fire::Unknown);
+        if let Fire::Folder(pair, stop) = fire {
+            if let Some(reason) = stop {
+                return Ok(Obtained::Stopped(reason));
+            }
+            let newer = |index| memory.stamp().map_or(!file_exists, |stamp| index > stamp.index);
+            match pair.judge() {
+                Found::Whole(whole) if newer(whole.index) => return Ok(Obtained::Document(whole)),
+                _ => self.world.detail(|| format!("{}: the payload is not enough; asking Consul", self.folder.data)),
+            }
+        }
+        let state = self.settled()?;
+        Ok(match (state.stop, state.lock, state.found) {
+            (Some(reason), _, _) => Obtained::Stopped(reason),
+            (_, Some(reason), _) => Obtained::Locked(reason),
+            (_, _, Found::Whole(whole)) => Obtained::Document(whole),
+            _ if by_payload => Obtained::Gone,
+            _ => return Err(self.no_such_key()),
+        })
+    }
+
+    /// Reads until it is not a torn pair: an old kvexpress may be between its two PUTs. What is stopped or locked may
+    /// be torn.
+    pub fn settled(&self) -> Result<State> {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        loop {
+            let state = self.read()?;
+            let Found::Torn(torn) = &state.found else { return Ok(state) };
+            if self.lock.is_some() && (state.stop.is_some() || state.lock.is_some()) {
+                return Ok(state);
+            }
+            self.world.progress(|| format!("{}: {}; waiting for the other half", self.folder.data, torn.why));
+            if !backoff.sleep(self.client.deadline(), &self.world.random) {
+                return Err(Status::TryAgain.error(format!(
+                    "{} and {} in Consul are torn: {} (for {}); upload the document again with kvx-in",
+                    self.folder.data,
+                    self.folder.checksum,
+                    torn.why,
+                    humantime::format_duration(self.order.timeout)
+                )));
+            }
+        }
+    }
+
+    fn read(&self) -> Result<State> {
+        let folder = &self.folder;
+        let marks: Vec<&str> = [folder.stop.as_str()].into_iter().chain(self.lock.as_deref()).collect();
+        let mut entries = self.client.read(&[&folder.data, &folder.checksum], &marks)?;
+        let mut reason = |mark: &str| entries.take(mark).as_ref().and_then(payload::reason);
+        let (stop, lock) = (reason(&folder.stop), self.lock.as_deref().and_then(reason));
+        Ok(State { found: Pair::take(&mut entries, folder).judge(), stop, lock })
+    }
+
+    pub fn no_such_key(&self) -> Error {
+        Status::NoSuchKey.error(format!(
+            "there is no {} in Consul at {}; upload it with kvx-in, or check -k and -p",
+            self.folder.data,
+            self.client.server()
+        ))
+    }
+}

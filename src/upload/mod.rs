@@ -1,0 +1,150 @@
+//! The story of `kvx-in`: input to Consul.
+
+mod put;
+mod report;
+
+use std::time::Duration;
+
+use self::put::put;
+pub use self::report::{Replaced, Report};
+use crate::consul::{self, Client, Folder, Key, Outcome, Prefix, Server};
+use crate::document::{self, Checksum, Verified};
+use crate::error::{Error, Result, Status};
+use crate::guard::Guards;
+use crate::input::Input;
+use crate::pair::{Found, Pair};
+use crate::time::{Backoff, Deadline};
+use crate::world::World;
+use crate::{diff, payload};
+
+/// So often somebody else may be faster, before we give up.
+const RACES: usize = 10;
+
+/// What to do, from the command line.
+#[derive(Clone)]
+pub struct Order {
+    /// `-k`.
+    pub key: Key,
+    /// `-p`.
+    pub prefix: Prefix,
+    /// stdin, `-f` or `-- CMD`.
+    pub input: Input,
+    /// `-l`, `--max-size`.
+    pub guards: Guards,
+    /// `--expect`: the document that is to be replaced must have this checksum.
+    pub expect: Option<Checksum>,
+    /// `-n`.
+    pub mode: Mode,
+    /// `--timeout`: for reading the input, and then for all talk with Consul.
+    pub timeout: Duration,
+    /// Which Consul.
+    pub consul: consul::Flags,
+}
+
+/// Whether to upload, or only to show what would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Upload.
+    Upload,
+    /// Show the difference and send nothing.
+    DryRun,
+}
+
+/// Uploads, as ordered.
+///
+/// # Errors
+/// 64 to 78, as published. Nothing in Consul has changed then, unless the talk with Consul broke off: running it again
+/// is safe, and finds out.
+pub fn run(order: &Order, world: &World) -> Result<Report> {
+    let ours = Verified::ours(order.input.read(order.guards.max_size, order.timeout)?);
+    order.guards.check(&ours).map_err(|refused| hint_at_redirection(refused, &ours, order))?;
+    let server = Server::find(&order.consul, world)?;
+    let client = Client::new(server, Deadline::within(order.timeout), document::LARGEST, world);
+    converge(order, ours, &client, world)
+}
+
+/// Reads, decides and changes, again and again while somebody else is faster: the last writer wins, and knows whom it
+/// replaced.
+fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Result<Report> {
+    let folder = Folder::of(&order.prefix, &order.key);
+    let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+    let mut lost = String::new();
+    // What a change replaced whose answer was lost: if the document is there afterwards, that change was ours.
+    let mut perhaps_done = None;
+    for race in 0..RACES {
+        if race > 0 && !backoff.sleep(client.deadline(), &world.random) {
+            break;
+        }
+        let mut entries = client.read(&[&folder.data, &folder.checksum], &[&folder.stop])?;
+        let found = Pair::take(&mut entries, &folder).judge();
+        if let Found::Whole(previous) = &found
+            && previous.document.checksum() == ours.checksum()
+        {
+            return Ok(match perhaps_done {
+                Some(replaced) => Report::Uploaded(ours, replaced),
+                None => Report::Unchanged(ours),
+            });
+        }
+        if let Some(reason) = entries.take(&folder.stop).as_ref().and_then(payload::reason) {
+            return Ok(Report::Stopped(reason));
+        }
+        expected(order, &found)?;
+        if order.mode == Mode::DryRun {
+            let difference = diff::unified(previous(&found), ours.bytes(), &folder.data);
+            return Ok(Report::WouldUpload(ours, difference));
+        }
+        match put(&folder, &found, &ours, client)? {
+            Outcome::Done => {
+                // A large document goes in two steps: a torn pair may be our own first one, whose answer was lost.
+                let replaced = perhaps_done.filter(|_| matches!(found, Found::Torn(_))).unwrap_or(replaced(&found));
+                return Ok(Report::Uploaded(ours, replaced));
+            }
+            Outcome::Lost { why, repeated } => {
+                world.detail(|| format!("{}: somebody else was faster ({why}); reading again", order.key));
+                lost = why;
+                if repeated {
+                    perhaps_done = Some(replaced(&found));
+                }
+            }
+            Outcome::TooLarge => return Err(Status::Refused.error("it is too large for Consul")),
+        }
+    }
+    Err(Status::TryAgain.error(format!("other writers were faster every time ({lost}); run it again")))
+}
+
+fn expected(order: &Order, found: &Found) -> Result<()> {
+    let Some(expect) = order.expect else { return Ok(()) };
+    let is = match found {
+        Found::Whole(whole) if whole.document.checksum() == expect => return Ok(()),
+        Found::Whole(whole) => format!("holds {}", whole.document.checksum()),
+        Found::Torn(torn) => format!("is torn ({})", torn.why),
+        Found::Nothing => "does not exist".into(),
+    };
+    Err(Status::TryAgain
+        .error(format!("the key {is}, not {expect} as --expect wants; look at what is there and decide anew")))
+}
+
+fn replaced(found: &Found) -> Replaced {
+    match found {
+        Found::Nothing => Replaced::Nothing,
+        Found::Torn(_) => Replaced::Torn,
+        Found::Whole(whole) => Replaced::Document(whole.document.checksum()),
+    }
+}
+
+fn previous(found: &Found) -> &[u8] {
+    match found {
+        Found::Nothing => &[],
+        Found::Torn(torn) => torn.pair.data.as_ref().map_or(&[], |data| &data.value),
+        Found::Whole(whole) => whole.document.bytes(),
+    }
+}
+
+/// Consul Template does not pipe what it renders: the usual reason why nothing comes.
+fn hint_at_redirection(refused: Error, ours: &Verified, order: &Order) -> Error {
+    if ours.bytes().is_empty() && order.input == Input::Stdin {
+        Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.guards.min_lines))
+    } else {
+        refused
+    }
+}

@@ -1,0 +1,57 @@
+//! What a run of `kvx-in` did, or why it did nothing.
+
+use std::fmt;
+
+use crate::document::{Checksum, Verified};
+
+/// What became of it.
+#[derive(Debug)]
+pub enum Report {
+    /// Consul has it already.
+    Unchanged(Verified),
+    /// The key is stopped, for this reason: nothing was uploaded.
+    Stopped(String),
+    /// It would be uploaded, with this difference to what is in Consul.
+    WouldUpload(Verified, String),
+    /// It was uploaded, instead of that.
+    Uploaded(Verified, Replaced),
+}
+
+/// What was in Consul before.
+#[derive(Clone, Copy, Debug)]
+pub enum Replaced {
+    /// Nothing.
+    Nothing,
+    /// Data and checksum that did not belong together.
+    Torn,
+    /// A document.
+    Document(Checksum),
+}
+
+impl Report {
+    /// Whether it is worth a line without `-v`.
+    pub fn is_news(&self) -> bool {
+        !matches!(self, Report::Unchanged(_))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::Unchanged(document) => write!(f, "{document} unchanged"),
+            Report::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
+            Report::WouldUpload(document, _) => write!(f, "{document} would be uploaded"),
+            Report::Uploaded(document, replaced) => write!(f, "{document} uploaded, {replaced}"),
+        }
+    }
+}
+
+impl fmt::Display for Replaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Replaced::Nothing => f.write_str("the first of this key"),
+            Replaced::Torn => f.write_str("in place of a torn pair"),
+            Replaced::Document(checksum) => write!(f, "in place of {}", checksum.short()),
+        }
+    }
+}
