@@ -26,6 +26,7 @@ pub mod install;
 pub mod pair;
 pub mod payload;
 mod process;
+mod signals;
 pub mod stamp;
 pub mod time;
 pub mod upload;

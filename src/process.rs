@@ -10,10 +10,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill, killpg};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
+use crate::signals::Signals;
 use crate::time::Deadline;
 
 /// After TERM, so long until KILL.
@@ -56,23 +56,8 @@ pub fn run(
     limit: Duration,
     sink: &mut dyn FnMut(&[u8]) -> bool,
 ) -> io::Result<End> {
-    let signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
-    let before = SigSet::thread_get_mask()?;
-    // From here on they wait until they are read, so none is lost between two looks. std gives the child an empty mask.
-    signals.thread_block()?;
-    let end = supervise(&mut command, &signals, read, limit, sink);
-    before.thread_set_mask()?;
-    end
-}
-
-fn supervise(
-    command: &mut Command,
-    signals: &SigSet,
-    read: Capture,
-    limit: Duration,
-    sink: &mut dyn FnMut(&[u8]) -> bool,
-) -> io::Result<End> {
-    let arrivals = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    // Before it starts, so that no signal is lost.
+    let signals = Signals::held()?;
     let (reader, writer) = io::pipe()?;
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     if read == Capture::Both {
@@ -91,7 +76,13 @@ fn supervise(
     loop {
         if let Some(status) = running.child.try_wait()? {
             let satisfied = running.drain(REST, sink);
-            return Ok(if running.phase == Phase::Free && satisfied { End::Exited(status) } else { End::Stopped });
+            if running.phase == Phase::Free && satisfied {
+                return Ok(End::Exited(status));
+            }
+            if own_group {
+                running.signal(Signal::SIGKILL); // What it started and did not take with it.
+            }
+            return Ok(End::Stopped);
         }
         if deadline.left().is_zero() {
             deadline = match running.phase {
@@ -100,13 +91,8 @@ fn supervise(
                 Phase::Killed => return Ok(End::Left),
             };
         }
-        running.wait(&arrivals, deadline)?;
-        while let Ok(Some(arrival)) = arrivals.read_signal() {
-            let passed_on = i32::try_from(arrival.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
-            if let Some(signal) = passed_on.filter(|&signal| signal != Signal::SIGCHLD) {
-                running.signal(signal);
-            }
-        }
+        running.wait(&signals, deadline)?;
+        signals.arrived().for_each(|signal| running.signal(signal));
         if !running.drain(REST, sink) && running.phase == Phase::Free {
             deadline = running.end(Phase::Asked, Signal::SIGTERM, GRACE);
         }
@@ -131,7 +117,7 @@ struct Running {
 impl Running {
     fn signal(&self, signal: Signal) {
         let Ok(pid) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
-        // It may have ended by now: then there is nobody to tell. Not waited for yet, its number is still its own.
+        // It may have ended by now: then there is nobody to tell.
         let _ = if self.own_group { killpg(pid, signal) } else { kill(pid, signal) };
     }
 
@@ -142,8 +128,8 @@ impl Running {
     }
 
     /// Until a signal, output, or the deadline.
-    fn wait(&self, arrivals: &SignalFd, deadline: Deadline) -> io::Result<()> {
-        let mut interest = vec![PollFd::new(arrivals.as_fd(), PollFlags::POLLIN)];
+    fn wait(&self, signals: &Signals, deadline: Deadline) -> io::Result<()> {
+        let mut interest = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         interest.extend(self.reader.as_ref().map(|reader| PollFd::new(reader.as_fd(), PollFlags::POLLIN)));
         match poll(&mut interest, patience(deadline)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),

@@ -15,7 +15,7 @@ use crate::handler::Handler;
 use crate::install::Attributes;
 use crate::world::{Voice, World};
 
-/// Install a file from Consul's KV store, verified and atomically, and run a handler if it has changed.
+/// Install a file from Consul's KV store, verified; run a handler if it changed.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
     help_triggers("-h", "--help"),
@@ -23,18 +23,18 @@ use crate::world::{Voice, World};
 `key` watch on PREFIX/KEY/checksum, or of a `keyprefix` watch on PREFIX/KEY/.
 stdin is read when CONSUL_INDEX is set (watches set it), without -k, or with
 --payload; otherwise it is left alone.",
-    note = "The handler runs after a new file is in place. If it fails, or never ran, it is
-owed: the next run runs it again. It finds KVX_KEY, KVX_FILE and KVX_CHECKSUM
-in its environment, and no token.",
+    note = "The handler runs after a new file is in place. If it fails, or never ran, it
+is owed: the next run runs it again. It finds KVX_KEY, KVX_FILE and
+KVX_CHECKSUM in its environment, and no token.",
     note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_NAMESPACE
-and CONSUL_PARTITION are heeded. What is installed is remembered in --state-dir,
-STATE_DIRECTORY, /var/lib/kvx (root) or ~/.local/state/kvx.",
+and CONSUL_PARTITION are heeded. What is installed is remembered in
+--state-dir, STATE_DIRECTORY, /var/lib/kvx (root) or ~/.local/state/kvx.",
     note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 6s (156s).",
     example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'
 {command_name} -k hosts -f /etc/hosts.consul -- systemctl reload dnsmasq
 {command_name} -k hosts -f - | head
-consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f /etc/hosts.consul",
+consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
     error_code(0, "done, unchanged, stopped, locked, or nothing there (by payload)"),
     error_code(1, "the handler failed; it stays owed"),
     error_code(64, "the command line makes no sense"),

@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ureq::config::Config;
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response, Uri};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, AsSendBody, Body};
+use ureq::{Agent, AsSendBody};
 
 use super::server::Server;
 use crate::error::{Error, Result, Status};
@@ -18,6 +19,8 @@ use crate::world::World;
 /// longer patience: a connection that went dead is better made anew.
 const ONE_TRY: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(5);
+
+const X_CONSUL_TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 
 /// Of an answer that is an error, this much is read for the message.
 const WORDS: usize = 4096;
@@ -35,12 +38,22 @@ pub struct Client<'w> {
 
 /// What to ask.
 pub(super) struct Call<'a> {
-    pub method: Method,
     /// After `/v1/`, percent-encoded.
     pub path: &'a str,
     /// `name=value`, or empty.
     pub parameter: &'a str,
-    pub body: &'a [u8],
+    pub body: Body<'a>,
+}
+
+/// What to send, and so the method. The types are those of Consul's own client; newer agents complain in their log about
+/// a missing one.
+pub(super) enum Body<'a> {
+    /// GET.
+    None,
+    /// PUT, of JSON.
+    Json(&'a [u8]),
+    /// PUT, of a value as it is.
+    Bytes(&'a [u8]),
 }
 
 /// What Consul said: 200, 404 or 409, the answers that mean something to the caller.
@@ -129,20 +142,26 @@ impl<'w> Client<'w> {
         }
     }
 
-    fn send(&self, call: &Call) -> std::result::Result<Response<Body>, ureq::Error> {
-        let mut request =
-            Request::builder().method(call.method.clone()).uri(self.server.url(call.path, call.parameter));
-        if let Some(token) = &self.server.token {
-            request = request.header("X-Consul-Token", token.header());
+    fn send(&self, call: &Call) -> std::result::Result<Response<ureq::Body>, ureq::Error> {
+        let (method, kind, body) = match call.body {
+            Body::None => (Method::GET, None, None),
+            Body::Json(body) => (Method::PUT, Some("application/json"), Some(body)),
+            Body::Bytes(body) => (Method::PUT, Some("application/octet-stream"), Some(body)),
+        };
+        let mut request = Request::builder().method(method).uri(self.server.url(call.path, call.parameter));
+        if let Some(headers) = request.headers_mut() {
+            headers.extend(kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))));
+            headers.extend(self.server.token.as_ref().map(|token| (X_CONSUL_TOKEN, token.header())));
+            headers.extend(self.server.authorization.as_ref().map(|login| (AUTHORIZATION, login.header())));
         }
-        if let Some(authorization) = &self.server.authorization {
-            request = request.header("Authorization", authorization.header());
+        match body {
+            None => self.run(request.body(())?),
+            // A slice goes with its Content-Length; chunked, it would get past Consul's check of the size.
+            Some(body) => self.run(request.body(body)?),
         }
-        // A slice goes with its Content-Length; chunked, it would get past Consul's check of the size.
-        if call.method == Method::GET { self.run(request.body(())?) } else { self.run(request.body(call.body)?) }
     }
 
-    fn run(&self, request: Request<impl AsSendBody>) -> std::result::Result<Response<Body>, ureq::Error> {
+    fn run(&self, request: Request<impl AsSendBody>) -> std::result::Result<Response<ureq::Body>, ureq::Error> {
         let limit = self.deadline.left().min(ONE_TRY).max(Duration::from_millis(1));
         self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
     }

@@ -4,9 +4,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use ureq::http::Method;
 
-use super::client::{Answer, Call, Client, denied, words};
+use super::client::{Answer, Body, Call, Client, denied, words};
 use super::entry::Entry;
 use crate::error::{Error, Result};
 
@@ -122,7 +121,9 @@ impl Client<'_> {
                     Ok(found)
                 }
             },
-            Transaction::Failed { what, .. } if what.contains("unknown KV verb") => {
+            // Where the verb is unknown it counts as a write: a token that may only read is denied it (tried on 1.8.7),
+            // while a read is never denied in a transaction, but left out.
+            Transaction::Failed { what, .. } if what.contains("unknown KV verb") || is_denial(&what) => {
                 self.read_before_1_14(documents, &keys)
             }
             Transaction::Failed { what, .. } => Err(self.unavailable(&format!("it cannot read: \"{what}\""))),
@@ -148,7 +149,7 @@ impl Client<'_> {
 
     /// Fails if the key may not be read. (It may have come to be since: no matter, the next run sees it.)
     fn assert_readable(&self, key: &str) -> Result<()> {
-        self.call(&Call { method: Method::GET, path: &path(key), parameter: "raw", body: &[] }).map(drop)
+        self.call(&Call { path: &path(key), parameter: "raw", body: Body::None }).map(drop)
     }
 
     /// Does all of the changes, or none.
@@ -163,6 +164,7 @@ impl Client<'_> {
         }
         Ok(match self.transact(&body)? {
             Transaction::Done(_) => Outcome::Done,
+            Transaction::Failed { what, .. } if is_denial(&what) => return Err(denied(&format!("\"{what}\""))),
             Transaction::Failed { what, repeated } => Outcome::Lost { why: what, repeated },
         })
     }
@@ -172,12 +174,8 @@ impl Client<'_> {
     /// # Errors
     /// 77 where it is denied, 65 where it is above Consul's limit, and as [`Client`] says.
     pub fn put(&self, key: &str, value: &[u8], index: u64) -> Result<Outcome> {
-        let answer = self.call(&Call {
-            method: Method::PUT,
-            path: &path(key),
-            parameter: &format!("cas={index}"),
-            body: value,
-        })?;
+        let answer =
+            self.call(&Call { path: &path(key), parameter: &format!("cas={index}"), body: Body::Bytes(value) })?;
         match (answer.status, answer.body.trim_ascii()) {
             (200, b"true") => Ok(Outcome::Done),
             (200, b"false") => Ok(Outcome::Lost { why: format!("{key} has changed"), repeated: answer.repeated }),
@@ -186,7 +184,7 @@ impl Client<'_> {
     }
 
     fn transact(&self, body: &[u8]) -> Result<Transaction> {
-        let answer = self.call(&Call { method: Method::PUT, path: "txn", parameter: "", body })?;
+        let answer = self.call(&Call { path: "txn", parameter: "", body: Body::Json(body) })?;
         if answer.status == 404 {
             return Err(
                 self.unavailable("HTTP 404 for /v1/txn; is it Consul's HTTP port, and the path in its address right?")
@@ -199,9 +197,6 @@ impl Client<'_> {
         }
         let complaints = results.errors.unwrap_or_default();
         let what = complaints.first().map_or_else(|| words(&answer.body), |complaint| words(complaint.what.as_bytes()));
-        if what.to_ascii_lowercase().contains("permission denied") {
-            return Err(denied(&format!("\"{what}\""))); // In a transaction a denied write is 409, not 403.
-        }
         Ok(Transaction::Failed { what, repeated: answer.repeated })
     }
 
@@ -227,6 +222,11 @@ impl<'a> Change<'a> {
             },
         }
     }
+}
+
+/// In a transaction a denied write is 409, not 403.
+fn is_denial(what: &str) -> bool {
+    what.to_ascii_lowercase().contains("permission denied")
 }
 
 /// Strings, numbers and maps with string keys: serde_json has nothing to fail at.

@@ -122,7 +122,8 @@ impl Consul {
             }
             // ACLs, if there are any, may deny the KV store, but not this.
             let leader = self.http("GET", "/v1/status/leader", b"").ok()?;
-            (leader.0 == 200 && leader.1.trim_ascii().len() > 2 && self.http("GET", "/v1/kv/ready", b"").ok()?.0 < 500).then_some(())
+            (leader.0 == 200 && leader.1.trim_ascii().len() > 2 && self.http("GET", "/v1/kv/ready", b"").ok()?.0 < 500)
+                .then_some(())
         });
     }
 
@@ -180,7 +181,8 @@ impl Consul {
     }
 
     pub fn put_flags(&self, key: &str, value: impl AsRef<[u8]>, flags: u64) {
-        let (status, body) = self.http("PUT", &format!("/v1/kv/{}?flags={flags}", encode(key)), value.as_ref()).unwrap();
+        let (status, body) =
+            self.http("PUT", &format!("/v1/kv/{}?flags={flags}", encode(key)), value.as_ref()).unwrap();
         assert_eq!((status, body.trim_ascii()), (200, b"true".as_slice()));
     }
 
@@ -209,7 +211,13 @@ impl Consul {
     }
 
     /// The same, with a token.
-    pub fn http_as(&self, token: Option<&str>, method: &str, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), ureq::Error> {
+    pub fn http_as(
+        &self,
+        token: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Result<(u16, Vec<u8>), ureq::Error> {
         static AGENT: OnceLock<ureq::Agent> = OnceLock::new();
         let agent = AGENT.get_or_init(|| {
             ureq::Agent::config_builder()

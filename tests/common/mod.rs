@@ -1,8 +1,9 @@
 //! Real Consul agents, and the programs under test, each test in its own directory and under its own keys.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::wrong_self_convention)]
 
 pub mod consul;
+pub mod golden;
 pub mod proxy;
 pub mod run;
 
@@ -56,8 +57,10 @@ impl Place {
 
     /// The names beside the managed file, its own included: nothing may be left behind.
     pub fn beside(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            std::fs::read_dir(self.path().join("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = std::fs::read_dir(self.path().join("out"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }

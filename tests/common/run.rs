@@ -79,7 +79,11 @@ impl Run {
 
 impl From<Output> for Ran {
     fn from(output: Output) -> Ran {
-        Ran { status: output.status, stdout: output.stdout, stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8") }
+        Ran {
+            status: output.status,
+            stdout: output.stdout,
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        }
     }
 }
 
@@ -87,7 +91,13 @@ impl Ran {
     /// The status is this one; what it said is shown if not.
     #[track_caller]
     pub fn expect(self, status: i32) -> Ran {
-        assert_eq!(self.status.code(), Some(status), "status (signal {:?}); stderr:\n{}", self.status.signal(), self.stderr);
+        assert_eq!(
+            self.status.code(),
+            Some(status),
+            "status (signal {:?}); stderr:\n{}",
+            self.status.signal(),
+            self.stderr
+        );
         self
     }
 

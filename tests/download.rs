@@ -1,0 +1,602 @@
+//! Promise 1: never a torn, short or unverified file. Promise 3: what arrived is reloaded, and what is owed is paid.
+//! Promise 4: nothing changed means nothing done. The story of `kvx-out`.
+
+mod common;
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::time::Duration;
+
+use common::{Place, Ran, Run, golden, lines, sha256};
+
+/// Nothing was touched: the file as `content` says (none: not there), nothing beside it, no handler run.
+#[track_caller]
+fn assert_untouched(place: &Place, content: Option<&str>) {
+    let names: &[&str] = if content.is_some() { &["hosts"] } else { &[] };
+    assert_eq!(place.beside(), names);
+    assert_eq!(std::fs::read_to_string(place.file()).ok().as_deref(), content);
+    assert!(place.runs().is_empty(), "a handler ran");
+}
+
+#[test]
+fn installs_a_new_file_runs_the_handler_and_then_does_nothing() {
+    let place = Place::new();
+    place.upload(lines(600));
+    let run = || place.kvx_out().args(["-e", &place.handler()]);
+    let file = place.file().display().to_string();
+    run().run().expect(0).says(&[
+        &place.key,
+        ": 600 lines, 2.2 KB, 4a0a1fde… installed in ",
+        " ms as ",
+        &file,
+        ", handler ran in ",
+    ]);
+    assert_eq!((place.content(), place.mode(), place.beside()), (lines(600), 0o640, vec!["hosts".into()]));
+    assert_eq!(place.runs(), [format!("{} {}", place.key, sha256(lines(600)))]);
+    let inode = std::fs::metadata(place.file()).unwrap().ino();
+    run().run().expect(0).is_silent();
+    run().arg("-v").run().expect(0).says(&["unchanged"]);
+    run().payload(place.payload("checksum")).run().expect(0).is_silent();
+    assert_eq!(std::fs::metadata(place.file()).unwrap().ino(), inode);
+    assert_eq!(place.runs().len(), 1);
+}
+
+#[test]
+fn every_kind_of_payload_brings_the_new_document() {
+    let place = Place::new();
+    for (round, part) in ["checksum", "data", ""].into_iter().cycle().take(6).enumerate() {
+        let document = lines(20 + round);
+        place.upload(&document);
+        let payload = place.payload(part);
+        // The payload names the key, unless -k does.
+        let run = if round < 3 { place.kvx_out_bare() } else { place.kvx_out() };
+        let round = run.payload(payload).run().expect(0);
+        round.says(&[&place.key, "installed"]);
+        assert_eq!(place.content(), document);
+    }
+}
+
+#[test]
+fn a_payload_is_read_when_a_watch_or_an_option_says_so_or_no_key_is_given() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let other = r#"{"Key":"kvexpress/other/checksum","ModifyIndex":1,"Value":null}"#;
+    // Without -k and without CONSUL_INDEX.
+    place.kvx_out_bare().stdin(place.payload("checksum")).run().expect(0).says(&[&place.key, "installed"]);
+    // With --payload: null means that there is nothing to do.
+    place.kvx_out().arg("--payload").stdin("null\n").run().expect(0).says(&["nothing there"]);
+    // With -k alone it is not read: null means nothing.
+    place.kvx_out().stdin("null\n").run().expect(0).is_silent();
+    // With -k, what is another key's means only that something happened.
+    place.upload(lines(21));
+    place.kvx_out().payload(other).run().expect(0).says(&["21 lines", "installed"]);
+}
+
+#[test]
+fn null_touches_nothing_and_is_no_failure() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out_bare().payload("null\n").run().expect(0).says(&["nothing there"]);
+    place.kvx_out().payload("null\n").run().expect(0).says(&[&place.key, "nothing there", "stays as it is"]);
+    assert_untouched(&place, None);
+}
+
+#[test]
+fn with_a_key_any_other_stdin_only_means_that_something_happened() {
+    let place = Place::new();
+    let event = r#"[{"ID":"b5","Name":"deploy","Payload":null,"NodeFilter":"","Version":1,"LTime":4}]"#;
+    let foreign = r#"[{"Key":"elsewhere/x","ModifyIndex":3,"Value":"eA=="}]"#;
+    for (round, stdin) in
+        ["", "\n", event, foreign, "no json", "{\"half\":", "[]", "{}", "[null]", "7"].into_iter().enumerate()
+    {
+        place.upload(lines(30 + round));
+        place.kvx_out().payload(stdin).run().expect(0).says(&["installed"]);
+        assert_eq!(place.content(), lines(30 + round), "{stdin}");
+    }
+}
+
+#[test]
+fn without_a_key_a_payload_that_names_none_is_refused() {
+    let place = Place::new();
+    let two = r#"[{"Key":"kvexpress/a/data","ModifyIndex":3,"Value":null},{"Key":"kvexpress/b/data","ModifyIndex":3,"Value":null}]"#;
+    let cases = [
+        ("", 65),
+        ("no json", 65),
+        ("{\"half\":", 65),
+        (r#"[{"ID":"b5","Name":"deploy"}]"#, 65),
+        (r#"{"Key":"kvexpress/x/checksum","ModifyIndex":"no number"}"#, 65),
+        ("[]", 64),
+        (r#"{"Key":"elsewhere/hosts/checksum","ModifyIndex":3,"Value":null}"#, 64),
+        (r#"{"Key":"kvexpress/hosts","ModifyIndex":3,"Value":null}"#, 64),
+        (r#"{"Key":"kvexpress/hosts/other","ModifyIndex":3,"Value":null}"#, 64),
+        (r#"{"Key":"kvexpress/locks/x/data","ModifyIndex":3,"Value":null}"#, 64),
+        (two, 64),
+    ];
+    for (payload, status) in cases {
+        place.kvx_out_bare().payload(payload).run().expect(status).says(&["payload", "-k"]);
+        assert_untouched(&place, None);
+    }
+}
+
+#[test]
+fn a_keyprefix_watch_on_a_folder_of_keys_brings_the_outer_key() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let inner = format!("{}/nginx", place.key);
+    Run::new("kvx-in", &place.consul.address).args(["-k", &inner]).stdin(lines(99)).run().expect(0);
+    place.kvx_out_bare().payload(place.payload("")).run().expect(0).says(&[&place.key, ": 20 lines"]);
+    assert_eq!(place.content(), lines(20));
+}
+
+#[test]
+fn another_prefix_is_split_off_too() {
+    let place = Place::new();
+    let prefix = format!("infra/{}", place.key);
+    Run::new("kvx-in", &place.consul.address).args(["-p", &prefix, "-k", "web/app"]).stdin(lines(20)).run().expect(0);
+    let payload = place.consul.watch_payload(&format!("{prefix}/web/app/checksum"));
+    place.kvx_out_bare().payload(&payload).run().expect(64).says(&["kvexpress/", "-p"]);
+    place
+        .kvx_out_bare()
+        .args(["-p", &format!("/{prefix}")])
+        .payload(&payload)
+        .run()
+        .expect(0)
+        .says(&["web/app: 20 lines"]);
+}
+
+#[test]
+fn a_stdin_that_never_closes_hangs_nobody() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let with_open_stdin = |run: Run| {
+        let mut child = run.spawn();
+        let open = child.stdin.take();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        drop(open);
+        ran
+    };
+    with_open_stdin(place.kvx_out()).expect(0).says(&["installed"]);
+    for run in [place.kvx_out().arg("--payload"), place.kvx_out_bare(), place.kvx_out().env("CONSUL_INDEX", "7")] {
+        with_open_stdin(run.args(["--timeout", "300ms"]))
+            .expect(74)
+            .says(&["payload on stdin has not ended within 300ms"]);
+    }
+}
+
+#[test]
+fn stopped_and_locked_are_meant_and_touch_nothing() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let lock = format!(
+        "kvexpress/locks/{}/{}",
+        sha256(place.file().to_str().unwrap()),
+        nix::unistd::gethostname().unwrap().to_str().unwrap()
+    );
+    let run = || place.kvx_out().args(["-e", &place.handler()]);
+    for (mark, says) in [(place.kv("stop"), "stopped"), (lock, "locked on this node")] {
+        place.consul.put(&mark, "until Monday");
+        run().run().expect(0).says(&[&place.key, says, "stays as it is: until Monday"]);
+        run().payload(place.payload("checksum")).run().expect(0).says(&[says]);
+        assert_untouched(&place, None);
+        place.consul.delete(&mark);
+    }
+    place.consul.put(&place.kv("stop"), "in the folder");
+    run().payload(place.payload("")).run().expect(0).says(&["stopped", "in the folder"]);
+    place.consul.put(&place.kv("stop"), "");
+    let locked =
+        place.write("out/hosts.locked", "To unlock '/x':\n\nsudo kvexpress unlock -f /x\n\nReason Locked: testing\n\n");
+    for payload in [place.payload("checksum"), place.payload("")] {
+        run().payload(payload).run().expect(0).says(&["locked on this node", "testing", "hosts.locked"]);
+    }
+    std::fs::remove_file(locked).unwrap();
+    assert_untouched(&place, None);
+    run().run().expect(0).says(&["installed"]);
+    assert_eq!(place.runs().len(), 1);
+}
+
+#[test]
+fn a_key_that_is_not_there_is_an_error_by_hand_but_not_by_payload() {
+    let place = Place::new();
+    place.kvx_out().run().expect(66).says(&[&place.key, "hosts", "there is no ", &place.kv("data"), "kvx-in", "-k"]);
+    place.upload(lines(20));
+    let payloads = ["checksum", "data", ""].map(|part| place.payload(part));
+    for part in ["data", "checksum"] {
+        place.consul.delete(&place.kv(part));
+    }
+    for payload in &payloads[..2] {
+        place.kvx_out().payload(payload).run().expect(0).says(&["nothing there"]);
+    }
+    assert_untouched(&place, None);
+}
+
+#[test]
+fn guards_refuse_what_is_too_short_or_too_large() {
+    let place = Place::new();
+    place.upload(lines(30));
+    place.kvx_out().run().expect(0);
+    let cases: [(&[&str], usize, &[&str]); 4] = [
+        (&[], 3, &["has 3 lines, at least 10 are wanted", "-l"]),
+        (&["-l", "100"], 40, &["has 40 lines, at least 100"]),
+        (&["--max-size", "100"], 100, &["the document is 292 B, at most 100 B", "--max-size"]),
+        (&[], 0, &["is empty", "-l"]),
+    ];
+    for (options, count, says) in cases {
+        place.upload(lines(count));
+        for payload in ["checksum", "data", ""].map(|part| place.payload(part)) {
+            let ran = place.kvx_out().args(["-e", &place.handler()]).args(options).payload(payload).run().expect(65);
+            ran.says(&[&place.key, place.file().to_str().unwrap()]).says(says);
+            assert_untouched(&place, Some(&lines(30)));
+        }
+    }
+    place.kvx_out().args(["-l", "0"]).run().expect(0).says(&["0 lines, 0 B", "installed"]);
+    assert_eq!(place.content(), "");
+}
+
+#[test]
+fn what_kvexpress_stored_compressed_is_read_without_being_told() {
+    let stored: [(&[u8], u64); 4] = [
+        (&golden::brotli(), 1),
+        (golden::GZIP_BASE64.as_bytes(), 0),
+        (golden::DOCUMENT.as_bytes(), 0),
+        (golden::DOCUMENT.as_bytes(), 1), // Copied without its Flags being looked at: the checksum decides.
+    ];
+    for (data, flags) in stored {
+        for part in ["checksum", "data", ""] {
+            let place = Place::new();
+            place.consul.put_flags(&place.kv("data"), data, flags);
+            place.consul.put(&place.kv("checksum"), sha256(golden::DOCUMENT));
+            place.kvx_out().payload(place.payload(part)).run().expect(0).says(&["12 lines", "installed"]);
+            assert_eq!(place.content(), golden::DOCUMENT, "Flags {flags}");
+        }
+    }
+}
+
+#[test]
+fn what_decodes_into_too_much_is_not_decoded() {
+    let place = Place::new();
+    place.consul.put_flags(&place.kv("data"), golden::bomb(), 1);
+    place.consul.put(&place.kv("checksum"), golden::BOMB_CHECKSUM);
+    place.kvx_out().args(["-l", "0", "--timeout", "500ms"]).run().expect(75).says(&["torn"]);
+    assert_untouched(&place, None);
+}
+
+#[test]
+fn the_mode_is_as_given_or_as_it_was() {
+    let place = Place::new();
+    place.upload(lines(10));
+    for (written, mode) in
+        [("644", 0o644), ("0644", 0o644), ("00644", 0o644), ("4755", 0o4755), ("0", 0), ("600", 0o600)]
+    {
+        place.kvx_out().args(["-c", written]).run().expect(0);
+        assert_eq!(place.mode(), mode, "{written}");
+    }
+    place.kvx_out().args(["-c", "640", "-e", &place.handler()]).run().expect(0).says(&["owner or mode", "mended"]);
+    assert_eq!(place.runs().len(), 1, "the handler had never run for this document");
+    place.kvx_out().args(["-c", "604", "-e", &place.handler()]).run().expect(0).says(&["mended"]);
+    assert_eq!(place.runs().len(), 1, "another mode alone owes no reload");
+    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).is_silent();
+    std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).says(&["mended"]);
+    place.upload(lines(11));
+    place.kvx_out().run().expect(0);
+    assert_eq!(place.mode(), 0o604, "kept");
+}
+
+#[test]
+fn the_owner_is_as_given_or_as_it_was() {
+    let place = Place::new();
+    place.upload(lines(10));
+    let owner = || {
+        let metadata = std::fs::metadata(place.file()).unwrap();
+        (metadata.uid(), metadata.gid())
+    };
+    let me = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    place.kvx_out().args(["-o", &format!("{}:{}", me.0, me.1)]).run().expect(0).says(&["installed"]);
+    assert_eq!(owner(), me);
+    let inode = std::fs::metadata(place.file()).unwrap().ino();
+    for (unknown, says) in [("nobody-here", "user"), (":no-such-group", "group"), ("0:no-such-group", "group")] {
+        place.kvx_out().args(["-o", unknown]).run().expect(78).says(&["-o", "there is no ", says]);
+    }
+    assert_eq!(std::fs::metadata(place.file()).unwrap().ino(), inode);
+    if me.0 == 0 {
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        place.kvx_out().args(["-o", "nobody"]).run().expect(0).says(&["mended"]);
+        assert_eq!(owner(), (nobody.uid.as_raw(), 0));
+        place.upload(lines(11));
+        place.kvx_out().run().expect(0);
+        assert_eq!(owner(), (nobody.uid.as_raw(), 0), "kept");
+        place.upload(lines(12));
+        place.kvx_out().args(["-o", "nobody:daemon", "-c", "600"]).run().expect(0);
+        let daemon = nix::unistd::Group::from_name("daemon").unwrap().unwrap();
+        assert_eq!((owner(), place.mode()), ((nobody.uid.as_raw(), daemon.gid.as_raw()), 0o600));
+    }
+}
+
+#[test]
+fn a_handler_that_failed_or_never_ran_is_owed_until_it_succeeds() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let allowed = place.path().join("allowed");
+    let handler = format!(
+        "sh -c 'test -e {} && echo \"$KVX_FILE\" >> {}'",
+        allowed.display(),
+        place.path().join("runs").display()
+    );
+    let run = || place.kvx_out().args(["-e", &handler]);
+    run().run().expect(1).says(&[
+        &place.key,
+        place.file().to_str().unwrap(),
+        "the handler `sh -c ",
+        "failed (exit status: 1)",
+        "20 lines",
+        "in place",
+        "owed",
+    ]);
+    assert_eq!(place.content(), lines(20));
+    run().payload(place.payload("checksum")).run().expect(1);
+    run().payload(place.payload("")).run().expect(1);
+    place.write("allowed", "");
+    run().payload(place.payload("checksum")).run().expect(0).says(&["unchanged, the handler that was owed ran"]);
+    run().run().expect(0).is_silent();
+    assert_eq!(place.runs(), [place.file().display().to_string()]);
+}
+
+#[test]
+fn each_handler_of_a_file_is_owed_by_itself() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let other = format!("sh -c 'echo other >> {}'", place.path().join("runs").display());
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
+    place.kvx_out().args(["-e", &other]).run().expect(0).says(&["owed"]);
+    for handler in [&place.handler(), &other] {
+        place.kvx_out().args(["-e", handler]).run().expect(0).is_silent();
+    }
+    assert_eq!(place.runs().len(), 2);
+    // A run without a handler owes and pays nothing, but what it installs is owed to both.
+    place.upload(lines(21));
+    place.kvx_out().run().expect(0).says(&["installed"]);
+    for handler in [&place.handler(), &other] {
+        place.kvx_out().args(["-e", handler]).run().expect(0).says(&["owed"]);
+    }
+    assert_eq!(place.runs().len(), 4);
+}
+
+#[test]
+fn going_back_to_the_document_before_is_a_change_too() {
+    let place = Place::new();
+    let run = || place.kvx_out().args(["-e", &place.handler()]);
+    place.upload(lines(20));
+    run().run().expect(0);
+    // The next one is installed, but its handler is never run: as if kvx-out had been killed in between.
+    place.upload(lines(21));
+    place.kvx_out().run().expect(0);
+    place.upload(lines(20));
+    run().run().expect(0).says(&["installed", "handler ran"]);
+    // Changed by hand and put right again: who reads the file may have read the other.
+    std::fs::write(place.file(), "by hand").unwrap();
+    run().run().expect(0).says(&["installed", "handler ran"]);
+    assert_eq!(place.runs().len(), 3);
+}
+
+#[test]
+fn a_lost_or_broken_stamp_is_one_reload_too_many_never_one_too_few() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let run = || place.kvx_out().args(["-e", &place.handler()]);
+    run().run().expect(0);
+    let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&stamp).unwrap();
+    let broken: [&[u8]; 5] = [b"", &whole[..whole.len() / 2], b"\0\0\0\0\0", b"{}", b"garbage"];
+    for (round, broken) in broken.into_iter().enumerate() {
+        std::fs::write(&stamp, broken).unwrap();
+        run().payload(place.payload("checksum")).run().expect(0).says(&["owed"]);
+        assert_eq!(place.runs().len(), 2 + round);
+    }
+    std::fs::remove_file(&stamp).unwrap();
+    run().run().expect(0).says(&["owed"]);
+    run().run().expect(0).is_silent();
+}
+
+#[test]
+fn handlers_are_words_without_a_shell_or_an_exact_argv() {
+    let place = Place::new();
+    let runs = place.path().join("runs");
+    let script = "printf '<%s>' \"$@\" >> \"$OUT\"; echo >> \"$OUT\"";
+    let run = |count| {
+        place.upload(lines(count));
+        place.kvx_out().env("OUT", &runs)
+    };
+    run(20)
+        .args(["-e", &format!("sh -c {} x 'two words' \"and \\\"quotes\\\"\" $HOME *", shell_words::quote(script))])
+        .run()
+        .expect(0);
+    run(21).args(["--", "sh", "-c", script, "x", "-e", "", "two  words", "--", "$HOME"]).run().expect(0);
+    assert_eq!(place.runs(), ["<two words><and \"quotes\"><$HOME><*>", "<-e><><two  words><--><$HOME>"]);
+    run(22).args(["-e", "no-such-program --flag"]).run().expect(1).says(&[
+        "`no-such-program --flag`",
+        "could not be run",
+        "No such file",
+    ]);
+    run(23).args(["--", "/"]).run().expect(1).says(&["could not be run", "Permission denied"]);
+    assert_eq!(place.content(), lines(23));
+}
+
+#[test]
+fn a_handler_that_takes_too_long_is_ended_with_all_it_started() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let script = "sleep 4321 & echo $! > \"$OUT\"; sleep 4321";
+    let slow = place.kvx_out().env("OUT", place.path().join("pid")).args([
+        "--handler-timeout",
+        "300ms",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    slow.run().expect(1).says(&["took longer than 300ms", "--handler-timeout", "owed"]);
+    let pid: i32 = std::fs::read_to_string(place.path().join("pid")).unwrap().trim().parse().unwrap();
+    common::wait_for("the handler's child to end", 5, || {
+        // A zombie is dead: who adopted it may be slow to notice.
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        (state.is_empty() || state.contains(") Z ")).then_some(())
+    });
+}
+
+#[test]
+fn a_daemon_that_the_handler_leaves_behind_is_not_waited_for() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let started = std::time::Instant::now();
+    let ran = place
+        .kvx_out()
+        .args(["--", "sh", "-c", "echo to stderr >&2; echo to stdout; sleep 25 & exit 0"])
+        .run()
+        .expect(0);
+    assert!(started.elapsed() < Duration::from_secs(20), "it waited for the daemon");
+    assert_eq!(ran.out(), "", "a handler's output goes to stderr");
+    let said: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(said[..2], ["to stderr", "to stdout"]);
+    assert!(said[2].contains("installed"), "the summary comes last");
+}
+
+#[test]
+fn to_stdout_goes_the_whole_document_or_nothing() {
+    let place = Place::new();
+    let run = || Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f", "-"]);
+    run().run().expect(66);
+    place.upload(lines(20));
+    let ran = run().run().expect(0).is_silent();
+    assert_eq!(ran.out(), lines(20));
+    let ran = run().args(["-l", "21"]).run().expect(65).says(&["has 20 lines"]);
+    assert_eq!(ran.out(), "");
+    // A stop forbids to install, not to look: a pipeline gets no empty input with a status of 0.
+    place.consul.put(&place.kv("stop"), "until Monday");
+    let ran = run().run().expect(0).says(&["20 lines", "though the key is stopped: until Monday"]);
+    assert_eq!(ran.out(), lines(20));
+    run().args(["-e", "true"]).run().expect(64).says(&["-f -", "handler"]);
+    assert_untouched(&place, None);
+}
+
+#[test]
+fn the_target_of_a_link_is_replaced_not_the_link() {
+    let place = Place::new();
+    place.upload(lines(20));
+    std::fs::create_dir(place.path().join("real")).unwrap();
+    symlink("../real/hosts", place.file()).unwrap(); // Dangling.
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed", "real/hosts"]);
+    place.upload(lines(21));
+    let real = place.path().join("real/hosts");
+    // By the other name it is the same file, under the same lock and stamp.
+    place.kvx_out().arg("-v").run().expect(0).says(&["installed"]);
+    Run::new("kvx-out", &place.consul.address)
+        .arg("--state-dir")
+        .arg(place.path().join("state"))
+        .args(["-k", &place.key, "-e", &place.handler(), "-f"])
+        .arg(&real)
+        .run()
+        .expect(0)
+        .says(&["owed"]);
+    assert_eq!(std::fs::read_link(place.file()).unwrap().to_str(), Some("../real/hosts"));
+    assert_eq!((place.content(), std::fs::read_to_string(real).unwrap()), (lines(21), lines(21)));
+    assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_no_file_or_has_no_directory_is_refused() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let out = place.path().join("out");
+    nix::unistd::mkfifo(&out.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::fs::create_dir(out.join("directory")).unwrap();
+    symlink("loop", out.join("loop")).unwrap();
+    let run = |file: &str| {
+        let to = if file.starts_with('/') { file.into() } else { out.join(file) };
+        Run::new("kvx-out", &place.consul.address)
+            .arg("--state-dir")
+            .arg(place.path().join("state"))
+            .args(["-k", &place.key, "-f"])
+            .arg(to)
+    };
+    let cases: [(&str, &[&str]); 6] = [
+        ("fifo", &["is no regular file"]),
+        ("directory", &["is no regular file"]),
+        ("/dev/null", &["is no regular file"]),
+        ("missing/hosts", &["the directory ", "missing", "does not exist"]),
+        ("loop", &["symbolic links"]),
+        ("/", &["no file's name"]),
+    ];
+    for (file, says) in cases {
+        run(file).run().expect(73).says(&[&place.key]).says(says);
+    }
+    assert_eq!(place.beside(), ["directory", "fifo", "loop"]);
+}
+
+#[test]
+fn what_a_killed_run_left_is_taken_away_by_the_next() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.write("out/.hosts.kvx~", "half a document");
+    place.kvx_out().run().expect(0).says(&["installed"]);
+    assert_eq!((place.content(), place.beside()), (lines(20), vec!["hosts".into()]));
+    // Somebody's link there is not followed.
+    let victim = place.write("victim", "untouched");
+    symlink(&victim, place.path().join("out/.hosts.kvx~")).unwrap();
+    place.upload(lines(21));
+    place.kvx_out().run().expect(0).says(&["installed"]);
+    assert_eq!((place.content(), std::fs::read_to_string(victim).unwrap()), (lines(21), "untouched".into()));
+}
+
+#[test]
+fn a_file_that_another_run_is_busy_with_is_waited_for_but_not_for_ever() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
+    let busy = std::fs::File::open(stamp).unwrap();
+    busy.lock().unwrap();
+    place.upload(lines(21));
+    let impatient = place.kvx_out().args(["--timeout", "200ms", "--handler-timeout", "100ms"]).run().expect(75);
+    impatient.says(&[&place.key, "another run has been busy", "300ms"]);
+    assert_untouched(&place, Some(&lines(20)));
+    let mut patient = place.kvx_out().arg("-v").spawn();
+    let mut said = std::io::BufReader::new(patient.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert!(line.contains("another run is busy with it; waiting"), "{line}");
+    busy.unlock().unwrap();
+    assert!(patient.wait().unwrap().success());
+    assert_eq!(place.content(), lines(21));
+}
+
+#[test]
+fn state_that_cannot_be_kept_is_an_error_before_anything_is_done() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let file = place.write("no-directory", "");
+    for state in [file.clone(), file.join("below")] {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(place.file());
+        run.arg("--state-dir").arg(&state).run().expect(73).says(&[
+            &place.key,
+            "no-directory",
+            "Not a directory",
+            "--state-dir",
+        ]);
+    }
+    assert_untouched(&place, None);
+}
+
+#[test]
+fn the_state_directory_is_systemds_or_the_users() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let run = || Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(place.file());
+    let systemd = place.path().join("systemd");
+    run().env("STATE_DIRECTORY", format!("{}:/elsewhere", systemd.display())).run().expect(0);
+    let entry = std::fs::read_dir(&systemd).unwrap().next().unwrap().unwrap();
+    assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(&systemd).unwrap().mode() & 0o777, 0o700);
+    let stamp: serde_json::Value = serde_json::from_slice(&std::fs::read(entry.path()).unwrap()).unwrap();
+    assert_eq!(stamp["path"], place.file().to_str().unwrap());
+    assert_eq!((&stamp["key"], &stamp["checksum"]), (&place.key.as_str().into(), &sha256(lines(20)).into()));
+    assert_eq!(stamp["index"], place.consul.modify_index(&place.kv("checksum")));
+}
