@@ -1,0 +1,340 @@
+//! What users copy works as it stands: every file of `examples/`, with its paths replaced by a test's own, and the demo.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stderr)]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use common::consul::{binary, template_binary};
+use common::proxy::Counter;
+use common::run::{self, Ran, Run};
+use common::{Consul, Place, lines, sha256, wait_for};
+use serde_json::{Value, json};
+
+#[test]
+fn each_watch_installs_an_upload_at_once_and_the_timer_does_what_the_watch_could_not() {
+    for watch in ["watch.json", "watch-keyprefix.json"] {
+        let place = place();
+        let counter = Counter::to(&place.consul.address);
+        let bin = node(&place, &counter.address);
+        place.consul.configure(&adapted(watch, &[("/usr/local/bin", &bin)]));
+        place.consul.reload();
+        let upload = |document: &str| kvx("kvx-in", &place).stdin(document).run().expect(0);
+        let timer = || place_shell(&place, &exec_start("kvx-out@.service", &[("/usr/local/bin", &bin)]));
+
+        upload(&lines(600));
+        wait_for("the reload", 10, || (place.runs() == [sha256(lines(600))]).then_some(()));
+        assert_eq!(place.content(), lines(600), "{watch}");
+        assert_eq!(place.mode(), 0o644, "{watch}");
+        // The payload of a keyprefix watch brings the document, that of a key watch only the news.
+        assert_eq!(counter.requests().is_empty(), watch == "watch-keyprefix.json", "{watch}");
+        timer().expect(0).is_silent();
+        assert_eq!(place.runs().len(), 1, "{watch}: for the timer it is the same handler");
+
+        let dnsmasq_is_down = place.write("down", "");
+        upload(&lines(601));
+        wait_for("the handler that fails", 10, || place.path().join("failed").exists().then_some(()));
+        std::fs::remove_file(dnsmasq_is_down).unwrap();
+        timer().expect(0).says(&["hosts: ", "the handler that was owed ran"]);
+        assert_eq!(place.runs(), [sha256(lines(600)), sha256(lines(601))], "{watch}");
+        assert_eq!(place.content(), lines(601), "{watch}");
+        timer().expect(0).is_silent();
+    }
+}
+
+#[test]
+fn consul_template_uploads_the_hosts_of_the_catalog_and_the_timer_what_it_could_not() {
+    let place = place();
+    let rendered = place.path().join("rendered/hosts");
+    let template = place.write("hosts.ctmpl", example("hosts.ctmpl"));
+    let config = place.write(
+        "consul-template.hcl",
+        adapted(
+            "consul-template.hcl",
+            &[("/etc/consul-template/hosts.ctmpl", text(&template)), ("/var/lib/kvx-in/hosts", text(&rendered))],
+        ),
+    );
+    let run_once = |path: &str| {
+        let mut command = bare(&place, text(template_binary()), path);
+        command.arg("-config").arg(&config).args(["-once", "-consul-addr", &place.consul.address]);
+        Ran::from(command.output().unwrap())
+    };
+    let uploaded = || place.consul.text("kvexpress/hosts/data");
+    for n in 1..=10 {
+        register(&place.consul, n);
+    }
+
+    std::fs::create_dir(place.path().join("failing")).unwrap();
+    script(&place.path().join("failing/kvx-in"), "#!/bin/sh\nexit 69\n");
+    let failing = format!("{}:{}", place.path().join("failing").display(), run_path());
+    run_once(&failing).expect(14);
+    run_once(&run_path()).expect(0);
+    assert_eq!(uploaded(), None, "the trap that consul-template.hcl tells of is there");
+    let folder = text(rendered.parent().unwrap()).to_owned();
+    let timer = || {
+        place_shell(
+            &place,
+            &exec_start("kvx-in@.service", &[("/usr/local/bin", &ours()), ("/var/lib/kvx-in", &folder)]),
+        )
+    };
+    timer().expect(0).says(&["hosts: ", "uploaded, the first of this key"]);
+    timer().expect(0).is_silent();
+
+    register(&place.consul, 11);
+    run_once(&run_path()).expect(0);
+    let hosts = uploaded().unwrap();
+    assert_eq!(hosts, std::fs::read_to_string(&rendered).unwrap());
+    assert!(hosts.ends_with('\n') && !hosts.contains("\n\n"), "{hosts}");
+    assert!(
+        hosts.contains("\n10.0.0.1 web node-1.web\n") && hosts.contains("\n10.0.0.11 web node-11.web\n"),
+        "{hosts}"
+    );
+}
+
+#[test]
+fn the_list_form_of_the_command_is_what_the_comment_says() {
+    let all = example("consul-template.hcl");
+    let list = all.lines().find_map(|line| line.trim().strip_prefix("# command = [")).expect("a list in a comment");
+    let words: Vec<String> = serde_json::from_str(&format!("[{list}")).unwrap();
+    let string = all.lines().find_map(|line| line.trim().strip_prefix("command = ")).expect("a command");
+    let string: String = serde_json::from_str(string).unwrap();
+    assert_eq!(words.join(" ").replace(" -f ", " < "), string);
+}
+
+#[test]
+fn the_pipelines_do_what_their_comments_say() {
+    if !is_there("curl") {
+        return eprintln!("no curl here: pipeline.sh is not tested");
+    }
+    let place = place();
+    let bin = place.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let render = |end: &str| {
+        let program = format!("#!/bin/sh\nfor n in $(seq 600); do echo \"10.0.0.$n web-$n\"; {end}; done\n");
+        script(&bin.join("render"), &program);
+    };
+    place.consul.put("page", "a page\n");
+    let path = format!("{}:{}", bin.display(), run_path());
+    let shell = |command: &str| {
+        let mut shell = bare(&place, "sh", &path);
+        shell.args(["-ec", command]).env("URL", format!("http://{}/v1/kv/page?raw", place.consul.address));
+        Ran::from(shell.output().unwrap())
+    };
+    let data = |key: &str| place.consul.text(&format!("kvexpress/{key}/data")).unwrap_or_default();
+    let all = example("pipeline.sh");
+    let line =
+        |start: &str| all.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no line {start}"));
+
+    render(":");
+    let ran = shell(&all).expect(0);
+    assert!(ran.out().starts_with("--- ") && ran.out().ends_with("\n600\n"), "the diff, then the count: {}", ran.out());
+    assert_eq!(data("hosts").lines().next(), Some("10.0.0.201 web-1"));
+    assert_eq!(data("hosts-before").lines().next(), Some("10.0.0.1 web-1"));
+    assert_eq!(data("motd"), "a page\n");
+
+    render("[ $n -lt 550 ] || exit 1");
+    shell(line("render | kvx-in -k hosts -l 500")).expect(0);
+    assert_eq!(data("hosts").lines().count(), 550, "half a file, as the comment says");
+    render("[ $n -lt 540 ] || exit 1");
+    shell(line("kvx-in -k hosts -l 500 -- render")).expect(74);
+    assert_eq!(data("hosts").lines().count(), 550);
+
+    let somebody_else_changed_it = format!("work=/dev/null seen={}; {}", sha256("other"), line("sed "));
+    shell(&somebody_else_changed_it.replace("--expect", "-l 0 --expect")).expect(75);
+    assert_eq!(data("hosts").lines().count(), 550);
+}
+
+#[test]
+fn the_policies_suffice_and_allow_nothing_else() {
+    let consul = Consul::dev(r#"{ "acl": { "enabled": true, "default_policy": "deny" } }"#);
+    let place = Place::at(Arc::new(consul));
+    let management = wait_for("the ACLs", 10, || {
+        let (status, body) = place.consul.http("PUT", "/v1/acl/bootstrap", b"").unwrap();
+        (status == 200)
+            .then(|| serde_json::from_slice::<Value>(&body).unwrap()["SecretID"].as_str().unwrap().to_owned())
+    });
+    let make = |what: &str, body: Value| {
+        let path = format!("/v1/acl/{what}");
+        let (status, answer) =
+            place.consul.http_as(Some(&management), "PUT", &path, body.to_string().as_bytes()).unwrap();
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+        serde_json::from_slice::<Value>(&answer).unwrap()
+    };
+    let token = |name: &str, rules: &str| {
+        make("policy", json!({ "Name": name, "Rules": rules }));
+        make("token", json!({ "Policies": [{ "Name": name }] }))["SecretID"].as_str().unwrap().to_owned()
+    };
+    let (into, out) = (token("in", &example("acl-in.hcl")), token("out", &example("acl-out.hcl")));
+    let upload = |token: &str, key| {
+        let run = Run::new("kvx-in", &place.consul.address).args(["-k", key]).stdin(lines(600));
+        run.env("CONSUL_HTTP_TOKEN", token).run()
+    };
+    let install = |token: &str, key| place.kvx_out_bare().args(["-k", key]).env("CONSUL_HTTP_TOKEN", token).run();
+
+    upload(&into, "hosts").expect(0);
+    upload(&into, "motd").expect(77);
+    upload(&out, "motd").expect(77);
+    install(&out, "hosts").expect(0);
+    assert_eq!(place.content(), lines(600));
+    install(&out, "motd").expect(77);
+    let changed = Run::new("kvx-in", &place.consul.address).args(["-k", "hosts"]).stdin(lines(601));
+    changed.env("CONSUL_HTTP_TOKEN", &out).run().expect(77);
+
+    if place.consul.has_get_or_empty() {
+        let rules = example("acl-out.hcl");
+        let (without_locks, _) = rules.split_once("# Whether").expect("the part on locks");
+        install(&token("out-less", without_locks), "hosts").expect(77);
+    }
+}
+
+#[test]
+fn systemd_takes_the_units_without_a_complaint() {
+    if !is_there("systemd-analyze") {
+        return eprintln!("no systemd-analyze here: the units are not tested");
+    }
+    let place = place();
+    let bin = node(&place, &place.consul.address);
+    std::os::unix::fs::symlink(run::binary("kvx-in"), place.path().join("kvx-in")).unwrap();
+    for side in ["in", "out"] {
+        let service = adapted(&format!("kvx-{side}@.service"), &[("/usr/local/bin", &bin)]);
+        place.write(&format!("kvx-{side}@hosts.service"), service.replace("\n# Environment=", "\nEnvironment="));
+        let timer = place.write(&format!("kvx-{side}@hosts.timer"), example(&format!("kvx-{side}@.timer")));
+        for unit in [timer.clone(), timer.with_extension("service")] {
+            let ran =
+                Ran::from(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit).output().unwrap());
+            ran.expect(0).is_silent();
+        }
+    }
+}
+
+#[test]
+fn dnsmasq_takes_its_line_which_names_the_file_of_kvx_hosts() {
+    let conf = example("dnsmasq.conf");
+    let file = conf.lines().find_map(|line| line.strip_prefix("addn-hosts=")).expect("addn-hosts");
+    assert!(example("kvx-hosts").contains(&format!(" -f {file} ")));
+    if is_there("dnsmasq") {
+        let place = place();
+        let conf = place.write("dnsmasq.conf", conf);
+        Ran::from(Command::new("dnsmasq").arg("--test").arg("-C").arg(conf).output().unwrap()).expect(0);
+    }
+}
+
+#[test]
+fn the_readme_lists_every_example() {
+    let readme = example("README.md");
+    let listed: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    for entry in std::fs::read_dir(examples()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let found = listed.iter().filter(|line| line[..line[1..].find('|').unwrap()].contains(&format!("`{name}`")));
+        assert_eq!(found.count(), usize::from(name != "README.md"), "{name}");
+    }
+}
+
+#[test]
+fn the_demo_tells_a_true_story_and_leaves_nothing_behind() {
+    let place = place();
+    let temporary = place.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/demo");
+    let mut demo = Command::new(demo);
+    demo.env("CONSUL", binary()).env("KVX_BIN", ours()).env("TMPDIR", &temporary).stdin(Stdio::null());
+    let ran = Ran::from(demo.output().unwrap()).expect(0).is_silent();
+    assert!(ran.out().contains("\n=> ") && !ran.out().contains('\x1b'), "plain text:\n{}", ran.out());
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+}
+
+/// The key of the examples is `hosts`: so each test has an agent of its own.
+fn place() -> Place {
+    Place::at(Arc::new(Consul::dev("")))
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
+}
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(examples().join(name)).unwrap()
+}
+
+/// An example with other paths, all of which are in it.
+fn adapted(name: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(example(name), |text, (from, to)| {
+        assert!(text.contains(from), "{from} is not in {name}");
+        text.replace(from, to)
+    })
+}
+
+/// What a unit runs, for the instance `hosts`.
+fn exec_start(unit: &str, changes: &[(&str, &str)]) -> String {
+    let unit = adapted(unit, changes);
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("ExecStart");
+    command.replace("%i", "hosts")
+}
+
+/// A node: `kvx-hosts` in a directory, which is returned. Its handler fails while there is a file `down`.
+fn node(place: &Place, address: &str) -> String {
+    let reload = place.path().join("reload");
+    let (dir, file) = (text(place.path()), place.file());
+    script(
+        &reload,
+        &format!("#!/bin/sh\ncd {dir}\n[ ! -e down ] || {{ touch failed; exit 1; }}\necho $KVX_CHECKSUM >>runs\n"),
+    );
+    let environment = format!("export CONSUL_HTTP_ADDR={address} STATE_DIRECTORY={dir}/state");
+    let changes: [(&str, &str); 4] = [
+        ("# export CONSUL_HTTP_TOKEN_FILE=/etc/kvx/token-out", &environment),
+        ("exec kvx-out", &format!("exec {}/kvx-out", ours())),
+        ("/etc/hosts.consul", text(&file)),
+        ("pkill -HUP -x dnsmasq", text(&reload)),
+    ];
+    script(&place.path().join("kvx-hosts"), &adapted("kvx-hosts", &changes));
+    dir.to_owned()
+}
+
+fn kvx(program: &str, place: &Place) -> Run {
+    Run::new(program, &place.consul.address).args(["-k", "hosts"])
+}
+
+/// As systemd does it: with hardly any environment.
+fn place_shell(place: &Place, command: &str) -> Ran {
+    Ran::from(bare(place, "sh", &run_path()).args(["-c", command]).output().unwrap())
+}
+
+fn bare(place: &Place, program: &str, path: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", path).env("CONSUL_HTTP_ADDR", &place.consul.address).stdin(Stdio::null());
+    command
+}
+
+fn run_path() -> String {
+    run::path().into_string().unwrap()
+}
+
+/// The directory of our programs.
+fn ours() -> String {
+    text(run::binary("kvx-in").parent().unwrap()).to_owned()
+}
+
+fn script(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn is_there(program: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|dir| dir.join(program).exists())
+}
+
+/// A web server of that number.
+fn register(consul: &Consul, n: u8) {
+    let node =
+        json!({ "Node": format!("node-{n}"), "Address": format!("10.0.0.{n}"), "Service": { "Service": "web" } });
+    let (status, _) = consul.http("PUT", "/v1/catalog/register", node.to_string().as_bytes()).unwrap();
+    assert_eq!(status, 200);
+}
