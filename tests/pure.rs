@@ -1,0 +1,176 @@
+//! The rooms without I/O, by properties: document, payload, keys. Promise 1: what verifies is what was stored, and
+//! nothing else does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects)]
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use kvx::consul::{Entry, Folder, Key, Part, Prefix};
+use kvx::document::{Checksum, Verified, lines};
+use kvx::pair::{Found, Pair};
+use kvx::payload::{self, Fire};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..200)
+}
+
+/// Names with everything in them that a key may have.
+fn key() -> impl Strategy<Value = String> {
+    vec("[a-z]{1,5}|[ %+?#&=\"é日a-z]{1,5}[a-z]|data|checksum|stop", 1..4)
+        .prop_map(|segments| segments.join("/"))
+        .prop_filter("it is a key's name", |name| Key::parse(name).is_ok())
+}
+
+fn entry(key: String, value: &[u8], index: u64) -> Entry {
+    Entry { key, create_index: 1, modify_index: index, flags: 0, value: value.to_vec() }
+}
+
+fn json(entries: &[Entry]) -> String {
+    let objects: Vec<String> = entries.iter().map(object).collect();
+    format!("[{}]\n", objects.join(","))
+}
+
+/// As Consul writes it.
+fn object(entry: &Entry) -> String {
+    let key = serde_json::to_string(&entry.key).unwrap();
+    let value = if entry.value.is_empty() { "null".into() } else { format!("\"{}\"", BASE64_STANDARD.encode(&entry.value)) };
+    format!(
+        r#"{{"Key":{key},"CreateIndex":1,"ModifyIndex":{},"LockIndex":0,"Flags":{},"Value":{value},"Session":""}}"#,
+        entry.modify_index, entry.flags
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_checksum_survives_being_written_and_read(bytes in bytes()) {
+        let checksum = Checksum::of(&bytes);
+        let hex = checksum.to_string();
+        prop_assert_eq!(hex.len(), 64);
+        prop_assert_eq!(Checksum::parse(hex.as_bytes()), Some(checksum));
+        prop_assert_eq!(Checksum::parse(format!(" {}\n", hex.to_uppercase()).as_bytes()), Some(checksum));
+        prop_assert_eq!(Checksum::parse(&hex.as_bytes()[1..]), None);
+        prop_assert_eq!(Checksum::parse(hex.replace(&hex[..1], "g").as_bytes()), None);
+    }
+
+    #[test]
+    fn reading_a_checksum_never_panics(text in bytes()) {
+        let _ = Checksum::parse(&text);
+    }
+
+    #[test]
+    fn only_the_bytes_with_the_checksum_verify(stored in bytes(), other in bytes(), flags in 0..3u64) {
+        let checksum = Checksum::of(&stored);
+        let verified = Verified::decode(stored.clone(), flags, checksum).unwrap();
+        prop_assert_eq!((verified.bytes(), verified.checksum()), (stored.as_slice(), checksum));
+        if other != stored {
+            prop_assert_eq!(Verified::decode(other.clone(), flags, checksum).unwrap_err(), other);
+        }
+    }
+
+    #[test]
+    fn gzip_in_base64_is_decoded_whatever_the_flags(document in bytes(), flags in 0..3u64) {
+        use std::io::Write;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(&document).unwrap();
+        let stored = BASE64_STANDARD.encode(gzip.finish().unwrap());
+        let verified = Verified::decode(stored.into_bytes(), flags, Checksum::of(&document)).unwrap();
+        prop_assert_eq!(verified.bytes(), document.as_slice());
+    }
+
+    #[test]
+    fn lines_are_newlines_or_one(text in "[a\n]{0,40}") {
+        let newlines = text.matches('\n').count() as u64;
+        let expected = if newlines == 0 && !text.is_empty() { 1 } else { newlines };
+        prop_assert_eq!(lines(text.as_bytes()), expected);
+    }
+
+    #[test]
+    fn a_path_splits_into_the_key_and_part_it_was_made_of(name in key(), prefix in "[a-z]{1,5}(/[a-z]{1,5}){0,2}") {
+        let prefix = Prefix::parse(&format!("/{prefix}/")).unwrap();
+        let key = Key::parse(&name).unwrap();
+        let folder = Folder::of(&prefix, &key);
+        for (path, part) in [(folder.data, Part::Data), (folder.checksum, Part::Checksum), (folder.stop, Part::Stop)] {
+            prop_assert_eq!(prefix.split(&path), Some((key.clone(), part)));
+            prop_assert_eq!(prefix.split(&format!("/{path}")), Some((key.clone(), part)));
+            let inside = prefix.split(&format!("x{path}"));
+            prop_assert_eq!(inside, None);
+        }
+    }
+
+    #[test]
+    fn the_payload_of_a_keyprefix_watch_gives_the_pair(name in key(), document in bytes(), inner in key(), noise in bytes()) {
+        let prefix = Prefix::default();
+        let key = Key::parse(&name).unwrap();
+        let folder = Folder::of(&prefix, &key);
+        let below = Folder::of(&prefix, &Key::parse(&format!("{name}/{inner}")).unwrap());
+        let text = json(&[
+            entry(folder.checksum.clone(), Checksum::of(&document).to_string().as_bytes(), 7),
+            entry(folder.data.clone(), &document, 7),
+            entry(below.data, &noise, 9),
+            entry(below.checksum, &noise, 9),
+        ]);
+        for wanted in [None, Some(&key)] {
+            let (named, fire) = payload::read(text.as_bytes(), wanted, &prefix).unwrap();
+            prop_assert_eq!(named.as_ref(), Some(&key));
+            prop_assert_eq!(fire.names(), Some((Checksum::of(&document), 7)));
+            let Fire::Folder(pair, None) = fire else { panic!("{fire:?}") };
+            let Found::Whole(whole) = pair.judge() else { panic!("torn") };
+            prop_assert_eq!((whole.document.bytes(), whole.index), (document.as_slice(), 7));
+        }
+    }
+
+    #[test]
+    fn the_payload_of_a_key_watch_names_the_checksum(name in key(), document in bytes(), index in 1..u64::MAX) {
+        let prefix = Prefix::default();
+        let key = Key::parse(&name).unwrap();
+        let folder = Folder::of(&prefix, &key);
+        let checksum = Checksum::of(&document);
+        for entry in [entry(folder.checksum, checksum.to_string().as_bytes(), index), entry(folder.data, &document, index)] {
+            let (named, fire) = payload::read(object(&entry).as_bytes(), None, &prefix).unwrap();
+            prop_assert_eq!(named, Some(key.clone()));
+            prop_assert_eq!(fire.names(), Some((checksum, index)));
+        }
+    }
+
+    #[test]
+    fn no_stdin_makes_it_panic_and_with_a_key_none_is_refused(text in prop_oneof![
+        bytes(),
+        "[\\[\\]{}\":,a-zKeyModifyIndexValue0-9 ]{0,60}".prop_map(String::into_bytes),
+    ]) {
+        let prefix = Prefix::default();
+        let _ = payload::read(&text, None, &prefix);
+        prop_assert!(payload::read(&text, Some(&Key::parse("hosts").unwrap()), &prefix).is_ok());
+    }
+
+    #[test]
+    fn a_pair_is_whole_only_if_both_halves_belong_together(
+        data in proptest::option::of(bytes()), document in bytes(), checksum in proptest::option::of(any::<bool>()),
+    ) {
+        let pair = Pair {
+            data: data.as_ref().map(|data| entry("d".into(), data, 3)),
+            checksum: checksum.map(|right| {
+                let of = if right { data.clone().unwrap_or_default() } else { document.clone() };
+                entry("c".into(), Checksum::of(&of).to_string().as_bytes(), 4)
+            }),
+        };
+        let belong = checksum == Some(true) || data.as_ref() == Some(&document);
+        match pair.judge() {
+            Found::Nothing => prop_assert!(data.is_none() && checksum.is_none()),
+            Found::Torn(_) => prop_assert!(data.is_none() || checksum.is_none() || !belong),
+            Found::Whole(whole) => {
+                prop_assert!(belong);
+                prop_assert_eq!(Some(whole.document.bytes()), data.as_deref());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_key_of_a_lock_is_kvexpresss() {
+    // `printf /etc/hosts | sha256sum`, then the hostname.
+    let lock = Prefix::default().lock(std::path::Path::new("/etc/hosts"), "node-1");
+    let hash = "4a666ea3a3b04a24f574974df10592d51bd191614ee41b02d09f6d13c0c2f52a";
+    assert_eq!(lock, format!("kvexpress/locks/{hash}/node-1"));
+}
