@@ -51,12 +51,18 @@ impl Handler {
         for name in NOT_PASSED_ON {
             command.env_remove(name);
         }
+        let mut line_is_open = false;
         let mut pass_on = |output: &[u8]| {
             drop(std::io::stderr().write_all(output));
+            line_is_open = output.last().is_some_and(|&last| last != b'\n');
             true
         };
+        let end = process::run(command, Capture::Both, self.limit, &mut pass_on);
+        if line_is_open {
+            drop(std::io::stderr().write_all(b"\n")); // What we say next is a line of its own.
+        }
         let failed = |how: String| Err(Status::HandlerFailed.error(format!("the handler `{self}` {how}")));
-        match process::run(command, Capture::Both, self.limit, &mut pass_on) {
+        match end {
             Ok(End::Exited(status)) if status.success() => Ok(()),
             Ok(End::Exited(status)) => failed(format!("failed ({status})")),
             Ok(End::Stopped) => failed(format!(

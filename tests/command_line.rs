@@ -1,4 +1,6 @@
 //! Promise 5: bad input is one clear line and a distinct exit status. The command line: help, spellings, contradictions.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
 mod common;
 

@@ -1,0 +1,565 @@
+//! Promises 3 and 4 under real watches: what was uploaded arrives and is reloaded once; a watch that fires without a
+//! change costs nothing. In agents (`watches` of their configuration) and in `consul watch`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+mod common;
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::process::Child;
+use std::sync::Arc;
+
+use common::proxy::Counter;
+use common::run::{Ran, Run, binary};
+use common::{Consul, Place, lines, sha256, wait_for};
+use serde_json::{Value, json};
+
+#[test]
+fn a_watch_of_an_agent_installs_what_kvx_in_uploads_and_runs_the_handler_once() {
+    let consul = Arc::new(Consul::dev(""));
+    let place = || Place::at(consul.clone());
+    let forms = [
+        ("a key watch", place(), Form { watch: Watch::Key("checksum"), ..Form::default() }),
+        ("with a slash in front", place(), Form { watch: Watch::SlashKey("checksum"), ..Form::default() }),
+        ("the deprecated handler", place(), Form { shell: true, ..Form::default() }),
+        ("the payload names the key", place(), Form { key: false, ..Form::default() }),
+        ("a keyprefix watch", place(), Form { watch: Watch::Prefix, ..Form::default() }),
+        (
+            "the payload of a keyprefix watch names the key",
+            place(),
+            Form { watch: Watch::Prefix, key: false, ..Form::default() },
+        ),
+    ];
+    let watches: Vec<Value> = forms.iter().map(|(_, place, form)| form.watch(place)).collect();
+    watched(&consul, &watches);
+    for (form, place, _) in &forms {
+        assert!(fires(place, 1)[0].contains("nothing there"), "{form}: {:?}", fires(place, 1));
+        assert_eq!(place.beside(), [""; 0], "{form}");
+    }
+    let mut expected: Vec<Vec<String>> = vec![Vec::new(); forms.len()];
+    // The second change shows that the first one fired once.
+    for (round, document) in [lines(600), lines(601)].iter().enumerate() {
+        for ((form, place, _), expected) in forms.iter().zip(&mut expected) {
+            place.kvx_in().stdin(document).run().expect(0);
+            let fires = fires(place, 2 + round);
+            expected.push(format!("{} {}", place.key, sha256(document)));
+            assert_eq!(place.content(), *document, "{form}");
+            assert_eq!(place.mode(), 0o644, "{form}");
+            assert_eq!(place.beside(), ["hosts"], "{form}");
+            assert_eq!(place.runs(), *expected, "{form}");
+            assert_eq!(fires.len(), 2 + round, "{form}: {fires:?}");
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_restarts_or_reloads_causes_no_request_no_write_and_no_reload() {
+    let consul = Arc::new(Consul::server(""));
+    let places = [Watch::Key("checksum"), Watch::Key("data"), Watch::Prefix].map(|watch| {
+        let counter = Counter::to(&consul.address);
+        let form = Form { watch, server: Some(counter.address.clone()), ..Form::default() };
+        (Place::at(consul.clone()), form, counter)
+    });
+    watched(&consul, &places.iter().map(|(place, form, _)| form.watch(place)).collect::<Vec<_>>());
+    for (place, form, counter) in &places {
+        fires(place, 1);
+        assert_eq!(counter.requests(), [""; 0], "{form:?}: null is no reason to ask");
+        place.upload(lines(600));
+        fires(place, 2);
+        assert_eq!(place.content(), lines(600), "{form:?}");
+        assert_eq!(place.runs().len(), 1, "{form:?}");
+        // The payload of a keyprefix watch brings everything; that of a key watch only the news.
+        assert_eq!(counter.requests().is_empty(), form.watch == Watch::Prefix, "{form:?}");
+    }
+    let restart = || {
+        consul.down();
+        consul.up();
+    };
+    let again: [(&str, &dyn Fn()); 3] = [("restart", &restart), ("reload", &|| consul.reload()), ("restart", &restart)];
+    for (what, again) in again {
+        let before = places.each_ref().map(|(place, _, _)| (fires(place, 0).len(), identity(place)));
+        again();
+        for ((place, form, counter), (fired, identity_before)) in places.iter().zip(before) {
+            // While Consul 1.8.7 reads its log again, a watch may bring `null` first (seen): all the more no reason to act.
+            let mut said = fires(place, fired + 1).split_off(fired);
+            if said.iter().all(|said| said.contains("nothing there")) {
+                said = fires(place, fired + said.len() + 1).split_off(fired);
+            }
+            said.retain(|said| !said.contains("nothing there"));
+            assert!(!said.is_empty() && said.concat().is_empty(), "{what}, {form:?}: says nothing, not {said:?}");
+            assert_eq!(counter.requests(), [""; 0], "{what}, {form:?}: asks nothing");
+            assert_eq!(identity(place), identity_before, "{what}, {form:?}: writes nothing");
+            assert_eq!(place.runs().len(), 1, "{what}, {form:?}: runs nothing");
+            assert_eq!(place.beside(), ["hosts"], "{what}, {form:?}");
+        }
+    }
+    for (place, form, _) in &places {
+        let fired = fires(place, 0).len();
+        place.upload(lines(601));
+        fires(place, fired + 1);
+        assert_eq!((place.content(), place.runs().len()), (lines(601), 2), "{form:?} goes on");
+    }
+}
+
+#[test]
+fn consul_watch_installs_one_change_after_the_other() {
+    let forms = [
+        ("through a shell", Form { watch: Watch::Key("checksum"), shell: true, ..Form::default() }),
+        ("-shell=false", Form { watch: Watch::Key("checksum"), ..Form::default() }),
+        ("-shell=false, without -k", Form { watch: Watch::Key("checksum"), key: false, ..Form::default() }),
+        ("keyprefix", Form { watch: Watch::Prefix, ..Form::default() }),
+        (
+            "keyprefix, through a shell, without -k",
+            Form { watch: Watch::Prefix, shell: true, key: false, ..Form::default() },
+        ),
+    ]
+    .map(|(name, form)| {
+        let place = Place::new();
+        let watch = ConsulWatch::start(&place, &form);
+        (name, place, watch)
+    });
+    for (name, place, watch) in &forms {
+        wait_for("the handler of null", 10, || watch.log().contains("nothing there").then_some(()));
+        assert_eq!(place.beside(), [""; 0], "{name}");
+    }
+    let documents = [lines(600), lines(20), lines(601), lines(30)];
+    for document in &documents {
+        for (_, place, _) in &forms {
+            place.upload(document);
+        }
+        for (name, place, _) in &forms {
+            // The handler comes after the file.
+            let last = format!("{} {}", place.key, sha256(document));
+            wait_for(name, 10, || (place.runs().last() == Some(&last)).then_some(()));
+            assert_eq!(place.content(), *document, "{name}");
+        }
+    }
+    for (name, place, mut watch) in forms {
+        let expected = documents.each_ref().map(|document| format!("{} {}", place.key, sha256(document)));
+        assert_eq!(place.runs(), expected, "{name}: each change was reloaded once:\n{}", watch.log());
+        assert_eq!(place.beside(), ["hosts"], "{name}");
+        assert!(watch.child.try_wait().unwrap().is_none(), "{name}: the watch goes on:\n{}", watch.log());
+    }
+}
+
+#[test]
+fn a_handler_that_fails_under_an_agent_is_paid_by_the_timers_next_run_once() {
+    let consul = Arc::new(Consul::dev(""));
+    let places = [Watch::Key("checksum"), Watch::Prefix].map(|watch| {
+        let place = Place::at(consul.clone());
+        // It fails as long as there is no `allowed`.
+        let handler = format!("sh -c 'test -e {0}/allowed && echo $KVX_CHECKSUM >> {0}/runs'", place.path().display());
+        (place, Form { watch, handler: Some(handler), ..Form::default() })
+    });
+    watched(&consul, &places.each_ref().map(|(place, form)| form.watch(place)));
+    for (place, form) in &places {
+        fires(place, 1);
+        place.upload(lines(600));
+        let said = fires(place, 2).remove(1);
+        assert!(said.contains("failed") && said.contains("stays owed"), "{form:?}: {said}");
+        assert_eq!(place.content(), lines(600), "{form:?}: the file is new all the same");
+        form.timer(place).expect(1).says(&[&place.key, "failed", "owed"]);
+        assert_eq!(place.runs(), [""; 0], "{form:?}");
+
+        place.write("allowed", "");
+        let before = identity(place);
+        form.timer(place).expect(0).says(&[&place.key, "owed ran"]);
+        assert_eq!(place.runs(), [sha256(lines(600))], "{form:?}");
+        form.timer(place).expect(0).is_silent();
+        assert_eq!(identity(place), before, "{form:?}: the file was right all the time");
+
+        place.upload(lines(601));
+        fires(place, 3);
+        assert_eq!(place.runs(), [sha256(lines(600)), sha256(lines(601))], "{form:?}: each once");
+        assert_eq!(place.beside(), ["hosts"], "{form:?}");
+    }
+}
+
+#[test]
+fn changes_and_a_reload_during_a_slow_handler_end_with_the_last_document_reloaded_once() {
+    let consul = Arc::new(Consul::dev(""));
+    let places = [Watch::Key("checksum"), Watch::Prefix].map(|watch| {
+        let place = Place::at(consul.clone());
+        // It ends when there is a `go`. Only one at a time can make the directory.
+        let script = "mkdir $0/busy || echo overlap >> $0/runs; echo $KVX_CHECKSUM >> $0/runs; \
+                      until test -e $0/go; do sleep 0.01; done; rmdir $0/busy";
+        let handler = format!("sh -c '{script}' {}", place.path().display());
+        (place, Form { watch, handler: Some(handler), ..Form::default() })
+    });
+    watched(&consul, &places.each_ref().map(|(place, form)| form.watch(place)));
+    for (place, form) in &places {
+        fires(place, 1);
+        place.upload(lines(600));
+        wait_for("the handler", 10, || (place.runs().len() == 1).then_some(()));
+        for n in [601, 20, 602] {
+            place.upload(lines(n));
+        }
+        // An agent that reloads does not end a handler that runs: the watch fires while it does.
+        consul.reload();
+        wait_for("a second kvx-out", 10, || (running(place) == 2).then_some(()));
+        assert_eq!((place.content(), place.runs()), (lines(600), vec![sha256(lines(600))]), "{form:?}");
+        place.write("go", "");
+        wait_for("the last document", 10, || (place.content() == lines(602) && running(place) == 0).then_some(()));
+        place.upload(lines(603));
+        wait_for("the next one", 10, || (place.content() == lines(603) && running(place) == 0).then_some(()));
+        assert_eq!(place.runs(), [600, 602, 603].map(|n| sha256(lines(n))), "{form:?}");
+        assert_eq!(place.beside(), ["hosts"], "{form:?}");
+    }
+}
+
+#[test]
+fn a_stop_or_a_lock_keeps_a_watch_from_installing_until_it_is_taken_away() {
+    let consul = Arc::new(Consul::dev(""));
+    let key = Watch::Key("checksum");
+    let cases = [
+        (Mark::Stop, key),
+        (Mark::Stop, Watch::Prefix),
+        (Mark::LockInConsul, key),
+        (Mark::LockedFile, key),
+        (Mark::LockedFile, Watch::Prefix),
+    ]
+    .map(|(mark, watch)| (mark, Form { watch, ..Form::default() }, Place::at(consul.clone())));
+    watched(&consul, &cases.each_ref().map(|(_, form, place)| form.watch(place)));
+    for (mark, form, place) in &cases {
+        let case = format!("{mark:?}, {form:?}");
+        fires(place, 1);
+        place.upload(lines(600));
+        fires(place, 2);
+        let before = identity(place);
+
+        let marked = mark.set(place);
+        let folder = form.watch == Watch::Prefix;
+        if folder && *mark == Mark::Stop {
+            fires(place, 3);
+        }
+        // As kvexpress does, since kvx-in does not upload to a key that is stopped.
+        let fired = fires(place, 0).len();
+        place.consul.put(&place.kv("data"), lines(601));
+        if folder {
+            fires(place, fired + 1);
+        }
+        let fired = fires(place, 0).len();
+        place.consul.put(&place.kv("checksum"), sha256(lines(601)));
+        let said = fires(place, fired + 1).pop().unwrap();
+        assert!(said.contains(mark.says()) && said.contains("the disk is on fire"), "{case}: {said}");
+        assert_eq!(identity(place), before, "{case}");
+        assert_eq!((place.content(), place.runs().len()), (lines(600), 1), "{case}");
+
+        form.timer(place).expect(0).says(&[&place.key, mark.says(), "the disk is on fire"]);
+        assert_eq!(identity(place), before, "{case}");
+        let fired = fires(place, 0).len();
+        marked();
+        if folder && *mark == Mark::Stop {
+            fires(place, fired + 1); // This watch sees that the stop is gone.
+        } else {
+            form.timer(place).expect(0).says(&["installed"]);
+        }
+        assert_eq!((place.content(), place.runs().len()), (lines(601), 2), "{case}");
+        assert_eq!(place.beside(), ["hosts"], "{case}");
+    }
+}
+
+#[test]
+fn an_old_kvexpress_that_writes_data_and_then_the_checksum_ends_with_the_right_file() {
+    let consul = Arc::new(Consul::dev(""));
+    let cases = [Watch::Key("checksum"), Watch::Key("data"), Watch::Prefix].map(|watch| {
+        let counter = Counter::to(&consul.address);
+        let form = Form { watch, server: Some(counter.address.clone()), ..Form::default() };
+        (Place::at(consul.clone()), form, counter)
+    });
+    watched(&consul, &cases.each_ref().map(|(place, form, _)| form.watch(place)));
+    for (place, form, counter) in &cases {
+        let mut fired = fires(place, 1).len();
+        let mut expected: Vec<String> = Vec::new();
+        let mut before = None;
+        for (round, document) in [lines(600), lines(601), lines(20), lines(600)].into_iter().enumerate() {
+            let case = format!("{form:?}, round {round}");
+            counter.requests();
+            place.consul.put(&place.kv("data"), &document);
+            match form.watch {
+                Watch::Key("checksum") => {}
+                // The payload's checksum is still that of the file: nothing to do.
+                Watch::Prefix if round > 0 => {
+                    fired += 1;
+                    assert_eq!(fires(place, fired).concat(), fires(place, fired)[..fired - 1].concat(), "{case}");
+                    assert_eq!(counter.requests(), [""; 0], "{case}");
+                }
+                // It has seen the torn pair, and asks until it is whole.
+                _ => {
+                    let mut requests = 0;
+                    wait_for("three requests", 10, || {
+                        requests += counter.requests().len();
+                        (requests >= 3).then_some(())
+                    });
+                    fired += usize::from(form.watch == Watch::Prefix); // Once more for the checksum.
+                }
+            }
+            assert_eq!(std::fs::read(place.file()).ok(), before, "{case}: nothing that is torn is installed");
+            assert_eq!(place.runs(), expected, "{case}");
+
+            place.consul.put(&place.kv("checksum"), sha256(&document));
+            fired += 1;
+            let fires = fires(place, fired);
+            assert_eq!(fires.len(), fired, "{case}: {fires:?}");
+            expected.push(format!("{} {}", place.key, sha256(&document)));
+            assert_eq!(place.content(), document, "{case}");
+            assert_eq!(place.runs(), expected, "{case}");
+            assert_eq!(place.beside(), ["hosts"], "{case}");
+            before = Some(document.into_bytes());
+        }
+    }
+}
+
+#[test]
+fn an_event_watch_with_a_key_is_a_trigger() {
+    let consul = Arc::new(Consul::dev(""));
+    let place = Place::at(consul.clone());
+    let form = Form { watch: Watch::Event, ..Form::default() };
+    watched(&consul, &[form.watch(&place)]);
+    assert!(fires(&place, 1)[0].contains("upload it with kvx-in"), "there is nothing yet: {:?}", fires(&place, 1));
+    for (n, document) in [lines(600), lines(601)].iter().enumerate() {
+        place.upload(document);
+        assert_eq!(place.runs().len(), n, "no event, no news");
+        assert!(consul.command(&["event", &format!("-name={}", place.key), "now"]).status().unwrap().success());
+        fires(&place, n + 2);
+        assert_eq!((place.content(), place.runs().len()), (document.clone(), n + 1));
+    }
+    assert_eq!(place.beside(), ["hosts"]);
+}
+
+#[test]
+fn the_summary_is_the_last_line_of_what_the_agent_keeps() {
+    let consul = Arc::new(Consul::dev(""));
+    // The agent keeps the last 4 KiB.
+    let cases = [
+        ("a handler that says much", "seq 1 5000", 0),
+        ("a handler that does not end its line", "printf reloading...", 0),
+        ("a handler that fails", "sh -c \"seq 1 5000 >&2; exit 3\"", 1),
+        ("a handler that does not end its line and fails", "sh -c \"printf oops >&2; exit 3\"", 1),
+    ]
+    .map(|(name, handler, status)| {
+        let form = Form { handler: Some(handler.into()), ..Form::default() };
+        (name, form, status, Place::at(consul.clone()))
+    });
+    watched(&consul, &cases.each_ref().map(|(_, form, _, place)| form.watch(place)));
+    let mut wrong = Vec::new();
+    for (name, form, status, place) in &cases {
+        fires(place, 1);
+        place.upload(lines(600));
+        let said = fires(place, 2).remove(1);
+        let last = said.lines().last().unwrap_or_default();
+        let begins = if *status == 0 { place.key.clone() } else { format!("kvx-out: {}", place.key) };
+        let tells = if *status == 0 { "installed" } else { "stays owed" };
+        if !(last.starts_with(&begins) && last.contains(tells)) {
+            wrong.push(format!("{name}: {:?}", last));
+        }
+        assert_eq!(place.content(), lines(600), "{name}");
+        form.timer(place).expect(*status);
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What kvx-out's line of an agent's configuration looks like.
+#[derive(Debug, Clone)]
+struct Form {
+    watch: Watch,
+    /// With `-k`.
+    key: bool,
+    /// As one string for a shell: an agent's deprecated `handler`, or `consul watch` without `-shell=false`.
+    shell: bool,
+    /// `-s`, if not the agent itself.
+    server: Option<String>,
+    /// `-e`, if not [`Place::handler`].
+    handler: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Watch {
+    Key(&'static str),
+    /// As people write it, with a slash in front.
+    SlashKey(&'static str),
+    Prefix,
+    Event,
+}
+
+impl Default for Form {
+    fn default() -> Form {
+        Form { watch: Watch::Key("checksum"), key: true, shell: false, server: None, handler: None }
+    }
+}
+
+impl Form {
+    /// An agent's watch: kvexpress's own options.
+    fn watch(&self, place: &Place) -> Value {
+        let mut watch = match self.watch {
+            Watch::Key(part) => json!({"type": "key", "key": place.kv(part)}),
+            Watch::SlashKey(part) => json!({"type": "key", "key": format!("/{}", place.kv(part))}),
+            Watch::Prefix => json!({"type": "keyprefix", "prefix": place.kv("")}),
+            Watch::Event => json!({"type": "event", "name": place.key}),
+        };
+        let words = self.words(place);
+        if self.shell {
+            watch["handler"] = shell_words::join(words).into();
+        } else {
+            watch["args"] = words.into();
+        }
+        watch
+    }
+
+    fn words(&self, place: &Place) -> Vec<String> {
+        let mut words = vec![binary("kvx-out").display().to_string()];
+        words.extend(self.options(place));
+        words
+    }
+
+    fn options(&self, place: &Place) -> Vec<String> {
+        let server = self.server.clone().unwrap_or_else(|| place.consul.address.clone());
+        let state = place.path().join("state").display().to_string();
+        let file = place.file().display().to_string();
+        let handler = self.handler.clone().unwrap_or_else(|| place.handler());
+        let mut words: Vec<String> = if self.key { vec!["-k".into(), place.key.clone()] } else { Vec::new() };
+        words.extend(
+            ["-f", &file, "-l", "10", "-c", "00644", "-e", &handler, "-s", &server, "--state-dir", &state]
+                .map(str::to_owned),
+        );
+        words
+    }
+
+    /// The same command as a timer runs it: no payload.
+    fn timer(&self, place: &Place) -> Ran {
+        Run::new("kvx-out", &place.consul.address).args(self.options(place)).run()
+    }
+}
+
+/// Gives an agent these watches: they start at once.
+fn watched(consul: &Consul, watches: &[Value]) {
+    consul.configure(&json!({"watches": watches}).to_string());
+    consul.reload();
+}
+
+/// What each run of the watch of this place has said, once there are at least `n`. The agent logs it when a run has
+/// ended, so it and its handler are done.
+fn fires(place: &Place, n: usize) -> Vec<String> {
+    wait_for(&format!("{n} runs of the watch"), 20, || {
+        let log = place.consul.log();
+        let fires: Vec<String> = entries(&log)
+            .into_iter()
+            .filter(|entry| entry.contains("watch handler output: ") && entry.contains(&place.key))
+            .map(output)
+            .collect();
+        (fires.len() >= n).then_some(fires)
+    })
+}
+
+/// The entries of an agent's log: each begins with its time, and may have more lines.
+fn entries(log: &str) -> Vec<&str> {
+    let begins = |line: &str| {
+        let time = line.trim_start().as_bytes();
+        time.len() > 10 && time[..4].iter().all(u8::is_ascii_digit) && time[4] == b'-' && time[10] == b'T'
+    };
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for line in log.split_inclusive('\n') {
+        if begins(line) {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    starts.push(at);
+    starts.windows(2).map(|pair| &log[pair[0]..pair[1]]).collect()
+}
+
+/// The output in an entry: `output="..."` (1.8.7, or one line), or lines of `  | ` (1.20.6).
+fn output(entry: &str) -> String {
+    let (_, text) = entry.rsplit_once("output=").unwrap();
+    let lines = text.lines().map(|line| line.strip_prefix("  | ").unwrap_or(line));
+    let text: Vec<&str> = lines.map(|line| line.trim_matches('"')).filter(|line| !line.trim().is_empty()).collect();
+    text.join("\n")
+}
+
+/// How many kvx-out of this place run now.
+fn running(place: &Place) -> usize {
+    let program = binary("kvx-out");
+    let is_ours = |command: &[u8]| {
+        let command = String::from_utf8_lossy(command);
+        command.starts_with(program.to_str().unwrap()) && command.contains(&place.key)
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|process| std::fs::read(process.path().join("cmdline")).is_ok_and(|command| is_ours(&command)))
+        .count()
+}
+
+/// Another one after any write, rename, chmod or chown.
+fn identity(place: &Place) -> [i64; 5] {
+    let is = std::fs::metadata(place.file()).unwrap();
+    [is.ino().cast_signed(), is.mtime(), is.mtime_nsec(), is.ctime(), is.ctime_nsec()]
+}
+
+/// What keeps a file as it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mark {
+    Stop,
+    LockInConsul,
+    LockedFile,
+}
+
+impl Mark {
+    /// Sets it; the result takes it away.
+    fn set(self, place: &Place) -> Box<dyn FnOnce() + '_> {
+        let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+        let in_consul = match self {
+            Mark::Stop => place.kv("stop"),
+            Mark::LockInConsul => format!("kvexpress/locks/{}/{host}", sha256(place.file().to_str().unwrap())),
+            Mark::LockedFile => {
+                let mark = place.path().join("out/hosts.locked");
+                std::fs::write(&mark, "Reason Locked: the disk is on fire\n").unwrap();
+                return Box::new(move || std::fs::remove_file(mark).unwrap());
+            }
+        };
+        place.consul.put(&in_consul, "the disk is on fire");
+        Box::new(move || place.consul.delete(&in_consul))
+    }
+
+    fn says(self) -> &'static str {
+        if self == Mark::Stop { "stopped" } else { "locked on this node" }
+    }
+}
+
+/// A running `consul watch`.
+struct ConsulWatch {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+impl ConsulWatch {
+    fn start(place: &Place, form: &Form) -> ConsulWatch {
+        let what = match form.watch {
+            Watch::Key(part) => ["-type=key".into(), format!("-key={}", place.kv(part))],
+            Watch::Prefix => ["-type=keyprefix".into(), format!("-prefix={}", place.kv(""))],
+            Watch::SlashKey(_) | Watch::Event => panic!("not in this test"),
+        };
+        let mut command = place.consul.command(&["watch", &what[0], &what[1]]);
+        if form.shell {
+            command.arg(shell_words::join(form.words(place))).env("SHELL", "/bin/sh");
+        } else {
+            command.arg("-shell=false").args(form.words(place));
+        }
+        let log = place.path().join("watch.log");
+        let file = File::create(&log).unwrap();
+        command.stdout(file.try_clone().unwrap()).stderr(file);
+        ConsulWatch { child: command.spawn().unwrap(), log }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for ConsulWatch {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
