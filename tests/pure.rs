@@ -35,7 +35,8 @@ fn json(entries: &[Entry]) -> String {
 /// As Consul writes it.
 fn object(entry: &Entry) -> String {
     let key = serde_json::to_string(&entry.key).unwrap();
-    let value = if entry.value.is_empty() { "null".into() } else { format!("\"{}\"", BASE64_STANDARD.encode(&entry.value)) };
+    let value =
+        if entry.value.is_empty() { "null".into() } else { format!("\"{}\"", BASE64_STANDARD.encode(&entry.value)) };
     format!(
         r#"{{"Key":{key},"CreateIndex":1,"ModifyIndex":{},"LockIndex":0,"Flags":{},"Value":{value},"Session":""}}"#,
         entry.modify_index, entry.flags
