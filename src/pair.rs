@@ -67,3 +67,15 @@ impl Pair {
         }
     }
 }
+
+impl Torn {
+    /// Whether its data is this document, as it is.
+    pub fn has_data(&self, document: &Verified) -> bool {
+        self.pair.data.as_ref().is_some_and(|data| data.value == document.bytes() && data.flags == 0)
+    }
+
+    /// Whether its checksum is this one, to the letter.
+    pub fn has_checksum(&self, checksum: Checksum) -> bool {
+        self.pair.checksum.as_ref().is_some_and(|entry| entry.value == checksum.to_string().as_bytes())
+    }
+}

@@ -41,8 +41,19 @@ pub fn parse<T: FromArgs + ArgsInfo + Versioned>(program: &str, arguments: Vec<O
         Ok(options) if options.version() => Ok(Asked::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION")))),
         Ok(options) => Ok(Asked::Run(options, command)),
         Err(exit) if exit.status.is_ok() => Ok(Asked::Print(exit.output)),
-        Err(exit) => Err(usage(&exit.output.split_whitespace().collect::<Vec<_>>().join(" "))),
+        Err(exit) => {
+            let what = exit.output.split_whitespace().collect::<Vec<_>>().join(" ");
+            Err(usage(&without_tokens(what, &words)))
+        }
     }
+}
+
+/// argh repeats the value that it does not like.
+fn without_tokens(what: String, words: &[&str]) -> String {
+    words.windows(2).fold(what, |what, pair| match pair {
+        ["-t" | "--token", token] if !token.is_empty() => what.replace(token, "(secret)"),
+        _ => what,
+    })
 }
 
 /// `-q` wins: a script that wants silence means it.

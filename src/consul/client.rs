@@ -67,6 +67,8 @@ pub(super) struct Answer {
 /// Why a try failed, and whether another may not.
 enum Failure {
     Passing(String),
+    /// No answer in time: passing too, but it may be for our own deadline.
+    TooSlow,
     Final(Error),
 }
 
@@ -106,16 +108,21 @@ impl<'w> Client<'w> {
     pub(super) fn call(&self, call: &Call) -> Result<Answer> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut tries: u32 = 1;
+        let mut cause = String::new();
         loop {
-            let cause = match self.attempt(call) {
+            match self.attempt(call) {
                 Ok(answer) => return Ok(Answer { repeated: tries > 1, ..answer }),
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Passing(cause)) => cause,
-            };
+                // The last try is cut short by the deadline: what the others met is the cause.
+                Err(Failure::TooSlow) if !cause.is_empty() && self.deadline.left().is_zero() => {}
+                Err(Failure::TooSlow) => cause = "no answer in time".into(),
+                Err(Failure::Passing(now)) => cause = now,
+            }
             self.world.progress(|| format!("Consul at {}: {cause}; trying again", self.server));
             if !backoff.sleep(self.deadline, &self.world.random) {
+                let often = if tries == 1 { "once".into() } else { format!("{tries} times") };
                 return Err(self.unavailable(&format!(
-                    "{cause} (tried {tries} times in {}); is the agent up? -s or CONSUL_HTTP_ADDR names another",
+                    "{cause} (tried {often} in {}); is the agent up? -s or CONSUL_HTTP_ADDR names another",
                     humantime::format_duration(self.deadline.limit())
                 )));
             }
@@ -124,6 +131,16 @@ impl<'w> Client<'w> {
     }
 
     /// An answer that is none of Consul's.
+    pub(super) fn unexpected(&self, answer: &Answer) -> Error {
+        self.not_consul(&format!("HTTP {}, but not an answer of Consul's", answer.status))
+    }
+
+    /// The same, in other words.
+    pub(super) fn not_consul(&self, said: &str) -> Error {
+        self.unavailable(&format!("{said}; is it Consul's HTTP port, and the path in its address right?"))
+    }
+
+    /// Consul is not there, or not as it should be.
     pub(super) fn unavailable(&self, why: &str) -> Error {
         Status::Unavailable.error(format!("Consul at {}: {why}", self.server))
     }
@@ -135,7 +152,7 @@ impl<'w> Client<'w> {
         let limit = if meant { self.limit } else { WORDS as u64 };
         match response.body_mut().with_config().limit(limit).read_to_vec() {
             Ok(body) if meant => Ok(Answer { status, body, repeated: false }),
-            Ok(body) => Err(self.refusal(status, &words(&body), call)),
+            Ok(body) => Err(self.refusal(status, &self.server.redact(&words(&body)), call)),
             Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
             Err(_) if !meant => Err(self.refusal(status, "", call)),
             Err(broken) => Err(fault(broken)),
@@ -174,25 +191,22 @@ impl<'w> Client<'w> {
             429 | 500 | 502 | 503 | 504 => return Failure::Passing(said),
             400 => Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check CONSUL_HTTP_ADDR, CONSUL_NAMESPACE, CONSUL_PARTITION and --dc")),
             401 => Status::Denied.error(format!("Consul at {at} wants a login: {said}; set CONSUL_HTTP_AUTH")),
-            403 => denied(&said),
+            403 => denied(&said, &format!("/v1/{}", call.path)),
             413 => Status::Refused.error(format!("it is too large for Consul: {said}; make the document smaller, or raise Consul's limits kv_max_value_size and txn_max_req_len")),
-            _ => self.unavailable(&format!("{said} for /v1/{}; is it Consul's HTTP port, and the path in its address right?", call.path)),
+            _ => self.not_consul(&format!("{said} for /v1/{}", call.path)),
         })
     }
 
     fn too_large(&self) -> Error {
-        Status::Refused.error(format!(
-            "Consul's answer is larger than {} bytes; if the document is meant to be that large, raise --max-size",
-            self.limit
-        ))
+        Status::Refused.error(format!("Consul's answer is larger than {} bytes", self.limit))
     }
 }
 
 /// What went wrong below HTTP. All of it may pass.
 fn fault(fault: ureq::Error) -> Failure {
     Failure::Passing(match fault {
+        ureq::Error::Timeout(_) => return Failure::TooSlow,
         ureq::Error::Io(cause) => cause.to_string(),
-        ureq::Error::Timeout(_) => "no answer in time".into(),
         ureq::Error::HostNotFound => "its name is unknown".into(),
         ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => {
             "what answers does not speak HTTP".into()
@@ -202,8 +216,11 @@ fn fault(fault: ureq::Error) -> Failure {
 }
 
 /// A denial, with Consul's words.
-pub(super) fn denied(said: &str) -> Error {
-    Status::Denied.error(format!("Consul denies it: {said}; the token needs more rights, or another one is to be used (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, --token-file)"))
+pub(super) fn denied(said: &str, what: &str) -> Error {
+    Status::Denied.error(format!(
+        "Consul denies {what} ({said}); the token needs more rights, or another one is to be used \
+         (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, --token-file)"
+    ))
 }
 
 /// A body as one short line.

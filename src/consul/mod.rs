@@ -5,9 +5,11 @@ mod entry;
 mod keys;
 mod kv;
 mod server;
+mod transaction;
 
 pub use client::Client;
 pub use entry::Entry;
 pub use keys::{Folder, Key, Part, Prefix};
-pub use kv::{Change, Entries, Outcome};
+pub use kv::{Entries, Outcome};
 pub use server::{Flags, Server};
+pub use transaction::Change;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use ureq::http::uri::Authority;
 use ureq::http::{HeaderValue, Uri};
 
 use crate::error::{Result, Status};
@@ -40,6 +41,8 @@ pub struct Server {
     base: String,
     /// `&dc=...&ns=...&partition=...`, to follow another parameter, or empty.
     query: String,
+    namespace: Option<String>,
+    partition: Option<String>,
     /// X-Consul-Token.
     pub token: Option<Secret>,
     /// Authorization.
@@ -59,22 +62,40 @@ impl Server {
         };
         let tls = boolean("CONSUL_HTTP_SSL", world)?.unwrap_or(false);
         boolean("CONSUL_HTTP_SSL_VERIFY", world)?;
-        let mut query = String::new();
-        for (name, value) in [
-            ("dc", flags.datacenter.clone()),
-            ("ns", world.text("CONSUL_NAMESPACE")?),
-            ("partition", world.text("CONSUL_PARTITION")?),
-        ] {
-            if let Some(value) = value {
-                query.push_str(&format!("&{name}={}", utf8_percent_encode(&value, NON_ALPHANUMERIC)));
-            }
-        }
+        let namespace = world.text("CONSUL_NAMESPACE")?;
+        let partition = world.text("CONSUL_PARTITION")?;
+        let parameters = [("dc", &flags.datacenter), ("ns", &namespace), ("partition", &partition)];
+        let query = parameters
+            .into_iter()
+            .filter_map(|(name, value)| {
+                Some(format!("&{name}={}", utf8_percent_encode(value.as_ref()?, NON_ALPHANUMERIC)))
+            })
+            .collect();
         Ok(Server {
             base: base(&address, source, tls)?,
             query,
+            namespace,
+            partition,
             token: token(flags, world)?,
             authorization: authorization(world)?,
         })
+    }
+
+    /// Namespace and partition, of Consul Enterprise.
+    pub(super) fn tenancy(&self) -> (Option<&str>, Option<&str>) {
+        (self.namespace.as_deref(), self.partition.as_deref())
+    }
+
+    /// Whether either is set.
+    pub(super) fn has_tenancy(&self) -> bool {
+        self.tenancy() != (None, None)
+    }
+
+    /// What somebody says, without our secrets, which an answer may echo.
+    pub(super) fn redact(&self, words: &str) -> String {
+        let secrets = [&self.token, &self.authorization];
+        let texts = secrets.into_iter().flatten().filter_map(|secret| secret.0.to_str().ok());
+        texts.fold(words.to_owned(), |words, text| words.replace(text.trim_start_matches("Basic "), "(secret)"))
     }
 
     /// The URL of an API path such as `txn` or `kv/hosts`, with this server's parameters and the given one.
@@ -115,9 +136,15 @@ fn base(address: &str, source: &str, tls: bool) -> Result<String> {
     }
     let base = format!("http://{}", rest.trim_end_matches('/'));
     match base.parse::<Uri>() {
-        Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) && uri.query().is_none() => Ok(base),
+        Ok(uri) if uri.query().is_none() && uri.authority().is_some_and(is_reachable) => Ok(base),
         _ => Err(wrong("is no address; write HOST:PORT, such as 127.0.0.1:8500")),
     }
+}
+
+/// It has a host, and a port that is one if it has any (a number above 65535 parses, and is none).
+fn is_reachable(authority: &Authority) -> bool {
+    let after_host = authority.as_str().strip_prefix(authority.host());
+    !authority.host().is_empty() && (after_host == Some("") || authority.port_u16().is_some_and(|port| port > 0))
 }
 
 fn boolean(name: &str, world: &World) -> Result<Option<bool>> {

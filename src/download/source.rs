@@ -78,29 +78,43 @@ impl<'a> Source<'a> {
     /// be torn.
     pub fn settled(&self) -> Result<State> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut torn = None;
         loop {
-            let state = self.read()?;
-            let Found::Torn(torn) = &state.found else { return Ok(state) };
+            let state = match (self.read(), torn) {
+                (Ok(state), _) => state,
+                // The last read is cut short by the deadline: what the others saw is the cause.
+                (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Err(self.torn(why)),
+                (Err(error), _) => return Err(error),
+            };
+            let Found::Torn(found) = &state.found else { return Ok(state) };
             if self.lock.is_some() && (state.stop.is_some() || state.lock.is_some()) {
                 return Ok(state);
             }
-            self.world.progress(|| format!("{}: {}; waiting for the other half", self.folder.data, torn.why));
+            self.world.progress(|| format!("{}: {}; waiting for the other half", self.folder.data, found.why));
             if !backoff.sleep(self.client.deadline(), &self.world.random) {
-                return Err(Status::TryAgain.error(format!(
-                    "{} and {} in Consul are torn: {} (for {}); upload the document again with kvx-in",
-                    self.folder.data,
-                    self.folder.checksum,
-                    torn.why,
-                    humantime::format_duration(self.order.timeout)
-                )));
+                return Err(self.torn(found.why));
             }
+            torn = Some(found.why);
         }
+    }
+
+    fn torn(&self, why: &str) -> Error {
+        Status::TryAgain.error(format!(
+            "{} and {} in Consul are torn: {why} (for {}); upload the document again with kvx-in",
+            self.folder.data,
+            self.folder.checksum,
+            humantime::format_duration(self.order.timeout)
+        ))
     }
 
     fn read(&self) -> Result<State> {
         let folder = &self.folder;
         let marks: Vec<&str> = [folder.stop.as_str()].into_iter().chain(self.lock.as_deref()).collect();
-        let mut entries = self.client.read(&[&folder.data, &folder.checksum], &marks)?;
+        let read = self.client.read(&[&folder.data, &folder.checksum], &marks);
+        let mut entries = read.map_err(|error| match error.status() {
+            Status::Refused => error.and("if the document is meant to be that large, raise --max-size"),
+            _ => error,
+        })?;
         let mut reason = |mark: &str| entries.take(mark).as_ref().and_then(payload::reason);
         let (stop, lock) = (reason(&folder.stop), self.lock.as_deref().and_then(reason));
         Ok(State { found: Pair::take(&mut entries, folder).judge(), stop, lock })

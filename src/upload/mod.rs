@@ -75,7 +75,11 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
         if race > 0 && !backoff.sleep(client.deadline(), &world.random) {
             break;
         }
-        let mut entries = client.read(&[&folder.data, &folder.checksum], &[&folder.stop])?;
+        let mut entries =
+            client.read(&[&folder.data, &folder.checksum], &[&folder.stop]).map_err(|error| match error.status() {
+                Status::Refused => error.and("whatever it is, it is no document: look at it, or use another key"),
+                _ => error,
+            })?;
         let found = Pair::take(&mut entries, &folder).judge();
         if let Found::Whole(previous) = &found
             && previous.document.checksum() == ours.checksum()
@@ -88,12 +92,16 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
         if let Some(reason) = entries.take(&folder.stop).as_ref().and_then(payload::reason) {
             return Ok(Report::Stopped(reason));
         }
-        expected(order, &found)?;
+        expected(order, &found, &ours, race)?;
         if order.mode == Mode::DryRun {
             let difference = diff::unified(previous(&found), ours.bytes(), &folder.data);
             return Ok(Report::WouldUpload(ours, difference));
         }
-        match put(&folder, &found, &ours, client)? {
+        let outcome = put(&folder, &found, &ours, client).map_err(|error| match error.status() {
+            Status::Unavailable => error.and("the document may be in Consul all the same: run it again to be sure"),
+            _ => error,
+        })?;
+        match outcome {
             Outcome::Done => {
                 // A large document goes in two steps: a torn pair may be our own first one, whose answer was lost.
                 let replaced = perhaps_done.filter(|_| matches!(found, Found::Torn(_))).unwrap_or(replaced(&found));
@@ -112,10 +120,12 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
     Err(Status::TryAgain.error(format!("other writers were faster every time ({lost}); run it again")))
 }
 
-fn expected(order: &Order, found: &Found) -> Result<()> {
+/// `--expect`. A large document goes in two steps: what stands between them is our own, of this run or of one that died.
+fn expected(order: &Order, found: &Found, ours: &Verified, race: usize) -> Result<()> {
     let Some(expect) = order.expect else { return Ok(()) };
     let is = match found {
         Found::Whole(whole) if whole.document.checksum() == expect => return Ok(()),
+        Found::Torn(torn) if torn.has_data(ours) && (race > 0 || torn.has_checksum(expect)) => return Ok(()),
         Found::Whole(whole) => format!("holds {}", whole.document.checksum()),
         Found::Torn(torn) => format!("is torn ({})", torn.why),
         Found::Nothing => "does not exist".into(),

@@ -3,14 +3,21 @@
 use crate::consul::{Change, Client, Folder, Outcome};
 use crate::document::Verified;
 use crate::error::Result;
-use crate::pair::{Found, Torn};
+use crate::pair::Found;
 
 /// Replaces what was found, data and checksum together.
 pub(super) fn put(folder: &Folder, found: &Found, ours: &Verified, client: &Client) -> Result<Outcome> {
     let now = Now::of(found, ours);
     let checksum = ours.checksum().to_string();
-    let changes = now.changes(Change::Set(&folder.data, ours.bytes()), &folder.checksum, checksum.as_bytes());
-    match client.change(&changes)? {
+    let set = Change::Set(&folder.data, ours.bytes());
+    let outcome = if now.has_our_checksum {
+        // A torn pair. To set the value that it has would wake no watch (tried).
+        let delete = Change::DeleteCas(&folder.checksum, now.checksum_index);
+        client.change(&[set, delete, Change::Set(&folder.checksum, checksum.as_bytes())])?
+    } else {
+        client.change(&[set, Change::Cas(&folder.checksum, checksum.as_bytes(), now.checksum_index)])?
+    };
+    match outcome {
         Outcome::TooLarge => put_large(folder, &now, ours, client),
         outcome => Ok(outcome),
     }
@@ -19,6 +26,14 @@ pub(super) fn put(folder: &Folder, found: &Found, ours: &Verified, client: &Clie
 /// A document that no transaction can carry: first the data, which makes a torn pair that nobody installs; then the
 /// checksum, if the data is still ours.
 fn put_large(folder: &Folder, now: &Now, ours: &Verified, client: &Client) -> Result<Outcome> {
+    let mut checksum_index = now.checksum_index;
+    if now.has_our_checksum {
+        // Or else the data alone would make the pair whole, and no watch on the checksum would fire.
+        match client.change(&[Change::DeleteCas(&folder.checksum, checksum_index)])? {
+            Outcome::Done => checksum_index = 0,
+            not_done => return Ok(not_done),
+        }
+    }
     if !now.has_our_data {
         match client.put(&folder.data, ours.bytes(), now.data_index)? {
             Outcome::Done => {}
@@ -29,48 +44,32 @@ fn put_large(folder: &Folder, now: &Now, ours: &Verified, client: &Client) -> Re
     let Some(data) = data.filter(|data| data.value == ours.bytes() && data.flags == 0) else {
         return Ok(Outcome::Lost { why: format!("{} has changed", folder.data), repeated: false });
     };
-    let checksum = ours.checksum().to_string();
-    let still_ours = Change::CheckIndex(&folder.data, data.modify_index);
-    client.change(&now.changes(still_ours, &folder.checksum, checksum.as_bytes()))
+    client.change(&[
+        Change::CheckIndex(&folder.data, data.modify_index),
+        Change::Cas(&folder.checksum, ours.checksum().to_string().as_bytes(), checksum_index),
+    ])
 }
 
-/// What of the state in Consul decides how to replace it.
+/// What of the state in Consul decides how to replace it. An index of 0: it is not there.
+#[derive(Default)]
 struct Now {
     data_index: u64,
-    has_our_data: bool,
     checksum_index: u64,
-    /// A torn pair with our checksum: to set the same value again would wake no watch (tried).
+    has_our_data: bool,
     has_our_checksum: bool,
 }
 
 impl Now {
     fn of(found: &Found, ours: &Verified) -> Now {
         match found {
-            Found::Nothing => Now { data_index: 0, has_our_data: false, checksum_index: 0, has_our_checksum: false },
-            Found::Whole(whole) => Now {
-                data_index: whole.data_index,
-                has_our_data: false,
-                checksum_index: whole.index,
-                has_our_checksum: false,
+            Found::Nothing => Now::default(),
+            Found::Whole(whole) => Now { data_index: whole.data_index, checksum_index: whole.index, ..Now::default() },
+            Found::Torn(torn) => Now {
+                data_index: torn.pair.data.as_ref().map_or(0, |data| data.modify_index),
+                checksum_index: torn.pair.checksum.as_ref().map_or(0, |entry| entry.modify_index),
+                has_our_data: torn.has_data(ours),
+                has_our_checksum: torn.has_checksum(ours.checksum()),
             },
-            Found::Torn(Torn { pair, .. }) => Now {
-                data_index: pair.data.as_ref().map_or(0, |data| data.modify_index),
-                has_our_data: pair.data.as_ref().is_some_and(|data| data.value == ours.bytes() && data.flags == 0),
-                checksum_index: pair.checksum.as_ref().map_or(0, |entry| entry.modify_index),
-                has_our_checksum: pair
-                    .checksum
-                    .as_ref()
-                    .is_some_and(|entry| entry.value == ours.checksum().to_string().as_bytes()),
-            },
-        }
-    }
-
-    /// The changes: the data's, then the checksum's.
-    fn changes<'a>(&self, data: Change<'a>, key: &'a str, checksum: &'a [u8]) -> Vec<Change<'a>> {
-        if self.has_our_checksum {
-            vec![data, Change::DeleteCas(key, self.checksum_index), Change::Set(key, checksum)]
-        } else {
-            vec![data, Change::Cas(key, checksum, self.checksum_index)]
         }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::wrong_self_convention)]
 
 pub mod consul;
+pub mod gate;
 pub mod golden;
 pub mod proxy;
 pub mod run;
@@ -112,11 +113,15 @@ impl Place {
         self.kvx_in().args(["-l", "0"]).stdin(document).run().expect(0)
     }
 
-    /// The pair in Consul: data and checksum verify.
+    /// The pair in Consul, as it is at one moment: data and checksum verify.
     pub fn assert_pair_is_whole(&self) {
-        let data = self.consul.get(&self.kv("data")).expect("data in Consul");
-        let checksum = self.consul.get(&self.kv("checksum")).expect("checksum in Consul");
-        assert_eq!(String::from_utf8(checksum).unwrap(), sha256(&data), "the pair in Consul verifies");
+        let payload: serde_json::Value = serde_json::from_str(&self.payload("")).unwrap();
+        let value = |part: &str| {
+            let entry = payload.as_array().into_iter().flatten().find(|entry| entry["Key"] == self.kv(part).as_str());
+            let value = entry.unwrap_or_else(|| panic!("no {part} in Consul"))["Value"].as_str().unwrap_or_default();
+            base64::Engine::decode(&base64::prelude::BASE64_STANDARD, value).unwrap()
+        };
+        assert_eq!(String::from_utf8(value("checksum")).unwrap(), sha256(value("data")), "the pair in Consul verifies");
     }
 
     /// A checksum watch's payload, as Consul would write it now.
