@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::client::{Body, Call, Client, denied};
 use super::entry::Entry;
 use super::transaction::{Change, Complaint, Op, Transaction};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 
 /// What may stand in a path as it is: the unreserved characters of RFC 3986, and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -60,9 +60,11 @@ impl Client<'_> {
         }
         let keys: Vec<&str> = documents.iter().chain(marks).copied().collect();
         let mut found = match self.get("get-or-empty", &keys)? {
-            Ok(found) => found,
-            Err(complaint) if complaint.is_unknown_verb() => return self.read_before_1_14(documents, &keys),
-            Err(complaint) => return Err(self.unavailable(&format!("it cannot read: \"{}\"", complaint.what))),
+            Transaction::Done(found) => Entries(found),
+            Transaction::Failed(complaint) if complaint.is_unknown_verb() => {
+                return self.read_before_1_14(documents, &keys);
+            }
+            failed => return Err(self.cannot_read(failed)),
         };
         // Every key that may be read has a result, an absent one with CreateIndex 0; a denied one is left out.
         if let Some(key) = keys.iter().find(|key| !found.has(key)) {
@@ -74,8 +76,8 @@ impl Client<'_> {
 
     fn read_before_1_14(&self, documents: &[&str], keys: &[&str]) -> Result<Entries> {
         let found = match self.get("get-tree", keys)? {
-            Ok(found) => found,
-            Err(complaint) => return Err(self.unavailable(&format!("it cannot read: \"{}\"", complaint.what))),
+            Transaction::Done(found) => Entries(found),
+            failed => return Err(self.cannot_read(failed)),
         };
         for key in documents.iter().filter(|key| !found.has(key)) {
             self.assert_readable(key)?;
@@ -83,11 +85,14 @@ impl Client<'_> {
         Ok(found)
     }
 
-    fn get(&self, verb: &str, keys: &[&str]) -> Result<std::result::Result<Entries, Complaint>> {
-        match self.transact(keys.iter().map(|key| Op::get(verb, key)).collect())? {
-            Transaction::Done(found) => Ok(Ok(Entries(found))),
-            Transaction::Failed(complaint) => Ok(Err(complaint)),
-            Transaction::TooLarge => Err(self.unavailable("the key is too long to ask for")),
+    fn get<'a>(&'a self, verb: &'a str, keys: &[&'a str]) -> Result<Transaction> {
+        self.transact(keys.iter().map(|key| Op::get(verb, key)).collect())
+    }
+
+    fn cannot_read(&self, failed: Transaction) -> Error {
+        match failed {
+            Transaction::Failed(complaint) => self.unavailable(&format!("it cannot read: \"{}\"", complaint.what)),
+            _ => Status::Refused.error("the key is too long to ask for; use a shorter one"),
         }
     }
 
