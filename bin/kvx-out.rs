@@ -1,13 +1,12 @@
 //! `kvx-out`: a file out of Consul.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use kvx::args::kvx_out::Options;
 use kvx::args::{Asked, parse};
 use kvx::download;
 use kvx::error::Result;
-use kvx::world::{Voice, World, tell};
+use kvx::world::{Voice, World, print, tell};
 
 fn main() -> ExitCode {
     match run() {
@@ -22,11 +21,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     let (options, command) = match parse::<Options>("kvx-out", std::env::args_os().skip(1).collect())? {
         Asked::Run(options, command) => (options, command),
-        Asked::Print(text) => {
-            // A reader that has seen enough is no failure.
-            drop(std::io::stdout().write_all(text.as_bytes()));
-            return Ok(());
-        }
+        Asked::Print(text) => return print(text.as_bytes()),
     };
     let world = World::of_this_process(options.voice());
     let order = options.order(command, &world)?;

@@ -1,11 +1,92 @@
-//! What would change, as a unified diff.
+//! What would change, as a unified diff: as `diff -u` writes it, for people and for patch(1).
 
-use diffy::DiffOptions;
+use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token};
 
-/// From `old` to `new`. Bytes that are no UTF-8 are shown as the replacement character.
+/// So many lines that are the same are shown around what is not.
+const CONTEXT: u32 = 3;
+
+/// From `old` to `new`; empty where they are the same. Bytes that are no UTF-8 are shown as the replacement character.
 pub fn unified(old: &[u8], new: &[u8], name: &str) -> String {
     let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
-    let mut options = DiffOptions::new();
-    options.set_original_filename(format!("{name} (in Consul)")).set_modified_filename(format!("{name} (to upload)"));
-    options.create_patch(&old, &new).to_string()
+    let input = InternedInput::new(old.as_ref(), new.as_ref());
+    // Linear, whatever the input; the crate's own printer counts the lines before the first hunk wrong (0.2.0).
+    let mut diff = Diff::compute(Algorithm::Histogram, &input);
+    diff.postprocess_lines(&input);
+    let mut text = String::new();
+    let mut near: Vec<Hunk> = Vec::new();
+    for hunk in diff.hunks() {
+        let apart = near.last().is_some_and(|last| hunk.before.start.saturating_sub(last.before.end) > 2 * CONTEXT);
+        if apart {
+            show(&near, &input, &mut text);
+            near.clear();
+        }
+        near.push(hunk);
+    }
+    show(&near, &input, &mut text);
+    if text.is_empty() { text } else { format!("--- {name} (in Consul)\n+++ {name} (to upload)\n{text}") }
+}
+
+/// Hunks so near to each other that they share their context, under one header.
+fn show(hunks: &[Hunk], input: &InternedInput<&str>, text: &mut String) {
+    let (Some(first), Some(last)) = (hunks.first(), hunks.last()) else { return };
+    let total = |lines: usize| u32::try_from(lines).unwrap_or(u32::MAX);
+    let before = first.before.start.min(CONTEXT);
+    let after = total(input.before.len()).saturating_sub(last.before.end).min(CONTEXT);
+    let range = |start: u32, end: u32| {
+        let (start, end) = (start.saturating_sub(before), end.saturating_add(after));
+        match end.saturating_sub(start) {
+            0 => format!("{start},0"), // Nothing, behind this line.
+            1 => format!("{}", start.saturating_add(1)),
+            lines => format!("{},{lines}", start.saturating_add(1)),
+        }
+    };
+    let (old, new) = (range(first.before.start, last.before.end), range(first.after.start, last.after.end));
+    text.push_str(&format!("@@ -{old} +{new} @@\n"));
+    let mut at = first.before.start.saturating_sub(before);
+    for hunk in hunks {
+        lines(' ', &input.before, at, hunk.before.start, input, text);
+        lines('-', &input.before, hunk.before.start, hunk.before.end, input, text);
+        lines('+', &input.after, hunk.after.start, hunk.after.end, input, text);
+        at = hunk.before.end;
+    }
+    lines(' ', &input.before, at, at.saturating_add(after), input, text);
+}
+
+fn lines(mark: char, side: &[Token], start: u32, end: u32, input: &InternedInput<&str>, text: &mut String) {
+    for token in side.iter().take(end as usize).skip(start as usize) {
+        let line = input.interner[*token]; // Of the same input: it is there.
+        text.push(mark);
+        text.push_str(line);
+        if !line.ends_with('\n') {
+            text.push_str("\n\\ No newline at end of file\n");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unified;
+
+    #[test]
+    fn it_is_what_diff_prints() {
+        let many: String = (1..=20).map(|n| format!("{n}\n")).collect();
+        let cases: [(&str, &str, &str); 8] = [
+            ("a\n", "a\n", ""),
+            ("", "", ""),
+            ("", "a\nb\n", "@@ -0,0 +1,2 @@\n+a\n+b\n"),
+            ("a\nb\n", "", "@@ -1,2 +0,0 @@\n-a\n-b\n"),
+            ("a\n", "b\n", "@@ -1 +1 @@\n-a\n+b\n"),
+            ("a\nb", "a\nb\n", "@@ -1,2 +1,2 @@\n a\n-b\n\\ No newline at end of file\n+b\n"),
+            (&many, &many.replace("5\n6\n", "5\nx\n6\n"), "@@ -3,6 +3,7 @@\n 3\n 4\n 5\n+x\n 6\n 7\n 8\n"),
+            (
+                &many,
+                &many.replace("\n2\n", "\n").replace("\n19\n", "\ny\n"),
+                "@@ -1,5 +1,4 @@\n 1\n-2\n 3\n 4\n 5\n@@ -16,5 +15,5 @@\n 16\n 17\n 18\n-19\n+y\n 20\n",
+            ),
+        ];
+        for (old, new, hunks) in cases {
+            let head = if hunks.is_empty() { "" } else { "--- f (in Consul)\n+++ f (to upload)\n" };
+            assert_eq!(unified(old.as_bytes(), new.as_bytes(), "f"), format!("{head}{hunks}"));
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Tests that a document must pass before it is let through, on the way in and on the way out. Pure.
 
 use crate::document::{Verified, size};
-use crate::error::{Result, Status};
+use crate::error::{Error, Result, Status};
 
 /// What a document must be like.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +39,8 @@ impl Guards {
 }
 
 /// A document of more than `most` bytes.
-pub fn too_large(is: &str, most: usize) -> crate::error::Error {
+pub fn too_large(is: &str, most: usize) -> Error {
     Status::Refused.error(format!(
-        "the document is {is}, at most {} are allowed; if it is meant to be so large, raise --max-size",
-        size(most)
+        "the document is {is}, at most {most} bytes are allowed; if it is meant to be so large, raise --max-size"
     ))
 }

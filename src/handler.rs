@@ -1,7 +1,6 @@
 //! The command run once a new file is in place. Knows no file and no Consul.
 
 use std::ffi::{OsStr, OsString};
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Result, Status};
-use crate::process::{self, Capture, End};
+use crate::process::{self, End};
 
 /// Consul's credentials, and the mark by which a watch's handler is known: none of the handler's business.
 const NOT_PASSED_ON: [&str; 4] = ["CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "CONSUL_HTTP_AUTH", "CONSUL_INDEX"];
@@ -51,28 +50,13 @@ impl Handler {
         for name in NOT_PASSED_ON {
             command.env_remove(name);
         }
-        let mut line_is_open = false;
-        let mut pass_on = |output: &[u8]| {
-            drop(std::io::stderr().write_all(output));
-            line_is_open = output.last().is_some_and(|&last| last != b'\n');
-            true
-        };
-        let end = process::run(command, Capture::Both, self.limit, &mut pass_on);
-        if line_is_open {
-            drop(std::io::stderr().write_all(b"\n")); // What we say next is a line of its own.
-        }
+        let limit = humantime::format_duration(self.limit);
         let failed = |how: String| Err(Status::HandlerFailed.error(format!("the handler `{self}` {how}")));
-        match end {
+        match process::work(command, self.limit) {
             Ok(End::Exited(status)) if status.success() => Ok(()),
             Ok(End::Exited(status)) => failed(format!("failed ({status})")),
-            Ok(End::Stopped) => failed(format!(
-                "took longer than {} and was stopped; --handler-timeout allows more",
-                humantime::format_duration(self.limit)
-            )),
-            Ok(End::Left) => failed(format!(
-                "took longer than {} and could not even be killed",
-                humantime::format_duration(self.limit)
-            )),
+            Ok(End::Left) => failed(format!("took longer than {limit} and could not even be killed")),
+            Ok(_) => failed(format!("took longer than {limit} and was stopped; --handler-timeout allows more")),
             Err(cause) => {
                 failed(format!("could not be run: {cause}; is the program there, and executable for this user?"))
             }

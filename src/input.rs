@@ -12,10 +12,9 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 
-use crate::document::size;
 use crate::error::{Error, Result, Status};
 use crate::guard::too_large;
-use crate::process::{self, Capture, End};
+use crate::process::{self, End};
 use crate::time::Deadline;
 
 /// Where a document comes from.
@@ -73,7 +72,9 @@ impl Trouble {
                 "{what} has not ended within {}; end it, or give it longer with --timeout",
                 humantime::format_duration(limit)
             )),
-            Trouble::Io(cause) => Status::CannotRead.error(format!("{what} cannot be read: {cause}")),
+            Trouble::Io(cause) => {
+                Status::CannotRead.error(format!("{what} cannot be read: {cause}; give a file, or a stream"))
+            }
         }
     }
 }
@@ -110,23 +111,17 @@ fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
     let [program, arguments @ ..] = argv else { return Err(Status::Usage.error("after -- a command is missing")) };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::inherit());
-    let mut all = Vec::new();
-    let end = process::run(command, Capture::Stdout, limit, &mut |output| {
-        all.extend_from_slice(output);
-        all.len() <= most
-    });
-    let failed = |how: String| {
-        Err(Status::CannotRead.error(format!("`{}` {how}; nothing was uploaded", program.to_string_lossy())))
-    };
-    match end {
-        Ok(_) if all.len() > most => {
-            Err(too_large(&format!("larger than {}", size(most)), most).of(program.to_string_lossy()))
-        }
-        Ok(End::Exited(status)) if status.success() => Ok(all),
-        Ok(End::Exited(status)) => failed(format!("failed ({status})")),
-        Ok(End::Stopped | End::Left) => {
-            failed(format!("took longer than {} (--timeout)", humantime::format_duration(limit)))
-        }
-        Err(cause) => failed(format!("could not be run: {cause}")),
+    let (program, within) = (program.to_string_lossy(), humantime::format_duration(limit));
+    let failed = |how: String| Err(Status::CannotRead.error(format!("`{program}` {how}; nothing was uploaded")));
+    match process::output(command, limit, most) {
+        Ok((End::Exited(status), all)) if status.success() => Ok(all),
+        Ok((End::Exited(status), _)) => failed(format!("failed ({status})")),
+        Ok((End::Interrupted(signal), _)) => failed(format!("was told to end ({signal})")),
+        Ok((End::TooMuch, _)) => Err(too_large("larger", most).of(format_args!("the output of `{program}`"))),
+        Ok((End::NotAll, _)) => failed(format!(
+            "has exited, but something that it started could still write to its stdout after {within} (--timeout)"
+        )),
+        Ok((End::TooSlow | End::Left, _)) => failed(format!("took longer than {within} (--timeout)")),
+        Err(cause) => failed(format!("could not be run: {cause}; is the program there, and executable for this user?")),
     }
 }

@@ -28,6 +28,7 @@ pub mod payload;
 mod process;
 mod signals;
 pub mod stamp;
+mod stderr;
 pub mod time;
 pub mod upload;
 pub mod world;

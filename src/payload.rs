@@ -62,7 +62,7 @@ pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Optio
         .collect();
     let key = match wanted {
         Some(key) => key.clone(),
-        None => only_key(&named).ok_or_else(|| {
+        None => only_key(&named, folder).ok_or_else(|| {
             Status::Usage.error(format!(
                 "the watch's payload does not name one key under {prefix}/; name it with -k, or the prefix with -p"
             ))
@@ -74,11 +74,14 @@ pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Optio
 }
 
 /// The one key that is named, or the one whose folder holds all others: a watch on `PREFIX/app/` also brings `app/nginx`.
-fn only_key(named: &[(Key, Part, Entry)]) -> Option<Key> {
+/// Where `app` is not there, it brings `app/nginx` alone, as a watch on that would: so of a folder, the key must be one
+/// that is in no other's.
+fn only_key(named: &[(Key, Part, Entry)], folder: bool) -> Option<Key> {
     let mut keys = named.iter().map(|(key, _, _)| key);
     let first = keys.next()?;
     let outermost = keys.fold(first, |outer, key| if key.contains(outer) { key } else { outer });
-    named.iter().all(|(key, _, _)| key == outermost || outermost.contains(key)).then(|| outermost.clone())
+    let all = named.iter().all(|(key, _, _)| key == outermost || outermost.contains(key));
+    (all && !(folder && outermost.is_nested())).then(|| outermost.clone())
 }
 
 fn of_folder(ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
@@ -106,7 +109,11 @@ fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
 
 /// The reason in a stop or lock; an empty one means that there is none, as for kvexpress.
 pub fn reason(mark: &Entry) -> Option<String> {
-    let text = String::from_utf8_lossy(&mark.value);
-    let line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line = one_line(&String::from_utf8_lossy(&mark.value));
     (!line.is_empty()).then_some(line)
+}
+
+/// What somebody wrote, as part of a line of ours.
+pub fn one_line(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }

@@ -1,10 +1,9 @@
-//! Running somebody else's program: in its own process group, within a time limit, with its output read as it comes, and
-//! never waiting for more than the program itself.
+//! Running somebody else's program: in its own process group and within a time limit, with its output read as it comes.
 
 use std::io::{self, IsTerminal, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -14,117 +13,188 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::signals::Signals;
+use crate::stderr::Stderr;
 use crate::time::Deadline;
 
 /// After TERM, so long until KILL.
 const GRACE: Duration = Duration::from_secs(5);
 /// After KILL, so long until it is left alone: it hangs in the kernel.
 const HOPELESS: Duration = Duration::from_secs(1);
-/// What a program has written when it ends is still read, up to this; what it left behind may write for ever.
-const REST: usize = 1024 * 1024;
-
-/// Which of its outputs are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capture {
-    /// stdout; stderr stays ours.
-    Stdout,
-    /// Both, as they come.
-    Both,
-}
+/// At most so much is read at once, before the clock is looked at again.
+const A_GULP: usize = 1024 * 1024;
 
 /// How it ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum End {
     /// By itself, or by a signal of somebody else's.
     Exited(ExitStatus),
-    /// It was ended, since it took too long or the reader of its output had enough.
-    Stopped,
-    /// It could not even be killed, and is left.
+    /// However it ended, it had been told to: this signal was passed on to it.
+    Interrupted(Signal),
+    /// It took too long, and was ended.
+    TooSlow,
+    /// It wrote too much, and was ended.
+    TooMuch,
+    /// It exited, but something that it started could still write to its output when the time was over.
+    NotAll,
+    /// It took too long, could not even be killed, and is left.
     Left,
 }
 
-/// Runs a program and hands `sink` what it writes, until it ends. `sink` returns false when it has had enough.
+/// Runs a program for its work. Its output goes to our stderr. It has ended when it exits: a daemon that it leaves behind
+/// is not waited for, and finds the output closed.
 ///
-/// TERM, INT and HUP to this process are passed on to it, and it is waited for. What it leaves behind in the background
-/// is not: such a daemon finds its inherited output closed.
+/// TERM, INT and HUP to this process are passed on to it, and it is waited for.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn run(
-    mut command: Command,
-    read: Capture,
-    limit: Duration,
-    sink: &mut dyn FnMut(&[u8]) -> bool,
-) -> io::Result<End> {
-    // Before it starts, so that no signal is lost.
-    let signals = Signals::held()?;
+pub fn work(mut command: Command, limit: Duration) -> io::Result<End> {
     let (reader, writer) = io::pipe()?;
-    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    if read == Capture::Both {
-        command.stderr(writer.try_clone()?);
-    }
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut stderr = Stderr::default();
+    let end = supervise(command, reader, limit, &mut Sink::PassOn(&mut stderr))?;
+    stderr.end_line(); // What we say next is a line of its own.
+    Ok(end)
+}
+
+/// Runs a program for its output, of at most `most` bytes. It counts as a whole or not at all: it has ended when the
+/// program exits and nobody can write to it any more. Its stderr is ours.
+///
+/// # Errors
+/// It cannot be started.
+pub fn output(mut command: Command, limit: Duration, most: usize) -> io::Result<(End, Vec<u8>)> {
+    let (reader, writer) = io::pipe()?;
     command.stdout(writer);
-    // With a terminal the group must stay the foreground's, or a program that reads from it would be stopped.
-    let own_group = !io::stdin().is_terminal();
-    if own_group {
-        command.process_group(0);
-    }
-    let child = command.spawn();
-    command.stdout(Stdio::null()).stderr(Stdio::null()); // Drops our ends of the pipe.
-    let mut running = Running { child: child?, own_group, reader: Some(reader), phase: Phase::Free };
-    let mut deadline = Deadline::within(limit);
-    loop {
-        if let Some(status) = running.child.try_wait()? {
-            let satisfied = running.drain(REST, sink);
-            if running.phase == Phase::Free && satisfied {
-                return Ok(End::Exited(status));
+    let mut all = Vec::new();
+    let end = supervise(command, reader, limit, &mut Sink::Collect(&mut all, most))?;
+    Ok((end, all))
+}
+
+enum Sink<'a> {
+    PassOn(&'a mut Stderr),
+    Collect(&'a mut Vec<u8>, usize),
+}
+
+impl Sink<'_> {
+    /// False when it has had enough.
+    fn take(&mut self, output: &[u8]) -> bool {
+        match self {
+            Sink::PassOn(stderr) => {
+                stderr.pass_on(output);
+                true
             }
-            if own_group {
-                running.signal(Signal::SIGKILL); // What it started and did not take with it.
+            Sink::Collect(all, most) if all.len().saturating_add(output.len()) <= *most => {
+                all.extend_from_slice(output);
+                true
             }
-            return Ok(End::Stopped);
-        }
-        if deadline.left().is_zero() {
-            deadline = match running.phase {
-                Phase::Free => running.end(Phase::Asked, Signal::SIGTERM, GRACE),
-                Phase::Asked => running.end(Phase::Killed, Signal::SIGKILL, HOPELESS),
-                Phase::Killed => return Ok(End::Left),
-            };
-        }
-        running.wait(&signals, deadline)?;
-        signals.arrived().for_each(|signal| running.signal(signal));
-        if !running.drain(REST, sink) && running.phase == Phase::Free {
-            deadline = running.end(Phase::Asked, Signal::SIGTERM, GRACE);
+            Sink::Collect(..) => false,
         }
     }
 }
 
+fn supervise(mut command: Command, reader: PipeReader, limit: Duration, sink: &mut Sink) -> io::Result<End> {
+    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    // With a terminal the group must stay the foreground's, or a program that reads from it would be stopped.
+    let group = if io::stdin().is_terminal() { Group::Ours } else { Group::Its };
+    if group == Group::Its {
+        command.process_group(0);
+    }
+    let signals = Signals::held()?; // Before it starts, so that none is lost.
+    let child = command.spawn();
+    drop(command); // And our ends of its pipe.
+    let mut running = Running { child: child?, group, reader: Some(reader), stage: Stage::Free, interrupted: None };
+    let mut deadline = Deadline::within(limit);
+    loop {
+        let exited = running.child.try_wait()?;
+        let satisfied = running.drain(sink);
+        match (exited, running.stage) {
+            (Some(_), Stage::Asked(why) | Stage::Killed(why)) => return Ok(running.leave(why)),
+            (Some(status), Stage::Free) => match sink {
+                Sink::PassOn(_) => return Ok(End::Exited(status)),
+                Sink::Collect(..) if !satisfied => return Ok(running.leave(End::TooMuch)),
+                Sink::Collect(..) => {
+                    if let Some(signal) = running.interrupted {
+                        return Ok(running.leave(End::Interrupted(signal)));
+                    } else if running.reader.is_none() {
+                        return Ok(End::Exited(status));
+                    } else if deadline.left().is_zero() {
+                        return Ok(running.leave(End::NotAll));
+                    }
+                }
+            },
+            (None, Stage::Free) if !satisfied => deadline = running.ask(End::TooMuch),
+            (None, Stage::Free) if deadline.left().is_zero() => deadline = running.ask(End::TooSlow),
+            (None, Stage::Asked(why)) if deadline.left().is_zero() => deadline = running.kill(why),
+            (None, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(End::Left),
+            (None, _) => {}
+        }
+        running.wait(&signals, deadline)?;
+        signals.arrived().for_each(|signal| running.pass_on(signal));
+    }
+}
+
+/// Whose process group it is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum Group {
+    Ours,
+    Its,
+}
+
+/// How far it was brought to its end, and why.
+#[derive(Clone, Copy)]
+enum Stage {
     Free,
-    Asked,
-    Killed,
+    Asked(End),
+    Killed(End),
 }
 
 struct Running {
     child: Child,
-    own_group: bool,
-    /// None once everybody who could write has closed it.
+    group: Group,
+    /// None once everybody who could write has closed it, or nobody reads it any more.
     reader: Option<PipeReader>,
-    phase: Phase,
+    stage: Stage,
+    interrupted: Option<Signal>,
 }
 
 impl Running {
     fn signal(&self, signal: Signal) {
         let Ok(pid) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
         // It may have ended by now: then there is nobody to tell.
-        let _ = if self.own_group { killpg(pid, signal) } else { kill(pid, signal) };
+        let _ = match self.group {
+            Group::Its => killpg(pid, signal),
+            Group::Ours => kill(pid, signal),
+        };
     }
 
-    fn end(&mut self, phase: Phase, signal: Signal, patience: Duration) -> Deadline {
-        self.phase = phase;
-        self.signal(signal);
-        Deadline::within(patience)
+    /// A signal to us is one to it. But what a terminal sends, it sends to all of a group.
+    fn pass_on(&mut self, signal: Signal) {
+        self.interrupted = Some(signal);
+        if self.group == Group::Its || signal == Signal::SIGTERM {
+            self.signal(signal);
+        }
+    }
+
+    fn ask(&mut self, why: End) -> Deadline {
+        if matches!(why, End::TooMuch) {
+            self.reader = None;
+        }
+        self.stage = Stage::Asked(why);
+        self.signal(Signal::SIGTERM);
+        Deadline::within(GRACE)
+    }
+
+    fn kill(&mut self, why: End) -> Deadline {
+        self.stage = Stage::Killed(why);
+        self.signal(Signal::SIGKILL);
+        Deadline::within(HOPELESS)
+    }
+
+    /// It has exited, but what it started may not have.
+    fn leave(&self, why: End) -> End {
+        if self.group == Group::Its {
+            self.signal(Signal::SIGKILL);
+        }
+        why
     }
 
     /// Until a signal, output, or the deadline.
@@ -137,19 +207,19 @@ impl Running {
         }
     }
 
-    /// Reads what is there now, at most `most` bytes; false when the sink has had enough.
-    fn drain(&mut self, most: usize, sink: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    /// Reads what is there now; false when the sink has had enough.
+    fn drain(&mut self, sink: &mut Sink) -> bool {
         let mut buffer = [0; 16 * 1024];
-        let mut rest = most;
+        let mut gulp = A_GULP;
         while let Some(reader) = &mut self.reader {
             match reader.read(&mut buffer) {
                 Ok(0) => self.reader = None,
                 Ok(n) => {
-                    if !sink(buffer.get(..n).unwrap_or_default()) {
+                    if !sink.take(buffer.get(..n).unwrap_or_default()) {
                         return false;
                     }
-                    rest = rest.saturating_sub(n);
-                    if rest == 0 {
+                    gulp = gulp.saturating_sub(n);
+                    if gulp == 0 {
                         break;
                     }
                 }

@@ -8,11 +8,12 @@
 use std::fs::{DirBuilder, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
@@ -104,12 +105,14 @@ impl Memory {
     /// # Errors
     /// 73 where the state directory cannot be written, 75 where somebody else holds the lock for too long.
     pub fn open(directory: &Path, path: &Path, deadline: Deadline, world: &World) -> Result<Memory> {
-        let file = open(directory, path)?;
+        let mut file = open(directory, path)?;
         let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
         let mut told = false;
         loop {
             match file.file().try_lock() {
-                Ok(()) => break,
+                // Somebody may have taken the file away before we had its lock: then the lock is worth nothing.
+                Ok(()) if file.metadata().is_ok_and(|metadata| metadata.nlink() > 0) => break,
+                Ok(()) => file = open(directory, path)?,
                 Err(TryLockError::Error(cause)) => return Err(cannot(file.path(), &cause)),
                 Err(TryLockError::WouldBlock) if backoff.sleep(deadline, &world.random) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -187,7 +190,7 @@ impl Memory {
 fn open(directory: &Path, path: &Path) -> Result<fs_err::File> {
     let name = Checksum::of(path.as_os_str().as_bytes()).to_string();
     let mut options = fs_err::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
     let at = directory.join(name);
     options
         .open(&at)
@@ -202,8 +205,10 @@ fn open(directory: &Path, path: &Path) -> Result<fs_err::File> {
 }
 
 fn cannot(path: &Path, cause: &std::io::Error) -> Error {
-    Status::CannotWrite.error(format!(
-        "what is installed cannot be remembered in {}: {cause}; give --state-dir a directory that this user may write",
-        path.display()
-    ))
+    let remedy = match cause.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "make room",
+        _ => "give --state-dir a directory that this user may write",
+    };
+    Status::CannotWrite
+        .error(format!("what is installed cannot be remembered in {}: {cause}; {remedy}", path.display()))
 }

@@ -20,6 +20,15 @@ impl Deadline {
         self.limit.saturating_sub(self.started.elapsed())
     }
 
+    /// What is spent, for people: in whole milliseconds up to a second, then in whole seconds.
+    pub fn spent(&self) -> impl std::fmt::Display + use<> {
+        let spent = self.started.elapsed();
+        humantime::format_duration(match spent.as_secs() {
+            0 => Duration::from_millis(u64::from(spent.subsec_millis())),
+            seconds => Duration::from_secs(seconds),
+        })
+    }
+
     /// How long it was from the start.
     pub fn limit(&self) -> Duration {
         self.limit

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use crate::error::{Result, Status};
+pub use crate::stderr::tell;
 use crate::time::Random;
 
 /// How much a run tells.
@@ -74,9 +75,16 @@ impl World {
     }
 }
 
-/// Writes a line to stderr in one write, so that lines of several processes do not mix. A closed stderr is no error.
-pub fn tell(line: &str) {
-    let mut line = line.to_owned();
-    line.push('\n');
-    drop(std::io::stderr().write_all(line.as_bytes()));
+/// Prints to stdout. A reader that has seen enough is no failure.
+///
+/// # Errors
+/// 73.
+pub fn print(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Status::CannotWrite.error(format!("stdout cannot be written: {cause}")))
+        }
+        _ => Ok(()),
+    }
 }

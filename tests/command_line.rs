@@ -101,7 +101,7 @@ fn options_are_spelt_as_people_type_them() {
 
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
-    let cases: [(&str, &[&str], &[&str]); 34] = [
+    let cases: [(&str, &[&str], &[&str]); 39] = [
         ("kvx-in", &[], &["-k KEY is missing"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
@@ -128,6 +128,11 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx-in", &["-k", "x", "--timeout", "400days"], &["--timeout", "too long"]),
         ("kvx-in", &["-k", "x", "--expect", "3f9a"], &["--expect", "64 hex digits"]),
         ("kvx-in", &["-k", "x", "-f", "a", "--", "b"], &["-f", "--", "not both"]),
+        ("kvx-in", &["-k", "x", "--"], &["--", "command is missing"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "--"], &["--", "command is missing"]),
+        ("kvx-out", &["-k", "x", "-f", "-", "-c", "644"], &["-f -", "-c"]),
+        ("kvx-out", &["-k", "x", "-f", "-", "-o", "root"], &["-f -", "-o"]),
+        ("kvx-out", &["-k", "x", "-f", "-", "--state-dir", "/"], &["-f -", "--state-dir"]),
         ("kvx-out", &["-k", "x"], &["-f FILE is missing"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-c", "648"], &["-c", "octal"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-c", "u+x"], &["-c", "octal"]),

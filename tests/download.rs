@@ -218,7 +218,7 @@ fn guards_refuse_what_is_too_short_or_too_large() {
     let cases: [(&[&str], usize, &[&str]); 4] = [
         (&[], 3, &["has 3 lines, at least 10 are wanted", "-l"]),
         (&["-l", "100"], 40, &["has 40 lines, at least 100"]),
-        (&["--max-size", "100"], 100, &["the document is 292 B, at most 100 B", "--max-size"]),
+        (&["--max-size", "100"], 100, &["the document is 292 B, at most 100 bytes", "--max-size"]),
         (&[], 0, &["is empty", "-l"]),
     ];
     for (options, count, says) in cases {
@@ -519,13 +519,14 @@ fn what_is_no_file_or_has_no_directory_is_refused() {
             .args(["-k", &place.key, "-f"])
             .arg(to)
     };
-    let cases: [(&str, &[&str]); 6] = [
+    let cases: [(&str, &[&str]); 7] = [
         ("fifo", &["is no regular file"]),
         ("directory", &["is no regular file"]),
         ("/dev/null", &["is no regular file"]),
         ("missing/hosts", &["the directory ", "missing", "does not exist"]),
         ("loop", &["symbolic links"]),
-        ("/", &["no file's name"]),
+        ("/", &["a directory's name"]),
+        ("new/", &["a directory's name"]),
     ];
     for (file, says) in cases {
         run(file).run().expect(73).says(&[&place.key]).says(says);
@@ -601,4 +602,110 @@ fn the_state_directory_is_systemds_or_the_users() {
     assert_eq!(stamp["path"], place.file().to_str().unwrap());
     assert_eq!((&stamp["key"], &stamp["checksum"]), (&place.key.as_str().into(), &sha256(lines(20)).into()));
     assert_eq!(stamp["index"], place.consul.modify_index(&place.kv("checksum")));
+}
+
+#[test]
+fn runs_that_do_not_share_a_state_directory_do_not_tear_each_others_file() {
+    let place = Place::new();
+    place.upload(lines(20));
+    // Another run is just writing its temporary file: it holds that one's lock.
+    let temporary = place.write("out/.hosts.kvx~", "half");
+    let theirs = std::fs::File::open(&temporary).unwrap();
+    theirs.lock().unwrap();
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(75).says(&[&place.key, "another run", "try again"]);
+    assert_eq!(std::fs::read_to_string(&temporary).unwrap(), "half", "it was taken from under the other's hands");
+    assert_eq!((place.beside(), place.runs().len()), (vec![".hosts.kvx~".into()], 0));
+    drop(theirs);
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
+    assert_eq!((place.beside(), place.content()), (vec!["hosts".into()], lines(20)));
+}
+
+#[test]
+fn what_a_killed_run_left_goes_even_if_there_is_nothing_to_do() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    place.write("out/.hosts.kvx~", "half");
+    place.kvx_out().payload(place.payload("checksum")).run().expect(0).is_silent();
+    assert_eq!(place.beside(), ["hosts"]);
+}
+
+#[test]
+fn a_lock_that_is_taken_away_while_it_is_waited_for_is_worth_nothing() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
+    let busy = std::fs::File::open(&stamp).unwrap();
+    busy.lock().unwrap();
+    place.upload(lines(21));
+    let mut patient = place.kvx_out().arg("-v").spawn();
+    let mut said = std::io::BufReader::new(patient.stderr.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    std::fs::remove_file(&stamp).unwrap();
+    busy.unlock().unwrap();
+    assert!(patient.wait().unwrap().success());
+    // It took the lock of a new one, and remembers in that.
+    assert!(std::fs::read_to_string(&stamp).unwrap().contains(&sha256(lines(21))));
+}
+
+#[test]
+fn a_lock_beside_the_file_counts_unless_there_is_surely_none() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let mark = place.path().join("out/hosts.locked");
+    let locked = |says: &str| {
+        place.kvx_out().run().expect(0).says(&["locked on this node", says, "hosts.locked"]);
+        assert!(!place.file().exists());
+    };
+    std::fs::create_dir(&mark).unwrap();
+    locked("directory");
+    std::fs::remove_dir(&mark).unwrap();
+    symlink("hosts.locked", &mark).unwrap();
+    locked("symbolic links");
+    std::fs::remove_file(&mark).unwrap();
+    // A FIFO would keep a reader waiting for ever.
+    nix::unistd::mkfifo(&mark, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    locked("no reason given");
+    std::fs::remove_file(&mark).unwrap();
+    std::fs::write(&mark, "Reason Locked: \u{1b}[31mred ".to_owned() + &"x".repeat(300_000)).unwrap();
+    let long = place.kvx_out().run().expect(0).says(&["locked on this node", "red xxx"]);
+    assert!(long.stderr.len() < 1000 && !long.stderr.contains('\u{1b}'));
+    place.consul.put(&place.kv("stop"), "y".repeat(100_000));
+    std::fs::remove_file(&mark).unwrap();
+    assert!(place.kvx_out().run().expect(0).says(&["stopped"]).stderr.len() < 1000);
+}
+
+#[test]
+fn a_folder_that_may_be_another_keys_names_no_key() {
+    let place = Place::new();
+    let inner = format!("{}/nginx", place.key);
+    Run::new("kvx-in", &place.consul.address).args(["-k", &inner]).stdin(lines(99)).run().expect(0);
+    // A watch on the outer folder, in which nothing else is yet.
+    let payload = place.payload("");
+    place.kvx_out_bare().payload(&payload).run().expect(64).says(&["does not name one key", "-k"]);
+    place.kvx_out().payload(&payload).run().expect(66).says(&["there is no", &place.kv("data")]);
+    assert_untouched(&place, None);
+    place.kvx_out_bare().args(["-k", &inner]).payload(&payload).run().expect(0).says(&["99 lines", "installed"]);
+}
+
+#[test]
+fn one_message_is_one_line_whatever_stands_in_it() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().args(["--", "sh", "-c", "exit 3\n"]).run().expect(1).says(&["failed"]);
+    place.kvx_out().args(["--", "a\nb\u{1b}[31m"]).run().expect(1).says(&["could not be run"]);
+}
+
+#[test]
+fn a_reader_of_stdout_may_leave_early() {
+    let place = Place::new();
+    let document = lines(50_000);
+    place.upload(&document);
+    let script = format!("kvx-out -k {} -f - | head -n 1", place.key);
+    let mut sh = std::process::Command::new("sh");
+    sh.args(["-c", &script]).env("PATH", common::run::path()).env("CONSUL_HTTP_ADDR", &place.consul.address);
+    let output = sh.output().unwrap();
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (b"1\n".as_slice(), b"".as_slice()));
 }

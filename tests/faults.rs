@@ -698,7 +698,7 @@ fn contents() -> Vec<Content> {
     };
     refused("a short file", lines(9), ["has 9 lines, at least 10", "lower -l"]);
     refused("an empty file", String::new(), ["is empty, at least 10", "lower -l"]);
-    refused("a file larger than allowed", lines(14_000), ["at most 65.5 KB", "--max-size"]);
+    refused("a file larger than allowed", lines(14_000), ["at most 65536 bytes", "--max-size"]);
     refused("an answer larger than allowed", large(1), ["larger than", "--max-size"]);
     cases
 }
@@ -845,8 +845,8 @@ fn kvx_in_sends_nothing_of_an_input_that_is_bad() {
         bad("empty", &[], String::new(), 65, &["stdin was empty", "< FILE", "-l 0"]),
         bad("short", &[], lines(9), 65, &["has 9 lines, at least 10 are wanted", "lower -l"]),
         bad("no line ends", &[], "x".repeat(5_000), 65, &["has 1 line, at least 10 are wanted", "lower -l"]),
-        bad("too large", &[], "xxxx\n".repeat(200_000), 65, &["at most 524.2 KB", "--max-size"]),
-        bad("larger than asked", &["--max-size=100"], lines(100), 65, &["at most 100 B", "--max-size"]),
+        bad("too large", &[], "xxxx\n".repeat(200_000), 65, &["at most 524288 bytes", "--max-size"]),
+        bad("larger than asked", &["--max-size=100"], lines(100), 65, &["at most 100 bytes", "--max-size"]),
         bad("no such file", &["-f", "/nonexistent"], String::new(), 74, &["/nonexistent", "No such file", "-f"]),
         bad("a directory", &["-f", "/"], String::new(), 74, &["/", "directory"]),
         bad("a command that fails", &["--", "false"], String::new(), 74, &["false", "exit status: 1", "nothing was"]),

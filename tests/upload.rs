@@ -6,9 +6,10 @@
 mod common;
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use common::{Consul, Place, Run, lines, sha256, wait_for};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// What stands in Consul for the test's key, to assert that it stays.
 fn state(place: &Place) -> [Option<serde_json::Value>; 2] {
@@ -62,12 +63,14 @@ fn a_command_counts_only_if_it_succeeds() {
     let place = Place::new();
     place.upload(lines(20));
     let before = state(&place);
-    let failing: [(&[&str], i32, &[&str]); 5] = [
+    let failing: [(&[&str], i32, &[&str]); 7] = [
         (&["sh", "-c", "seq 5000; exit 3"], 74, &["`sh` failed (exit status: 3)", "nothing was uploaded"]),
         (&["sh", "-c", "seq 50; kill -9 $$"], 74, &["failed (signal: 9", "nothing was uploaded"]),
         (&["./no-such-program"], 74, &["could not be run", "No such file"]),
         (&["sh", "-c", "seq 50; exec sleep 600"], 74, &["took longer than 1s", "--timeout"]),
-        (&["yes"], 65, &["larger than 524.2 KB", "--max-size"]),
+        (&["yes"], 65, &["output of `yes`", "larger", "524288 bytes", "--max-size"]),
+        (&["sh", "-c", "trap '' TERM; exec yes"], 65, &["larger", "--max-size"]),
+        (&["sh", "-c", "seq 50; sleep 60 & exit 0"], 74, &["has exited, but something that it started", "after 1s"]),
     ];
     for (command, status, says) in failing {
         let ran = place.kvx_in().args(["--timeout", "1s", "--"]).args(command).run().expect(status);
@@ -77,11 +80,30 @@ fn a_command_counts_only_if_it_succeeds() {
 }
 
 #[test]
-fn a_command_that_leaves_a_daemon_on_its_output_is_not_waited_for() {
+fn the_output_of_a_command_is_all_that_anybody_it_started_writes() {
     let place = Place::new();
-    let started = Instant::now();
-    place.kvx_in().args(["--", "sh", "-c", "seq 20; sleep 25 2>&- & exit 0"]).run().expect(0).says(&["20 lines"]);
-    assert!(started.elapsed() < Duration::from_secs(20), "it waited for the daemon");
+    let late = "seq 10; (until test -e go; do sleep 0.01; done; seq 11 1000) & exit 0";
+    let mut run = place.kvx_in().args(["--", "sh", "-c", late]);
+    run.command.current_dir(place.path());
+    let child = run.spawn();
+    // Its first process has exited by now, or will: either way the rest belongs to it.
+    place.write("go", "");
+    common::Ran::from(child.wait_with_output().unwrap()).expect(0).says(&["1000 lines", "uploaded"]);
+    // A daemon that does not hold the output is none of ours.
+    place.kvx_in().args(["--", "sh", "-c", "seq 20; sleep 25 >&- 2>&- & exit 0"]).run().expect(0).says(&["20 lines"]);
+}
+
+#[test]
+fn a_command_that_was_told_to_end_uploads_nothing_even_if_it_exits_with_0() {
+    let place = Place::new();
+    let script = "trap 'exit 0' TERM; seq 20; echo ready > ready; while :; do :; done";
+    let mut run = place.kvx_in().args(["--", "sh", "-c", script]);
+    run.command.current_dir(place.path());
+    let child = run.spawn();
+    wait_for("the command", 10, || place.path().join("ready").exists().then_some(()));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    common::Ran::from(child.wait_with_output().unwrap()).expect(74).says(&["was told to end (SIGTERM)"]);
+    assert_eq!(place.consul.get(&place.kv("data")), None);
 }
 
 #[test]
@@ -144,7 +166,7 @@ fn guards_refuse_what_is_too_short_or_too_large() {
     let before = state(&place);
     place.kvx_in().args(["--max-size", "1K"]).stdin(lines(600)).run().expect(65).says(&[
         "larger",
-        "1.0 KB",
+        "1024 bytes",
         "--max-size",
     ]);
     assert_eq!(state(&place), before);
@@ -240,7 +262,26 @@ fn a_dry_run_shows_the_difference_and_sends_nothing() {
     let unchanged = place.kvx_in().arg("-n").stdin(lines(12)).run().expect(0).is_silent();
     assert_eq!(unchanged.out(), "");
     place.kvx_in().arg("-n").stdin(lines(2)).run().expect(65);
+    // What cannot be shown is an error; a reader that has seen enough is none.
+    let full = |stdout: &str| {
+        let run = format!("seq 30 | kvx-in -q -n -k {} {stdout}", place.key);
+        let mut sh = std::process::Command::new("sh");
+        sh.args(["-c", &run]).env("PATH", common::run::path()).env("CONSUL_HTTP_ADDR", &place.consul.address);
+        sh.output().unwrap().status.code()
+    };
+    assert_eq!((full("> /dev/full"), full("| true")), (Some(73), Some(0)));
     assert_eq!(state(&place), before);
+}
+
+#[test]
+fn the_difference_of_two_files_that_have_nothing_in_common_is_shown_too() {
+    let place = Place::new();
+    // Quadratic, this would take minutes.
+    let scattered =
+        |seed: u64| -> String { (0..60_000u64).map(|n| format!("{}\n", (n * 7_919 + seed) % 99_991)).collect() };
+    place.upload(scattered(1));
+    let ran = place.kvx_in().arg("-n").stdin(scattered(50_000)).run().expect(0);
+    assert!(ran.out().lines().count() > 1000);
 }
 
 #[test]
@@ -324,7 +365,7 @@ fn documents_at_and_around_every_limit_arrive_whole() {
     let before = state(&place);
     // Nobody is at this address: it is refused before anything is sent.
     let nobody = Run::new("kvx-in", "127.0.0.1:1").args(["-k", &place.key, "-l", "0"]);
-    nobody.stdin(document(524_289, 'b')).run().expect(65).says(&["larger", "524.2 KB", "--max-size"]);
+    nobody.stdin(document(524_289, 'b')).run().expect(65).says(&["larger", "524288 bytes", "--max-size"]);
     // Who allows more is told by Consul.
     let too_large = place.kvx_in().args(["-l", "0", "--max-size", "1M"]).stdin(document(524_289, 'b')).run().expect(65);
     too_large.says(&["too large for Consul", "HTTP 413", "kv_max_value_size"]);

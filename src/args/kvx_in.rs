@@ -26,6 +26,7 @@ or neither. Nothing is sent if Consul has it already.",
     note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded.",
+    note = "A run ends within 2 times --timeout and 6s (66s).",
     example = "{command_name} -k hosts < /etc/hosts.rendered
 render | {command_name} -k hosts --min-lines 600
 {command_name} -k hosts -- ./render --all
@@ -117,14 +118,14 @@ impl Options {
     ///
     /// # Errors
     /// 64.
-    pub fn order(self, command: Vec<OsString>) -> Result<Order> {
+    pub fn order(self, command: Option<Vec<OsString>>) -> Result<Order> {
         let usage = |what: &str| Status::Usage.error(format!("{what}; see kvx-in --help"));
-        let input = match (self.file, command.is_empty()) {
-            (Some(_), false) => return Err(usage("give -f or a command behind --, not both")),
-            (Some(file), true) if file.as_os_str() == "-" => Input::Stdin,
-            (Some(file), true) => Input::File(file),
-            (None, false) => Input::Command(command),
-            (None, true) => Input::Stdin,
+        let input = match (self.file, command) {
+            (Some(_), Some(_)) => return Err(usage("give -f or a command behind --, not both")),
+            (Some(file), None) if file.as_os_str() == "-" => Input::Stdin,
+            (Some(file), None) => Input::File(file),
+            (None, Some(command)) => Input::Command(command),
+            (None, None) => Input::Stdin,
         };
         Ok(Order {
             key: self.key.ok_or_else(|| usage("-k KEY is missing"))?,

@@ -141,24 +141,30 @@ impl Options {
     ///
     /// # Errors
     /// 64.
-    pub fn order(self, command: Vec<OsString>, world: &World) -> Result<Order> {
+    pub fn order(self, command: Option<Vec<OsString>>, world: &World) -> Result<Order> {
         let usage = |what: &str| Status::Usage.error(format!("{what}; see kvx-out --help"));
         let to = match self.file {
             Some(file) if file.as_os_str() == "-" => Destination::Stdout,
             Some(file) => Destination::File(file),
             None => return Err(usage("-f FILE is missing")),
         };
-        let argv = match (self.exec, command.is_empty()) {
-            (Some(_), false) => return Err(usage("give the handler with -e or behind --, not both")),
-            (Some(words), true) => match shell_words::split(&words) {
+        let argv = match (self.exec, command) {
+            (Some(_), Some(_)) => return Err(usage("give the handler with -e or behind --, not both")),
+            (Some(words), None) => match shell_words::split(&words) {
                 Ok(argv) if !argv.is_empty() => argv.into_iter().map(OsString::from).collect(),
                 Ok(_) => return Err(usage("-e names no program")),
                 Err(_) => return Err(usage("-e has a quote that does not end")),
             },
-            (None, _) => command,
+            (None, command) => command.unwrap_or_default(),
         };
-        if to == Destination::Stdout && !argv.is_empty() {
-            return Err(usage("with -f - there is no file to run a handler for"));
+        let for_a_file = [
+            (!argv.is_empty(), "a handler"),
+            (self.chmod.is_some(), "-c"),
+            (self.owner.is_some(), "-o"),
+            (self.state_dir.is_some(), "--state-dir"),
+        ];
+        if let (Destination::Stdout, Some((_, what))) = (&to, for_a_file.iter().find(|(given, _)| *given)) {
+            return Err(usage(&format!("with -f - there is no file for {what}")));
         }
         let by_watch = self.payload
             || self.key.is_none()

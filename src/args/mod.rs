@@ -16,8 +16,8 @@ use crate::world::Voice;
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Asked<T> {
-    /// To do something: the options, and what stands behind `--`.
-    Run(T, Vec<OsString>),
+    /// To do something: the options, and the command behind `--`.
+    Run(T, Option<Vec<OsString>>),
     /// To print this: `--help` or `--version`.
     Print(String),
 }
@@ -35,6 +35,9 @@ pub trait Versioned {
 pub fn parse<T: FromArgs + ArgsInfo + Versioned>(program: &str, arguments: Vec<OsString>) -> Result<Asked<T>> {
     let usage = |what: &str| Status::Usage.error(format!("{what}; see {program} --help"));
     let (options, command) = spelling::split(arguments);
+    if command.as_ref().is_some_and(Vec::is_empty) {
+        return Err(usage("after -- a command is missing")); // A variable that was empty, unquoted.
+    }
     let words = spelling::normalise(options, T::get_args_info().flags).map_err(|what| usage(&what))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match T::from_args(&[program], &words) {

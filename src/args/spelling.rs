@@ -6,13 +6,13 @@ use std::ffi::OsString;
 use argh::{FlagInfo, FlagInfoKind};
 
 /// Splits at the first `--`: what stands behind it is a command, and not ours to look at.
-pub fn split(mut arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
+pub fn split(mut arguments: Vec<OsString>) -> (Vec<OsString>, Option<Vec<OsString>>) {
     match arguments.iter().position(|argument| argument == "--") {
         Some(at) => {
             let command = arguments.split_off(at).into_iter().skip(1).collect();
-            (arguments, command)
+            (arguments, Some(command))
         }
-        None => (arguments, Vec::new()),
+        None => (arguments, None),
     }
 }
 

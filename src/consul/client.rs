@@ -123,7 +123,7 @@ impl<'w> Client<'w> {
                 let often = if tries == 1 { "once".into() } else { format!("{tries} times") };
                 return Err(self.unavailable(&format!(
                     "{cause} (tried {often} in {}); is the agent up? -s or CONSUL_HTTP_ADDR names another",
-                    humantime::format_duration(self.deadline.limit())
+                    self.deadline.spent()
                 )));
             }
             tries = tries.saturating_add(1);

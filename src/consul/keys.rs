@@ -89,6 +89,11 @@ impl Key {
         }
     }
 
+    /// Whether its folder is in what could be another key's.
+    pub fn is_nested(&self) -> bool {
+        self.0.contains('/')
+    }
+
     /// Whether `other` is in this key's folder, and therefore in the payload of a `keyprefix` watch on it.
     pub fn contains(&self, other: &Key) -> bool {
         other.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))

@@ -132,7 +132,7 @@ fn base(address: &str, source: &str, tls: bool) -> Result<String> {
         "http" => {}
         "https" => return Err(wrong("needs TLS, which kvx cannot do yet; use the agent's http port")),
         "unix" => return Err(wrong("is a unix socket, which kvx cannot use yet; use the agent's http port")),
-        _ => return Err(wrong("has a scheme that is no http")),
+        _ => return Err(wrong("has a scheme that is no http; write HOST:PORT, such as 127.0.0.1:8500")),
     }
     let base = format!("http://{}", rest.trim_end_matches('/'));
     match base.parse::<Uri>() {

@@ -1,7 +1,11 @@
 //! One file and what is owed for it: install, mend, run.
 
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::fcntl::OFlag;
 
 use super::report::Change;
 use crate::consul::Key;
@@ -9,7 +13,11 @@ use crate::document::{Checksum, Verified};
 use crate::error::Result;
 use crate::handler::Handler;
 use crate::install::{Installed, Target, Wanted};
+use crate::payload::one_line;
 use crate::stamp::{Memory, Stamp};
+
+/// Of a mark's text, this much is read.
+const LARGEST_MARK: u64 = 4096;
 
 /// The file that is to be right, as it is and as it is wanted.
 pub(super) struct Managed<'a> {
@@ -23,7 +31,7 @@ pub(super) struct Managed<'a> {
 impl Managed<'_> {
     /// Nothing to install, to mend or to run.
     pub fn is_right(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
-        self.installed.is_some_and(|installed| installed.checksum == checksum && installed.has(&self.wanted))
+        self.installed.is_some_and(|installed| installed.checksum == Some(checksum) && installed.has(&self.wanted))
             && !self.owes(checksum, stamp)
     }
 
@@ -33,7 +41,7 @@ impl Managed<'_> {
 
     pub fn bring_up_to_date(&self, document: &Verified, index: u64, memory: &mut Memory) -> Result<Change> {
         match self.installed {
-            Some(installed) if installed.checksum == document.checksum() => {
+            Some(installed) if installed.checksum == Some(document.checksum()) => {
                 memory.adopt(self.stamp(document, index))?;
                 if installed.has(&self.wanted) {
                     return Ok(Change::None);
@@ -74,12 +82,21 @@ impl Managed<'_> {
     }
 }
 
-/// The mark that kvexpress's `lock` leaves beside the file.
+/// The mark that kvexpress's `lock` leaves beside the file, and why. Only where there is surely none, there is none.
 pub(super) fn locked_here(path: &Path) -> Option<String> {
     let mut mark = path.as_os_str().to_owned();
     mark.push(".locked");
-    let text = fs_err::read(Path::new(&mark)).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let reason = text.lines().find_map(|line| line.strip_prefix("Reason Locked: "));
-    Some(format!("{} ({})", reason.unwrap_or("no reason given"), mark.to_string_lossy()))
+    let mut options = fs_err::OpenOptions::new();
+    options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let mut text = Vec::new();
+    let why = match options.open(Path::new(&mark)).and_then(|file| file.take(LARGEST_MARK).read_to_end(&mut text)) {
+        Ok(_) => {
+            let text = String::from_utf8_lossy(&text);
+            let reason = text.lines().find_map(|line| line.strip_prefix("Reason Locked: "));
+            one_line(reason.unwrap_or("no reason given"))
+        }
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return None,
+        Err(cause) => cause.to_string(),
+    };
+    Some(format!("{why} ({})", mark.to_string_lossy()))
 }

@@ -4,7 +4,6 @@ mod managed;
 mod report;
 mod source;
 
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use self::managed::{Managed, locked_here};
 use self::report::Change;
 pub use self::report::{Did, Report, Work};
-use self::source::{Obtained, Source, State};
+use self::source::{Fired, Obtained, Source, State};
 use crate::consul::{self, Key, Prefix};
 use crate::error::{Result, Status};
 use crate::guard::Guards;
@@ -23,7 +22,7 @@ use crate::pair::{Found, Whole};
 use crate::payload::{self, Fire};
 use crate::stamp::{self, Memory};
 use crate::time::Deadline;
-use crate::world::World;
+use crate::world::{World, print};
 
 /// What to do, from the command line.
 #[derive(Clone)]
@@ -84,7 +83,7 @@ pub fn run(order: &Order, world: &World) -> Result<Report> {
     };
     let did = match (&order.to, fire) {
         (_, Fire::Nothing) => Did::Nothing,
-        (Destination::Stdout, fire) => print(order, &key, fire, world).map_err(|error| error.of(&key))?,
+        (Destination::Stdout, fire) => to_stdout(order, &key, fire, world).map_err(|error| error.of(&key))?,
         (Destination::File(path), fire) => install(order, &key, path, fire, world)
             .map_err(|error| error.of(format_args!("{key} -> {}", path.display())))?,
     };
@@ -112,7 +111,8 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
     let target = Target::resolve(path)?;
     let state_dir = stamp::directory(order.state_dir.as_deref(), world)?;
     let mut memory = Memory::open(&state_dir, target.path(), Deadline::within(order.patience), world)?;
-    let installed = target.installed()?;
+    target.sweep()?;
+    let installed = target.installed(order.guards.max_size)?;
     let file = Managed { handler: order.handler.as_ref(), key, target: &target, wanted, installed: installed.as_ref() };
 
     if let Some((checksum, index)) = fire.names()
@@ -124,13 +124,17 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
     if let Some(reason) = locked_here(path) {
         return Ok(Did::Locked(reason));
     }
-    let Whole { document, index, .. } =
-        match Source::new(order, key, Some(path), world)?.obtain(fire, &memory, installed.is_some())? {
-            Obtained::Document(whole) => whole,
-            Obtained::Stopped(reason) => return Ok(Did::Stopped(reason)),
-            Obtained::Locked(reason) => return Ok(Did::Locked(reason)),
-            Obtained::Gone => return Ok(Did::Nothing),
-        };
+    let fired = Fired::by(&fire);
+    let obtained = match source::of_payload(fire, memory.stamp(), installed.as_ref()) {
+        Some(obtained) => obtained,
+        None => Source::new(order, key, Some(path), world)?.ask(fired)?,
+    };
+    let Whole { document, index, .. } = match obtained {
+        Obtained::Document(whole) => whole,
+        Obtained::Stopped(reason) => return Ok(Did::Stopped(reason)),
+        Obtained::Locked(reason) => return Ok(Did::Locked(reason)),
+        Obtained::Gone => return Ok(Did::Nothing),
+    };
     order.guards.check(&document)?;
     let change = file.bring_up_to_date(&document, index, &mut memory)?;
     let took = started.elapsed();
@@ -142,17 +146,14 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
 }
 
 /// To stdout. Nothing is installed, so neither a stop nor a lock forbids it: its reader gets the whole document.
-fn print(order: &Order, key: &Key, fire: Fire, world: &World) -> Result<Did> {
+fn to_stdout(order: &Order, key: &Key, fire: Fire, world: &World) -> Result<Did> {
     let source = Source::new(order, key, None, world)?;
     let (document, stop) = match source.settled()? {
         State { found: Found::Whole(whole), stop, .. } => (whole.document, stop),
-        _ if !matches!(fire, Fire::Unknown) => return Ok(Did::Nothing),
+        _ if Fired::by(&fire) == Fired::ByThisKey => return Ok(Did::Nothing),
         _ => return Err(source.no_such_key()),
     };
     order.guards.check(&document)?;
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(document.bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => Ok(Did::Printed(document, stop)),
-        Err(cause) => Err(Status::CannotWrite.error(format!("stdout cannot be written: {cause}"))),
-    }
+    print(document.bytes())?;
+    Ok(Did::Printed(document, stop))
 }

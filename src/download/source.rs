@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::Order;
 use crate::consul::{Client, Folder, Key, Server};
 use crate::error::{Error, Result, Status};
+use crate::install::Installed;
 use crate::pair::{Found, Pair, Whole};
 use crate::payload::{self, Fire};
-use crate::stamp::Memory;
+use crate::stamp::Stamp;
 use crate::time::{Backoff, Deadline};
 use crate::world::World;
 
@@ -38,6 +39,36 @@ pub(super) enum Obtained {
     Gone,
 }
 
+/// Why somebody asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fired {
+    /// A payload said that the key is there.
+    ByThisKey,
+    /// By hand, by a timer, by another event.
+    Otherwise,
+}
+
+impl Fired {
+    pub fn by(fire: &Fire) -> Fired {
+        if matches!(fire, Fire::Unknown) { Fired::Otherwise } else { Fired::ByThisKey }
+    }
+}
+
+/// What a payload brings may be installed without asking only if it verifies and is newer than what is installed, or if
+/// there was never anything: it may have been overtaken.
+pub(super) fn of_payload(fire: Fire, stamp: Option<&Stamp>, installed: Option<&Installed>) -> Option<Obtained> {
+    let Fire::Folder(pair, stop) = fire else { return None };
+    if let Some(reason) = stop {
+        return Some(Obtained::Stopped(reason));
+    }
+    match pair.judge() {
+        Found::Whole(whole) if stamp.map_or(installed.is_none(), |stamp| whole.index > stamp.index) => {
+            Some(Obtained::Document(whole))
+        }
+        _ => None,
+    }
+}
+
 impl<'a> Source<'a> {
     pub fn new(order: &'a Order, key: &Key, file: Option<&Path>, world: &'a World) -> Result<Source<'a>> {
         // As given, but absolute, as kvexpress's `lock` wants it.
@@ -49,27 +80,15 @@ impl<'a> Source<'a> {
         Ok(Source { client, order, world, folder: Folder::of(&order.prefix, key), lock })
     }
 
-    /// The rule of which bytes may be installed. What a read brings that was made under the file's lock may always be,
-    /// if it verifies: whatever its index, since indexes go back when a snapshot is restored (tried). A payload may have
-    /// been overtaken: its bytes are good only if they are newer than what is installed, or there was never anything.
-    pub fn obtain(&self, fire: Fire, memory: &Memory, file_exists: bool) -> Result<Obtained> {
-        let by_payload = !matches!(fire, Fire::Unknown);
-        if let Fire::Folder(pair, stop) = fire {
-            if let Some(reason) = stop {
-                return Ok(Obtained::Stopped(reason));
-            }
-            let newer = |index| memory.stamp().map_or(!file_exists, |stamp| index > stamp.index);
-            match pair.judge() {
-                Found::Whole(whole) if newer(whole.index) => return Ok(Obtained::Document(whole)),
-                _ => self.world.detail(|| format!("{}: the payload is not enough; asking Consul", self.folder.data)),
-            }
-        }
+    /// What a default read brings that was made under the file's lock may always be installed, if it verifies: whatever
+    /// its index, since indexes go back when a snapshot is restored (tried).
+    pub fn ask(&self, fired: Fired) -> Result<Obtained> {
         let state = self.settled()?;
         Ok(match (state.stop, state.lock, state.found) {
             (Some(reason), _, _) => Obtained::Stopped(reason),
             (_, Some(reason), _) => Obtained::Locked(reason),
             (_, _, Found::Whole(whole)) => Obtained::Document(whole),
-            _ if by_payload => Obtained::Gone,
+            _ if fired == Fired::ByThisKey => Obtained::Gone,
             _ => return Err(self.no_such_key()),
         })
     }

@@ -6,7 +6,7 @@ mod report;
 use std::time::Duration;
 
 use self::put::put;
-pub use self::report::{Replaced, Report};
+pub use self::report::{Answer, Replaced, Report};
 use crate::consul::{self, Client, Folder, Key, Outcome, Prefix, Server};
 use crate::document::{self, Checksum, Verified};
 use crate::error::{Error, Result, Status};
@@ -69,8 +69,8 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
     let folder = Folder::of(&order.prefix, &order.key);
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let mut lost = String::new();
-    // What a change replaced whose answer was lost: if the document is there afterwards, that change was ours.
-    let mut perhaps_done = None;
+    // What a change replaces whose answer was lost: afterwards the document is there, or half of a large one is.
+    let mut unanswered = None;
     for race in 0..RACES {
         if race > 0 && !backoff.sleep(client.deadline(), &world.random) {
             break;
@@ -84,15 +84,18 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
         if let Found::Whole(previous) = &found
             && previous.document.checksum() == ours.checksum()
         {
-            return Ok(match perhaps_done {
-                Some(replaced) => Report::Uploaded(ours, replaced),
+            return Ok(match unanswered {
+                Some(replaced) => Report::Uploaded(ours, replaced, Answer::Lost),
                 None => Report::Unchanged(ours),
             });
         }
         if let Some(reason) = entries.take(&folder.stop).as_ref().and_then(payload::reason) {
             return Ok(Report::Stopped(reason));
         }
-        expected(order, &found, &ours, race)?;
+        let half_done = race > 0 && matches!(&found, Found::Torn(torn) if torn.has_data(&ours));
+        if !half_done {
+            expected(order, &found, &ours)?;
+        }
         if order.mode == Mode::DryRun {
             let difference = diff::unified(previous(&found), ours.bytes(), &folder.data);
             return Ok(Report::WouldUpload(ours, difference));
@@ -103,15 +106,14 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
         })?;
         match outcome {
             Outcome::Done => {
-                // A large document goes in two steps: a torn pair may be our own first one, whose answer was lost.
-                let replaced = perhaps_done.filter(|_| matches!(found, Found::Torn(_))).unwrap_or(replaced(&found));
-                return Ok(Report::Uploaded(ours, replaced));
+                let replaced = unanswered.filter(|_| half_done).unwrap_or(replaced(&found));
+                return Ok(Report::Uploaded(ours, replaced, Answer::Heard));
             }
             Outcome::Lost { why, repeated } => {
                 world.detail(|| format!("{}: somebody else was faster ({why}); reading again", order.key));
                 lost = why;
-                if repeated {
-                    perhaps_done = Some(replaced(&found));
+                if !half_done {
+                    unanswered = repeated.then(|| replaced(&found));
                 }
             }
             Outcome::TooLarge => return Err(Status::Refused.error("it is too large for Consul")),
@@ -120,12 +122,12 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
     Err(Status::TryAgain.error(format!("other writers were faster every time ({lost}); run it again")))
 }
 
-/// `--expect`. A large document goes in two steps: what stands between them is our own, of this run or of one that died.
-fn expected(order: &Order, found: &Found, ours: &Verified, race: usize) -> Result<()> {
+/// `--expect`. A large document goes in two steps: what stands between them may be of a run that died.
+fn expected(order: &Order, found: &Found, ours: &Verified) -> Result<()> {
     let Some(expect) = order.expect else { return Ok(()) };
     let is = match found {
         Found::Whole(whole) if whole.document.checksum() == expect => return Ok(()),
-        Found::Torn(torn) if torn.has_data(ours) && (race > 0 || torn.has_checksum(expect)) => return Ok(()),
+        Found::Torn(torn) if torn.has_data(ours) && torn.has_checksum(expect) => return Ok(()),
         Found::Whole(whole) => format!("holds {}", whole.document.checksum()),
         Found::Torn(torn) => format!("is torn ({})", torn.why),
         Found::Nothing => "does not exist".into(),

@@ -14,7 +14,17 @@ pub enum Report {
     /// It would be uploaded, with this difference to what is in Consul.
     WouldUpload(Verified, String),
     /// It was uploaded, instead of that.
-    Uploaded(Verified, Replaced),
+    Uploaded(Verified, Replaced, Answer),
+}
+
+/// Whether Consul said that it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It did.
+    Heard,
+    /// It may have, but the connection broke. The document is there; if others were at it just then, one of them may have
+    /// uploaded the same.
+    Lost,
 }
 
 /// What was in Consul before.
@@ -41,7 +51,10 @@ impl fmt::Display for Report {
             Report::Unchanged(document) => write!(f, "{document} unchanged"),
             Report::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
             Report::WouldUpload(document, _) => write!(f, "{document} would be uploaded"),
-            Report::Uploaded(document, replaced) => write!(f, "{document} uploaded, {replaced}"),
+            Report::Uploaded(document, replaced, Answer::Heard) => write!(f, "{document} uploaded, {replaced}"),
+            Report::Uploaded(document, replaced, Answer::Lost) => {
+                write!(f, "{document} uploaded, {replaced} (Consul's answer was lost, but it is there)")
+            }
         }
     }
 }

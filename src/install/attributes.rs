@@ -1,0 +1,105 @@
+//! Owner and mode of a file.
+
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use nix::unistd::{Gid, Group, Uid, User, fchown};
+
+use crate::error::{Result, Status};
+
+/// Of a new file for which nothing is said.
+const NEW_MODE: u32 = 0o640;
+
+/// What is wanted of the file besides its content; what is not said stays as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// `-c`: permission bits.
+    pub mode: Option<u32>,
+    /// `-o`: the user, by name or number.
+    pub user: Option<String>,
+    /// `-o user:group`.
+    pub group: Option<String>,
+}
+
+/// Attributes with names looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    mode: Option<u32>,
+    user: Option<Uid>,
+    group: Option<Gid>,
+}
+
+impl Attributes {
+    /// Looks up the names.
+    ///
+    /// # Errors
+    /// 78 where this machine does not know one.
+    pub fn look_up(&self) -> Result<Wanted> {
+        let unknown = |kind: &str, name: &str| {
+            Status::Configuration
+                .error(format!("-o: there is no {kind} \"{name}\" on this machine; create it or name another"))
+        };
+        let user = self.user.as_deref().map(|name| match name.parse() {
+            Ok(u32::MAX) => Err(unknown("user", name)), // To chown(2): do not change it.
+            Ok(number) => Ok(Uid::from_raw(number)),
+            Err(_) => User::from_name(name).ok().flatten().map(|user| user.uid).ok_or_else(|| unknown("user", name)),
+        });
+        let group = self.group.as_deref().map(|name| match name.parse() {
+            Ok(u32::MAX) => Err(unknown("group", name)),
+            Ok(number) => Ok(Gid::from_raw(number)),
+            Err(_) => {
+                Group::from_name(name).ok().flatten().map(|group| group.gid).ok_or_else(|| unknown("group", name))
+            }
+        });
+        Ok(Wanted { mode: self.mode, user: user.transpose()?, group: group.transpose()? })
+    }
+}
+
+impl Wanted {
+    /// Whether a file with these has what is wanted.
+    pub fn is_met_by(&self, has: &Has) -> bool {
+        self.mode.is_none_or(|mode| mode == has.mode)
+            && self.user.is_none_or(|user| user == has.user)
+            && self.group.is_none_or(|group| group == has.group)
+    }
+}
+
+/// Attributes that a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Has {
+    mode: u32,
+    user: Uid,
+    group: Gid,
+}
+
+impl Has {
+    /// Of this file.
+    pub fn of(metadata: &std::fs::Metadata) -> Has {
+        Has {
+            mode: metadata.mode() & 0o7777,
+            user: Uid::from_raw(metadata.uid()),
+            group: Gid::from_raw(metadata.gid()),
+        }
+    }
+}
+
+/// Gives a file what is wanted, and for the rest what the old one had.
+///
+/// Owner first: changing it takes setuid bits away. A new owner never sees a mode that was meant for another.
+pub(super) fn give(file: &fs_err::File, wanted: &Wanted, old: Option<&Has>) -> io::Result<()> {
+    let is = Has::of(&file.metadata()?);
+    let user = wanted.user.or(old.map(|old| old.user)).filter(|user| *user != is.user);
+    let group = wanted.group.or(old.map(|old| old.group)).filter(|group| *group != is.group);
+    if user.is_some() || group.is_some() {
+        fchown(file, user, group).map_err(|errno| {
+            io::Error::other(format!(
+                "its owner cannot be set ({errno}); run as root, or name with -o whom this user may give files to"
+            ))
+        })?;
+    }
+    let mode = wanted.mode.or(old.map(|old| old.mode)).unwrap_or(NEW_MODE);
+    if Has::of(&file.metadata()?).mode != mode {
+        file.set_permissions(std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
