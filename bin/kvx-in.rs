@@ -26,10 +26,10 @@ fn run() -> Result<()> {
     let world = World::of_this_process(options.voice());
     let order = options.order(command)?;
     let report = upload::run(&order, &world).map_err(|error| error.of(&order.key))?;
-    if let Report::WouldUpload(_, difference) = &report {
+    if let Report::WouldUpload(_, difference, _) = &report {
         print(difference.as_bytes())?;
     }
-    if world.voice == Voice::Verbose || (world.voice == Voice::Normal && report.is_news()) {
+    if world.voice == Voice::Verbose || (world.voice == Voice::Normal && report.is_news(order.mode)) {
         tell(&format!("{}: {report}", order.key));
     }
     Ok(())

@@ -14,6 +14,7 @@ template {
     max = "10s"
   }
 
+  # -l 10: a catalog that is almost empty is not to empty the file on every node. For a try with few services, lower it.
   # Consul Template does not pipe what it has rendered: `< FILE` does. A string with blanks is run by `sh -c`.
   command = "kvx-in -k hosts -l 10 < /var/lib/kvx-in/hosts"
 

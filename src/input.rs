@@ -16,6 +16,7 @@ use crate::error::{Error, Result, Status};
 use crate::guard::too_large;
 use crate::process::{self, End};
 use crate::time::Deadline;
+use crate::world::World;
 
 /// Where a document comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +34,12 @@ impl Input {
     ///
     /// # Errors
     /// 74 where it cannot be read to its end, 65 where it is larger.
-    pub fn read(&self, most: usize, limit: Duration) -> Result<Vec<u8>> {
+    pub fn read(&self, most: usize, limit: Duration, world: &World) -> Result<Vec<u8>> {
         match self {
             Input::Stdin => {
-                bounded(io::stdin().as_fd(), most, Deadline::within(limit)).map_err(|trouble| trouble.on("stdin", most))
+                world.hint_at_terminal("the document");
+                let all = bounded(io::stdin().as_fd(), most, Deadline::within(limit));
+                all.map_err(|trouble| trouble.on("stdin", most))
             }
             Input::File(path) => {
                 let name = path.display().to_string();

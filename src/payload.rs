@@ -107,10 +107,10 @@ fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
     }
 }
 
-/// The reason in a stop or lock; an empty one means that there is none, as for kvexpress.
+/// The reason in a stop or lock, and where it stands; an empty one means that there is none, as for kvexpress.
 pub fn reason(mark: &Entry) -> Option<String> {
     let line = one_line(&String::from_utf8_lossy(&mark.value));
-    (!line.is_empty()).then_some(line)
+    (!line.is_empty()).then(|| format!("{line} ({})", mark.key))
 }
 
 /// What somebody wrote, as part of a line of ours.

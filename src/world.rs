@@ -67,6 +67,13 @@ impl World {
         }
     }
 
+    /// Tells a person at a terminal that it is their turn: they may not expect stdin to be read.
+    pub fn hint_at_terminal(&self, what: &str) {
+        if self.voice != Voice::Quiet && std::io::stdin().is_terminal() {
+            tell(&format!("reading {what} from the terminal; end it with Ctrl-D"));
+        }
+    }
+
     /// Tells that something takes its time: with `-v`, and to a person at a terminal.
     pub fn progress(&self, line: impl FnOnce() -> String) {
         if self.voice == Voice::Verbose || (self.voice == Voice::Normal && std::io::stderr().is_terminal()) {

@@ -102,7 +102,7 @@ fn options_are_spelt_as_people_type_them() {
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
     let cases: [(&str, &[&str], &[&str]); 39] = [
-        ("kvx-in", &[], &["-k KEY is missing"]),
+        ("kvx-in", &[], &["not provided", "--key"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
         ("kvx-in", &["-k", "/"], &["-k", "empty"]),
@@ -133,7 +133,7 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx-out", &["-k", "x", "-f", "-", "-c", "644"], &["-f -", "-c"]),
         ("kvx-out", &["-k", "x", "-f", "-", "-o", "root"], &["-f -", "-o"]),
         ("kvx-out", &["-k", "x", "-f", "-", "--state-dir", "/"], &["-f -", "--state-dir"]),
-        ("kvx-out", &["-k", "x"], &["-f FILE is missing"]),
+        ("kvx-out", &["-k", "x"], &["not provided", "--file"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-c", "648"], &["-c", "octal"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-c", "u+x"], &["-c", "octal"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-c", "77777"], &["-c", "octal"]),

@@ -36,7 +36,7 @@ fn installs_a_new_file_runs_the_handler_and_then_does_nothing() {
     assert_eq!(place.runs(), [format!("{} {}", place.key, sha256(lines(600)))]);
     let inode = std::fs::metadata(place.file()).unwrap().ino();
     run().run().expect(0).is_silent();
-    run().arg("-v").run().expect(0).says(&["unchanged"]);
+    run().arg("-v").run().expect(0).says(&[&place.key, &file, " unchanged, 4a0a1fde…"]);
     run().payload(place.payload("checksum")).run().expect(0).is_silent();
     assert_eq!(std::fs::metadata(place.file()).unwrap().ino(), inode);
     assert_eq!(place.runs().len(), 1);
@@ -176,7 +176,7 @@ fn stopped_and_locked_are_meant_and_touch_nothing() {
     let run = || place.kvx_out().args(["-e", &place.handler()]);
     for (mark, says) in [(place.kv("stop"), "stopped"), (lock, "locked on this node")] {
         place.consul.put(&mark, "until Monday");
-        run().run().expect(0).says(&[&place.key, says, "stays as it is: until Monday"]);
+        run().run().expect(0).says(&[&place.key, says, "stays as it is: until Monday", &mark]);
         run().payload(place.payload("checksum")).run().expect(0).says(&[says]);
         assert_untouched(&place, None);
         place.consul.delete(&mark);

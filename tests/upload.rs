@@ -259,8 +259,13 @@ fn a_dry_run_shows_the_difference_and_sends_nothing() {
         )
     );
     changed.says(&["would be uploaded"]);
-    let unchanged = place.kvx_in().arg("-n").stdin(lines(12)).run().expect(0).is_silent();
+    let unchanged = place.kvx_in().arg("-n").stdin(lines(12)).run().expect(0).says(&["unchanged"]);
     assert_eq!(unchanged.out(), "");
+    place.consul.put(&place.kv("stop"), "until Monday");
+    let stopped = place.kvx_in().arg("-n").stdin(lines(13)).run().expect(0);
+    assert!(stopped.out().ends_with("+13\n"));
+    stopped.says(&["would be uploaded, but is stopped: until Monday", &place.kv("stop")]);
+    place.consul.delete(&place.kv("stop"));
     place.kvx_in().arg("-n").stdin(lines(2)).run().expect(65);
     // What cannot be shown is an error; a reader that has seen enough is none.
     let full = |stdout: &str| {
@@ -291,7 +296,7 @@ fn a_stopped_key_is_left_alone_and_that_is_no_failure() {
     place.consul.put(&place.kv("stop"), "migration\nuntil Monday");
     let before = state(&place);
     let stopped = place.kvx_in().stdin(lines(21)).run().expect(0);
-    stopped.says(&["stopped, nothing uploaded: migration until Monday"]);
+    stopped.says(&["stopped, nothing uploaded: migration until Monday", &place.kv("stop")]);
     place.kvx_in().stdin(lines(20)).run().expect(0).is_silent();
     assert_eq!(state(&place), before);
     // An empty one means not stopped, as for kvexpress.

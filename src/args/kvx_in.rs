@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::{Versioned, values};
+use super::values;
 use crate::consul::{Flags, Key, Prefix};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
@@ -41,11 +41,11 @@ render | {command_name} -k hosts --min-lines 600
     error_code(78, "the environment or the token file makes no sense")
 )]
 pub struct Options {
-    /// name of the file in transit, such as hosts
+    /// name of the document in Consul, such as hosts
     #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
-    key: Option<Key>,
+    key: Key,
 
-    /// read the document from this file instead of stdin
+    /// read the document from this file instead of stdin (-)
     #[argh(option, short = 'f', arg_name = "file")]
     file: Option<PathBuf>,
 
@@ -65,7 +65,7 @@ pub struct Options {
     #[argh(option, arg_name = "checksum", from_str_fn(values::checksum))]
     expect: Option<Checksum>,
 
-    /// show the difference to what is in Consul, and send nothing
+    /// show the difference to what is in Consul, and send nothing; the status is 0 either way
     #[argh(switch, short = 'n')]
     dry_run: bool,
 
@@ -99,13 +99,8 @@ pub struct Options {
 
     /// print the version
     #[argh(switch)]
+    #[allow(dead_code, reason = "seen to before parsing: it needs no other option")]
     version: bool,
-}
-
-impl Versioned for Options {
-    fn version(&self) -> bool {
-        self.version
-    }
 }
 
 impl Options {
@@ -128,7 +123,7 @@ impl Options {
             (None, None) => Input::Stdin,
         };
         Ok(Order {
-            key: self.key.ok_or_else(|| usage("-k KEY is missing"))?,
+            key: self.key,
             prefix: self.prefix.unwrap_or_default(),
             input,
             guards: Guards { min_lines: self.min_lines, max_size: self.max_size },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 
-use super::{Versioned, values};
+use super::values;
 use crate::consul::{Flags, Key, Prefix};
 use crate::download::{Destination, Order, Stdin};
 use crate::error::{Result, Status};
@@ -41,20 +41,20 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
     error_code(65, "a guard refused the document, or the payload is none"),
     error_code(66, "the key is not in Consul"),
     error_code(69, "Consul cannot be reached"),
-    error_code(73, "the file cannot be written"),
-    error_code(74, "stdin cannot be read"),
+    error_code(73, "the file, or what is remembered of it, cannot be written"),
+    error_code(74, "the payload cannot be read"),
     error_code(75, "try again: the pair is torn, or another run is busy with the file"),
     error_code(77, "Consul's ACLs deny it"),
     error_code(78, "the environment, the token file or the owner makes no sense")
 )]
 pub struct Options {
-    /// name of the file in transit, such as hosts; by default, the one that the payload names
+    /// name of the document in Consul, such as hosts (the one that the payload names)
     #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
     key: Option<Key>,
 
     /// file to install, or - for stdout
     #[argh(option, short = 'f', arg_name = "file")]
-    file: Option<PathBuf>,
+    file: PathBuf,
 
     /// folder of all keys in the KV store (kvexpress)
     #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
@@ -122,13 +122,8 @@ pub struct Options {
 
     /// print the version
     #[argh(switch)]
+    #[allow(dead_code, reason = "seen to before parsing: it needs no other option")]
     version: bool,
-}
-
-impl Versioned for Options {
-    fn version(&self) -> bool {
-        self.version
-    }
 }
 
 impl Options {
@@ -144,9 +139,8 @@ impl Options {
     pub fn order(self, command: Option<Vec<OsString>>, world: &World) -> Result<Order> {
         let usage = |what: &str| Status::Usage.error(format!("{what}; see kvx-out --help"));
         let to = match self.file {
-            Some(file) if file.as_os_str() == "-" => Destination::Stdout,
-            Some(file) => Destination::File(file),
-            None => return Err(usage("-f FILE is missing")),
+            file if file.as_os_str() == "-" => Destination::Stdout,
+            file => Destination::File(file),
         };
         let argv = match (self.exec, command) {
             (Some(_), Some(_)) => return Err(usage("give the handler with -e or behind --, not both")),

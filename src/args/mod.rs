@@ -22,17 +22,11 @@ pub enum Asked<T> {
     Print(String),
 }
 
-/// Options that may ask for the version.
-pub trait Versioned {
-    /// Whether they do.
-    fn version(&self) -> bool;
-}
-
 /// Parses the arguments after the program's name.
 ///
 /// # Errors
 /// 64, with the way to the help.
-pub fn parse<T: FromArgs + ArgsInfo + Versioned>(program: &str, arguments: Vec<OsString>) -> Result<Asked<T>> {
+pub fn parse<T: FromArgs + ArgsInfo>(program: &str, arguments: Vec<OsString>) -> Result<Asked<T>> {
     let usage = |what: &str| Status::Usage.error(format!("{what}; see {program} --help"));
     let (options, command) = spelling::split(arguments);
     if command.as_ref().is_some_and(Vec::is_empty) {
@@ -40,8 +34,10 @@ pub fn parse<T: FromArgs + ArgsInfo + Versioned>(program: &str, arguments: Vec<O
     }
     let words = spelling::normalise(options, T::get_args_info().flags).map_err(|what| usage(&what))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if words.contains(&"--version") {
+        return Ok(Asked::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
+    }
     match T::from_args(&[program], &words) {
-        Ok(options) if options.version() => Ok(Asked::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION")))),
         Ok(options) => Ok(Asked::Run(options, command)),
         Err(exit) if exit.status.is_ok() => Ok(Asked::Print(exit.output)),
         Err(exit) => {

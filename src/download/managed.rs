@@ -93,7 +93,9 @@ pub(super) fn locked_here(path: &Path) -> Option<String> {
         Ok(_) => {
             let text = String::from_utf8_lossy(&text);
             let reason = text.lines().find_map(|line| line.strip_prefix("Reason Locked: "));
-            one_line(reason.unwrap_or("no reason given"))
+            Some(one_line(reason.unwrap_or(&text)))
+                .filter(|reason| !reason.is_empty())
+                .unwrap_or("no reason given".into())
         }
         Err(cause) if cause.kind() == ErrorKind::NotFound => return None,
         Err(cause) => cause.to_string(),

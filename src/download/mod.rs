@@ -75,7 +75,7 @@ pub enum Stdin {
 /// 1 to 78, as published. But for 1 (the file is right, the handler owed) the file is what it was.
 pub fn run(order: &Order, world: &World) -> Result<Report> {
     let (named, fire) = match order.stdin {
-        Stdin::Payload => read_payload(order)?,
+        Stdin::Payload => read_payload(order, world)?,
         Stdin::Untouched => (None, Fire::Unknown),
     };
     let Some(key) = order.key.clone().or(named) else {
@@ -90,7 +90,8 @@ pub fn run(order: &Order, world: &World) -> Result<Report> {
     Ok(Report { key: Some(key), did })
 }
 
-fn read_payload(order: &Order) -> Result<(Option<Key>, Fire)> {
+fn read_payload(order: &Order, world: &World) -> Result<(Option<Key>, Fire)> {
+    world.hint_at_terminal("a watch's payload");
     // In base64, with room for the other keys of a folder.
     let most = order.guards.max_size.saturating_mul(2).saturating_add(1024 * 1024);
     let text = input::bounded(std::io::stdin().as_fd(), most, Deadline::within(order.timeout)).map_err(|trouble| match trouble {
@@ -119,7 +120,7 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
         && file.is_right(checksum, memory.stamp())
     {
         memory.has_seen(index)?;
-        return Ok(Did::Unchanged);
+        return Ok(Did::Unchanged(target.path().to_owned(), checksum));
     }
     if let Some(reason) = locked_here(path) {
         return Ok(Did::Locked(reason));
@@ -140,7 +141,7 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
     let took = started.elapsed();
     let handler = file.pay_what_is_owed(&document, &mut memory)?;
     if change == Change::None && handler.is_none() {
-        return Ok(Did::Unchanged);
+        return Ok(Did::Unchanged(target.path().to_owned(), document.checksum()));
     }
     Ok(Did::Worked(Work { path: target.path().to_owned(), document, change, took, handler }))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::consul::Key;
-use crate::document::Verified;
+use crate::document::{Checksum, Verified};
 
 /// What became of it.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub enum Did {
     /// The payload says that there is nothing, or that it may not be read; or there was, and is not any more.
     Nothing,
     /// The file is as it should be, and no handler is owed.
-    Unchanged,
+    Unchanged(PathBuf, Checksum),
     /// The key is stopped, for this reason.
     Stopped(String),
     /// The file is locked on this node, for this reason.
@@ -62,7 +62,7 @@ impl fmt::Display for Report {
             Did::Nothing => f.write_str(
                 "nothing there (not yet, not any more, or not to be read with this token); the file stays as it is",
             ),
-            Did::Unchanged => f.write_str("unchanged"),
+            Did::Unchanged(path, checksum) => write!(f, "{} unchanged, {}", path.display(), checksum.short()),
             Did::Stopped(reason) => write!(f, "stopped, the file stays as it is: {reason}"),
             Did::Locked(reason) => write!(f, "locked on this node, the file stays as it is: {reason}"),
             Did::Printed(document, None) => write!(f, "{document}"),
@@ -91,6 +91,6 @@ impl fmt::Display for Work {
 impl Report {
     /// Whether something was done, or was not that somebody may have expected: worth a line without `-v`.
     pub fn is_news(&self) -> bool {
-        !matches!(self.did, Did::Unchanged | Did::Printed(_, None))
+        !matches!(self.did, Did::Unchanged(..) | Did::Printed(_, None))
     }
 }

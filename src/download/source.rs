@@ -109,7 +109,9 @@ impl<'a> Source<'a> {
             if self.lock.is_some() && (state.stop.is_some() || state.lock.is_some()) {
                 return Ok(state);
             }
-            self.world.progress(|| format!("{}: {}; waiting for the other half", self.folder.data, found.why));
+            if torn.is_none() {
+                self.world.progress(|| format!("{}: {}; waiting for the other half", self.folder.data, found.why));
+            }
             if !backoff.sleep(self.client.deadline(), &self.world.random) {
                 return Err(self.torn(found.why));
             }

@@ -56,7 +56,7 @@ pub enum Mode {
 /// 64 to 78, as published. Nothing in Consul has changed then, unless the talk with Consul broke off: running it again
 /// is safe, and finds out.
 pub fn run(order: &Order, world: &World) -> Result<Report> {
-    let ours = Verified::ours(order.input.read(order.guards.max_size, order.timeout)?);
+    let ours = Verified::ours(order.input.read(order.guards.max_size, order.timeout, world)?);
     order.guards.check(&ours).map_err(|refused| hint_at_redirection(refused, &ours, order))?;
     let server = Server::find(&order.consul, world)?;
     let client = Client::new(server, Deadline::within(order.timeout), document::LARGEST, world);
@@ -89,16 +89,17 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
                 None => Report::Unchanged(ours),
             });
         }
-        if let Some(reason) = entries.take(&folder.stop).as_ref().and_then(payload::reason) {
-            return Ok(Report::Stopped(reason));
-        }
+        let stop = entries.take(&folder.stop).as_ref().and_then(payload::reason);
         let half_done = race > 0 && matches!(&found, Found::Torn(torn) if torn.has_data(&ours));
-        if !half_done {
-            expected(order, &found, &ours)?;
-        }
-        if order.mode == Mode::DryRun {
-            let difference = diff::unified(previous(&found), ours.bytes(), &folder.data);
-            return Ok(Report::WouldUpload(ours, difference));
+        match (order.mode, stop) {
+            (Mode::Upload, Some(reason)) => return Ok(Report::Stopped(reason)),
+            (Mode::Upload, None) if half_done => {}
+            (Mode::Upload, None) => expected(order, &found, &ours)?,
+            (Mode::DryRun, stop) => {
+                expected(order, &found, &ours)?;
+                let difference = diff::unified(previous(&found), ours.bytes(), &folder.data);
+                return Ok(Report::WouldUpload(ours, difference, stop));
+            }
         }
         let outcome = put(&folder, &found, &ours, client).map_err(|error| match error.status() {
             Status::Unavailable => error.and("the document may be in Consul all the same: run it again to be sure"),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Mode;
 use crate::document::{Checksum, Verified};
 
 /// What became of it.
@@ -11,8 +12,8 @@ pub enum Report {
     Unchanged(Verified),
     /// The key is stopped, for this reason: nothing was uploaded.
     Stopped(String),
-    /// It would be uploaded, with this difference to what is in Consul.
-    WouldUpload(Verified, String),
+    /// It would be uploaded, with this difference to what is in Consul; if the key were not stopped for this reason.
+    WouldUpload(Verified, String, Option<String>),
     /// It was uploaded, instead of that.
     Uploaded(Verified, Replaced, Answer),
 }
@@ -39,9 +40,9 @@ pub enum Replaced {
 }
 
 impl Report {
-    /// Whether it is worth a line without `-v`.
-    pub fn is_news(&self) -> bool {
-        !matches!(self, Report::Unchanged(_))
+    /// Whether it is worth a line without `-v`. A dry run has nothing else to say.
+    pub fn is_news(&self, mode: Mode) -> bool {
+        mode == Mode::DryRun || !matches!(self, Report::Unchanged(_))
     }
 }
 
@@ -50,7 +51,10 @@ impl fmt::Display for Report {
         match self {
             Report::Unchanged(document) => write!(f, "{document} unchanged"),
             Report::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
-            Report::WouldUpload(document, _) => write!(f, "{document} would be uploaded"),
+            Report::WouldUpload(document, _, None) => write!(f, "{document} would be uploaded"),
+            Report::WouldUpload(document, _, Some(reason)) => {
+                write!(f, "{document} would be uploaded, but is stopped: {reason}")
+            }
             Report::Uploaded(document, replaced, Answer::Heard) => write!(f, "{document} uploaded, {replaced}"),
             Report::Uploaded(document, replaced, Answer::Lost) => {
                 write!(f, "{document} uploaded, {replaced} (Consul's answer was lost, but it is there)")
