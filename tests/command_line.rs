@@ -158,3 +158,21 @@ fn arguments_that_are_not_utf_8_are_refused_but_for_a_commands() {
     command.says(&["1 line,", "uploaded"]);
     assert_eq!(place.consul.get(&place.kv("data")).as_deref(), Some(odd.as_bytes()));
 }
+
+/// script(1) runs a program at a terminal of its own.
+#[test]
+fn at_a_terminal_it_says_that_it_reads_and_how_to_end() {
+    let place = Place::new();
+    let command = format!("kvx-in -k {} -l 2", place.key);
+    let mut script = std::process::Command::new("script");
+    script.args(["-qefc", &command, "/dev/null"]).env("PATH", common::run::path());
+    script.env("CONSUL_HTTP_ADDR", &place.consul.address).stdin(std::process::Stdio::piped());
+    let mut child = script.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    assert!(line.starts_with("reading the document from the terminal; end it with Ctrl-D"), "{line}");
+    std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"one\ntwo\n\x04").unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(place.consul.text(&place.kv("data")).as_deref(), Some("one\ntwo\n"));
+}
