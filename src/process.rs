@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use crate::signals::Signals;
@@ -104,28 +105,23 @@ fn supervise(mut command: Command, reader: PipeReader, limit: Duration, sink: &m
     let mut running = Running { child: child?, group, reader: Some(reader), stage: Stage::Free, interrupted: None };
     let mut deadline = Deadline::within(limit);
     loop {
-        let exited = running.child.try_wait()?;
+        let exited = running.has_exited()?;
         let satisfied = running.drain(sink);
         match (exited, running.stage) {
-            (Some(_), Stage::Asked(why) | Stage::Killed(why)) => return Ok(running.leave(why)),
-            (Some(status), Stage::Free) => match sink {
-                Sink::PassOn(_) => return Ok(End::Exited(status)),
-                Sink::Collect(..) if !satisfied => return Ok(running.leave(End::TooMuch)),
-                Sink::Collect(..) => {
-                    if let Some(signal) = running.interrupted {
-                        return Ok(running.leave(End::Interrupted(signal)));
-                    } else if running.reader.is_none() {
-                        return Ok(End::Exited(status));
-                    } else if deadline.left().is_zero() {
-                        return Ok(running.leave(End::NotAll));
-                    }
-                }
+            (true, Stage::Asked(why) | Stage::Killed(why)) => return running.leave(why),
+            (true, Stage::Free) => match (&sink, running.interrupted) {
+                (Sink::PassOn(_), _) => return running.child.wait().map(End::Exited),
+                (Sink::Collect(..), _) if !satisfied => return running.leave(End::TooMuch),
+                (Sink::Collect(..), Some(signal)) => return running.leave(End::Interrupted(signal)),
+                (Sink::Collect(..), None) if running.reader.is_none() => return running.child.wait().map(End::Exited),
+                (Sink::Collect(..), None) if deadline.left().is_zero() => return running.leave(End::NotAll),
+                (Sink::Collect(..), None) => {}
             },
-            (None, Stage::Free) if !satisfied => deadline = running.ask(End::TooMuch),
-            (None, Stage::Free) if deadline.left().is_zero() => deadline = running.ask(End::TooSlow),
-            (None, Stage::Asked(why)) if deadline.left().is_zero() => deadline = running.kill(why),
-            (None, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(End::Left),
-            (None, _) => {}
+            (false, Stage::Free) if !satisfied => deadline = running.ask(End::TooMuch),
+            (false, Stage::Free) if deadline.left().is_zero() => deadline = running.ask(End::TooSlow),
+            (false, Stage::Asked(why)) if deadline.left().is_zero() => deadline = running.kill(why),
+            (false, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(End::Left),
+            (false, _) => {}
         }
         running.wait(&signals, deadline)?;
         signals.arrived().for_each(|signal| running.pass_on(signal));
@@ -189,12 +185,19 @@ impl Running {
         Deadline::within(HOPELESS)
     }
 
+    /// Whether it has; but it is not reaped yet, so that its number, and its group's, are still its own.
+    fn has_exited(&self) -> io::Result<bool> {
+        let Ok(pid) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return Ok(false) };
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        Ok(waitid(Id::Pid(pid), look)? != WaitStatus::StillAlive)
+    }
+
     /// It has exited, but what it started may not have.
-    fn leave(&self, why: End) -> End {
+    fn leave(&mut self, why: End) -> io::Result<End> {
         if self.group == Group::Its {
             self.signal(Signal::SIGKILL);
         }
-        why
+        self.child.wait().map(|_| why)
     }
 
     /// Until a signal, output, or the deadline.
