@@ -1,15 +1,33 @@
 //! What would change, as a unified diff: as `diff -u` writes it, for people and for patch(1).
 
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
 use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token};
 
 /// So many lines that are the same are shown around what is not.
 const CONTEXT: u32 = 3;
 
 /// From `old` to `new`; empty where they are the same. Bytes that are no UTF-8 are shown as the replacement character.
-pub fn unified(old: &[u8], new: &[u8], name: &str) -> String {
-    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
-    let input = InternedInput::new(old.as_ref(), new.as_ref());
-    // Linear, whatever the input; the crate's own printer counts the lines before the first hunk wrong (0.2.0).
+///
+/// What differs in many lines of few kinds can take long: after `limit`, all of the one is shown as replaced by all of the
+/// other.
+pub fn unified(old: &[u8], new: &[u8], name: &str, limit: Duration) -> String {
+    if old == new {
+        return String::new();
+    }
+    let (before, after) = (String::from_utf8_lossy(old).into_owned(), String::from_utf8_lossy(new).into_owned());
+    let (done, result) = sync_channel(1);
+    // Left alone when it takes too long: it ends with the process.
+    drop(std::thread::spawn(move || done.send(hunks(&before, &after))));
+    let hunks = result.recv_timeout(limit).unwrap_or_else(|_| replaced(old, new));
+    let text = if hunks.is_empty() { "Binary documents differ\n".into() } else { hunks };
+    format!("--- {name} (in Consul)\n+++ {name} (to upload)\n{text}")
+}
+
+fn hunks(old: &str, new: &str) -> String {
+    let input = InternedInput::new(old, new);
+    // The crate's own printer counts the lines before the first hunk wrong (0.2.0).
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);
     let mut text = String::new();
@@ -23,7 +41,17 @@ pub fn unified(old: &[u8], new: &[u8], name: &str) -> String {
         near.push(hunk);
     }
     show(&near, &input, &mut text);
-    if text.is_empty() { text } else { format!("--- {name} (in Consul)\n+++ {name} (to upload)\n{text}") }
+    text
+}
+
+/// All of it.
+fn replaced(old: &[u8], new: &[u8]) -> String {
+    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
+    let input = InternedInput::new(old.as_ref(), new.as_ref());
+    let lines = |side: &[Token]| u32::try_from(side.len()).unwrap_or(u32::MAX);
+    let mut text = String::new();
+    show(&[Hunk { before: 0..lines(&input.before), after: 0..lines(&input.after) }], &input, &mut text);
+    text
 }
 
 /// Hunks so near to each other that they share their context, under one header.
@@ -65,7 +93,11 @@ fn lines(mark: char, side: &[Token], start: u32, end: u32, input: &InternedInput
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::unified;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     #[test]
     fn it_is_what_diff_prints() {
@@ -86,7 +118,21 @@ mod tests {
         ];
         for (old, new, hunks) in cases {
             let head = if hunks.is_empty() { "" } else { "--- f (in Consul)\n+++ f (to upload)\n" };
-            assert_eq!(unified(old.as_bytes(), new.as_bytes(), "f"), format!("{head}{hunks}"));
+            assert_eq!(unified(old.as_bytes(), new.as_bytes(), "f", LONG), format!("{head}{hunks}"));
         }
+    }
+
+    #[test]
+    fn what_takes_too_long_is_shown_as_replaced() {
+        let (old, new) = ("a\nb\n".repeat(100_000), "b\na\n".repeat(100_000));
+        let text = unified(old.as_bytes(), new.as_bytes(), "f", Duration::from_millis(50));
+        assert!(text.contains("@@ -1,200000 +1,200000 @@\n-a\n-b\n"));
+        assert!(text.ends_with("+b\n+a\n"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_differ_too() {
+        let text = unified(b"caf\xe9\n", b"caf\xe8\n", "f", LONG);
+        assert!(text.ends_with("Binary documents differ\n"), "{text}");
     }
 }

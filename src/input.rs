@@ -90,7 +90,7 @@ pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result
     let mut all = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
-        match poll(&mut [PollFd::new(from, PollFlags::POLLIN)], process::patience(deadline)) {
+        match poll(&mut [PollFd::new(from, PollFlags::POLLIN)], deadline.for_poll()) {
             Ok(0) => return Err(Trouble::TooSlow(deadline.limit())),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Trouble::Io(errno.into())),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -21,8 +21,8 @@ use crate::time::Deadline;
 const GRACE: Duration = Duration::from_secs(5);
 /// After KILL, so long until it is left alone: it hangs in the kernel.
 const HOPELESS: Duration = Duration::from_secs(1);
-/// At most so much is read at once, before the clock is looked at again.
-const A_GULP: usize = 1024 * 1024;
+/// So many reads empty the pipe of a program that has exited: 1 MiB, the most that a pipe of no special rights holds.
+const ALL_READS: usize = 64;
 
 /// How it ended.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +106,7 @@ fn supervise(mut command: Command, reader: PipeReader, limit: Duration, sink: &m
     let mut deadline = Deadline::within(limit);
     loop {
         let exited = running.has_exited()?;
-        let satisfied = running.drain(sink);
+        let satisfied = running.drain(exited, sink);
         match (exited, running.stage) {
             (true, Stage::Asked(why) | Stage::Killed(why)) => return running.leave(why),
             (true, Stage::Free) => match (&sink, running.interrupted) {
@@ -171,9 +171,6 @@ impl Running {
     }
 
     fn ask(&mut self, why: End) -> Deadline {
-        if matches!(why, End::TooMuch) {
-            self.reader = None;
-        }
         self.stage = Stage::Asked(why);
         self.signal(Signal::SIGTERM);
         Deadline::within(GRACE)
@@ -204,27 +201,25 @@ impl Running {
     fn wait(&self, signals: &Signals, deadline: Deadline) -> io::Result<()> {
         let mut interest = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         interest.extend(self.reader.as_ref().map(|reader| PollFd::new(reader.as_fd(), PollFlags::POLLIN)));
-        match poll(&mut interest, patience(deadline)) {
+        match poll(&mut interest, deadline.for_poll()) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Reads what is there now; false when the sink has had enough.
-    fn drain(&mut self, sink: &mut Sink) -> bool {
+    /// Reads some of what is there, or all of it once the program has exited and can write no more; false when the sink
+    /// has had enough, and then nothing is read any more.
+    fn drain(&mut self, exited: bool, sink: &mut Sink) -> bool {
         let mut buffer = [0; 16 * 1024];
-        let mut gulp = A_GULP;
-        while let Some(reader) = &mut self.reader {
+        let reads = if exited { ALL_READS } else { 1 };
+        for _ in 0..reads {
+            let Some(reader) = &mut self.reader else { break };
             match reader.read(&mut buffer) {
                 Ok(0) => self.reader = None,
-                Ok(n) => {
-                    if !sink.take(buffer.get(..n).unwrap_or_default()) {
-                        return false;
-                    }
-                    gulp = gulp.saturating_sub(n);
-                    if gulp == 0 {
-                        break;
-                    }
+                Ok(n) if sink.take(buffer.get(..n).unwrap_or_default()) => {}
+                Ok(_) => {
+                    self.reader = None;
+                    return false;
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break,
@@ -232,9 +227,4 @@ impl Running {
         }
         true
     }
-}
-
-/// What poll(2) is to wait: rounded up, so that it does not spin through the last millisecond.
-pub fn patience(deadline: Deadline) -> PollTimeout {
-    PollTimeout::try_from(deadline.left().saturating_add(Duration::from_micros(999))).unwrap_or(PollTimeout::MAX)
 }

@@ -3,15 +3,18 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
+
+use crate::time::Deadline;
 
 /// As much as a pipe takes at once, without blocking, when it says that it is writable.
 const A_PIPEFUL: usize = 4096;
-/// So long, in ms, a reader may be busy with something else.
-const PATIENCE: u16 = 1000;
+/// So long, all in all, its reader may be busy with something else.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes a line, in one write, so that lines of several processes do not mix.
+/// Writes a line, in one write (unless it is very long), so that lines of several processes do not mix.
 pub fn tell(line: &str) {
     // One line: a name or an argument in it may have a newline of its own.
     let mut line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -20,11 +23,17 @@ pub fn tell(line: &str) {
 }
 
 /// stderr while somebody else's output is passed on to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stderr {
     line_is_open: bool,
-    /// Its reader did not read: the rest is dropped.
-    is_stuck: bool,
+    /// What is left of it; after that, what would have to wait is dropped.
+    patience: Duration,
+}
+
+impl Default for Stderr {
+    fn default() -> Stderr {
+        Stderr { line_is_open: false, patience: PATIENCE }
+    }
 }
 
 impl Stderr {
@@ -32,9 +41,11 @@ impl Stderr {
     pub fn pass_on(&mut self, bytes: &[u8]) {
         let mut stderr = io::stderr();
         for piece in bytes.chunks(A_PIPEFUL) {
+            let waited = Deadline::within(self.patience);
             let mut interest = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-            self.is_stuck = self.is_stuck || !matches!(poll(&mut interest, PollTimeout::from(PATIENCE)), Ok(1..));
-            if self.is_stuck || stderr.write_all(piece).is_err() {
+            let ready = matches!(poll(&mut interest, waited.for_poll()), Ok(1..));
+            self.patience = waited.left();
+            if !ready || stderr.write_all(piece).is_err() {
                 return;
             }
             self.line_is_open = piece.last().is_some_and(|&last| last != b'\n');

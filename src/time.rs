@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use nix::poll::PollTimeout;
+
 /// The end of somebody's patience.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
@@ -27,6 +29,11 @@ impl Deadline {
             0 => Duration::from_millis(u64::from(spent.subsec_millis())),
             seconds => Duration::from_secs(seconds),
         })
+    }
+
+    /// What is left, for poll(2): rounded up, so that it does not spin through the last millisecond.
+    pub fn for_poll(&self) -> PollTimeout {
+        PollTimeout::try_from(self.left().saturating_add(Duration::from_micros(999))).unwrap_or(PollTimeout::MAX)
     }
 
     /// How long it was from the start.

@@ -691,6 +691,22 @@ fn a_folder_that_may_be_another_keys_names_no_key() {
 }
 
 #[test]
+fn a_name_of_any_length_that_a_file_can_have_is_no_lock() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let run = |length: usize| {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]);
+        run.arg(place.path().join("out").join("n".repeat(length)))
+            .arg("--state-dir")
+            .arg(place.path().join("state"))
+            .run()
+    };
+    run(249).expect(0).says(&["installed"]);
+    run(250).expect(73).says(&["too long", "249 bytes"]);
+    assert_eq!(place.beside(), ["n".repeat(249)]);
+}
+
+#[test]
 fn one_message_is_one_line_whatever_stands_in_it() {
     let place = Place::new();
     place.upload(lines(20));

@@ -94,6 +94,24 @@ fn a_stderr_that_nobody_reads_is_not_waited_for() {
 }
 
 #[test]
+fn a_stderr_that_is_read_slowly_does_not_keep_a_handler_alive() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let mut run = place.kvx_out().args(["--handler-timeout", "500ms", "--", "yes"]);
+    let mut child = run.command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while std::io::Read::read(&mut stderr, &mut buffer).is_ok_and(|n| n > 0) {
+            std::thread::sleep(std::time::Duration::from_millis(200)); // That is what is tried here.
+        }
+    });
+    let status = wait_for("kvx-out to end", 15, || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(1));
+    reader.join().unwrap();
+}
+
+#[test]
 fn no_output_is_lost_and_memory_stays_small_however_much_it_is() {
     let place = Place::new();
     place.upload(lines(20));

@@ -152,7 +152,7 @@ impl<'w> Client<'w> {
         let limit = if meant { self.limit } else { WORDS as u64 };
         match response.body_mut().with_config().limit(limit).read_to_vec() {
             Ok(body) if meant => Ok(Answer { status, body, repeated: false }),
-            Ok(body) => Err(self.refusal(status, &self.server.redact(&words(&body)), call)),
+            Ok(body) => Err(self.refusal(status, &self.words(&body), call)),
             Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
             Err(_) if !meant => Err(self.refusal(status, "", call)),
             Err(broken) => Err(fault(broken)),
@@ -197,6 +197,13 @@ impl<'w> Client<'w> {
         })
     }
 
+    /// What Consul says, as one short line, without our secrets.
+    pub(super) fn words(&self, body: &[u8]) -> String {
+        let text = self.server.redact(&String::from_utf8_lossy(body));
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        line.chars().filter(|c| !c.is_control()).take(300).collect()
+    }
+
     fn too_large(&self) -> Error {
         Status::Refused.error(format!("Consul's answer is larger than {} bytes", self.limit))
     }
@@ -221,13 +228,6 @@ pub(super) fn denied(said: &str, what: &str) -> Error {
         "Consul denies {what} ({said}); the token needs more rights, or another one is to be used \
          (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, --token-file)"
     ))
-}
-
-/// A body as one short line.
-pub(super) fn words(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 /// An address is an address: with a time limit, ureq's own resolver starts a thread even for `127.0.0.1`.

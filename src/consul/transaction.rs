@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Body, Call, Client, words};
+use super::client::{Body, Call, Client};
 use super::entry::Entry;
 use crate::error::Result;
 
@@ -147,7 +147,8 @@ impl Client<'_> {
             (409, _) => {
                 let problem = answered.errors.unwrap_or_default().into_iter().next();
                 let key = problem.as_ref().and_then(|problem| ops.get(problem.op_index)).map(|op| op.kv.key.to_owned());
-                let what = problem.map_or_else(|| words(&answer.body), |problem| words(problem.what.as_bytes()));
+                let what =
+                    problem.map_or_else(|| self.words(&answer.body), |problem| self.words(problem.what.as_bytes()));
                 Ok(Transaction::Failed(Complaint { what, key: key.unwrap_or_default(), repeated: answer.repeated }))
             }
             _ => Err(self.unexpected(&answer)),

@@ -97,7 +97,8 @@ pub(super) fn locked_here(path: &Path) -> Option<String> {
                 .filter(|reason| !reason.is_empty())
                 .unwrap_or("no reason given".into())
         }
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return None,
+        // With a name too long to be there, surely, too.
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => return None,
         Err(cause) => cause.to_string(),
     };
     Some(format!("{why} ({})", mark.to_string_lossy()))

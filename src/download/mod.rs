@@ -72,7 +72,7 @@ pub enum Stdin {
 /// Downloads, as ordered.
 ///
 /// # Errors
-/// 1 to 78, as published. But for 1 (the file is right, the handler owed) the file is what it was.
+/// 1 to 78, as published. The file is what it was then, unless the message says that it is in place.
 pub fn run(order: &Order, world: &World) -> Result<Report> {
     let (named, fire) = match order.stdin {
         Stdin::Payload => read_payload(order, world)?,

@@ -98,7 +98,7 @@ impl Target {
             )));
         }
         let checksum = if usize::try_from(metadata.len()).is_ok_and(|length| length <= largest) {
-            Some(hash(&mut file).map_err(unreadable)?)
+            Some(hash(&mut (&mut file).take(metadata.len())).map_err(unreadable)?)
         } else {
             None
         };
@@ -129,7 +129,7 @@ impl Target {
             // Not to be had on this file system, or not for this user: then there is no more to be done.
             Ok(()) | Err((ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied, _)) => Ok(()),
             Err((_, cause)) => Err(Status::CannotWrite
-                .error(format!("it is replaced, but may not survive a power loss: {cause}; look at the disk"))),
+                .error(format!("the file is in place, but may not survive a power loss: {cause}; look at the disk"))),
         }
     }
 
@@ -157,7 +157,8 @@ impl Installed {
     }
 }
 
-fn hash(file: &mut fs_err::File) -> io::Result<Checksum> {
+/// Of what was there at the look, should it grow.
+fn hash(file: &mut impl Read) -> io::Result<Checksum> {
     let mut hash = Sha256::new();
     let mut buffer = [0; 32 * 1024];
     loop {

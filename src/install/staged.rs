@@ -32,8 +32,8 @@ impl Staged {
             }
             other => other?,
         };
-        lock(&file)?;
         let staged = Staged { file, path };
+        lock(&staged.file)?;
         if staged.is_there() { Ok(staged) } else { Err(busy()) }
     }
 

@@ -12,7 +12,7 @@ use crate::document::{self, Checksum, Verified};
 use crate::error::{Error, Result, Status};
 use crate::guard::Guards;
 use crate::input::Input;
-use crate::pair::{Found, Pair};
+use crate::pair::{Found, Pair, Torn};
 use crate::time::{Backoff, Deadline};
 use crate::world::World;
 use crate::{diff, payload};
@@ -53,8 +53,8 @@ pub enum Mode {
 /// Uploads, as ordered.
 ///
 /// # Errors
-/// 64 to 78, as published. Nothing in Consul has changed then, unless the talk with Consul broke off: running it again
-/// is safe, and finds out.
+/// 64 to 78, as published. Nothing in Consul has changed then, unless the talk with Consul broke off, or was denied
+/// between the two steps of a large document: running it again is safe, and finds out.
 pub fn run(order: &Order, world: &World) -> Result<Report> {
     let ours = Verified::ours(order.input.read(order.guards.max_size, order.timeout, world)?);
     order.guards.check(&ours).map_err(|refused| hint_at_redirection(refused, &ours, order))?;
@@ -90,14 +90,14 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
             });
         }
         let stop = entries.take(&folder.stop).as_ref().and_then(payload::reason);
-        let half_done = race > 0 && matches!(&found, Found::Torn(torn) if torn.has_data(&ours));
+        if order.mode == Mode::DryRun || stop.is_none() {
+            expected(order, &found, &ours)?;
+        }
         match (order.mode, stop) {
             (Mode::Upload, Some(reason)) => return Ok(Report::Stopped(reason)),
-            (Mode::Upload, None) if half_done => {}
-            (Mode::Upload, None) => expected(order, &found, &ours)?,
+            (Mode::Upload, None) => {}
             (Mode::DryRun, stop) => {
-                expected(order, &found, &ours)?;
-                let difference = diff::unified(previous(&found), ours.bytes(), &folder.data);
+                let difference = diff::unified(previous(&found), ours.bytes(), &folder.data, client.deadline().left());
                 return Ok(Report::WouldUpload(ours, difference, stop));
             }
         }
@@ -105,17 +105,13 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
             Status::Unavailable => error.and("the document may be in Consul all the same: run it again to be sure"),
             _ => error,
         })?;
+        let replaced = replaced(&found, &ours, unanswered);
         match outcome {
-            Outcome::Done => {
-                let replaced = unanswered.filter(|_| half_done).unwrap_or(replaced(&found));
-                return Ok(Report::Uploaded(ours, replaced, Answer::Heard));
-            }
+            Outcome::Done => return Ok(Report::Uploaded(ours, replaced, Answer::Heard)),
             Outcome::Lost { why, repeated } => {
                 world.detail(|| format!("{}: somebody else was faster ({why}); reading again", order.key));
                 lost = why;
-                if !half_done {
-                    unanswered = repeated.then(|| replaced(&found));
-                }
+                unanswered = repeated.then_some(replaced);
             }
             Outcome::TooLarge => return Err(Status::Refused.error("it is too large for Consul")),
         }
@@ -137,11 +133,21 @@ fn expected(order: &Order, found: &Found, ours: &Verified) -> Result<()> {
         .error(format!("the key {is}, not {expect} as --expect wants; look at what is there and decide anew")))
 }
 
-fn replaced(found: &Found) -> Replaced {
-    match found {
-        Found::Nothing => Replaced::Nothing,
-        Found::Torn(_) => Replaced::Torn,
-        Found::Whole(whole) => Replaced::Document(whole.document.checksum()),
+/// What stands there and is replaced; or, if that is our own first half whose answer was lost, what it replaced.
+fn replaced(found: &Found, ours: &Verified, unanswered: Option<Replaced>) -> Replaced {
+    match (found, unanswered) {
+        (Found::Nothing, _) => Replaced::Nothing,
+        (Found::Whole(whole), _) => Replaced::Document(whole.document.checksum()),
+        (Found::Torn(torn), Some(before)) if torn.has_data(ours) && checksum_is_of(torn, before) => before,
+        (Found::Torn(_), _) => Replaced::Torn,
+    }
+}
+
+fn checksum_is_of(torn: &Torn, before: Replaced) -> bool {
+    match before {
+        Replaced::Document(checksum) => torn.has_checksum(checksum),
+        Replaced::Nothing => torn.pair.checksum.is_none(),
+        Replaced::Torn => false,
     }
 }
 

@@ -44,10 +44,12 @@ fn put_large(folder: &Folder, now: &Now, ours: &Verified, client: &Client) -> Re
     let Some(data) = data.filter(|data| data.value == ours.bytes() && data.flags == 0) else {
         return Ok(Outcome::Lost { why: format!("{} has changed", folder.data), repeated: false });
     };
-    client.change(&[
+    let changed = client.change(&[
         Change::CheckIndex(&folder.data, data.modify_index),
         Change::Cas(&folder.checksum, ours.checksum().to_string().as_bytes(), checksum_index),
-    ])
+    ]);
+    changed
+        .map_err(|error| error.and("its data is there already, so nobody installs the key until it is uploaded again"))
 }
 
 /// What of the state in Consul decides how to replace it. An index of 0: it is not there.
