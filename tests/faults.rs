@@ -22,7 +22,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::gate::{Act, Gate, Request, Step, http};
-use common::{Consul, Place, Ran, Run, lines, sha256};
+use common::{Consul, Place, Ran, Run, lines, sha256, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -925,13 +925,27 @@ fn nobody_listens() {
     assert_eq!(in_consul(&place), before);
 }
 
+/// Stops a process, and waits until all of its threads have stopped: one may be answering a request just now.
+fn stall_all_of(agent: Pid) {
+    kill(agent, Signal::SIGSTOP).unwrap();
+    wait_for("all threads to stop", 10, || {
+        let mut threads = std::fs::read_dir(format!("/proc/{agent}/task")).unwrap().flatten();
+        let stopped = threads.all(|thread| {
+            // One that has ended meanwhile has stopped, too.
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or(") T ".into());
+            stat.contains(") T ")
+        });
+        stopped.then_some(())
+    });
+}
+
 #[test]
 fn an_agent_that_stalls_is_not_waited_for_for_ever() {
     let consul = Arc::new(Consul::dev(""));
     let agent = Pid::from_raw(consul.pid().try_into().unwrap());
     let stall = |_: &Place| {
         // Its sockets still take connections and requests; nobody reads them.
-        kill(agent, Signal::SIGSTOP).unwrap();
+        stall_all_of(agent);
         consul.address.clone()
     };
     let failed = |place: &Place, ran: Ran| {
@@ -943,7 +957,7 @@ fn an_agent_that_stalls_is_not_waited_for_for_ever() {
     let place = Place::at(consul.clone());
     place.upload(lines(20));
     let before = in_consul(&place);
-    kill(agent, Signal::SIGSTOP).unwrap();
+    stall_all_of(agent);
     let ran = in_time(kvx_in(&place, &consul.address).stdin(lines(30)));
     kill(agent, Signal::SIGCONT).unwrap();
     ran.expect(69).says(&["kvx-in: ", &place.key, "Consul at", "no answer in time", "is the agent up?"]);
@@ -958,7 +972,7 @@ fn an_agent_that_stalls_between_read_and_write_leaves_a_whole_pair() {
     place.upload(lines(20));
     let gate = Gate::to(&consul.address, move |it| {
         if it.step == Step::Write && it.nth == 1 {
-            kill(agent, Signal::SIGSTOP).unwrap();
+            stall_all_of(agent);
         }
         Act::Pass
     });
