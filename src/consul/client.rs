@@ -45,8 +45,7 @@ pub(super) struct Call<'a> {
     pub body: Body<'a>,
 }
 
-/// What to send, and so the method. The types are those of Consul's own client; newer agents complain in their log about
-/// a missing one.
+/// What to send, and so the method and the Content-Type: those of Consul's own client.
 pub(super) enum Body<'a> {
     /// GET.
     None,

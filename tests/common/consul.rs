@@ -1,6 +1,6 @@
 //! Starting and stopping real agents, each on its own loopback address, so that all ports are the default ones.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -102,11 +102,14 @@ impl Consul {
             ]),
         }
         agent.extend([format!("-bind={}", self.ip), format!("-client={}", self.ip), "-log-level=debug".into()]);
+        agent.push("-hcl=disable_update_check = true".into()); // It would ask somebody outside.
         agent.push(format!("-config-file={}", self.dir().join("config.json").display()));
-        let script = r#"log=$1; shift; "$@" >>"$log" 2>&1 & echo $!; read -r _; kill -KILL $! 2>/dev/null; wait"#;
+        // Told to, it ends the agent; if the test goes without a word, its directory goes too.
+        let script = r#"dir=$1; shift; "$@" >>"$dir/log" 2>&1 & echo $!
+            read -r word; kill -KILL $! 2>/dev/null; wait; [ "$word" = down ] || rm -rf "$dir""#;
         let mut guard = Command::new("sh")
             .args(["-c", script, "sh"])
-            .arg(self.dir().join("log"))
+            .arg(self.dir())
             .args(agent)
             .env_remove("CONSUL_HTTP_ADDR")
             .stdin(Stdio::piped())
@@ -131,7 +134,9 @@ impl Consul {
     pub fn down(&self) {
         let running = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(mut running) = running {
-            drop(running.guard.stdin.take());
+            let mut guard = running.guard.stdin.take().unwrap();
+            guard.write_all(b"down\n").unwrap();
+            drop(guard);
             running.guard.wait().unwrap();
         }
     }
