@@ -114,16 +114,17 @@ impl Memory {
                 Ok(()) if file.metadata().is_ok_and(|metadata| metadata.nlink() > 0) => break,
                 Ok(()) => file = open(directory, path)?,
                 Err(TryLockError::Error(cause)) => return Err(cannot(file.path(), &cause)),
-                Err(TryLockError::WouldBlock) if backoff.sleep(deadline, &world.random) => {}
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Status::TryAgain.error(format!(
-                        "another run has been busy with the file for {}; try again once it has ended",
-                        humantime::format_duration(deadline.limit())
-                    )));
+                    if !std::mem::replace(&mut told, true) {
+                        world.progress(|| format!("{}: another run is busy with it; waiting", path.display()));
+                    }
+                    if !backoff.sleep(deadline, &world.random) {
+                        return Err(Status::TryAgain.error(format!(
+                            "another run has been busy with the file for {}; try again once it has ended",
+                            humantime::format_duration(deadline.limit())
+                        )));
+                    }
                 }
-            }
-            if !std::mem::replace(&mut told, true) {
-                world.progress(|| format!("{}: another run is busy with it; waiting", path.display()));
             }
         }
         let mut text = Vec::new();
@@ -154,12 +155,12 @@ impl Memory {
     /// # Errors
     /// 73.
     pub fn adopt(&mut self, now: Stamp) -> Result<()> {
-        match &self.stamp {
-            Some(stamp) if stamp.checksum != now.checksum => self.remember(now),
-            Some(stamp) if stamp.index != now.index => self.remember(Stamp { index: now.index, ..stamp.clone() }),
-            Some(_) => Ok(()),
-            None => self.remember(now),
-        }
+        let now = match &self.stamp {
+            // The same document: what has been done for it is still done.
+            Some(stamp) if stamp.checksum == now.checksum => Stamp { index: now.index, ..stamp.clone() },
+            _ => now,
+        };
+        if self.stamp.as_ref() == Some(&now) { Ok(()) } else { self.remember(now) }
     }
 
     /// A handler has succeeded for what is installed.

@@ -7,7 +7,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
 
 use super::attributes::{Has, Wanted, give};
@@ -64,18 +63,21 @@ impl Drop for Staged {
 
 /// Takes away what a killed run left.
 pub(super) fn sweep(path: &Path) -> io::Result<()> {
+    match fs_err::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        // Somebody's link, which is not followed, a FIFO or a socket: none of ours, and nobody writes into it.
+        Ok(_) => return fs_err::remove_file(path),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(cause),
+    }
     let mut options = fs_err::OpenOptions::new();
     options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
-    match options.open(path) {
-        Ok(file) => {
-            lock(&file)?;
-            if is_at(&file, path) { fs_err::remove_file(path) } else { Err(busy()) }
-        }
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
-        // Somebody's link, which is not followed; or a socket.
-        Err(cause) if is_one_of(&cause, &[Errno::ELOOP, Errno::ENXIO]) => fs_err::remove_file(path),
-        Err(cause) => Err(cause),
-    }
+    let file = match options.open(path) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()), // Whoever's it was has taken it away.
+        file => file?,
+    };
+    lock(&file)?;
+    if is_at(&file, path) { fs_err::remove_file(path) } else { Err(busy()) }
 }
 
 fn lock(file: &fs_err::File) -> io::Result<()> {
@@ -95,9 +97,4 @@ fn is_at(file: &fs_err::File, path: &Path) -> bool {
         (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
         _ => false,
     }
-}
-
-/// fs-err keeps the cause inside.
-fn is_one_of(cause: &io::Error, errnos: &[Errno]) -> bool {
-    errnos.iter().any(|errno| cause.kind() == io::Error::from(*errno).kind())
 }
