@@ -71,12 +71,39 @@ impl fmt::Debug for Checksum {
     }
 }
 
-/// Lines as kvexpress counts them: the number of `\n`, or 1 where there is none. Nothing at all has no line.
-pub fn lines(bytes: &[u8]) -> u64 {
-    let newlines = bytes.iter().filter(|&&byte| byte == b'\n').count();
-    match newlines {
-        0 if !bytes.is_empty() => 1,
-        n => u64::try_from(n).unwrap_or(u64::MAX),
+/// How large a document is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    bytes: u64,
+    newlines: u64,
+}
+
+impl Size {
+    /// Of all of it.
+    pub fn of(bytes: &[u8]) -> Size {
+        let mut size = Size::default();
+        size.add(bytes);
+        size
+    }
+
+    /// With the next piece of it.
+    pub fn add(&mut self, piece: &[u8]) {
+        let newlines = piece.iter().filter(|&&byte| byte == b'\n').count();
+        let more = |n: u64, by: usize| n.saturating_add(u64::try_from(by).unwrap_or(u64::MAX));
+        (self.bytes, self.newlines) = (more(self.bytes, piece.len()), more(self.newlines, newlines));
+    }
+
+    /// In bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// In lines as kvexpress counts them: the number of `\n`, or 1 where there is none. Nothing at all has no line.
+    pub fn lines(&self) -> u64 {
+        match self.newlines {
+            0 if self.bytes > 0 => 1,
+            newlines => newlines,
+        }
     }
 }
 
@@ -125,9 +152,9 @@ impl Verified {
         self.checksum
     }
 
-    /// Its lines, as [`lines`] counts.
-    pub fn lines(&self) -> u64 {
-        lines(&self.bytes)
+    /// How large it is.
+    pub fn size(&self) -> Size {
+        Size::of(&self.bytes)
     }
 }
 
@@ -141,7 +168,7 @@ impl fmt::Debug for Verified {
 /// `612 lines, 30.6 KB, 3f9a41c2…`
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = self.lines();
+        let lines = self.size().lines();
         write!(
             f,
             "{lines} line{}, {}, {}",

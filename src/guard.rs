@@ -1,6 +1,6 @@
 //! Tests that a document must pass before it is let through, on the way in and on the way out. Pure.
 
-use crate::document::{Verified, size};
+use crate::document::{Size, Verified, size};
 use crate::error::{Error, Result, Status};
 
 /// What a document must be like.
@@ -10,6 +10,20 @@ pub struct Guards {
     pub min_lines: u64,
     /// `--max-size`: at most so many bytes.
     pub max_size: usize,
+    /// `--max-shrink`: how much smaller than the one before, in lines or in bytes. None where anything goes, as with
+    /// `--force`.
+    pub max_shrink: Option<Percent>,
+}
+
+/// A share, of 0 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// None where it is more than all.
+    pub fn new(percent: u8) -> Option<Percent> {
+        (percent <= 100).then_some(Percent(percent))
+    }
 }
 
 impl Guards {
@@ -22,7 +36,7 @@ impl Guards {
         if length > self.max_size {
             return Err(too_large(&size(length), self.max_size));
         }
-        let lines = document.lines();
+        let lines = document.size().lines();
         if lines < self.min_lines {
             let has = match lines {
                 0 => "is empty".into(),
@@ -33,6 +47,24 @@ impl Guards {
                 "the document {has}, at least {} are wanted; if it is meant to be so short, lower -l",
                 self.min_lines
             )));
+        }
+        Ok(())
+    }
+
+    /// Lets it through in place of a document of that size, or says why not.
+    ///
+    /// # Errors
+    /// 65.
+    pub fn check_shrinkage(&self, document: &Verified, before: Size) -> Result<()> {
+        let Some(Percent(most)) = self.max_shrink else { return Ok(()) };
+        let now = document.size();
+        for (unit, before, now) in [("lines", before.lines(), now.lines()), ("bytes", before.bytes(), now.bytes())] {
+            let gone = u128::from(before.saturating_sub(now)).saturating_mul(100);
+            if gone > u128::from(before).saturating_mul(most.into()) {
+                return Err(Status::Refused.error(format!(
+                    "the document would shrink from {before} {unit} to {now}, by more than {most} % (--max-shrink); if it is meant to, let it through once with --force"
+                )));
+            }
         }
         Ok(())
     }

@@ -117,9 +117,10 @@ fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
     let (program, within) = (program.to_string_lossy(), humantime::format_duration(limit));
     let failed = |how: String| Err(Status::CannotRead.error(format!("`{program}` {how}; nothing was uploaded")));
     match process::output(command, limit, most) {
-        Ok((End::Exited(status), all)) if status.success() => Ok(all),
-        Ok((End::Exited(status), _)) => failed(format!("failed ({status})")),
-        Ok((End::Interrupted(signal), _)) => failed(format!("was told to end ({signal})")),
+        Ok((End::Exited { told: Some(signal), .. }, _)) => failed(format!("was told to end ({signal})")),
+        Ok((End::Exited { status, .. }, all)) if status.success() => Ok(all),
+        Ok((End::Exited { status, .. }, _)) => failed(format!("failed ({status})")),
+        Ok((End::Lost(cause), _)) => failed(format!("could not be watched ({cause}) and was killed")),
         Ok((End::TooMuch, _)) => Err(too_large("larger", most).of(format_args!("the output of `{program}`"))),
         Ok((End::NotAll, _)) => failed(format!(
             "has exited, but something that it started could still write to its stdout after {within} (--timeout)"

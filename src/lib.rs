@@ -13,12 +13,14 @@
 //! up to the binaries, the only place that prints them and exits.
 
 pub mod args;
+pub mod check;
 pub mod consul;
 mod diff;
 pub mod document;
 pub mod download;
 pub mod encoding;
 pub mod error;
+mod excerpt;
 pub mod guard;
 pub mod handler;
 pub mod input;
@@ -26,6 +28,7 @@ pub mod install;
 pub mod pair;
 pub mod payload;
 mod process;
+pub mod program;
 mod signals;
 pub mod stamp;
 mod stderr;

@@ -13,8 +13,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
+use crate::excerpt::Excerpt;
 use crate::signals::Signals;
-use crate::stderr::Stderr;
 use crate::time::Deadline;
 
 /// After TERM, so long until KILL.
@@ -27,10 +27,13 @@ const ALL_READS: usize = 64;
 /// How it ended.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// By itself, or by a signal of somebody else's.
-    Exited(ExitStatus),
-    /// However it ended, it had been told to: this signal was passed on to it.
-    Interrupted(Signal),
+    /// By itself, or by a signal of somebody else's; or because it had been `told` to: that signal was passed on to it.
+    Exited {
+        /// How.
+        status: ExitStatus,
+        /// The last signal that was passed on.
+        told: Option<Signal>,
+    },
     /// It took too long, and was ended.
     TooSlow,
     /// It wrote too much, and was ended.
@@ -39,21 +42,23 @@ pub enum End {
     NotAll,
     /// It took too long, could not even be killed, and is left.
     Left,
+    /// The system would not let us watch it, so it was killed.
+    Lost(io::ErrorKind),
 }
 
-/// Runs a program for its work. Its output goes to our stderr. It has ended when it exits: a daemon that it leaves behind
-/// is not waited for, and finds the output closed.
+/// Runs a program for its work. Its output goes to our stderr, marked with a word. It has ended when it exits: a daemon
+/// that it leaves behind is not waited for, and finds the output closed.
 ///
 /// TERM, INT and HUP to this process are passed on to it, and it is waited for.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn work(mut command: Command, limit: Duration) -> io::Result<End> {
+pub fn work(mut command: Command, mark: &'static str, limit: Duration) -> io::Result<End> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
-    let mut stderr = Stderr::default();
-    let end = supervise(command, reader, limit, &mut Sink::PassOn(&mut stderr))?;
-    stderr.end_line(); // What we say next is a line of its own.
+    let mut excerpt = Excerpt::of(mark);
+    let end = supervise(command, reader, limit, &mut Sink::PassOn(&mut excerpt))?;
+    excerpt.end();
     Ok(end)
 }
 
@@ -71,7 +76,7 @@ pub fn output(mut command: Command, limit: Duration, most: usize) -> io::Result<
 }
 
 enum Sink<'a> {
-    PassOn(&'a mut Stderr),
+    PassOn(&'a mut Excerpt),
     Collect(&'a mut Vec<u8>, usize),
 }
 
@@ -79,8 +84,8 @@ impl Sink<'_> {
     /// False when it has had enough.
     fn take(&mut self, output: &[u8]) -> bool {
         match self {
-            Sink::PassOn(stderr) => {
-                stderr.pass_on(output);
+            Sink::PassOn(excerpt) => {
+                excerpt.take(output);
                 true
             }
             Sink::Collect(all, most) if all.len().saturating_add(output.len()) <= *most => {
@@ -102,30 +107,8 @@ fn supervise(mut command: Command, reader: PipeReader, limit: Duration, sink: &m
     let signals = Signals::held()?; // Before it starts, so that none is lost.
     let child = command.spawn();
     drop(command); // And our ends of its pipe.
-    let mut running = Running { child: child?, group, reader: Some(reader), stage: Stage::Free, interrupted: None };
-    let mut deadline = Deadline::within(limit);
-    loop {
-        let exited = running.has_exited()?;
-        let satisfied = running.drain(exited, sink);
-        match (exited, running.stage) {
-            (true, Stage::Asked(why) | Stage::Killed(why)) => return running.leave(why),
-            (true, Stage::Free) => match (&sink, running.interrupted) {
-                (Sink::PassOn(_), _) => return running.child.wait().map(End::Exited),
-                (Sink::Collect(..), _) if !satisfied => return running.leave(End::TooMuch),
-                (Sink::Collect(..), Some(signal)) => return running.leave(End::Interrupted(signal)),
-                (Sink::Collect(..), None) if running.reader.is_none() => return running.child.wait().map(End::Exited),
-                (Sink::Collect(..), None) if deadline.left().is_zero() => return running.leave(End::NotAll),
-                (Sink::Collect(..), None) => {}
-            },
-            (false, Stage::Free) if !satisfied => deadline = running.ask(End::TooMuch),
-            (false, Stage::Free) if deadline.left().is_zero() => deadline = running.ask(End::TooSlow),
-            (false, Stage::Asked(why)) if deadline.left().is_zero() => deadline = running.kill(why),
-            (false, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(End::Left),
-            (false, _) => {}
-        }
-        running.wait(&signals, deadline)?;
-        signals.arrived().for_each(|signal| running.pass_on(signal));
-    }
+    let running = Running { child: child?, group, reader: Some(reader), stage: Stage::Free, told: None };
+    Ok(running.until_its_end(&signals, Deadline::within(limit), sink))
 }
 
 /// Whose process group it is in.
@@ -149,10 +132,45 @@ struct Running {
     /// None once everybody who could write has closed it, or nobody reads it any more.
     reader: Option<PipeReader>,
     stage: Stage,
-    interrupted: Option<Signal>,
+    told: Option<Signal>,
 }
 
 impl Running {
+    fn until_its_end(mut self, signals: &Signals, deadline: Deadline, sink: &mut Sink) -> End {
+        self.watch(signals, deadline, sink).unwrap_or_else(|cause| {
+            self.signal(Signal::SIGKILL); // What nobody watches must not go on.
+            End::Lost(cause.kind())
+        })
+    }
+
+    fn watch(&mut self, signals: &Signals, mut deadline: Deadline, sink: &mut Sink) -> io::Result<End> {
+        loop {
+            let exited = self.has_exited()?;
+            let satisfied = self.drain(exited, sink);
+            match (exited, self.stage) {
+                (true, Stage::Asked(why) | Stage::Killed(why)) => return self.leave(why),
+                (true, Stage::Free) => match (&sink, self.told) {
+                    (Sink::PassOn(_), _) => return self.exited(),
+                    (Sink::Collect(..), _) if !satisfied => return self.leave(End::TooMuch),
+                    (Sink::Collect(..), _) if self.reader.is_none() => return self.exited(),
+                    (Sink::Collect(..), Some(_)) => {
+                        self.signal_group(Signal::SIGKILL);
+                        return self.exited();
+                    }
+                    (Sink::Collect(..), None) if deadline.left().is_zero() => return self.leave(End::NotAll),
+                    (Sink::Collect(..), None) => {}
+                },
+                (false, Stage::Free) if !satisfied => deadline = self.ask(End::TooMuch),
+                (false, Stage::Free) if deadline.left().is_zero() => deadline = self.ask(End::TooSlow),
+                (false, Stage::Asked(why)) if deadline.left().is_zero() => deadline = self.kill(why),
+                (false, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(End::Left),
+                (false, _) => {}
+            }
+            self.wait(signals, deadline)?;
+            signals.arrived().for_each(|signal| self.pass_on(signal));
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         let Ok(pid) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
         // It may have ended by now: then there is nobody to tell.
@@ -164,7 +182,7 @@ impl Running {
 
     /// A signal to us is one to it. But what a terminal sends, it sends to all of a group.
     fn pass_on(&mut self, signal: Signal) {
-        self.interrupted = Some(signal);
+        self.told = Some(signal);
         if self.group == Group::Its || signal == Signal::SIGTERM {
             self.signal(signal);
         }
@@ -189,12 +207,20 @@ impl Running {
         Ok(waitid(Id::Pid(pid), look)? != WaitStatus::StillAlive)
     }
 
+    fn exited(&mut self) -> io::Result<End> {
+        Ok(End::Exited { status: self.child.wait()?, told: self.told })
+    }
+
     /// It has exited, but what it started may not have.
     fn leave(&mut self, why: End) -> io::Result<End> {
-        if self.group == Group::Its {
-            self.signal(Signal::SIGKILL);
-        }
+        self.signal_group(Signal::SIGKILL);
         self.child.wait().map(|_| why)
+    }
+
+    fn signal_group(&self, signal: Signal) {
+        if self.group == Group::Its {
+            self.signal(signal);
+        }
     }
 
     /// Until a signal, output, or the deadline.

@@ -163,6 +163,20 @@ impl Memory {
         if self.stamp.as_ref() == Some(&now) { Ok(()) } else { self.remember(now) }
     }
 
+    /// A handler is about to be run again: until it has succeeded, it is owed.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn is_to_run(&mut self, handler: &str) -> Result<()> {
+        match self.stamp.clone() {
+            Some(mut stamp) if stamp.handlers.iter().any(|ran| ran == handler) => {
+                stamp.handlers.retain(|ran| ran != handler);
+                self.remember(stamp)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A handler has succeeded for what is installed.
     ///
     /// # Errors

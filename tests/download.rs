@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::Duration;
 
 use common::{Place, Ran, Run, golden, lines, sha256};
@@ -262,58 +262,6 @@ fn what_decodes_into_too_much_is_not_decoded() {
 }
 
 #[test]
-fn the_mode_is_as_given_or_as_it_was() {
-    let place = Place::new();
-    place.upload(lines(10));
-    for (written, mode) in
-        [("644", 0o644), ("0644", 0o644), ("00644", 0o644), ("4755", 0o4755), ("0", 0), ("600", 0o600)]
-    {
-        place.kvx_out().args(["-c", written]).run().expect(0);
-        assert_eq!(place.mode(), mode, "{written}");
-    }
-    place.kvx_out().args(["-c", "640", "-e", &place.handler()]).run().expect(0).says(&["owner or mode", "mended"]);
-    assert_eq!(place.runs().len(), 1, "the handler had never run for this document");
-    place.kvx_out().args(["-c", "604", "-e", &place.handler()]).run().expect(0).says(&["mended"]);
-    assert_eq!(place.runs().len(), 1, "another mode alone owes no reload");
-    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).is_silent();
-    std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o600)).unwrap();
-    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).says(&["mended"]);
-    place.upload(lines(11));
-    place.kvx_out().run().expect(0);
-    assert_eq!(place.mode(), 0o604, "kept");
-}
-
-#[test]
-fn the_owner_is_as_given_or_as_it_was() {
-    let place = Place::new();
-    place.upload(lines(10));
-    let owner = || {
-        let metadata = std::fs::metadata(place.file()).unwrap();
-        (metadata.uid(), metadata.gid())
-    };
-    let me = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    place.kvx_out().args(["-o", &format!("{}:{}", me.0, me.1)]).run().expect(0).says(&["installed"]);
-    assert_eq!(owner(), me);
-    let inode = std::fs::metadata(place.file()).unwrap().ino();
-    for (unknown, says) in [("nobody-here", "user"), (":no-such-group", "group"), ("0:no-such-group", "group")] {
-        place.kvx_out().args(["-o", unknown]).run().expect(78).says(&["-o", "there is no ", says]);
-    }
-    assert_eq!(std::fs::metadata(place.file()).unwrap().ino(), inode);
-    if me.0 == 0 {
-        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
-        place.kvx_out().args(["-o", "nobody"]).run().expect(0).says(&["mended"]);
-        assert_eq!(owner(), (nobody.uid.as_raw(), 0));
-        place.upload(lines(11));
-        place.kvx_out().run().expect(0);
-        assert_eq!(owner(), (nobody.uid.as_raw(), 0), "kept");
-        place.upload(lines(12));
-        place.kvx_out().args(["-o", "nobody:daemon", "-c", "600"]).run().expect(0);
-        let daemon = nix::unistd::Group::from_name("daemon").unwrap().unwrap();
-        assert_eq!((owner(), place.mode()), ((nobody.uid.as_raw(), daemon.gid.as_raw()), 0o600));
-    }
-}
-
-#[test]
 fn a_handler_that_failed_or_never_ran_is_owed_until_it_succeeds() {
     let place = Place::new();
     place.upload(lines(20));
@@ -457,7 +405,7 @@ fn a_daemon_that_the_handler_leaves_behind_is_not_waited_for() {
     assert!(started.elapsed() < Duration::from_secs(20), "it waited for the daemon");
     assert_eq!(ran.out(), "", "a handler's output goes to stderr");
     let said: Vec<&str> = ran.stderr.lines().collect();
-    assert_eq!(said[..2], ["to stderr", "to stdout"]);
+    assert_eq!(said[..2], ["handler: to stderr", "handler: to stdout"]);
     assert!(said[2].contains("installed"), "the summary comes last");
 }
 
@@ -477,61 +425,6 @@ fn to_stdout_goes_the_whole_document_or_nothing() {
     assert_eq!(ran.out(), lines(20));
     run().args(["-e", "true"]).run().expect(64).says(&["-f -", "handler"]);
     assert_untouched(&place, None);
-}
-
-#[test]
-fn the_target_of_a_link_is_replaced_not_the_link() {
-    let place = Place::new();
-    place.upload(lines(20));
-    std::fs::create_dir(place.path().join("real")).unwrap();
-    symlink("../real/hosts", place.file()).unwrap(); // Dangling.
-    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed", "real/hosts"]);
-    place.upload(lines(21));
-    let real = place.path().join("real/hosts");
-    // By the other name it is the same file, under the same lock and stamp.
-    place.kvx_out().arg("-v").run().expect(0).says(&["installed"]);
-    Run::new("kvx-out", &place.consul.address)
-        .arg("--state-dir")
-        .arg(place.path().join("state"))
-        .args(["-k", &place.key, "-e", &place.handler(), "-f"])
-        .arg(&real)
-        .run()
-        .expect(0)
-        .says(&["owed"]);
-    assert_eq!(std::fs::read_link(place.file()).unwrap().to_str(), Some("../real/hosts"));
-    assert_eq!((place.content(), std::fs::read_to_string(real).unwrap()), (lines(21), lines(21)));
-    assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1);
-}
-
-#[test]
-fn what_is_no_file_or_has_no_directory_is_refused() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let out = place.path().join("out");
-    nix::unistd::mkfifo(&out.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    std::fs::create_dir(out.join("directory")).unwrap();
-    symlink("loop", out.join("loop")).unwrap();
-    let run = |file: &str| {
-        let to = if file.starts_with('/') { file.into() } else { out.join(file) };
-        Run::new("kvx-out", &place.consul.address)
-            .arg("--state-dir")
-            .arg(place.path().join("state"))
-            .args(["-k", &place.key, "-f"])
-            .arg(to)
-    };
-    let cases: [(&str, &[&str]); 7] = [
-        ("fifo", &["is no regular file"]),
-        ("directory", &["is no regular file"]),
-        ("/dev/null", &["is no regular file"]),
-        ("missing/hosts", &["the directory ", "missing", "does not exist"]),
-        ("loop", &["symbolic links"]),
-        ("/", &["a directory's name"]),
-        ("new/", &["a directory's name"]),
-    ];
-    for (file, says) in cases {
-        run(file).run().expect(73).says(&[&place.key]).says(says);
-    }
-    assert_eq!(place.beside(), ["directory", "fifo", "loop"]);
 }
 
 #[test]
@@ -688,22 +581,6 @@ fn a_folder_that_may_be_another_keys_names_no_key() {
     place.kvx_out().payload(&payload).run().expect(66).says(&["there is no", &place.kv("data")]);
     assert_untouched(&place, None);
     place.kvx_out_bare().args(["-k", &inner]).payload(&payload).run().expect(0).says(&["99 lines", "installed"]);
-}
-
-#[test]
-fn a_name_of_any_length_that_a_file_can_have_is_no_lock() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let run = |length: usize| {
-        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]);
-        run.arg(place.path().join("out").join("n".repeat(length)))
-            .arg("--state-dir")
-            .arg(place.path().join("state"))
-            .run()
-    };
-    run(249).expect(0).says(&["installed"]);
-    run(250).expect(73).says(&["too long", "249 bytes"]);
-    assert_eq!(place.beside(), ["n".repeat(249)]);
 }
 
 #[test]

@@ -112,17 +112,37 @@ fn a_stderr_that_is_read_slowly_does_not_keep_a_handler_alive() {
 }
 
 #[test]
-fn no_output_is_lost_and_memory_stays_small_however_much_it_is() {
+fn each_line_of_output_is_marked_and_what_we_say_is_a_line_of_its_own() {
     let place = Place::new();
     place.upload(lines(20));
-    let mut run = with_handler(&place, "yes 0123456789 | head -n 1000000; echo end >&2");
-    let mut child = run.command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut stderr, &mut text).unwrap();
-    assert!(child.wait().unwrap().success());
-    assert_eq!(text.lines().filter(|line| *line == "0123456789").count(), 1_000_000);
-    assert!(text.lines().last().unwrap().contains("installed"), "the summary comes last");
+    let slow_line = "printf 'a '; sleep 0.1; printf 'line\\n\\nan open'; printf ' end' >&2";
+    let ran = with_handler(&place, slow_line).run().expect(0);
+    let said: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(said[..3], ["handler: a line", "handler: ", "handler: an open end"]);
+    assert!(said[3].starts_with(&place.key) && said.len() == 4, "{}", ran.stderr);
+}
+
+#[test]
+fn of_very_much_output_the_beginning_and_the_end_are_told_and_memory_stays_small() {
+    let place = Place::new();
+    place.upload(lines(20));
+    // 100 MB, within an address space of half of that.
+    let script = "yes 012345678 | head -n 10000000; echo the cause >&2; exit 3";
+    let run = with_handler(&place, script);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 50000; exec \"$@\"", "sh"]).arg(run.command.get_program());
+    limited.args(run.command.get_args()).env("CONSUL_HTTP_ADDR", &place.consul.address).current_dir(place.path());
+    let ran = Ran::from(limited.output().unwrap()).expect(1);
+    assert!((64 * 1024..128 * 1024).contains(&ran.stderr.len()), "{} bytes", ran.stderr.len());
+    let said: Vec<&str> = ran.stderr.lines().collect();
+    let left_out = said.iter().position(|line| line.ends_with(" left out)")).unwrap();
+    assert_eq!(said[left_out], "handler: (99.9 MB left out)");
+    assert!(said[..left_out - 1].iter().all(|line| *line == "handler: 012345678"));
+    // The end of it, and our line, fit into what an agent keeps.
+    assert!(ran.stderr.len() - ran.stderr.rfind("(99.9 MB").unwrap() < 4096);
+    let [.., cause, summary] = said[..] else { panic!("{said:?}") };
+    assert_eq!(cause, "handler: the cause");
+    assert!(summary.contains("failed (exit status: 3)"), "{summary}");
 }
 
 #[test]
@@ -149,4 +169,54 @@ fn a_handler_that_ignores_term_is_killed_with_what_it_started() {
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         (state.is_empty() || state.contains(") Z ")).then_some(())
     });
+}
+
+#[test]
+fn a_handler_is_always_run_if_it_is_to_be_and_a_failure_of_it_is_owed() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let script = "echo $KVX_CHECKSUM >> runs; test ! -e down";
+    let run = || with_handler(&place, script);
+    let always = || {
+        let mut run = place.kvx_out().args(["--handler-timeout", "20s", "--always-run", "--", "sh", "-c", script]);
+        run.command.current_dir(place.path());
+        run
+    };
+    always().run().expect(0).says(&["installed", "handler ran"]);
+    always().run().expect(0).says(&["unchanged, handler ran in"]);
+    always().payload(place.payload("checksum")).run().expect(0).says(&["unchanged, handler ran in"]);
+    run().run().expect(0).is_silent();
+    assert_eq!(place.runs().len(), 3);
+    place.write("down", "");
+    always().run().expect(1).says(&["failed", "owed"]);
+    std::fs::remove_file(place.path().join("down")).unwrap();
+    run().run().expect(0).says(&["unchanged, the handler that was owed ran"]);
+    run().run().expect(0).is_silent();
+    assert_eq!(place.runs().len(), 5);
+    // What is stopped is left alone, the handler included.
+    place.consul.put(&place.kv("stop"), "until Monday");
+    always().run().expect(0).says(&["stopped"]);
+    assert_eq!(place.runs().len(), 5);
+    place.kvx_out().arg("--always-run").run().expect(64).says(&["--always-run without a handler"]);
+}
+
+#[test]
+fn a_splay_is_always_the_same_for_a_host_and_a_key_and_comes_first() {
+    let place = Place::new();
+    let said = || {
+        place.upload(lines(20 + place.runs().len()));
+        let started = std::time::Instant::now();
+        let run = place.kvx_out().args(["--splay", "400ms", "-v", "-e", &place.handler()]);
+        let ran = run.payload(place.payload("checksum")).run().expect(0);
+        let waited = ran.stderr.lines().next().unwrap().to_owned();
+        let said = waited.strip_prefix(&format!("{}: waiting ", place.key)).unwrap();
+        let said = said.strip_suffix(" (of 400ms, --splay)").unwrap();
+        let share = humantime::parse_duration(said).unwrap();
+        assert!(share <= std::time::Duration::from_millis(400) && started.elapsed() >= share);
+        assert!(ran.stderr.lines().last().unwrap().contains("installed"), "{}", ran.stderr);
+        waited
+    };
+    assert_eq!(said(), said());
+    // Where there is nothing to do, nobody waits.
+    place.kvx_out().args(["--splay", "24h"]).payload("null").run().expect(0).says(&["nothing there"]);
 }

@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use kvx::consul::{Entry, Folder, Key, Part, Prefix};
-use kvx::document::{Checksum, Verified, lines};
+use kvx::document::{Checksum, Size, Verified};
 use kvx::pair::{Found, Pair};
 use kvx::payload::{self, Fire};
 use proptest::collection::vec;
@@ -84,7 +84,7 @@ proptest! {
     fn lines_are_newlines_or_one(text in "[a\n]{0,40}") {
         let newlines = text.matches('\n').count() as u64;
         let expected = if newlines == 0 && !text.is_empty() { 1 } else { newlines };
-        prop_assert_eq!(lines(text.as_bytes()), expected);
+        prop_assert_eq!(Size::of(text.as_bytes()).lines(), expected);
     }
 
     #[test]

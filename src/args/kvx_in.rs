@@ -10,7 +10,7 @@ use super::values;
 use crate::consul::{Flags, Key, Prefix};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
-use crate::guard::Guards;
+use crate::guard::{Guards, Percent};
 use crate::input::Input;
 use crate::upload::{Mode, Order};
 use crate::world::Voice;
@@ -60,6 +60,14 @@ pub struct Options {
     /// refuse a larger document, in bytes or with K, M (512K, which is what Consul stores)
     #[argh(option, arg_name = "size", default = "512 * 1024", from_str_fn(values::size))]
     max_size: usize,
+
+    /// refuse a document that has this much less than the one in Consul, in lines or in bytes
+    #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
+    max_shrink: Option<Percent>,
+
+    /// let it through all the same, this once
+    #[argh(switch)]
+    force: bool,
 
     /// replace only the document with this checksum, otherwise exit with 75
     #[argh(option, arg_name = "checksum", from_str_fn(values::checksum))]
@@ -126,7 +134,11 @@ impl Options {
             key: self.key,
             prefix: self.prefix.unwrap_or_default(),
             input,
-            guards: Guards { min_lines: self.min_lines, max_size: self.max_size },
+            guards: Guards {
+                min_lines: self.min_lines,
+                max_size: self.max_size,
+                max_shrink: self.max_shrink.filter(|_| !self.force),
+            },
             expect: self.expect,
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             timeout: self.timeout,

@@ -7,12 +7,14 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 
 use super::values;
+use crate::check::Check;
 use crate::consul::{Flags, Key, Prefix};
-use crate::download::{Destination, Order, Stdin};
+use crate::download::{Destination, Due, Order, Stdin};
 use crate::error::{Result, Status};
-use crate::guard::Guards;
+use crate::guard::{Guards, Percent};
 use crate::handler::Handler;
-use crate::install::Attributes;
+use crate::install::{Attributes, Manner, Parents};
+use crate::program::Program;
 use crate::world::{Voice, World};
 
 /// Install a file from Consul's KV store, verified; run a handler if it changed.
@@ -24,13 +26,15 @@ use crate::world::{Voice, World};
 stdin is read when CONSUL_INDEX is set (watches set it), without -k, or with
 --payload; otherwise it is left alone.",
     note = "The handler runs after a new file is in place. If it fails, or never ran, it
-is owed: the next run runs it again. It finds KVX_KEY, KVX_FILE and
-KVX_CHECKSUM in its environment, and no token.",
+is owed: the next run runs it again. Another owner or mode alone owes nothing.
+Handler and check find KVX_KEY, KVX_FILE and KVX_CHECKSUM in their
+environment, and no token.",
     note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded. What is installed is remembered in
 --state-dir, STATE_DIRECTORY, /var/lib/kvx (root) or ~/.local/state/kvx.",
-    note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 6s (156s).",
+    note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 15s
+(165s), and --splay and --wait, which come first.",
     example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'
 {command_name} -k hosts -f /etc/hosts.consul -- systemctl reload dnsmasq
 {command_name} -k hosts -f - | head
@@ -68,6 +72,18 @@ pub struct Options {
     #[argh(option, arg_name = "size", default = "16 * 1024 * 1024", from_str_fn(values::size))]
     max_size: usize,
 
+    /// refuse a document that has this much less than the installed file, in lines or in bytes
+    #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
+    max_shrink: Option<Percent>,
+
+    /// let it through all the same, this once
+    #[argh(switch)]
+    force: bool,
+
+    /// command that has to approve of the new file before it is put in its place, such as 'visudo -cf {}', where {} is its path; any status but 0 refuses it
+    #[argh(option, arg_name = "command", from_str_fn(values::check))]
+    check: Option<Check>,
+
     /// mode of the file, in octal (the old file's; 0640 for a new one)
     #[argh(option, short = 'c', arg_name = "mode", from_str_fn(values::mode))]
     chmod: Option<u32>,
@@ -76,6 +92,14 @@ pub struct Options {
     #[argh(option, short = 'o', arg_name = "owner", from_str_fn(values::owner))]
     owner: Option<Attributes>,
 
+    /// create the directories above the file that are missing
+    #[argh(switch)]
+    mkdir: bool,
+
+    /// write through the file that is there: for one that is mounted by itself, or must keep its inode. What is lost: a reader may see a half-written file, and a run that dies leaves one, which the next run mends
+    #[argh(switch)]
+    in_place: bool,
+
     /// handler: words and "quotes", no shell; or give it behind --
     #[argh(option, short = 'e', arg_name = "command")]
     exec: Option<String>,
@@ -83,6 +107,18 @@ pub struct Options {
     /// give up on the handler after so long (30s): TERM, then KILL
     #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
     handler_timeout: Duration,
+
+    /// run the handler even if nothing has changed
+    #[argh(switch)]
+    always_run: bool,
+
+    /// wait first, up to so long, so that not all nodes reload at once: each host its own share for this key, always the same
+    #[argh(option, arg_name = "duration", from_str_fn(values::duration))]
+    splay: Option<Duration>,
+
+    /// wait up to so long for a key that is not in Consul yet, and for Consul itself: for start-up scripts, without a payload
+    #[argh(option, arg_name = "duration", from_str_fn(values::duration))]
+    wait: Option<Duration>,
 
     /// read a watch's payload from stdin, though -k is given
     #[argh(switch)]
@@ -108,7 +144,7 @@ pub struct Options {
     #[argh(option, short = 't', arg_name = "token")]
     token: Option<String>,
 
-    /// give up on the payload, and then on Consul, after so long (30s)
+    /// give up on the payload, and then on Consul and the check, after so long (30s)
     #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
     timeout: Duration,
 
@@ -142,23 +178,26 @@ impl Options {
             file if file.as_os_str() == "-" => Destination::Stdout,
             file => Destination::File(file),
         };
-        let argv = match (self.exec, command) {
+        let program = match (self.exec, command) {
             (Some(_), Some(_)) => return Err(usage("give the handler with -e or behind --, not both")),
-            (Some(words), None) => match shell_words::split(&words) {
-                Ok(argv) if !argv.is_empty() => argv.into_iter().map(OsString::from).collect(),
-                Ok(_) => return Err(usage("-e names no program")),
-                Err(_) => return Err(usage("-e has a quote that does not end")),
-            },
-            (None, command) => command.unwrap_or_default(),
+            (Some(words), None) => Some(Program::parse(&words).map_err(|wrong| usage(&format!("-e {wrong}")))?),
+            (None, command) => command.and_then(Program::new),
         };
         let for_a_file = [
-            (!argv.is_empty(), "a handler"),
+            (program.is_some(), "a handler"),
             (self.chmod.is_some(), "-c"),
             (self.owner.is_some(), "-o"),
             (self.state_dir.is_some(), "--state-dir"),
+            (self.check.is_some(), "--check"),
+            (self.max_shrink.is_some(), "--max-shrink"),
+            (self.mkdir, "--mkdir"),
+            (self.in_place, "--in-place"),
         ];
         if let (Destination::Stdout, Some((_, what))) = (&to, for_a_file.iter().find(|(given, _)| *given)) {
             return Err(usage(&format!("with -f - there is no file for {what}")));
+        }
+        if self.always_run && program.is_none() {
+            return Err(usage("--always-run without a handler runs nothing; give one with -e or behind --"));
         }
         let by_watch = self.payload
             || self.key.is_none()
@@ -167,9 +206,19 @@ impl Options {
             key: self.key,
             prefix: self.prefix.unwrap_or_default(),
             to,
-            guards: Guards { min_lines: self.min_lines, max_size: self.max_size },
+            guards: Guards {
+                min_lines: self.min_lines,
+                max_size: self.max_size,
+                max_shrink: self.max_shrink.filter(|_| !self.force),
+            },
             attributes: Attributes { mode: self.chmod, ..self.owner.unwrap_or_default() },
-            handler: Handler::new(argv, self.handler_timeout),
+            parents: if self.mkdir { Parents::Create } else { Parents::MustExist },
+            manner: if self.in_place { Manner::InPlace } else { Manner::Rename },
+            check: self.check,
+            handler: program.map(|program| Handler { program, limit: self.handler_timeout }),
+            due: if self.always_run { Due::Always } else { Due::WhenOwed },
+            splay: self.splay,
+            wait: self.wait,
             stdin: if by_watch { Stdin::Payload } else { Stdin::Untouched },
             state_dir: self.state_dir,
             timeout: self.timeout,

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use crate::check::Check;
 use crate::consul::{Key, Prefix};
 use crate::document::Checksum;
+use crate::guard::Percent;
 use crate::install::Attributes;
 
 /// `-k`.
@@ -45,6 +47,17 @@ pub fn size(text: &str) -> Result<usize, String> {
         Some(size) if size > 0 => Ok(size),
         _ => Err("write a size such as 65536, 512K or 2M".into()),
     }
+}
+
+/// `--max-shrink`: `50` or `50%`.
+pub fn percent(text: &str) -> Result<Percent, String> {
+    let percent = text.strip_suffix('%').unwrap_or(text).parse().ok().and_then(Percent::new);
+    percent.ok_or_else(|| "write a percentage from 0 to 100, such as 50".into())
+}
+
+/// `--check`.
+pub fn check(words: &str) -> Result<Check, String> {
+    Check::parse(words).map_err(|wrong| format!("it {wrong}"))
 }
 
 /// `-c`: permission bits in octal, with or without leading zeros, as people write them for chmod.

@@ -20,6 +20,7 @@ use crate::world::World;
 const ONE_TRY: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(5);
 
+const X_CONSUL_INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 const X_CONSUL_TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 
 /// Of an answer that is an error, this much is read for the message.
@@ -59,6 +60,8 @@ pub(super) enum Body<'a> {
 pub(super) struct Answer {
     pub status: u16,
     pub body: Vec<u8>,
+    /// X-Consul-Index; 0 where there is none.
+    pub index: u64,
     /// Whether it was asked more than once: an earlier try may have had its effect and lost its answer.
     pub repeated: bool,
 }
@@ -92,6 +95,11 @@ impl<'w> Client<'w> {
     /// Until when it talks.
     pub fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// The world, for what is told.
+    pub(super) fn world(&self) -> &World {
+        self.world
     }
 
     /// The server, for messages.
@@ -147,10 +155,11 @@ impl<'w> Client<'w> {
     fn attempt(&self, call: &Call) -> std::result::Result<Answer, Failure> {
         let mut response = self.send(call).map_err(fault)?;
         let status = response.status().as_u16();
+        let index = response.headers().get(X_CONSUL_INDEX).and_then(|value| value.to_str().ok()?.parse().ok());
         let meant = matches!(status, 200 | 404 | 409);
         let limit = if meant { self.limit } else { WORDS as u64 };
         match response.body_mut().with_config().limit(limit).read_to_vec() {
-            Ok(body) if meant => Ok(Answer { status, body, repeated: false }),
+            Ok(body) if meant => Ok(Answer { status, body, index: index.unwrap_or(0), repeated: false }),
             Ok(body) => Err(self.refusal(status, &self.words(&body), call)),
             Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
             Err(_) if !meant => Err(self.refusal(status, "", call)),

@@ -130,6 +130,6 @@ impl Client<'_> {
 }
 
 /// Where a key is in the API.
-fn path(key: &str) -> String {
+pub(super) fn path(key: &str) -> String {
     format!("kv/{}", utf8_percent_encode(key, PATH))
 }

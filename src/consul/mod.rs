@@ -1,5 +1,6 @@
 //! Consul's HTTP API and the layout of keys in its KV store. Knows HTTP and keys, not checksums.
 
+mod blocking;
 mod client;
 mod entry;
 mod keys;

@@ -1,13 +1,15 @@
 //! One file and what is owed for it: install, mend, run.
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
-use super::report::Change;
+use super::report::{Change, Paid, Why};
+use super::{Due, Order};
 use crate::consul::Key;
 use crate::document::{Checksum, Verified};
 use crate::error::Result;
@@ -15,13 +17,14 @@ use crate::handler::Handler;
 use crate::install::{Installed, Target, Wanted};
 use crate::payload::one_line;
 use crate::stamp::{Memory, Stamp};
+use crate::time::Deadline;
 
 /// Of a mark's text, this much is read.
 const LARGEST_MARK: u64 = 4096;
 
 /// The file that is to be right, as it is and as it is wanted.
 pub(super) struct Managed<'a> {
-    pub handler: Option<&'a Handler>,
+    pub order: &'a Order,
     pub key: &'a Key,
     pub target: &'a Target,
     pub wanted: Wanted,
@@ -32,14 +35,26 @@ impl Managed<'_> {
     /// Nothing to install, to mend or to run.
     pub fn is_right(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
         self.installed.is_some_and(|installed| installed.checksum == Some(checksum) && installed.has(&self.wanted))
-            && !self.owes(checksum, stamp)
+            && self.owes(checksum, stamp).is_none()
     }
 
-    fn owes(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
-        self.handler.is_some_and(|handler| stamp.is_none_or(|stamp| stamp.owes(&handler.id(), checksum)))
+    /// Why the handler has to be run, if it has.
+    fn owes(&self, checksum: Checksum, stamp: Option<&Stamp>) -> Option<(&Handler, Why)> {
+        let handler = self.order.handler.as_ref()?;
+        if stamp.is_none_or(|stamp| stamp.owes(&handler.id(), checksum)) {
+            Some((handler, Why::Owed))
+        } else {
+            (self.order.due == Due::Always).then_some((handler, Why::Always))
+        }
     }
 
-    pub fn bring_up_to_date(&self, document: &Verified, index: u64, memory: &mut Memory) -> Result<Change> {
+    pub fn bring_up_to_date(
+        &self,
+        document: &Verified,
+        index: u64,
+        deadline: Deadline,
+        memory: &mut Memory,
+    ) -> Result<Change> {
         match self.installed {
             Some(installed) if installed.checksum == Some(document.checksum()) => {
                 memory.adopt(self.stamp(document, index))?;
@@ -49,32 +64,43 @@ impl Managed<'_> {
                 installed.mend(&self.wanted)?;
                 Ok(Change::Mended)
             }
-            _ => {
+            installed => {
+                if let Some(installed) = installed.filter(|_| self.order.guards.max_shrink.is_some()) {
+                    self.order.guards.check_shrinkage(document, installed.size()?)?;
+                }
+                let mut new = self.target.prepare(document, &self.wanted, installed, self.order.manner)?;
+                if let Some(check) = &self.order.check {
+                    new.show(|staged| check.approve(staged, &self.variables(document), deadline))?;
+                }
                 // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
                 // late: an upload that goes back to the document before would find its old stamp.
                 memory.remember(self.stamp(document, index))?;
-                self.target.replace(document, &self.wanted, self.installed)?;
+                new.put()?;
                 Ok(Change::Installed)
             }
         }
     }
 
-    pub fn pay_what_is_owed(&self, document: &Verified, memory: &mut Memory) -> Result<Option<Duration>> {
-        let Some(handler) = self.handler.filter(|_| self.owes(document.checksum(), memory.stamp())) else {
+    pub fn pay_what_is_owed(&self, document: &Verified, memory: &mut Memory) -> Result<Option<Paid>> {
+        let Some((handler, why)) = self.owes(document.checksum(), memory.stamp()) else {
             return Ok(None);
         };
         let started = Instant::now();
-        let checksum = document.checksum().to_string();
-        let variables = [
-            ("KVX_KEY", self.key.to_string().into()),
-            ("KVX_FILE", self.target.path().into()),
-            ("KVX_CHECKSUM", checksum.into()),
-        ];
-        handler.run(&variables).map_err(|failed| {
+        memory.is_to_run(&handler.id())?;
+        handler.run(&self.variables(document)).map_err(|failed| {
             failed.and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
         })?;
         memory.has_run(handler.id())?;
-        Ok(Some(started.elapsed()))
+        Ok(Some(Paid { why, took: started.elapsed() }))
+    }
+
+    /// What the check and the handler find in their environment.
+    fn variables(&self, document: &Verified) -> [(&'static str, OsString); 3] {
+        [
+            ("KVX_KEY", self.key.to_string().into()),
+            ("KVX_FILE", self.target.path().into()),
+            ("KVX_CHECKSUM", document.checksum().to_string().into()),
+        ]
     }
 
     fn stamp(&self, document: &Verified, index: u64) -> Stamp {

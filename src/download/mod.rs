@@ -3,6 +3,8 @@
 mod managed;
 mod report;
 mod source;
+mod splay;
+mod wait;
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -12,12 +14,13 @@ use self::managed::{Managed, locked_here};
 use self::report::Change;
 pub use self::report::{Did, Report, Work};
 use self::source::{Fired, Obtained, Source, State};
+use crate::check::Check;
 use crate::consul::{self, Key, Prefix};
 use crate::error::{Result, Status};
 use crate::guard::Guards;
 use crate::handler::Handler;
 use crate::input::{self, Trouble};
-use crate::install::{Attributes, Target};
+use crate::install::{Attributes, Manner, Parents, Target};
 use crate::pair::{Found, Whole};
 use crate::payload::{self, Fire};
 use crate::stamp::{self, Memory};
@@ -33,17 +36,29 @@ pub struct Order {
     pub prefix: Prefix,
     /// `-f`.
     pub to: Destination,
-    /// `-l`, `--max-size`.
+    /// `-l`, `--max-size`, `--max-shrink`.
     pub guards: Guards,
     /// `-c`, `-o`.
     pub attributes: Attributes,
+    /// `--mkdir`.
+    pub parents: Parents,
+    /// `--in-place`.
+    pub manner: Manner,
+    /// `--check`.
+    pub check: Option<Check>,
     /// `-e` or `-- ARGV`.
     pub handler: Option<Handler>,
+    /// `--always-run`.
+    pub due: Due,
+    /// `--splay`: at most so long, before anything is done.
+    pub splay: Option<Duration>,
+    /// `--wait`: so long for a key that is not there yet.
+    pub wait: Option<Duration>,
     /// `--payload`, or what suggests one.
     pub stdin: Stdin,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
-    /// `--timeout`: for all talk with Consul, and for the payload.
+    /// `--timeout`: for the payload, and then for all talk with Consul and the check.
     pub timeout: Duration,
     /// How long another run on the same file is waited for: as long as one may take.
     pub patience: Duration,
@@ -58,6 +73,15 @@ pub enum Destination {
     File(PathBuf),
     /// `-f -`: stdout; no stamp and no handler.
     Stdout,
+}
+
+/// When the handler is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// When it has not succeeded yet for what is installed.
+    WhenOwed,
+    /// At each run, whatever has changed.
+    Always,
 }
 
 /// Whether there is a payload on stdin.
@@ -81,6 +105,12 @@ pub fn run(order: &Order, world: &World) -> Result<Report> {
     let Some(key) = order.key.clone().or(named) else {
         return Ok(Report { key: None, did: Did::Nothing });
     };
+    if !matches!(fire, Fire::Nothing) {
+        splay::sleep(order.splay, &key, world);
+    }
+    if let (Some(limit), Fire::Unknown) = (order.wait, &fire) {
+        wait::until_there(order, &key, limit, world).map_err(|error| error.of(&key))?;
+    }
     let did = match (&order.to, fire) {
         (_, Fire::Nothing) => Did::Nothing,
         (Destination::Stdout, fire) => to_stdout(order, &key, fire, world).map_err(|error| error.of(&key))?,
@@ -109,12 +139,13 @@ fn read_payload(order: &Order, world: &World) -> Result<(Option<Key>, Fire)> {
 fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> Result<Did> {
     let started = Instant::now();
     let wanted = order.attributes.look_up()?;
-    let target = Target::resolve(path)?;
+    let target = Target::resolve(path, order.parents)?;
     let state_dir = stamp::directory(order.state_dir.as_deref(), world)?;
     let mut memory = Memory::open(&state_dir, target.path(), Deadline::within(order.patience), world)?;
+    let deadline = Deadline::within(order.timeout);
     target.sweep()?;
     let installed = target.installed(order.guards.max_size)?;
-    let file = Managed { handler: order.handler.as_ref(), key, target: &target, wanted, installed: installed.as_ref() };
+    let file = Managed { order, key, target: &target, wanted, installed: installed.as_ref() };
 
     if let Some((checksum, index)) = fire.names()
         && file.is_right(checksum, memory.stamp())
@@ -128,7 +159,7 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
     let fired = Fired::by(&fire);
     let obtained = match source::of_payload(fire, memory.stamp(), installed.as_ref()) {
         Some(obtained) => obtained,
-        None => Source::new(order, key, Some(path), world)?.ask(fired)?,
+        None => Source::new(order, key, Some(path), deadline, world)?.ask(fired)?,
     };
     let Whole { document, index, .. } = match obtained {
         Obtained::Document(whole) => whole,
@@ -137,18 +168,22 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
         Obtained::Gone => return Ok(Did::Nothing),
     };
     order.guards.check(&document)?;
-    let change = file.bring_up_to_date(&document, index, &mut memory)?;
+    let change = file.bring_up_to_date(&document, index, deadline, &mut memory)?;
     let took = started.elapsed();
     let handler = file.pay_what_is_owed(&document, &mut memory)?;
     if change == Change::None && handler.is_none() {
         return Ok(Did::Unchanged(target.path().to_owned(), document.checksum()));
     }
-    Ok(Did::Worked(Work { path: target.path().to_owned(), document, change, took, handler }))
+    let other_names = match order.manner {
+        Manner::Rename => installed.map_or(0, |installed| installed.other_names()),
+        Manner::InPlace => 0, // It is still one file.
+    };
+    Ok(Did::Worked(Work { path: target.path().to_owned(), document, change, other_names, took, handler }))
 }
 
 /// To stdout. Nothing is installed, so neither a stop nor a lock forbids it: its reader gets the whole document.
 fn to_stdout(order: &Order, key: &Key, fire: Fire, world: &World) -> Result<Did> {
-    let source = Source::new(order, key, None, world)?;
+    let source = Source::new(order, key, None, Deadline::within(order.timeout), world)?;
     let (document, stop) = match source.settled()? {
         State { found: Found::Whole(whole), stop, .. } => (whole.document, stop),
         _ if Fired::by(&fire) == Fired::ByThisKey => return Ok(Did::Nothing),

@@ -39,10 +39,28 @@ pub struct Work {
     pub(super) path: PathBuf,
     pub(super) document: Verified,
     pub(super) change: Change,
+    /// Hard links of the file that was replaced.
+    pub(super) other_names: u64,
     /// Until the file was right.
     pub(super) took: Duration,
-    /// How long the handler took, if it was owed.
-    pub(super) handler: Option<Duration>,
+    /// What became of the handler, if it had to run.
+    pub(super) handler: Option<Paid>,
+}
+
+/// A handler that has succeeded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paid {
+    pub why: Why,
+    pub took: Duration,
+}
+
+/// Why a handler is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It has not succeeded yet for what is installed.
+    Owed,
+    /// `--always-run`.
+    Always,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +98,17 @@ impl fmt::Display for Work {
             Change::Mended => write!(f, "owner or mode of {path} mended")?,
             Change::None => write!(f, "{path} unchanged")?,
         }
-        match self.handler {
-            None => Ok(()),
-            Some(took) if self.change == Change::Installed => write!(f, ", handler ran in {} ms", took.as_millis()),
-            Some(took) => write!(f, ", the handler that was owed ran in {} ms", took.as_millis()),
+        match (self.change, self.other_names) {
+            (Change::Installed, 1) => f.write_str(" (its other name, a hard link, keeps the old document)")?,
+            (Change::Installed, 2..) => {
+                write!(f, " (its {} other names, hard links, keep the old document)", self.other_names)?
+            }
+            _ => {}
         }
+        let Some(Paid { why, took }) = self.handler else { return Ok(()) };
+        let owed =
+            if why == Why::Owed && self.change != Change::Installed { "the handler that was owed" } else { "handler" };
+        write!(f, ", {owed} ran in {} ms", took.as_millis())
     }
 }
 

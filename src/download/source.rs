@@ -70,13 +70,19 @@ pub(super) fn of_payload(fire: Fire, stamp: Option<&Stamp>, installed: Option<&I
 }
 
 impl<'a> Source<'a> {
-    pub fn new(order: &'a Order, key: &Key, file: Option<&Path>, world: &'a World) -> Result<Source<'a>> {
+    pub fn new(
+        order: &'a Order,
+        key: &Key,
+        file: Option<&Path>,
+        deadline: Deadline,
+        world: &'a World,
+    ) -> Result<Source<'a>> {
         // As given, but absolute, as kvexpress's `lock` wants it.
         let lock = file.map(|file| {
             order.prefix.lock(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), &world.hostname())
         });
         let server = Server::find(&order.consul, world)?;
-        let client = Client::new(server, Deadline::within(order.timeout), order.guards.max_size, world);
+        let client = Client::new(server, deadline, order.guards.max_size, world);
         Ok(Source { client, order, world, folder: Folder::of(&order.prefix, key), lock })
     }
 

@@ -83,20 +83,25 @@ impl Has {
     }
 }
 
-/// Gives a file what is wanted, and for the rest what the old one had.
+/// Gives a file the owner that is wanted, or that the old one had.
 ///
-/// Owner first: changing it takes setuid bits away. A new owner never sees a mode that was meant for another.
-pub(super) fn give(file: &fs_err::File, wanted: &Wanted, old: Option<&Has>) -> io::Result<()> {
+/// Before its mode: changing the owner takes setuid bits away, and a new owner never sees a mode meant for another.
+pub(super) fn give_owner(file: &fs_err::File, wanted: &Wanted, old: Option<&Has>) -> io::Result<()> {
     let is = Has::of(&file.metadata()?);
     let user = wanted.user.or(old.map(|old| old.user)).filter(|user| *user != is.user);
     let group = wanted.group.or(old.map(|old| old.group)).filter(|group| *group != is.group);
-    if user.is_some() || group.is_some() {
-        fchown(file, user, group).map_err(|errno| {
-            io::Error::other(format!(
-                "its owner cannot be set ({errno}); run as root, or name with -o whom this user may give files to"
-            ))
-        })?;
+    if user.is_none() && group.is_none() {
+        return Ok(());
     }
+    fchown(file, user, group).map_err(|errno| {
+        io::Error::other(format!(
+            "its owner cannot be set ({errno}); run as root, or name with -o whom this user may give files to"
+        ))
+    })
+}
+
+/// Gives a file the mode that is wanted, or that the old one had, or that of a new file.
+pub(super) fn give_mode(file: &fs_err::File, wanted: &Wanted, old: Option<&Has>) -> io::Result<()> {
     let mode = wanted.mode.or(old.map(|old| old.mode)).unwrap_or(NEW_MODE);
     if Has::of(&file.metadata()?).mode != mode {
         file.set_permissions(std::fs::Permissions::from_mode(mode))?;

@@ -2,11 +2,17 @@
 //! its owner and mode. Knows no network.
 
 mod attributes;
+mod in_place;
+mod labels;
+mod parents;
+mod replacement;
 mod staged;
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind, Read};
+use std::fs::FileType;
+use std::io::{self, ErrorKind, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -16,12 +22,22 @@ use sha2::{Digest, Sha256};
 
 use self::attributes::Has;
 pub use self::attributes::{Attributes, Wanted};
-use self::staged::Staged;
-use crate::document::{Checksum, Verified};
+pub use self::parents::Parents;
+pub use self::replacement::Replacement;
+use crate::document::{Checksum, Size, Verified};
 use crate::error::{Error, Result, Status};
 
 /// As many symbolic links as the kernel follows.
 const LINKS: usize = 40;
+
+/// How a file that is there is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// By another file, in one moment.
+    Rename,
+    /// `--in-place`: through the same file, for one that must stay the same.
+    InPlace,
+}
 
 /// A file to be replaced, with symbolic links followed: the target of a link is replaced, not the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +45,7 @@ pub struct Target {
     path: PathBuf,
     directory: PathBuf,
     name: OsString,
+    parents: Parents,
 }
 
 /// The file as it is now.
@@ -37,16 +54,18 @@ pub struct Installed {
     /// Of its content; none where it is larger than any document may be.
     pub checksum: Option<Checksum>,
     has: Has,
+    /// How many names (hard links) it has.
+    names: u64,
     /// Open until the end: the kernel's work of freeing it stays out of the rename (measured: 15 us instead of 110).
     file: fs_err::File,
 }
 
 impl Target {
-    /// Follows `path`. The file need not exist; its directory must.
+    /// Follows `path`. The file need not exist, and its directory only if nobody is to create it.
     ///
     /// # Errors
     /// 73.
-    pub fn resolve(path: &Path) -> Result<Target> {
+    pub fn resolve(path: &Path, parents: Parents) -> Result<Target> {
         if path.as_os_str().as_bytes().ends_with(b"/") {
             return Err(Status::CannotWrite.error("that is a directory's name; give -f a file's"));
         }
@@ -55,15 +74,11 @@ impl Target {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
                 return Err(Status::CannotWrite.error("that is no file's name; give -f one"));
             };
-            let directory = fs_err::canonicalize(parent).map_err(|cause| match cause.kind() {
-                ErrorKind::NotFound => Status::CannotWrite
-                    .error(format!("the directory {} does not exist; create it first", parent.display())),
-                _ => cannot(&cause),
-            })?;
+            let directory = parents.resolve(parent)?;
             let resolved = directory.join(name);
             match fs_err::read_link(&resolved) {
                 Ok(link) => path = directory.join(link),
-                Err(_) => return Ok(Target { name: name.to_owned(), path: resolved, directory }),
+                Err(_) => return Ok(Target { name: name.to_owned(), path: resolved, directory, parents }),
             }
         }
         Err(cannot(&Errno::ELOOP.into()))
@@ -83,6 +98,11 @@ impl Target {
             Status::CannotWrite
                 .error(format!("what is there cannot be read: {cause}; run as a user who may, or move it away"))
         };
+        match fs_err::symlink_metadata(&self.path) {
+            Ok(metadata) => self.assert_regular(metadata.file_type())?, // To open a device may do something to it.
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(unreadable(cause)),
+        }
         let mut options = fs_err::OpenOptions::new();
         options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
         let mut file = match options.open(&self.path) {
@@ -91,18 +111,14 @@ impl Target {
             Err(cause) => return Err(unreadable(cause)),
         };
         let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(Status::CannotWrite.error(format!(
-                "{} is no regular file, and only such are replaced; name another with -f",
-                self.path.display()
-            )));
-        }
+        self.assert_regular(metadata.file_type())?;
         let checksum = if usize::try_from(metadata.len()).is_ok_and(|length| length <= largest) {
+            // Of what was there at the look, should it grow.
             Some(hash(&mut (&mut file).take(metadata.len())).map_err(unreadable)?)
         } else {
             None
         };
-        Ok(Some(Installed { checksum, has: Has::of(&metadata), file }))
+        Ok(Some(Installed { checksum, has: Has::of(&metadata), names: metadata.nlink(), file }))
     }
 
     /// Takes away what a killed run left beside the file.
@@ -113,24 +129,34 @@ impl Target {
         staged::sweep(&self.temporary()).map_err(|cause| cannot(&cause))
     }
 
-    /// Puts the document in its place: a temporary file beside it, written, with owner and mode, on disk, then renamed,
-    /// and that on disk too. Whatever fails, the target stays as it was and the temporary file goes.
+    /// Prepares the document to replace what is there. Whatever fails, the file stays as it was and nothing is left beside
+    /// it.
     ///
     /// # Errors
     /// 73, and 75 where another run is just doing the same.
-    pub fn replace(&self, document: &Verified, wanted: &Wanted, old: Option<&Installed>) -> Result<()> {
-        let renamed = Staged::new(self.temporary()).and_then(|mut staged| {
-            staged.fill(document, wanted, old.map(|old| &old.has))?;
-            staged.rename(&self.path)
-        });
-        renamed.map_err(|cause| cannot(&cause))?;
-        let synced = fs_err::File::open(&self.directory).and_then(|directory| directory.sync_all());
-        match synced.map_err(|cause| (cause.kind(), cause)) {
-            // Not to be had on this file system, or not for this user: then there is no more to be done.
-            Ok(()) | Err((ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied, _)) => Ok(()),
-            Err((_, cause)) => Err(Status::CannotWrite
-                .error(format!("the file is in place, but may not survive a power loss: {cause}; look at the disk"))),
-        }
+    pub fn prepare<'a>(
+        &'a self,
+        document: &'a Verified,
+        wanted: &'a Wanted,
+        old: Option<&'a Installed>,
+        manner: Manner,
+    ) -> Result<Replacement<'a>> {
+        Replacement::prepare(self, document, wanted, old, manner)
+    }
+
+    fn assert_regular(&self, is: FileType) -> Result<()> {
+        let kind = match is {
+            _ if is.is_file() => return Ok(()),
+            _ if is.is_dir() => "a directory",
+            _ if is.is_fifo() => "a FIFO",
+            _ if is.is_socket() => "a socket",
+            _ if is.is_symlink() => "a symbolic link that was not there a moment ago",
+            _ => "a device",
+        };
+        Err(Status::CannotWrite.error(format!(
+            "{} is {kind}, and only regular files are replaced; name another with -f",
+            self.path.display()
+        )))
     }
 
     /// Hidden, and with a name that logrotate, run-parts, dnsmasq and sudoers.d pass over.
@@ -153,18 +179,41 @@ impl Installed {
     /// # Errors
     /// 73.
     pub fn mend(&self, wanted: &Wanted) -> Result<()> {
-        attributes::give(&self.file, wanted, Some(&self.has)).map_err(|cause| cannot(&cause))
+        let given = attributes::give_owner(&self.file, wanted, Some(&self.has))
+            .and_then(|()| attributes::give_mode(&self.file, wanted, Some(&self.has)));
+        given.map_err(|cause| cannot(&cause))
+    }
+
+    /// Its other names (hard links), which keep what it was when it is replaced by another file.
+    pub fn other_names(&self) -> u64 {
+        self.names.saturating_sub(1)
+    }
+
+    /// How large it is.
+    ///
+    /// # Errors
+    /// 73 where it cannot be read any more.
+    pub fn size(&self) -> Result<Size> {
+        let mut size = Size::default();
+        let mut file = &self.file;
+        let read = file.rewind().and_then(|()| each_piece(&mut file, |piece| size.add(piece)));
+        read.map_err(|cause| cannot(&cause))?;
+        Ok(size)
     }
 }
 
-/// Of what was there at the look, should it grow.
 fn hash(file: &mut impl Read) -> io::Result<Checksum> {
     let mut hash = Sha256::new();
+    each_piece(file, |piece| hash.update(piece))?;
+    Ok(Checksum::from_digest(hash.finalize().into()))
+}
+
+fn each_piece(file: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
     let mut buffer = [0; 32 * 1024];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(Checksum::from_digest(hash.finalize().into())),
-            n => hash.update(buffer.get(..n).unwrap_or_default()),
+            0 => return Ok(()),
+            n => take(buffer.get(..n).unwrap_or_default()),
         }
     }
 }
@@ -178,7 +227,7 @@ fn cannot(cause: &io::Error) -> Error {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
         ErrorKind::InvalidFilename => "; use a shorter name, of 249 bytes at most",
         ErrorKind::ResourceBusy | ErrorKind::CrossesDevices => {
-            "; it is mounted by itself (a bind mount?) and cannot be renamed over: mount its directory instead"
+            "; it is mounted by itself (a bind mount?) and cannot be renamed over: mount its directory instead, or write through it with --in-place"
         }
         _ => "",
     };

@@ -2,14 +2,16 @@
 //! own, for runs that do not share a state directory: nobody takes away, or renames, what another is writing.
 
 use std::fs::TryLockError;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
-use nix::fcntl::OFlag;
+use nix::fcntl::{AT_FDCWD, OFlag};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
-use super::attributes::{Has, Wanted, give};
+use super::attributes::{Has, Wanted, give_mode, give_owner};
+use super::{Installed, hash, labels};
 use crate::document::Verified;
 
 /// A temporary file of ours: gone when this is dropped, unless it was put in its place.
@@ -23,7 +25,7 @@ impl Staged {
     /// A new one, empty, that only this user may read.
     pub fn new(path: PathBuf) -> io::Result<Staged> {
         let mut options = fs_err::OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+        options.read(true).write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
         let file = match options.open(&path) {
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
                 sweep(&path)?;
@@ -36,11 +38,31 @@ impl Staged {
         if staged.is_there() { Ok(staged) } else { Err(busy()) }
     }
 
-    /// Writes the document, with its owner and mode, onto the disk.
-    pub fn fill(&mut self, document: &Verified, wanted: &Wanted, old: Option<&Has>) -> io::Result<()> {
+    /// Writes the document, with its owner, labels and mode, onto the disk.
+    pub fn fill(&mut self, document: &Verified, wanted: &Wanted, old: Option<&Installed>) -> io::Result<()> {
         self.file.write_all(document.bytes())?;
-        give(&self.file, wanted, old)?;
+        give_owner(&self.file, wanted, old.map(|old| &old.has))?;
+        if let Some(old) = old {
+            labels::keep(&old.file, &self.file)?;
+        }
+        give_mode(&self.file, wanted, old.map(|old| &old.has))?;
         self.file.sync_all()
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its owner and mode.
+    pub fn has(&self) -> io::Result<Has> {
+        Ok(Has::of(&self.file.metadata()?))
+    }
+
+    /// Whether it is still there, and is still this document.
+    pub fn is_still(&mut self, document: &Verified) -> io::Result<bool> {
+        self.file.rewind()?;
+        Ok(self.is_there() && hash(&mut self.file)? == document.checksum())
     }
 
     /// Puts it in its place.
@@ -74,6 +96,12 @@ pub(super) fn sweep(path: &Path) -> io::Result<()> {
     options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
     let file = match options.open(path) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()), // Whoever's it was has taken it away.
+        // It had its mode already, which does not let us read it.
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => {
+            let nofollow = FchmodatFlags::NoFollowSymlink;
+            fchmodat(AT_FDCWD, path, Mode::S_IRUSR | Mode::S_IWUSR, nofollow).map_err(|_| cause)?;
+            options.open(path)?
+        }
         file => file?,
     };
     lock(&file)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use self::put::put;
 pub use self::report::{Answer, Replaced, Report};
 use crate::consul::{self, Client, Folder, Key, Outcome, Prefix, Server};
-use crate::document::{self, Checksum, Verified};
+use crate::document::{self, Checksum, Size, Verified};
 use crate::error::{Error, Result, Status};
 use crate::guard::Guards;
 use crate::input::Input;
@@ -29,7 +29,7 @@ pub struct Order {
     pub prefix: Prefix,
     /// stdin, `-f` or `-- CMD`.
     pub input: Input,
-    /// `-l`, `--max-size`.
+    /// `-l`, `--max-size`, `--max-shrink`.
     pub guards: Guards,
     /// `--expect`: the document that is to be replaced must have this checksum.
     pub expect: Option<Checksum>,
@@ -92,6 +92,7 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
         let stop = entries.take(&folder.stop).as_ref().and_then(payload::reason);
         if order.mode == Mode::DryRun || stop.is_none() {
             expected(order, &found, &ours)?;
+            order.guards.check_shrinkage(&ours, Size::of(previous(&found)))?;
         }
         match (order.mode, stop) {
             (Mode::Upload, Some(reason)) => return Ok(Report::Stopped(reason)),
@@ -151,6 +152,7 @@ fn checksum_is_of(torn: &Torn, before: Replaced) -> bool {
     }
 }
 
+/// Of a torn pair, what would be the document if its checksum were.
 fn previous(found: &Found) -> &[u8] {
     match found {
         Found::Nothing => &[],

@@ -1,0 +1,42 @@
+//! Blocking queries: Consul answers once the key has changed, or after a while.
+
+use std::time::Duration;
+
+use super::client::{Body, Call, Client};
+use super::kv::path;
+use crate::error::Result;
+use crate::time::{Backoff, Deadline};
+
+/// A single query waits no longer: less than a try may take (Consul adds a sixteenth of it).
+const ONE_QUERY: Duration = Duration::from_secs(15);
+
+impl Client<'_> {
+    /// Waits until the key is there; false where it is not by then.
+    ///
+    /// # Errors
+    /// 77 where it is denied, and as [`Client`] says.
+    pub fn await_key(&self, key: &str, patience: Deadline) -> Result<bool> {
+        // An index of 0 is answered at once. Of a key that is not there the index may grow for other keys' sake, so it is
+        // not asked again without a pause.
+        let mut index = 0;
+        let mut pause = Backoff::new(Duration::from_millis(20), Duration::from_millis(200));
+        loop {
+            let wait = patience.left().min(ONE_QUERY).as_millis().max(1); // 0 would be the default, minutes.
+            let parameter = format!("raw&index={index}&wait={wait}ms");
+            let answer = self.call(&Call { path: &path(key), parameter: &parameter, body: Body::None })?;
+            if answer.status == 200 {
+                return Ok(true);
+            }
+            if index == 0 {
+                self.world().progress(|| {
+                    format!("{key} is not in Consul yet; waiting {}", humantime::format_duration(patience.limit()))
+                });
+            }
+            // It goes back when a snapshot is restored: then from the beginning (Consul's documentation of blocking queries).
+            index = if answer.index < index { 0 } else { answer.index };
+            if !pause.sleep(patience, &self.world().random) {
+                return Ok(false);
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `--wait`: until the key is there, for scripts that run before anybody has uploaded it, or before Consul is up.
+
+use std::time::Duration;
+
+use super::Order;
+use crate::consul::{Client, Folder, Key, Server};
+use crate::error::{Result, Status};
+use crate::time::Deadline;
+use crate::world::World;
+
+/// An answer to a query that waited to the end may come a little later.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Waits for its checksum, which kvexpress writes last.
+pub(super) fn until_there(order: &Order, key: &Key, limit: Duration, world: &World) -> Result<()> {
+    let patience = Deadline::within(limit);
+    let server = Server::find(&order.consul, world)?;
+    let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, world);
+    let checksum = Folder::of(&order.prefix, key).checksum;
+    if client.await_key(&checksum, patience)? {
+        return Ok(());
+    }
+    Err(Status::NoSuchKey.error(format!(
+        "there was no {checksum} in Consul at {} within {} (--wait); upload it with kvx-in, or check -k and -p",
+        client.server(),
+        humantime::format_duration(limit)
+    )))
+}

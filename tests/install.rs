@@ -1,0 +1,490 @@
+//! Promise 1: a reader never sees a torn, short, unverified or half-owned file. What becomes of owner, mode, ACL and label,
+//! of links, of mounts and of disks that are full.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+mod common;
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+
+use common::{Place, Ran, Run, lines};
+use nix::unistd::geteuid;
+use xattr::FileExt;
+
+const ACL: &str = "system.posix_acl_access";
+const DEFAULT_ACL: &str = "system.posix_acl_default";
+const LABEL: &str = "security.selinux";
+/// Of the user `nobody`.
+const NOBODY: u32 = 65534;
+
+/// An ACL as the kernel keeps it: the owner may read and write, `nobody` read, the group read, and others nothing.
+fn acl() -> Vec<u8> {
+    let entries: [(u16, u16, u32); 5] =
+        [(0x01, 6, u32::MAX), (0x02, 4, NOBODY), (0x04, 4, u32::MAX), (0x10, 4, u32::MAX), (0x20, 0, u32::MAX)];
+    let mut bytes = 2u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(permissions.to_le_bytes());
+        bytes.extend(id.to_le_bytes());
+    }
+    bytes
+}
+
+/// A shell script with mounts of its own, which end with it. `kvx-out` in it is that of the place, and `$out` its directory.
+fn with_own_mounts(place: &Place, script: &str) -> Ran {
+    let mut unshare = Command::new("unshare");
+    if !geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    let kvx_out = format!(
+        "kvx_out() {{ {} -s {} -k {} -f {} --state-dir {} \"$@\"; }}",
+        common::run::binary("kvx-out").display(),
+        place.consul.address,
+        place.key,
+        place.file().display(),
+        place.path().join("state").display()
+    );
+    unshare.args(["--mount", "sh", "-ec", &format!("{kvx_out}\n{script}")]).env("out", place.path().join("out"));
+    Ran::from(unshare.env("state", place.path().join("state")).output().unwrap())
+}
+
+/// `kvx-out` as a user without any rights, in a place that he may enter.
+fn as_nobody(place: &Place) -> Run {
+    let program = place.path().join("kvx-out");
+    if !program.exists() {
+        std::fs::copy(common::run::binary("kvx-out"), &program).unwrap();
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut run = place.kvx_out();
+    let arguments: Vec<_> = run.command.get_args().map(ToOwned::to_owned).collect();
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir("/").env_clear().env("CONSUL_HTTP_ADDR", &place.consul.address);
+    if geteuid().is_root() {
+        std::os::unix::process::CommandExt::uid(&mut command, NOBODY);
+        std::os::unix::process::CommandExt::gid(&mut command, NOBODY);
+    }
+    run.command = command;
+    run
+}
+
+/// Gives a file or directory of a place to the user of [`as_nobody`].
+fn give_to_nobody(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    if geteuid().is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+#[test]
+fn the_mode_is_as_given_or_as_it_was() {
+    let place = Place::new();
+    place.upload(lines(10));
+    for (written, mode) in
+        [("644", 0o644), ("0644", 0o644), ("00644", 0o644), ("4755", 0o4755), ("0", 0), ("600", 0o600)]
+    {
+        place.kvx_out().args(["-c", written]).run().expect(0);
+        assert_eq!(place.mode(), mode, "{written}");
+    }
+    place.kvx_out().args(["-c", "640", "-e", &place.handler()]).run().expect(0).says(&["owner or mode", "mended"]);
+    assert_eq!(place.runs().len(), 1, "the handler had never run for this document");
+    place.kvx_out().args(["-c", "604", "-e", &place.handler()]).run().expect(0).says(&["mended"]);
+    assert_eq!(place.runs().len(), 1, "another mode alone owes no reload");
+    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).is_silent();
+    std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).says(&["mended"]);
+    place.upload(lines(11));
+    place.kvx_out().run().expect(0);
+    assert_eq!(place.mode(), 0o604, "kept");
+}
+
+#[test]
+fn the_owner_is_as_given_or_as_it_was() {
+    let place = Place::new();
+    place.upload(lines(10));
+    let owner = || {
+        let metadata = std::fs::metadata(place.file()).unwrap();
+        (metadata.uid(), metadata.gid())
+    };
+    let me = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    place.kvx_out().args(["-o", &format!("{}:{}", me.0, me.1)]).run().expect(0).says(&["installed"]);
+    assert_eq!(owner(), me);
+    let inode = std::fs::metadata(place.file()).unwrap().ino();
+    for (unknown, says) in [("nobody-here", "user"), (":no-such-group", "group"), ("0:no-such-group", "group")] {
+        place.kvx_out().args(["-o", unknown]).run().expect(78).says(&["-o", "there is no ", says]);
+    }
+    assert_eq!(std::fs::metadata(place.file()).unwrap().ino(), inode);
+    if me.0 == 0 {
+        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
+        place.kvx_out().args(["-o", "nobody"]).run().expect(0).says(&["mended"]);
+        assert_eq!(owner(), (nobody.uid.as_raw(), 0));
+        place.upload(lines(11));
+        place.kvx_out().run().expect(0);
+        assert_eq!(owner(), (nobody.uid.as_raw(), 0), "kept");
+        place.upload(lines(12));
+        place.kvx_out().args(["-o", "nobody:daemon", "-c", "600"]).run().expect(0);
+        let daemon = nix::unistd::Group::from_name("daemon").unwrap().unwrap();
+        assert_eq!((owner(), place.mode()), ((nobody.uid.as_raw(), daemon.gid.as_raw()), 0o600));
+    }
+}
+
+#[test]
+fn the_target_of_a_link_is_replaced_not_the_link() {
+    let place = Place::new();
+    place.upload(lines(20));
+    std::fs::create_dir(place.path().join("real")).unwrap();
+    symlink("../real/hosts", place.file()).unwrap(); // Dangling.
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed", "real/hosts"]);
+    place.upload(lines(21));
+    let real = place.path().join("real/hosts");
+    // By the other name it is the same file, under the same lock and stamp.
+    place.kvx_out().arg("-v").run().expect(0).says(&["installed"]);
+    Run::new("kvx-out", &place.consul.address)
+        .arg("--state-dir")
+        .arg(place.path().join("state"))
+        .args(["-k", &place.key, "-e", &place.handler(), "-f"])
+        .arg(&real)
+        .run()
+        .expect(0)
+        .says(&["owed"]);
+    assert_eq!(std::fs::read_link(place.file()).unwrap().to_str(), Some("../real/hosts"));
+    assert_eq!((place.content(), std::fs::read_to_string(real).unwrap()), (lines(21), lines(21)));
+    assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_no_file_or_has_no_directory_is_refused() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let out = place.path().join("out");
+    nix::unistd::mkfifo(&out.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::fs::create_dir(out.join("directory")).unwrap();
+    symlink("loop", out.join("loop")).unwrap();
+    let socket = UnixListener::bind(out.join("socket")).unwrap();
+    symlink("/dev/null", out.join("null")).unwrap();
+    let run = |file: &str| {
+        let to = if file.starts_with('/') { file.into() } else { out.join(file) };
+        Run::new("kvx-out", &place.consul.address)
+            .arg("--state-dir")
+            .arg(place.path().join("state"))
+            .args(["-k", &place.key, "-f"])
+            .arg(to)
+    };
+    let cases: [(&str, &[&str]); 9] = [
+        ("fifo", &["fifo is a FIFO, and only regular files are replaced", "-f"]),
+        ("directory", &["is a directory"]),
+        ("socket", &["is a socket"]),
+        ("/dev/null", &["/dev/null is a device"]),
+        ("null", &["/dev/null is a device"]),
+        ("missing/hosts", &["the directory ", "missing", "does not exist"]),
+        ("loop", &["symbolic links"]),
+        ("/", &["a directory's name"]),
+        ("new/", &["a directory's name"]),
+    ];
+    for (file, says) in cases {
+        for manner in [&[][..], &["--in-place"]] {
+            run(file).args(manner).run().expect(73).says(&[&place.key]).says(says);
+        }
+    }
+    assert_eq!(place.beside(), ["directory", "fifo", "loop", "null", "socket"]);
+    drop(socket);
+}
+
+#[test]
+fn a_name_of_any_length_that_a_file_can_have_is_no_lock() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let run = |length: usize| {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]);
+        run.arg(place.path().join("out").join("n".repeat(length)))
+            .arg("--state-dir")
+            .arg(place.path().join("state"))
+            .run()
+    };
+    run(249).expect(0).says(&["installed"]);
+    run(250).expect(73).says(&["too long", "249 bytes"]);
+    assert_eq!(place.beside(), ["n".repeat(249)]);
+}
+
+#[test]
+fn an_acl_is_kept_and_none_comes_from_the_directory() {
+    let place = Place::new();
+    let acl_of = |path: &Path| std::fs::File::open(path).unwrap().get_xattr(ACL).unwrap();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    std::fs::File::open(place.file()).unwrap().set_xattr(ACL, &acl()).unwrap();
+    for options in [&[][..], &["-c", "640"], &["-e", "true"], &["--in-place"]] {
+        place.upload(lines(21 + place.content().lines().count()));
+        place.kvx_out().args(options).run().expect(0).says(&["installed"]);
+        assert_eq!((acl_of(&place.file()), place.mode()), (Some(acl()), 0o640), "{options:?}");
+    }
+    // A mode that is given is the mask of the ACL, as for chmod: nobody's entry stays, without effect.
+    place.kvx_out().args(["-c", "600"]).run().expect(0).says(&["mended"]);
+    assert_eq!((acl_of(&place.file()).map(|acl| acl.len()), place.mode()), (Some(acl().len()), 0o600));
+
+    let plain = Place::new();
+    plain.upload(lines(20));
+    plain.kvx_out().run().expect(0);
+    // The directory now gives each new file an ACL, which the old file does not have.
+    std::fs::File::open(plain.path().join("out")).unwrap().set_xattr(DEFAULT_ACL, &acl()).unwrap();
+    plain.upload(lines(21));
+    plain.kvx_out().run().expect(0).says(&["installed"]);
+    assert_eq!((acl_of(&plain.file()), plain.mode()), (None, 0o640));
+    // A file that was not there gets it.
+    std::fs::remove_file(plain.file()).unwrap();
+    plain.kvx_out().run().expect(0).says(&["installed"]);
+    assert!(acl_of(&plain.file()).is_some());
+}
+
+#[test]
+fn an_selinux_label_is_kept_or_the_file_stays_as_it_was() {
+    let place = Place::new();
+    let label = b"system_u:object_r:net_conf_t:s0\0";
+    let label_of = |path: &Path| std::fs::File::open(path).unwrap().get_xattr(LABEL).unwrap();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    if std::fs::File::open(place.file()).unwrap().set_xattr(LABEL, label).is_err() {
+        return; // Without SELinux, only root can label a file.
+    }
+    place.upload(lines(21));
+    place.kvx_out().run().expect(0).says(&["installed"]);
+    assert_eq!(label_of(&place.file()).as_deref(), Some(label.as_slice()));
+    // Where it cannot be (a policy forbids it): by strace, since not every kernel has SELinux.
+    place.upload(lines(22));
+    let kvx_out = place.kvx_out().args(["-e", &place.handler()]).command;
+    let mut strace = Command::new("strace");
+    strace.args(["-o", "/dev/null", "-e", "inject=fsetxattr:error=EPERM"]).arg(kvx_out.get_program());
+    let ran = strace.args(kvx_out.get_args()).env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap();
+    let ran = Ran::from(ran).expect(73);
+    ran.says(&[&place.key, "its SELinux label (system_u:object_r:net_conf_t:s0", "cannot be kept", "not permitted"]);
+    assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(21), vec!["hosts".into()], 0));
+}
+
+#[test]
+fn other_names_of_the_file_keep_the_old_document_and_it_says_so() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    let other = place.path().join("other");
+    std::fs::hard_link(place.file(), &other).unwrap();
+    place.upload(lines(21));
+    place.kvx_out().run().expect(0).says(&["installed", "(its other name, a hard link, keeps the old document)"]);
+    assert_eq!((place.content(), std::fs::read_to_string(&other).unwrap()), (lines(21), lines(20)));
+    // In place, it is one file, whatever its name.
+    std::fs::remove_file(&other).unwrap();
+    std::fs::hard_link(place.file(), &other).unwrap();
+    place.upload(lines(22));
+    let ran = place.kvx_out().arg("--in-place").run().expect(0).says(&["22 lines", "installed"]);
+    assert!(!ran.stderr.contains("other name"), "{}", ran.stderr);
+    assert_eq!((place.content(), std::fs::read_to_string(&other).unwrap()), (lines(22), lines(22)));
+}
+
+#[test]
+fn missing_directories_are_created_with_the_file_and_not_before() {
+    let place = Place::new();
+    let file = place.path().join("out/a/b/hosts");
+    let run = || {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--state-dir"]);
+        run.arg(place.path().join("state")).arg("-f").arg(&file).args(["-e", &place.handler()])
+    };
+    run().arg("--mkdir").run().expect(66);
+    place.upload(lines(20));
+    place.consul.put(&place.kv("stop"), "not yet");
+    run().arg("--mkdir").run().expect(0).says(&["stopped"]);
+    place.consul.put(&place.kv("stop"), "");
+    run().args(["--mkdir", "-l", "21"]).run().expect(65);
+    assert!(place.beside().is_empty(), "a directory for no file");
+    run().run().expect(73).says(&["the directory ", "/out/a/b does not exist", "--mkdir"]);
+    run().arg("--mkdir").run().expect(0).says(&["installed", "/out/a/b/hosts"]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), lines(20));
+    let mode = |path: &str| std::fs::metadata(place.path().join(path)).unwrap().mode() & 0o777;
+    assert_eq!((mode("out/a"), mode("out/a/b")), (0o755, 0o755));
+    run().arg("--mkdir").run().expect(0).is_silent();
+    run().run().expect(0).is_silent(); // The same file, the same stamp.
+    assert_eq!(place.runs().len(), 1);
+    // What `..` leads to is not guessed.
+    let odd = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "-f"]);
+    odd.arg(place.path().join("out/c/../hosts")).run().expect(73).says(&["does not exist"]);
+    assert_eq!(place.beside(), ["a"]);
+}
+
+#[test]
+fn in_place_the_file_stays_the_same_and_has_what_it_had() {
+    let place = Place::new();
+    place.upload(lines(600));
+    let run = || place.kvx_out().args(["--in-place", "-e", &place.handler()]);
+    run().run().expect(0).says(&["600 lines", "installed"]); // It was not there: so it is put there whole.
+    std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o4750)).unwrap();
+    let inode = std::fs::metadata(place.file()).unwrap().ino();
+    for count in [30, 700, 10] {
+        place.upload(lines(count));
+        run().run().expect(0).says(&["installed", "handler ran"]);
+        assert_eq!((place.content(), place.mode(), place.beside()), (lines(count), 0o4750, vec!["hosts".into()]));
+        run().payload(place.payload("checksum")).run().expect(0).is_silent();
+    }
+    place.upload(lines(11));
+    run().args(["-c", "600"]).run().expect(0).says(&["installed"]);
+    assert_eq!((place.mode(), std::fs::metadata(place.file()).unwrap().ino()), (0o600, inode));
+    assert_eq!(place.runs().len(), 5);
+    // Half a file, as a run that died would leave it.
+    std::fs::write(place.file(), &lines(11)[..7]).unwrap();
+    run().run().expect(0).says(&["11 lines", "installed"]);
+    // A check is shown another file, and the real one is not touched if it refuses.
+    place.upload(lines(12));
+    let check = format!("sh -c 'test \"$1\" != {} && wc -l < \"$1\"; exit 4' - {{}}", place.file().display());
+    let refused = run().args(["--check", &check]).run().expect(65);
+    assert!(refused.stderr.starts_with("check: 12\n"), "{}", refused.stderr);
+    assert_eq!((place.content(), place.beside()), (lines(11), vec!["hosts".into()]));
+}
+
+#[test]
+fn a_file_that_is_mounted_by_itself_is_written_in_place_or_not_at_all() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    place.upload(lines(30));
+    let mounted = "mount --bind $out/hosts $out/hosts\n";
+    let ran = with_own_mounts(&place, &format!("{mounted} kvx_out -e 'touch {}/runs'", place.path().display()));
+    ran.expect(73).says(&[&place.key, "busy", "bind mount", "mount its directory", "--in-place"]);
+    assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(20), vec!["hosts".into()], 0));
+    // A read-only directory around it, as in a container: nothing beside the file is needed.
+    let read_only = "mount --bind $out $out; mount --bind $out/hosts $out/hosts; mount -o remount,bind,ro $out\n";
+    let ran = with_own_mounts(&place, &format!("{read_only} kvx_out --in-place"));
+    ran.expect(0).says(&["30 lines", "installed"]);
+    assert_eq!((place.content(), place.beside()), (lines(30), vec!["hosts".into()]));
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_file_whole_and_nothing_else() {
+    let place = Place::new();
+    let handler = format!("sh -c 'echo >> {}'", place.path().join("runs").display());
+    place.upload(lines(6000));
+    for in_place in ["", "--in-place"] {
+        // The script's own words say what it found: mounts are seen by nobody else.
+        let script = format!(
+            r#"mount -t tmpfs -o size=64k,mode=755 none $out
+            seq 20 >$out/hosts; before=$(stat -c '%i %a %s' $out/hosts)
+            dd if=/dev/zero of=$out/filler 2>/dev/null || :
+            kvx_out -c 644 {in_place} -e "{handler}" || echo status $?
+            [ "$(stat -c '%i %a %s' $out/hosts)" = "$before" ] && seq 20 | cmp - $out/hosts
+            [ ! -e {runs} ] && [ "$(ls -A $out)" = "filler
+hosts" ] && rm $out/filler
+            kvx_out -c 644 {in_place} -e "{handler}"
+            seq 6000 | cmp - $out/hosts && stat -c %a $out/hosts && ls -A $out"#,
+            runs = place.path().join("runs").display()
+        );
+        let ran = with_own_mounts(&place, &script).expect(0);
+        assert_eq!(
+            ran.out(),
+            "status 73
+644
+hosts
+",
+            "{}",
+            ran.stderr
+        );
+        let said: Vec<&str> = ran.stderr.lines().collect();
+        assert!(said[0].contains("No space left on device"), "{}", ran.stderr);
+        assert!(said[1].contains("installed") && said.len() == 2, "{}", ran.stderr);
+        assert_eq!(place.runs().len(), 1);
+        std::fs::remove_file(place.path().join("runs")).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_remembered_on_a_full_disk_is_not_done() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    place.upload(lines(600));
+    let script = r#"mount -t tmpfs -o size=16k,mode=700 none $state
+        dd if=/dev/zero of=$state/filler 2>/dev/null || :
+        kvx_out || echo status $?
+        rm $state/filler; kvx_out -e 'echo paid'"#;
+    let ran = with_own_mounts(&place, script).expect(0);
+    assert_eq!(
+        ran.out(),
+        "status 73
+"
+    );
+    let said: Vec<&str> = ran.stderr.lines().collect();
+    assert!(said[0].contains("cannot be remembered") && said[0].contains("make room"), "{}", ran.stderr);
+    assert!(said[1..] == ["handler: paid", said[2]] && said[2].contains("600 lines"), "{}", ran.stderr);
+    assert_eq!(place.beside(), ["hosts"]);
+}
+
+#[test]
+fn a_read_only_file_system_is_named_as_such() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let ran = with_own_mounts(&place, "mount -t tmpfs -o ro none $out; kvx_out --mkdir -e false");
+    ran.expect(73).says(&[&place.key, "/out/.hosts.kvx~", "Read-only file system"]);
+}
+
+#[test]
+fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let out = place.path().join("out");
+    std::fs::write(
+        place.file(),
+        "old
+",
+    )
+    .unwrap();
+    let state = place.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let run = || as_nobody(&place).args(["-e", &format!("touch {}/ran", state.display())]);
+    // The directory of the file: not his, and not to be written.
+    give_to_nobody(&state, 0o700);
+    give_to_nobody(&out, 0o555);
+    give_to_nobody(&place.file(), 0o644);
+    run().run().expect(73).says(&[
+        &place.key,
+        ".hosts.kvx~",
+        "Permission denied",
+        "must be allowed to write the directory",
+    ]);
+    run().arg("--mkdir").args(["-f", "/kvx-nobody/hosts"]).run().expect(64);
+    // The file: not to be read.
+    give_to_nobody(&place.file(), 0o000);
+    run().run().expect(73).says(&["what is there cannot be read", "Permission denied", "run as a user who may"]);
+    // What is remembered.
+    give_to_nobody(&place.file(), 0o644);
+    give_to_nobody(&out, 0o755);
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    give_to_nobody(&state, 0o500);
+    run().run().expect(73).says(&["cannot be remembered", "Permission denied", "--state-dir"]);
+    assert_eq!(
+        (place.content(), place.beside()),
+        (
+            "old
+"
+            .into(),
+            vec!["hosts".into()]
+        )
+    );
+    assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0, "no stamp, and no handler has run");
+    // An owner whom he may not give the file to.
+    give_to_nobody(&state, 0o700);
+    if geteuid().is_root() {
+        run().args(["-o", "root"]).run().expect(73).says(&["its owner cannot be set", "-o"]);
+        assert_eq!(
+            (place.content(), place.beside()),
+            (
+                "old
+"
+                .into(),
+                vec!["hosts".into()]
+            )
+        );
+    }
+    // And what he may; a killed run's file of a mode that even he may not read is in nobody's way.
+    let leftover = place.write("out/.hosts.kvx~", "half");
+    give_to_nobody(&leftover, 0o000);
+    run().args(["-c", "0"]).run().expect(0).says(&["installed"]);
+    assert_eq!((place.mode(), place.beside()), (0, vec!["hosts".into()]));
+}
