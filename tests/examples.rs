@@ -202,13 +202,28 @@ fn systemd_takes_the_units_without_a_complaint() {
     for side in ["in", "out"] {
         let service = adapted(&format!("kvx-{side}@.service"), &[("/usr/local/bin", &bin)]);
         place.write(&format!("kvx-{side}@hosts.service"), service.replace("\n# Environment=", "\nEnvironment="));
-        let timer = place.write(&format!("kvx-{side}@hosts.timer"), example(&format!("kvx-{side}@.timer")));
-        for unit in [timer.clone(), timer.with_extension("service")] {
-            let ran =
-                Ran::from(Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(unit).output().unwrap());
-            ran.expect(0).is_silent();
-        }
+        place.write(&format!("kvx-{side}@hosts.timer"), example(&format!("kvx-{side}@.timer")));
     }
+    place.write("kvx-out@hosts.path", example("kvx-out@.path"));
+    for unit in [
+        "kvx-in@hosts.service",
+        "kvx-in@hosts.timer",
+        "kvx-out@hosts.service",
+        "kvx-out@hosts.timer",
+        "kvx-out@hosts.path",
+    ] {
+        let mut verify = Command::new("systemd-analyze");
+        let ran = Ran::from(verify.args(["verify", "--man=no"]).arg(place.path().join(unit)).output().unwrap());
+        ran.expect(0).is_silent();
+    }
+}
+
+#[test]
+fn the_path_unit_is_of_the_file_that_kvx_hosts_installs() {
+    let unit = example("kvx-out@.path");
+    let path =
+        unit.lines().find_map(|line| line.strip_prefix("PathChanged=")).expect("PathChanged").replace("%i", "hosts");
+    assert!(example("kvx-hosts").contains(&format!(" -f {path} ")), "{path}");
 }
 
 #[test]

@@ -12,8 +12,9 @@ use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use common::run::{Ran, binary};
+use common::run::{Ran, Run, binary};
 use common::{Consul, Place, lines, sha256, wait_for};
 
 type Accident = fn(&Place);
@@ -230,17 +231,7 @@ fn two_uploaders_that_race_leave_a_whole_pair_and_each_says_what_it_replaced() {
 #[test]
 fn runs_on_one_file_at_the_same_time_never_overlap_their_handlers_and_leave_nothing() {
     let place = Place::new();
-    let dir = place.path().display();
-    // Only one at a time can make the directory.
-    let script = place.write(
-        "handler",
-        format!(
-            "mkdir {dir}/busy || echo overlap >> {dir}/wrong\n\
-             sha256sum < \"$KVX_FILE\" | grep -q \"$KVX_CHECKSUM\" || echo other >> {dir}/wrong\n\
-             echo $1 >> {dir}/runs\n\
-             rmdir {dir}/busy || echo overlap >> {dir}/wrong\n"
-        ),
-    );
+    let script = watchful_handler(&place, "echo $1");
     let script = script.display();
     for n in [600, 601] {
         place.upload(lines(n));
@@ -261,6 +252,75 @@ fn runs_on_one_file_at_the_same_time_never_overlap_their_handlers_and_leave_noth
         assert_eq!(place.beside(), ["hosts"]);
         assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1, "one stamp for one file");
     }
+}
+
+#[test]
+fn sixty_runs_while_twelve_versions_are_uploaded_end_with_the_last_and_reload_one_at_a_time() {
+    let place = &Place::new();
+    let script = watchful_handler(place, "head -n 1 \"$KVX_FILE\"");
+    let version = |n: usize| format!("{n}\n{}", lines(20 + n * 331 % 600));
+    let kvx_out = || {
+        let patience = ["--timeout", "20s", "--handler-timeout", "10s"];
+        place.kvx_out().args(patience).args(["-e", &format!("sh {}", script.display())])
+    };
+    let bound = Duration::from_secs(3 * 20 + 2 * 10 + 15);
+    thread::scope(|scope| {
+        let mut runs = Vec::new();
+        for n in 1..=12 {
+            place.upload(version(n));
+            let payloads: Vec<_> = WATCHES.iter().map(|watch| payload_now(place, watch)).collect();
+            // By a timer, and by each kind of watch; some of which fire twice.
+            let of_this: [Option<usize>; 5] = [None, Some(0), Some(1), Some(2), Some(2)];
+            for payload in of_this.map(|watch| watch.and_then(|watch| payloads.get(watch)).cloned()) {
+                let run = match payload {
+                    Some(payload) => kvx_out().payload(payload),
+                    None => kvx_out(),
+                };
+                runs.push(scope.spawn(move || {
+                    let started = Instant::now();
+                    run.run().expect(0);
+                    assert!(started.elapsed() < bound);
+                }));
+            }
+        }
+        assert_eq!(runs.len(), 60);
+        runs.into_iter().for_each(|run| run.join().unwrap());
+    });
+    assert_eq!(std::fs::read_to_string(place.path().join("wrong")).ok(), None);
+    let reloaded: Vec<usize> = place.runs().iter().map(|line| line.parse().unwrap()).collect();
+    assert!(reloaded.is_sorted_by(|a, b| a < b), "each version at most once, in their order: {reloaded:?}");
+    assert_eq!(reloaded.last(), Some(&12));
+    assert_eq!((place.content(), place.beside()), (version(12), vec!["hosts".into()]));
+    kvx_out().run().expect(0).is_silent();
+}
+
+#[test]
+fn runs_on_other_files_do_not_wait() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let script = format!("touch {0}/busy; until test -e {0}/go; do sleep 0.01; done", place.path().display());
+    let slow = place.kvx_out().args(["--", "sh", "-c", &script]).spawn();
+    wait_for("the handler", 10, || place.path().join("busy").exists().then_some(()));
+    let other = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]);
+    let other = other.arg(place.path().join("out/other")).arg("--state-dir").arg(place.path().join("state"));
+    other.args(["-e", "true"]).run().expect(0).says(&["installed", "handler ran"]);
+    place.write("go", "");
+    Ran::from(slow.wait_with_output().unwrap()).expect(0);
+    assert_eq!(place.beside(), ["hosts", "other"]);
+}
+
+/// A script for a handler: what `says` prints goes to `runs`, and there is a file `wrong` if it was run twice at a time or
+/// for something else than what is in the file.
+fn watchful_handler(place: &Place, says: &str) -> std::path::PathBuf {
+    let dir = place.path().display();
+    // Only one at a time can make the directory.
+    let script = format!(
+        "mkdir {dir}/busy || echo overlap >> {dir}/wrong\n\
+         sha256sum < \"$KVX_FILE\" | grep -q \"$KVX_CHECKSUM\" || echo other >> {dir}/wrong\n\
+         {says} >> {dir}/runs\n\
+         rmdir {dir}/busy || echo overlap >> {dir}/wrong\n"
+    );
+    place.write("handler", script)
 }
 
 /// What [`Place::payload`] brings, without the time that Consul's CLI takes.

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use kvx::consul::{Entry, Folder, Key, Part, Prefix};
 use kvx::document::{Checksum, Size, Verified};
+use kvx::guard::{Guards, Percent};
 use kvx::pair::{Found, Pair};
 use kvx::payload::{self, Fire};
 use proptest::collection::vec;
@@ -85,6 +86,26 @@ proptest! {
         let newlines = text.matches('\n').count() as u64;
         let expected = if newlines == 0 && !text.is_empty() { 1 } else { newlines };
         prop_assert_eq!(Size::of(text.as_bytes()).lines(), expected);
+    }
+
+    #[test]
+    fn a_size_is_the_same_in_whatever_pieces_it_is_taken(document in bytes(), at in 0..300usize) {
+        let (first, second) = document.split_at(at.min(document.len()));
+        let mut size = Size::of(first);
+        size.add(second);
+        prop_assert_eq!(size, Size::of(&document));
+        prop_assert_eq!(size.bytes(), document.len() as u64);
+    }
+
+    #[test]
+    fn a_document_may_shrink_by_so_much_and_no_more(before in 0..400usize, now in 0..400usize, most in 0..=100u8) {
+        let guards = Guards { min_lines: 0, max_size: 1000, max_shrink: Percent::new(most) };
+        // One byte a line, so that lines and bytes agree.
+        let (old, new) = (Size::of("\n".repeat(before).as_bytes()), Verified::ours("\n".repeat(now).into_bytes()));
+        let allowed = now * 100 >= before * (100 - usize::from(most));
+        prop_assert_eq!(guards.check_shrinkage(&new, old).is_ok(), allowed);
+        let forced = Guards { max_shrink: None, ..guards };
+        prop_assert!(forced.check_shrinkage(&new, old).is_ok());
     }
 
     #[test]

@@ -9,10 +9,13 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::process::Child;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::proxy::Counter;
 use common::run::{Ran, Run, binary};
 use common::{Consul, Place, lines, sha256, wait_for};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 #[test]
@@ -360,6 +363,44 @@ fn the_summary_is_the_last_line_of_what_the_agent_keeps() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+#[test]
+fn a_handler_that_misbehaves_does_not_stall_the_watch() {
+    let consul = Arc::new(Consul::dev(""));
+    // What it does, how long it may, and what is said of it.
+    let cases = [
+        ("trap '' TERM; while :; do sleep 0.1; done", "300ms", "took longer than 300ms and was stopped"),
+        ("sleep 600 & exit 0", "30s", "handler ran in"),
+        ("yes 012345678 | head -c 100000000", "30s", "handler ran in"),
+        ("kill -KILL $$", "30s", "failed (signal: 9 (SIGKILL))"),
+        ("exec no-such-program", "30s", "failed (exit status: 127)"),
+        ("", "30s", "could not be run"),
+    ]
+    .map(|(does, limit, says)| {
+        let place = Place::at(consul.clone());
+        let script = place.write("handler", format!("echo $$ >> {}/runs\n{does}\n", place.path().display()));
+        let handler = if does.is_empty() { "no-such-handler".into() } else { format!("sh {}", script.display()) };
+        (Form { handler: Some(handler), handler_timeout: limit, ..Form::default() }, says, place)
+    });
+    watched(&consul, &cases.each_ref().map(|(form, _, place)| form.watch(place)));
+    for (form, says, place) in &cases {
+        fires(place, 1);
+        for n in 1..=2 {
+            let started = Instant::now();
+            place.upload(lines(600 + n));
+            let said = fires(place, 1 + n).remove(n);
+            let last = said.lines().last().unwrap_or_default();
+            assert!(last.contains(says), "{form:?}: {said}");
+            assert_eq!(place.content(), lines(600 + n), "{form:?}");
+            // Its limit, and the five seconds until what ignores TERM is killed, and some for a busy machine.
+            assert!(started.elapsed() < Duration::from_secs(15), "{form:?}: the watch was stalled");
+        }
+        for group in place.runs() {
+            // What it left behind is ours to end.
+            let _ = killpg(Pid::from_raw(group.parse().unwrap()), Signal::SIGKILL);
+        }
+    }
+}
+
 /// What kvx-out's line of an agent's configuration looks like.
 #[derive(Debug, Clone)]
 struct Form {
@@ -372,6 +413,7 @@ struct Form {
     server: Option<String>,
     /// `-e`, if not [`Place::handler`].
     handler: Option<String>,
+    handler_timeout: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -385,7 +427,14 @@ enum Watch {
 
 impl Default for Form {
     fn default() -> Form {
-        Form { watch: Watch::Key("checksum"), key: true, shell: false, server: None, handler: None }
+        Form {
+            watch: Watch::Key("checksum"),
+            key: true,
+            shell: false,
+            server: None,
+            handler: None,
+            handler_timeout: "30s",
+        }
     }
 }
 
@@ -423,6 +472,7 @@ impl Form {
             ["-f", &file, "-l", "10", "-c", "00644", "-e", &handler, "-s", &server, "--state-dir", &state]
                 .map(str::to_owned),
         );
+        words.extend(["--handler-timeout".into(), self.handler_timeout.into()]);
         words
     }
 
