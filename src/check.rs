@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use crate::error::{Result, Status};
-use crate::process::{self, End};
+use crate::process::{self, End, Ended, Leftovers};
 use crate::program::{Program, Variables};
 use crate::time::Deadline;
 
@@ -39,15 +39,20 @@ impl Check {
         let within = humantime::format_duration(deadline.limit());
         let refused =
             |how: String| Err(Status::Refused.error(format!("the check `{program}` {how}; the file stays as it was")));
-        match process::work(program.command(variables), "check", deadline.left()) {
-            Ok(End::Exited { told: Some(signal), .. }) => Err(Status::TryAgain.error(format!(
+        // Whatever it leaves behind could change the file after its verdict.
+        match process::work(program.command(variables), "check", Leftovers::Go, deadline.left()) {
+            Ok(Ended { told: Some(signal), .. }) => Err(Status::TryAgain.error(format!(
                 "told to end ({signal}) during the check `{program}`; the file stays as it was, run it again"
             ))),
-            Ok(End::Exited { status, .. }) if status.success() => Ok(()),
-            Ok(End::Exited { status, .. }) => refused(format!("refuses the document ({status})")),
-            Ok(End::Left) => refused("took too long and could not even be killed".into()),
-            Ok(End::Lost(cause)) => refused(format!("could not be watched ({cause}) and was killed")),
-            Ok(_) => refused(format!("had not ended when the time was over ({within}); --timeout allows more")),
+            Ok(Ended { how, .. }) => match how {
+                End::Exited(status) if status.success() => Ok(()),
+                End::Exited(status) => refused(format!("refuses the document ({status})")),
+                End::Left => refused("took too long and could not even be killed".into()),
+                End::Lost(cause) => refused(format!("could not be watched ({cause}) and was killed")),
+                End::TooSlow | End::TooMuch | End::NotAll => {
+                    refused(format!("had not ended when the time was over ({within}); --timeout allows more"))
+                }
+            },
             Err(cause) => {
                 refused(format!("could not be run: {cause}; is the program there, and executable for this user?"))
             }

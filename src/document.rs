@@ -86,6 +86,11 @@ impl Size {
         size
     }
 
+    /// Of so many bytes, whose lines nobody has counted.
+    pub fn of_bytes(bytes: u64) -> Size {
+        Size { bytes, newlines: 0 }
+    }
+
     /// With the next piece of it.
     pub fn add(&mut self, piece: &[u8]) {
         let newlines = piece.iter().filter(|&&byte| byte == b'\n').count();

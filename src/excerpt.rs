@@ -6,9 +6,10 @@ use crate::stderr::Stderr;
 
 /// So much of it is passed on as it comes.
 const BEGINNING: usize = 64 * 1024;
-/// Of the rest, so much of its end, where the cause of a failure stands. Marked, and with our own line, it fits into the
-/// 4 KiB that an agent keeps of a handler's output.
+/// Of the rest, so much of its end, where the cause of a failure stands.
 const END: usize = 1024;
+/// And so much of that with its marks: with our own line, it fits into the 4 KiB that an agent keeps of a handler's output.
+const MARKED_END: usize = 3 * 1024;
 
 /// What is told of a program's output.
 #[derive(Debug)]
@@ -44,19 +45,28 @@ impl Excerpt {
 
     /// There is no more of it. What we say next is a line of its own.
     pub fn end(mut self) {
+        let mut end = Vec::new();
         if self.left_out > 0 {
-            self.stderr.end_line();
+            self.end_line(&mut end);
             let left_out = format!("({} left out)\n", size(self.left_out));
-            self.line_is_open = false;
-            self.pass_on(left_out.as_bytes());
+            self.mark(left_out.as_bytes(), &mut end);
         }
+        self.stderr.pass_on(&end);
         let last = std::mem::take(&mut self.last);
-        self.pass_on(&last);
-        self.stderr.end_line();
+        end.clear();
+        self.mark(&last, &mut end);
+        self.end_line(&mut end);
+        end.drain(..end.len().saturating_sub(MARKED_END));
+        self.stderr.pass_on(&end);
     }
 
     fn pass_on(&mut self, output: &[u8]) {
         let mut marked = Vec::with_capacity(output.len().saturating_mul(2));
+        self.mark(output, &mut marked);
+        self.stderr.pass_on(&marked);
+    }
+
+    fn mark(&mut self, output: &[u8], marked: &mut Vec<u8>) {
         for line in output.split_inclusive(|&byte| byte == b'\n') {
             if !self.line_is_open {
                 marked.extend_from_slice(self.mark.as_bytes());
@@ -65,6 +75,11 @@ impl Excerpt {
             marked.extend_from_slice(line);
             self.line_is_open = !line.ends_with(b"\n");
         }
-        self.stderr.pass_on(&marked);
+    }
+
+    fn end_line(&mut self, marked: &mut Vec<u8>) {
+        if std::mem::take(&mut self.line_is_open) {
+            marked.push(b'\n');
+        }
     }
 }

@@ -10,8 +10,8 @@ pub struct Guards {
     pub min_lines: u64,
     /// `--max-size`: at most so many bytes.
     pub max_size: usize,
-    /// `--max-shrink`: how much smaller than the one before, in lines or in bytes. None where anything goes, as with
-    /// `--force`.
+    /// `--max-shrink`: how much smaller than the one before, in lines or in bytes. None where anything goes: as with
+    /// `--force`, and with 100.
     pub max_shrink: Option<Percent>,
 }
 
@@ -23,6 +23,11 @@ impl Percent {
     /// None where it is more than all.
     pub fn new(percent: u8) -> Option<Percent> {
         (percent <= 100).then_some(Percent(percent))
+    }
+
+    /// Whether it is less than all.
+    pub fn is_a_limit(self) -> bool {
+        self.0 < 100
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Result, Status};
-use crate::process::{self, End};
+use crate::process::{self, End, Ended, Leftovers};
 use crate::program::{Program, Variables};
 
 /// A command with a time limit.
@@ -37,12 +37,20 @@ impl Handler {
     pub fn run(&self, variables: &Variables) -> Result<()> {
         let limit = humantime::format_duration(self.limit);
         let failed = |how: String| Err(Status::HandlerFailed.error(format!("the handler `{}` {how}", self.program)));
-        match process::work(self.program.command(variables), "handler", self.limit) {
-            Ok(End::Exited { status, .. }) if status.success() => Ok(()),
-            Ok(End::Exited { status, .. }) => failed(format!("failed ({status})")),
-            Ok(End::Left) => failed(format!("took longer than {limit} and could not even be killed")),
-            Ok(End::Lost(cause)) => failed(format!("could not be watched ({cause}) and was killed")),
-            Ok(_) => failed(format!("took longer than {limit} and was stopped; --handler-timeout allows more")),
+        match process::work(self.program.command(variables), "handler", Leftovers::Stay, self.limit) {
+            // What ends when it is told to may do so gracefully, and not have reloaded anything.
+            Ok(Ended { told: Some(signal), how: End::Exited(status) }) => {
+                failed(format!("was told to end ({signal}), and did ({status})"))
+            }
+            Ok(Ended { how, .. }) => match how {
+                End::Exited(status) if status.success() => Ok(()),
+                End::Exited(status) => failed(format!("failed ({status})")),
+                End::Left => failed(format!("took longer than {limit} and could not even be killed")),
+                End::Lost(cause) => failed(format!("could not be watched ({cause}) and was killed")),
+                End::TooSlow | End::TooMuch | End::NotAll => {
+                    failed(format!("took longer than {limit} and was stopped; --handler-timeout allows more"))
+                }
+            },
             Err(cause) => {
                 failed(format!("could not be run: {cause}; is the program there, and executable for this user?"))
             }

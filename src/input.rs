@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 
 use crate::error::{Error, Result, Status};
 use crate::guard::too_large;
-use crate::process::{self, End};
+use crate::process::{self, End, Ended};
 use crate::time::Deadline;
 use crate::world::World;
 
@@ -117,15 +117,17 @@ fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
     let (program, within) = (program.to_string_lossy(), humantime::format_duration(limit));
     let failed = |how: String| Err(Status::CannotRead.error(format!("`{program}` {how}; nothing was uploaded")));
     match process::output(command, limit, most) {
-        Ok((End::Exited { told: Some(signal), .. }, _)) => failed(format!("was told to end ({signal})")),
-        Ok((End::Exited { status, .. }, all)) if status.success() => Ok(all),
-        Ok((End::Exited { status, .. }, _)) => failed(format!("failed ({status})")),
-        Ok((End::Lost(cause), _)) => failed(format!("could not be watched ({cause}) and was killed")),
-        Ok((End::TooMuch, _)) => Err(too_large("larger", most).of(format_args!("the output of `{program}`"))),
-        Ok((End::NotAll, _)) => failed(format!(
-            "has exited, but something that it started could still write to its stdout after {within} (--timeout)"
-        )),
-        Ok((End::TooSlow | End::Left, _)) => failed(format!("took longer than {within} (--timeout)")),
+        Ok((Ended { told: Some(signal), .. }, _)) => failed(format!("was told to end ({signal})")),
+        Ok((Ended { how, .. }, all)) => match how {
+            End::Exited(status) if status.success() => Ok(all),
+            End::Exited(status) => failed(format!("failed ({status})")),
+            End::Lost(cause) => failed(format!("could not be watched ({cause}) and was killed")),
+            End::TooMuch => Err(too_large("larger", most).of(format_args!("the output of `{program}`"))),
+            End::NotAll => failed(format!(
+                "has exited, but something that it started could still write to its stdout after {within} (--timeout)"
+            )),
+            End::TooSlow | End::Left => failed(format!("took longer than {within} (--timeout)")),
+        },
         Err(cause) => failed(format!("could not be run: {cause}; is the program there, and executable for this user?")),
     }
 }

@@ -4,12 +4,13 @@
 //!
 //! ```text
 //! kvx-in    args -> input -> document (Verified) -> guard -> consul
-//! kvx-out   args -> payload -> consul -> pair -> document (Verified) -> guard -> install -> handler -> stamp
+//! kvx-out   args -> payload -> consul -> pair -> document (Verified) -> guard, check -> install -> handler -> stamp
 //! ```
 //!
 //! [`upload`] and [`download`] are the two stories and the only composers. [`document`] does no I/O and is the only maker
 //! of [`document::Verified`]; [`install`] takes nothing else, so the compiler keeps unverified bytes off the disk.
-//! [`consul`] knows HTTP and keys, not checksums; [`install`] knows no network; [`handler`] knows no file. Errors travel
+//! [`consul`] knows HTTP and keys, not checksums; [`install`] knows no network; [`handler`] and [`check`] run a
+//! [`program`] and know no file of ours. Errors travel
 //! up to the binaries, the only place that prints them and exits.
 
 pub mod args;

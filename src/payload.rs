@@ -34,6 +34,17 @@ impl Fire {
     }
 }
 
+impl Fire {
+    /// The same after a while: what it brought may have been overtaken, and is to be asked for.
+    pub fn grown_old(self) -> Fire {
+        match (&self, self.names()) {
+            (Fire::Folder(..), Some((checksum, index))) => Fire::Changed(Some(checksum), index),
+            (Fire::Folder(..), None) => Fire::Changed(None, 0),
+            _ => self,
+        }
+    }
+}
+
 /// Reads a payload. `wanted` is the key of `-k`; without it, the payload must name one.
 ///
 /// With `-k`, what is no payload of that key means only that something happened: [`Fire::Unknown`].

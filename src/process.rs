@@ -24,16 +24,20 @@ const HOPELESS: Duration = Duration::from_secs(1);
 /// So many reads empty the pipe of a program that has exited: 1 MiB, the most that a pipe of no special rights holds.
 const ALL_READS: usize = 64;
 
+/// A program that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// How.
+    pub how: End,
+    /// The last signal that was passed on to it: it was told to end, and nobody knows what it would have done otherwise.
+    pub told: Option<Signal>,
+}
+
 /// How it ended.
 #[derive(Clone, Copy, Debug)]
 pub enum End {
-    /// By itself, or by a signal of somebody else's; or because it had been `told` to: that signal was passed on to it.
-    Exited {
-        /// How.
-        status: ExitStatus,
-        /// The last signal that was passed on.
-        told: Option<Signal>,
-    },
+    /// By itself, or by a signal.
+    Exited(ExitStatus),
     /// It took too long, and was ended.
     TooSlow,
     /// It wrote too much, and was ended.
@@ -46,20 +50,29 @@ pub enum End {
     Lost(io::ErrorKind),
 }
 
-/// Runs a program for its work. Its output goes to our stderr, marked with a word. It has ended when it exits: a daemon
-/// that it leaves behind is not waited for, and finds the output closed.
+/// What becomes of what a program has started, once it has exited itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftovers {
+    /// It may go on: a daemon.
+    Stay,
+    /// It is killed, as far as it is still in the program's process group.
+    Go,
+}
+
+/// Runs a program for its work. Its output goes to our stderr, marked with a word. It has ended when it exits: what it
+/// leaves behind is not waited for, and finds the output closed.
 ///
 /// TERM, INT and HUP to this process are passed on to it, and it is waited for.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn work(mut command: Command, mark: &'static str, limit: Duration) -> io::Result<End> {
+pub fn work(mut command: Command, mark: &'static str, leftovers: Leftovers, limit: Duration) -> io::Result<Ended> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut excerpt = Excerpt::of(mark);
-    let end = supervise(command, reader, limit, &mut Sink::PassOn(&mut excerpt))?;
+    let ended = supervise(command, reader, limit, &mut Sink::PassOn(&mut excerpt, leftovers))?;
     excerpt.end();
-    Ok(end)
+    Ok(ended)
 }
 
 /// Runs a program for its output, of at most `most` bytes. It counts as a whole or not at all: it has ended when the
@@ -67,16 +80,16 @@ pub fn work(mut command: Command, mark: &'static str, limit: Duration) -> io::Re
 ///
 /// # Errors
 /// It cannot be started.
-pub fn output(mut command: Command, limit: Duration, most: usize) -> io::Result<(End, Vec<u8>)> {
+pub fn output(mut command: Command, limit: Duration, most: usize) -> io::Result<(Ended, Vec<u8>)> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer);
     let mut all = Vec::new();
-    let end = supervise(command, reader, limit, &mut Sink::Collect(&mut all, most))?;
-    Ok((end, all))
+    let ended = supervise(command, reader, limit, &mut Sink::Collect(&mut all, most))?;
+    Ok((ended, all))
 }
 
 enum Sink<'a> {
-    PassOn(&'a mut Excerpt),
+    PassOn(&'a mut Excerpt, Leftovers),
     Collect(&'a mut Vec<u8>, usize),
 }
 
@@ -84,7 +97,7 @@ impl Sink<'_> {
     /// False when it has had enough.
     fn take(&mut self, output: &[u8]) -> bool {
         match self {
-            Sink::PassOn(excerpt) => {
+            Sink::PassOn(excerpt, _) => {
                 excerpt.take(output);
                 true
             }
@@ -97,7 +110,7 @@ impl Sink<'_> {
     }
 }
 
-fn supervise(mut command: Command, reader: PipeReader, limit: Duration, sink: &mut Sink) -> io::Result<End> {
+fn supervise(mut command: Command, reader: PipeReader, limit: Duration, sink: &mut Sink) -> io::Result<Ended> {
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     // With a terminal the group must stay the foreground's, or a program that reads from it would be stopped.
     let group = if io::stdin().is_terminal() { Group::Ours } else { Group::Its };
@@ -136,11 +149,12 @@ struct Running {
 }
 
 impl Running {
-    fn until_its_end(mut self, signals: &Signals, deadline: Deadline, sink: &mut Sink) -> End {
-        self.watch(signals, deadline, sink).unwrap_or_else(|cause| {
+    fn until_its_end(mut self, signals: &Signals, deadline: Deadline, sink: &mut Sink) -> Ended {
+        let how = self.watch(signals, deadline, sink).unwrap_or_else(|cause| {
             self.signal(Signal::SIGKILL); // What nobody watches must not go on.
             End::Lost(cause.kind())
-        })
+        });
+        Ended { how, told: self.told }
     }
 
     fn watch(&mut self, signals: &Signals, mut deadline: Deadline, sink: &mut Sink) -> io::Result<End> {
@@ -150,13 +164,11 @@ impl Running {
             match (exited, self.stage) {
                 (true, Stage::Asked(why) | Stage::Killed(why)) => return self.leave(why),
                 (true, Stage::Free) => match (&sink, self.told) {
-                    (Sink::PassOn(_), _) => return self.exited(),
+                    (Sink::PassOn(_, Leftovers::Stay), _) => return self.exited(),
+                    (Sink::PassOn(_, Leftovers::Go), _) => return self.exited_alone(),
                     (Sink::Collect(..), _) if !satisfied => return self.leave(End::TooMuch),
                     (Sink::Collect(..), _) if self.reader.is_none() => return self.exited(),
-                    (Sink::Collect(..), Some(_)) => {
-                        self.signal_group(Signal::SIGKILL);
-                        return self.exited();
-                    }
+                    (Sink::Collect(..), Some(_)) => return self.exited_alone(),
                     (Sink::Collect(..), None) if deadline.left().is_zero() => return self.leave(End::NotAll),
                     (Sink::Collect(..), None) => {}
                 },
@@ -208,19 +220,20 @@ impl Running {
     }
 
     fn exited(&mut self) -> io::Result<End> {
-        Ok(End::Exited { status: self.child.wait()?, told: self.told })
+        self.child.wait().map(End::Exited)
     }
 
     /// It has exited, but what it started may not have.
-    fn leave(&mut self, why: End) -> io::Result<End> {
-        self.signal_group(Signal::SIGKILL);
-        self.child.wait().map(|_| why)
+    fn exited_alone(&mut self) -> io::Result<End> {
+        if self.group == Group::Its {
+            self.signal(Signal::SIGKILL);
+        }
+        self.exited()
     }
 
-    fn signal_group(&self, signal: Signal) {
-        if self.group == Group::Its {
-            self.signal(signal);
-        }
+    /// The same, but why is known.
+    fn leave(&mut self, why: End) -> io::Result<End> {
+        self.exited_alone().map(|_| why)
     }
 
     /// Until a signal, output, or the deadline.

@@ -65,6 +65,9 @@ pub struct Stamp {
     pub time: u64,
     /// The handlers that have succeeded since then, by their ids.
     pub handlers: Vec<String>,
+    /// Written before it is put in its place: until that has surely come to its end, and onto the disk.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
 }
 
 impl Stamp {
@@ -78,6 +81,7 @@ impl Stamp {
             index,
             time,
             handlers: Vec::new(),
+            unfinished: true,
         }
     }
 
@@ -149,18 +153,31 @@ impl Memory {
         }
     }
 
-    /// Consul said that this is current, and it is installed already, by whomever. The index may be lower than the one
-    /// remembered: a snapshot was restored.
+    /// Consul said that this is current, and it is installed already, by whomever, and on disk. The index may be lower than
+    /// the one remembered: a snapshot was restored.
     ///
     /// # Errors
     /// 73.
     pub fn adopt(&mut self, now: Stamp) -> Result<()> {
         let now = match &self.stamp {
             // The same document: what has been done for it is still done.
-            Some(stamp) if stamp.checksum == now.checksum => Stamp { index: now.index, ..stamp.clone() },
-            _ => now,
+            Some(stamp) if stamp.checksum == now.checksum => {
+                Stamp { index: now.index, unfinished: false, ..stamp.clone() }
+            }
+            _ => Stamp { unfinished: false, ..now },
         };
         if self.stamp.as_ref() == Some(&now) { Ok(()) } else { self.remember(now) }
+    }
+
+    /// What is remembered is in its place, and on disk.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn is_finished(&mut self) -> Result<()> {
+        match &self.stamp {
+            Some(stamp) if stamp.unfinished => self.remember(Stamp { unfinished: false, ..stamp.clone() }),
+            _ => Ok(()),
+        }
     }
 
     /// A handler is about to be run again: until it has succeeded, it is owed.

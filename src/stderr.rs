@@ -25,14 +25,13 @@ pub fn tell(line: &str) {
 /// stderr while somebody else's output is passed on to it.
 #[derive(Debug)]
 pub struct Stderr {
-    line_is_open: bool,
     /// What is left of it; after that, what would have to wait is dropped.
     patience: Duration,
 }
 
 impl Default for Stderr {
     fn default() -> Stderr {
-        Stderr { line_is_open: false, patience: PATIENCE }
+        Stderr { patience: PATIENCE }
     }
 }
 
@@ -48,14 +47,6 @@ impl Stderr {
             if !ready || stderr.write_all(piece).is_err() {
                 return;
             }
-            self.line_is_open = piece.last().is_some_and(|&last| last != b'\n');
-        }
-    }
-
-    /// Ends a line that was left open.
-    pub fn end_line(&mut self) {
-        if self.line_is_open {
-            self.pass_on(b"\n");
         }
     }
 }

@@ -505,7 +505,7 @@ fn runs_that_do_not_share_a_state_directory_do_not_tear_each_others_file() {
     let temporary = place.write("out/.hosts.kvx~", "half");
     let theirs = std::fs::File::open(&temporary).unwrap();
     theirs.lock().unwrap();
-    place.kvx_out().args(["-e", &place.handler()]).run().expect(75).says(&[&place.key, "another run", "try again"]);
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(75).says(&[&place.key, "another run", "run it again"]);
     assert_eq!(std::fs::read_to_string(&temporary).unwrap(), "half", "it was taken from under the other's hands");
     assert_eq!((place.beside(), place.runs().len()), (vec![".hosts.kvx~".into()], 0));
     drop(theirs);

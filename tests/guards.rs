@@ -128,6 +128,21 @@ fn a_run_that_is_told_to_end_during_its_check_installs_nothing() {
 }
 
 #[test]
+fn what_a_check_leaves_behind_cannot_change_the_file_after_its_verdict() {
+    let place = place();
+    let script =
+        "exec 3>>\"$1\"; (trap '' TERM; until test -e go; do sleep 0.01; done; echo evil >&3) & echo $! > child";
+    with_check(&place, &format!("sh -c {} - {{}}", shell_words::quote(script))).run().expect(0).says(&["installed"]);
+    place.write("go", "");
+    let child = std::fs::read_to_string(place.path().join("child")).unwrap();
+    wait_for("its child to end", 5, || {
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        (state.is_empty() || state.contains(") Z ")).then_some(())
+    });
+    assert_eq!(place.content(), lines(40));
+}
+
+#[test]
 fn a_check_that_makes_no_sense_is_64() {
     let place = place();
     for (check, says) in [("true", "does not name {}"), ("'{}", "quote"), ("", "names no program"), ("{}", "{}")] {
@@ -170,6 +185,11 @@ fn a_document_that_shrinks_too_much_is_not_installed() {
     for (percent, status) in [("0", 65), ("99", 65), ("100", 0)] {
         place.kvx_out().args(["-l", "1", "--max-shrink", percent]).run().expect(status);
     }
+    // What no document can be as large as is not read to its end.
+    std::fs::File::options().write(true).open(place.file()).unwrap().set_len(300 << 30).unwrap();
+    let started = Instant::now();
+    run().run().expect(65).says(&["would shrink from 322122547200 bytes to 2"]);
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 
 use std::process::{Command, Stdio};
 
+use common::proxy::Counter;
 use common::{Place, Ran, lines, run, wait_for};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
@@ -18,25 +19,23 @@ fn with_handler(place: &Place, script: &str) -> common::Run {
 }
 
 #[test]
-fn a_signal_is_passed_on_and_the_handler_waited_for() {
+fn a_signal_is_passed_on_the_handler_waited_for_and_still_owed() {
     for (signal, number) in [(Signal::SIGTERM, 15), (Signal::SIGINT, 2), (Signal::SIGHUP, 1)] {
         let place = Place::new();
         place.upload(lines(20));
+        // The one tidies up and says that all is well, the other is ended by it. Neither has surely reloaded anything.
         let name = signal.as_str().trim_start_matches("SIG");
-        // The one tidies up and succeeds, the other is ended by it.
         let tidy = format!("trap 'echo tidied >> runs; exit 0' {name}; touch ready; while :; do :; done");
-        let child = with_handler(&place, &tidy).spawn();
-        wait_for("the handler", 10, || place.path().join("ready").exists().then_some(()));
-        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-        Ran::from(child.wait_with_output().unwrap()).expect(0).says(&["installed", "handler ran"]);
-        assert_eq!(place.runs(), ["tidied"]);
-
-        std::fs::remove_file(place.path().join("ready")).unwrap();
-        let child = with_handler(&place, "touch ready; exec sleep 60").spawn();
-        wait_for("the handler", 10, || place.path().join("ready").exists().then_some(()));
-        kill(Pid::from_raw(child.id() as i32), signal).unwrap();
-        let ended = Ran::from(child.wait_with_output().unwrap()).expect(1);
-        ended.says(&["failed (signal: ", &number.to_string(), "owed"]);
+        let cases =
+            [(tidy.as_str(), "exit status: 0".into()), ("touch ready; exec sleep 60", format!("signal: {number}"))];
+        for (script, ended) in cases {
+            let child = with_handler(&place, script).spawn();
+            wait_for("the handler", 10, || std::fs::remove_file(place.path().join("ready")).ok());
+            kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+            let ran = Ran::from(child.wait_with_output().unwrap()).expect(1);
+            ran.says(&["was told to end (", signal.as_str(), "), and did (", &ended, "owed"]);
+        }
+        assert_eq!((place.runs(), place.content()), (vec!["tidied".into()], lines(20)));
     }
 }
 
@@ -219,4 +218,21 @@ fn a_splay_is_always_the_same_for_a_host_and_a_key_and_comes_first() {
     assert_eq!(said(), said());
     // Where there is nothing to do, nobody waits.
     place.kvx_out().args(["--splay", "24h"]).payload("null").run().expect(0).says(&["nothing there"]);
+}
+
+#[test]
+fn what_a_splay_has_let_grow_old_is_asked_for_again() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let counter = Counter::to(&place.consul.address);
+    let run = || place.kvx_out().args(["-s", &counter.address]).payload(place.payload(""));
+    run().run().expect(0).says(&["installed"]);
+    assert!(counter.requests().is_empty(), "the payload brings all of it");
+    place.upload(lines(21));
+    let run = run().args(["--splay", "1ms"]);
+    // Somebody stops it after it has fired.
+    place.consul.put(&place.kv("stop"), "bad DNS");
+    run.run().expect(0).says(&["stopped", "bad DNS"]);
+    assert!(!counter.requests().is_empty());
+    assert_eq!(place.content(), lines(20));
 }

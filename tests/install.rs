@@ -70,6 +70,17 @@ fn as_nobody(place: &Place) -> Run {
     run
 }
 
+/// `kvx-out` under strace, which shows its calls or makes them fail.
+fn under_strace(place: &Place, strace: &[&str], options: &[&str]) -> Ran {
+    let kvx_out = place.kvx_out().args(options).command;
+    let mut command = Command::new("strace");
+    if !strace.contains(&"-o") {
+        command.args(["-o", "/dev/null"]);
+    }
+    command.args(strace).arg(kvx_out.get_program()).args(kvx_out.get_args());
+    Ran::from(command.env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap())
+}
+
 /// Gives a file or directory of a place to the user of [`as_nobody`].
 fn give_to_nobody(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -251,15 +262,104 @@ fn an_selinux_label_is_kept_or_the_file_stays_as_it_was() {
     place.upload(lines(21));
     place.kvx_out().run().expect(0).says(&["installed"]);
     assert_eq!(label_of(&place.file()).as_deref(), Some(label.as_slice()));
-    // Where it cannot be (a policy forbids it): by strace, since not every kernel has SELinux.
+    // Where it cannot be set: a policy forbids it; or SELinux is not in force, and the label means nothing.
     place.upload(lines(22));
-    let kvx_out = place.kvx_out().args(["-e", &place.handler()]).command;
-    let mut strace = Command::new("strace");
-    strace.args(["-o", "/dev/null", "-e", "inject=fsetxattr:error=EPERM"]).arg(kvx_out.get_program());
-    let ran = strace.args(kvx_out.get_args()).env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap();
-    let ran = Ran::from(ran).expect(73);
-    ran.says(&[&place.key, "its SELinux label (system_u:object_r:net_conf_t:s0", "cannot be kept", "not permitted"]);
-    assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(21), vec!["hosts".into()], 0));
+    let ran = under_strace(&place, &["-e", "inject=fsetxattr:error=EPERM"], &["-e", &place.handler()]);
+    if Path::new("/sys/fs/selinux/enforce").exists() {
+        let label = "its SELinux label (system_u:object_r:net_conf_t:s0";
+        ran.expect(73).says(&[&place.key, label, "cannot be kept", "not permitted"]);
+        assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(21), vec!["hosts".into()], 0));
+    } else {
+        ran.expect(0).says(&["installed"]);
+        assert_eq!((place.content(), place.beside()), (lines(22), vec!["hosts".into()]));
+    }
+}
+
+#[test]
+fn half_a_file_that_was_left_in_place_is_ended_by_the_next_run_whatever_its_guards_say() {
+    let place = Place::new();
+    let run = || place.kvx_out().args(["--in-place", "--max-shrink", "50", "-e", &place.handler()]);
+    let new = |count: usize| lines(count).replace('\n', " new\n");
+    // Killed after it was written, before it was cut to its length: a mixture of both.
+    let leave_half = |count: usize| {
+        place.upload(lines(1000));
+        run().run().expect(0);
+        place.upload(new(count));
+        let file = place.file().display().to_string();
+        let kill = ["-P", &file, "-e", "inject=ftruncate:signal=KILL"];
+        let ran = under_strace(&place, &kill, &["--in-place", "--max-shrink", "50", "--force", "-e", &place.handler()]);
+        assert!(!ran.status.success());
+        let content = place.content();
+        assert!(content != lines(1000) && content != new(count), "{} of {count}: {}", content.len(), ran.stderr);
+    };
+    leave_half(100);
+    run().args(["--check", "false {}"]).run().expect(0).says(&["100 lines", "installed", "handler ran"]);
+    assert_eq!(place.content(), new(100));
+    // What is stopped meanwhile is not installed, but half a file is told of.
+    leave_half(400);
+    place.consul.put(&place.kv("stop"), "bad DNS");
+    run().run().expect(73).says(&["half written", "bad DNS", "by hand"]);
+    place.consul.put(&place.kv("stop"), "");
+    // Another document is not what has passed the guards.
+    place.upload(new(402));
+    run().args(["--check", "false {}"]).run().expect(65);
+    run().run().expect(0).says(&["402 lines", "installed"]);
+    run().run().expect(0).is_silent();
+}
+
+#[test]
+fn what_may_not_be_on_disk_yet_is_put_there_by_the_next_run() {
+    let place = Place::new();
+    for options in [&["-e", "true"][..], &["-e", "true", "--in-place"]] {
+        place.upload(lines(20 + place.beside().len()));
+        place.kvx_out().run().expect(0);
+        place.upload(lines(30));
+        // The last fsync: the directory's, or in place the only one.
+        let last = if options.len() > 2 { 1 } else { 2 };
+        let fail = format!("inject=fsync:error=EIO:when={last}");
+        under_strace(&place, &["-e", &fail], options).expect(73).says(&["Input/output error"]);
+        assert_eq!(place.content(), lines(30));
+        let log = place.path().join("calls");
+        let log_to = log.display().to_string();
+        let calls = |expected: usize| {
+            under_strace(&place, &["-o", &log_to, "-e", "trace=fsync"], options).expect(0);
+            let calls = std::fs::read_to_string(&log).unwrap();
+            assert_eq!(calls.matches("fsync(").count(), expected, "{calls}");
+        };
+        calls(2);
+        calls(0);
+    }
+}
+
+#[test]
+fn in_place_nobody_sees_the_new_document_who_may_not() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().args(["-c", "644"]).run().expect(0);
+    place.upload(lines(30));
+    let log = place.path().join("calls").display().to_string();
+    let (file, strace) = (place.file().display().to_string(), ["-y", "-o", &log, "-e", "trace=write,fchmod"]);
+    under_strace(&place, &strace, &["--in-place", "-c", "4604"]).expect(0);
+    let calls = std::fs::read_to_string(&log).unwrap();
+    let calls: Vec<&str> = calls.lines().filter(|call| call.contains(&file)).collect();
+    let names: Vec<&str> = calls.iter().map(|call| &call[..call.find('(').unwrap()]).collect();
+    assert_eq!(names, ["fchmod", "write", "fchmod"], "{calls:#?}");
+    assert!(calls[0].contains("0604") && calls[2].contains("04604"), "{calls:#?}");
+    assert_eq!((place.mode(), place.content()), (0o4604, lines(30)));
+}
+
+#[test]
+fn in_place_runs_that_do_not_share_a_state_directory_exclude_each_other() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    place.upload(lines(30));
+    let theirs = std::fs::File::open(place.file()).unwrap();
+    theirs.lock().unwrap();
+    place.kvx_out().arg("--in-place").run().expect(75).says(&[&place.key, "locked", "run it again"]);
+    assert_eq!(place.content(), lines(20));
+    drop(theirs);
+    place.kvx_out().arg("--in-place").run().expect(0).says(&["installed"]);
 }
 
 #[test]
@@ -304,6 +404,20 @@ fn missing_directories_are_created_with_the_file_and_not_before() {
     run().arg("--mkdir").run().expect(0).is_silent();
     run().run().expect(0).is_silent(); // The same file, the same stamp.
     assert_eq!(place.runs().len(), 1);
+    // What was made for a document that is refused goes again.
+    let file_of_others = place.path().join("out/c/d/hosts");
+    let others = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "--check", "false {}"]);
+    others.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(&file_of_others).run().expect(65);
+    assert_eq!(place.beside(), ["a"]);
+    // A link to nothing, and a file, are no directories.
+    symlink("/nowhere/to/be", place.path().join("out/dangling")).unwrap();
+    for (directory, says) in [("dangling", "cannot be created"), ("a/b/hosts", "no directory")] {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "--state-dir"]);
+        let run =
+            run.arg(place.path().join("state")).arg("-f").arg(place.path().join("out").join(directory).join("hosts"));
+        run.run().expect(73).says(&[directory, says]);
+    }
+    std::fs::remove_file(place.path().join("out/dangling")).unwrap();
     // What `..` leads to is not guessed.
     let odd = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "-f"]);
     odd.arg(place.path().join("out/c/../hosts")).run().expect(73).says(&["does not exist"]);
@@ -481,6 +595,18 @@ fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
                 vec!["hosts".into()]
             )
         );
+    }
+    // In place, a file that he may write but does not own, and a directory he may not: even so, a check needs a copy.
+    if geteuid().is_root() {
+        std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o664)).unwrap();
+        chown(place.file(), Some(0), Some(NOBODY)).unwrap();
+        run().args(["--in-place", "--check", "grep -q 20 {}"]).run().expect(0).says(&["20 lines", "handler ran"]);
+        give_to_nobody(&out, 0o555);
+        place.upload(lines(21));
+        let ran = run().args(["--in-place", "--check", "true {}"]).run().expect(73);
+        ran.says(&["Permission denied", "--check is shown a copy beside the file"]);
+        give_to_nobody(&out, 0o755);
+        give_to_nobody(&place.file(), 0o644);
     }
     // And what he may; a killed run's file of a mode that even he may not read is in nobody's way.
     let leftover = place.write("out/.hosts.kvx~", "half");

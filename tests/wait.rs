@@ -9,7 +9,7 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::gate::Gate;
+use common::gate::{Act, Gate};
 use common::{Consul, Place, Run, lines};
 use serde_json::json;
 
@@ -114,4 +114,14 @@ fn what_is_denied_is_not_waited_for() {
     let started = Instant::now();
     place.kvx_out().args(["--wait", "60s"]).run().expect(77).says(&[&place.key, "denies", "CONSUL_HTTP_TOKEN"]);
     assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn behind_somebody_who_takes_the_index_out_it_asks_ever_more_rarely_and_says_so_once() {
+    let place = Place::new();
+    let gate =
+        Gate::to(&place.consul.address, |_| Act::Say(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()));
+    let ran = place.kvx_out().args(["-s", &gate.address, "--wait", "3s", "-v"]).run().expect(66);
+    assert!(gate.connections() < 25, "{} requests in 3 s", gate.connections());
+    assert_eq!(ran.stderr.matches("is not in Consul yet").count(), 1, "{}", ran.stderr);
 }

@@ -65,7 +65,7 @@ pub struct Options {
     #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
     max_shrink: Option<Percent>,
 
-    /// let it through all the same, this once
+    /// let through what shrinks more than --max-shrink allows
     #[argh(switch)]
     force: bool,
 
@@ -137,7 +137,7 @@ impl Options {
             guards: Guards {
                 min_lines: self.min_lines,
                 max_size: self.max_size,
-                max_shrink: self.max_shrink.filter(|_| !self.force),
+                max_shrink: self.max_shrink.filter(|percent| !self.force && percent.is_a_limit()),
             },
             expect: self.expect,
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },

@@ -17,6 +17,10 @@ use crate::install::{Attributes, Manner, Parents};
 use crate::program::Program;
 use crate::world::{Voice, World};
 
+/// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
+/// until their output is read.
+const GRACES: Duration = Duration::from_secs(14);
+
 /// Install a file from Consul's KV store, verified; run a handler if it changed.
 #[derive(FromArgs, ArgsInfo, Debug)]
 #[argh(
@@ -33,8 +37,8 @@ environment, and no token.",
 CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded. What is installed is remembered in
 --state-dir, STATE_DIRECTORY, /var/lib/kvx (root) or ~/.local/state/kvx.",
-    note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 15s
-(165s), and --splay and --wait, which come first.",
+    note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 30s
+(180s), and --splay and --wait, which come first.",
     example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'
 {command_name} -k hosts -f /etc/hosts.consul -- systemctl reload dnsmasq
 {command_name} -k hosts -f - | head
@@ -47,7 +51,7 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
     error_code(69, "Consul cannot be reached"),
     error_code(73, "the file, or what is remembered of it, cannot be written"),
     error_code(74, "the payload cannot be read"),
-    error_code(75, "try again: the pair is torn, or another run is busy with the file"),
+    error_code(75, "try again: the pair is torn, another run is busy, or told to end"),
     error_code(77, "Consul's ACLs deny it"),
     error_code(78, "the environment, the token file or the owner makes no sense")
 )]
@@ -76,7 +80,7 @@ pub struct Options {
     #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
     max_shrink: Option<Percent>,
 
-    /// let it through all the same, this once
+    /// let through what shrinks more than --max-shrink allows
     #[argh(switch)]
     force: bool,
 
@@ -209,7 +213,7 @@ impl Options {
             guards: Guards {
                 min_lines: self.min_lines,
                 max_size: self.max_size,
-                max_shrink: self.max_shrink.filter(|_| !self.force),
+                max_shrink: self.max_shrink.filter(|percent| !self.force && percent.is_a_limit()),
             },
             attributes: Attributes { mode: self.chmod, ..self.owner.unwrap_or_default() },
             parents: if self.mkdir { Parents::Create } else { Parents::MustExist },
@@ -222,7 +226,7 @@ impl Options {
             stdin: if by_watch { Stdin::Payload } else { Stdin::Untouched },
             state_dir: self.state_dir,
             timeout: self.timeout,
-            patience: self.timeout.saturating_add(self.handler_timeout),
+            patience: self.timeout.saturating_add(self.handler_timeout).saturating_add(GRACES),
             consul: Flags { address: self.server, token: self.token, token_file: self.token_file, datacenter: self.dc },
         })
     }

@@ -17,9 +17,11 @@ impl Client<'_> {
     /// 77 where it is denied, and as [`Client`] says.
     pub fn await_key(&self, key: &str, patience: Deadline) -> Result<bool> {
         // An index of 0 is answered at once. Of a key that is not there the index may grow for other keys' sake, so it is
-        // not asked again without a pause.
+        // not asked again without a pause; and a long one where somebody on the way has taken the index out.
         let mut index = 0;
         let mut pause = Backoff::new(Duration::from_millis(20), Duration::from_millis(200));
+        let mut long_pause = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
+        let mut told = false;
         loop {
             let wait = patience.left().min(ONE_QUERY).as_millis().max(1); // 0 would be the default, minutes.
             let parameter = format!("raw&index={index}&wait={wait}ms");
@@ -27,11 +29,12 @@ impl Client<'_> {
             if answer.status == 200 {
                 return Ok(true);
             }
-            if index == 0 {
+            if !std::mem::replace(&mut told, true) {
                 self.world().progress(|| {
                     format!("{key} is not in Consul yet; waiting {}", humantime::format_duration(patience.limit()))
                 });
             }
+            let pause = if answer.index == 0 { &mut long_pause } else { &mut pause };
             // It goes back when a snapshot is restored: then from the beginning (Consul's documentation of blocking queries).
             index = if answer.index < index { 0 } else { answer.index };
             if !pause.sleep(patience, &self.world().random) {

@@ -8,13 +8,13 @@ use std::time::Instant;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
-use super::report::{Change, Paid, Why};
+use super::report::{Change, Did, Paid, Why};
 use super::{Due, Order};
 use crate::consul::Key;
 use crate::document::{Checksum, Verified};
-use crate::error::Result;
+use crate::error::{Result, Status};
 use crate::handler::Handler;
-use crate::install::{Installed, Target, Wanted};
+use crate::install::{Installed, Manner, Replacement, Target, Wanted};
 use crate::payload::one_line;
 use crate::stamp::{Memory, Stamp};
 use crate::time::Deadline;
@@ -32,9 +32,12 @@ pub(super) struct Managed<'a> {
 }
 
 impl Managed<'_> {
-    /// Nothing to install, to mend or to run.
+    /// Nothing to install, to mend, to make sure of or to run.
     pub fn is_right(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
-        self.installed.is_some_and(|installed| installed.checksum == Some(checksum) && installed.has(&self.wanted))
+        !self.was_begun(checksum, stamp)
+            && self
+                .installed
+                .is_some_and(|installed| installed.checksum == Some(checksum) && installed.has(&self.wanted))
             && self.owes(checksum, stamp).is_none()
     }
 
@@ -48,6 +51,29 @@ impl Managed<'_> {
         }
     }
 
+    /// A run died, or could not be sure, after it had begun to put this document in its place.
+    fn was_begun(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
+        stamp.is_some_and(|stamp| stamp.unfinished && stamp.is_of(checksum))
+    }
+
+    /// `--in-place`, and a run has died in the middle of it: the file is no document at all.
+    fn is_half_written(&self, stamp: Option<&Stamp>) -> bool {
+        let checksum = self.installed.and_then(|installed| installed.checksum);
+        self.order.manner == Manner::InPlace
+            && stamp.is_some_and(|stamp| stamp.unfinished && !checksum.is_some_and(|checksum| stamp.is_of(checksum)))
+    }
+
+    /// Nothing is done, because somebody wants it so. But half a file is nobody's wish.
+    pub fn stays(&self, because: Did, stamp: Option<&Stamp>) -> Result<Did> {
+        if !self.is_half_written(stamp) {
+            return Ok(because);
+        }
+        let (Did::Stopped(reason) | Did::Locked(reason)) = because else { return Ok(because) };
+        Err(Status::CannotWrite.error(format!(
+            "a run that died has left it half written (--in-place), and it may not be put right: {reason}; take that mark away, or put the file right by hand"
+        )))
+    }
+
     pub fn bring_up_to_date(
         &self,
         document: &Verified,
@@ -55,29 +81,43 @@ impl Managed<'_> {
         deadline: Deadline,
         memory: &mut Memory,
     ) -> Result<Change> {
+        let begun = self.was_begun(document.checksum(), memory.stamp());
         match self.installed {
             Some(installed) if installed.checksum == Some(document.checksum()) => {
-                memory.adopt(self.stamp(document, index))?;
-                if installed.has(&self.wanted) {
-                    return Ok(Change::None);
+                let right = installed.has(&self.wanted);
+                if !right {
+                    installed.mend(&self.wanted)?;
                 }
-                installed.mend(&self.wanted)?;
-                Ok(Change::Mended)
+                if begun {
+                    installed.sync(self.target)?;
+                }
+                memory.adopt(self.stamp(document, index))?;
+                Ok(if right { Change::None } else { Change::Mended })
             }
             installed => {
-                if let Some(installed) = installed.filter(|_| self.order.guards.max_shrink.is_some()) {
-                    self.order.guards.check_shrinkage(document, installed.size()?)?;
-                }
-                let mut new = self.target.prepare(document, &self.wanted, installed, self.order.manner)?;
-                if let Some(check) = &self.order.check {
-                    new.show(|staged| check.approve(staged, &self.variables(document), deadline))?;
+                let mut new = Replacement::prepare(self.target, document, &self.wanted, installed, self.order.manner)?;
+                // What was begun had passed, and is ended.
+                if !begun {
+                    self.guard(document, &mut new, deadline)?;
                 }
                 // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
                 // late: an upload that goes back to the document before would find its old stamp.
                 memory.remember(self.stamp(document, index))?;
                 new.put()?;
+                memory.is_finished()?;
                 Ok(Change::Installed)
             }
+        }
+    }
+
+    /// The guards that need the file as it was, and the new one beside it.
+    fn guard(&self, document: &Verified, new: &mut Replacement, deadline: Deadline) -> Result<()> {
+        if let Some(installed) = self.installed.filter(|_| self.order.guards.max_shrink.is_some()) {
+            self.order.guards.check_shrinkage(document, installed.size()?)?;
+        }
+        match &self.order.check {
+            Some(check) => new.show(|staged| check.approve(staged, &self.variables(document), deadline)),
+            None => Ok(()),
         }
     }
 

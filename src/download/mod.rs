@@ -105,9 +105,13 @@ pub fn run(order: &Order, world: &World) -> Result<Report> {
     let Some(key) = order.key.clone().or(named) else {
         return Ok(Report { key: None, did: Did::Nothing });
     };
-    if !matches!(fire, Fire::Nothing) {
-        splay::sleep(order.splay, &key, world);
-    }
+    let fire = match (order.splay, fire) {
+        (None, fire) | (_, fire @ Fire::Nothing) => fire,
+        (Some(splay), fire) => {
+            splay::sleep(splay, &key, world);
+            fire.grown_old() // Long enough for somebody to stop it, or to upload another.
+        }
+    };
     if let (Some(limit), Fire::Unknown) = (order.wait, &fire) {
         wait::until_there(order, &key, limit, world).map_err(|error| error.of(&key))?;
     }
@@ -154,7 +158,7 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
         return Ok(Did::Unchanged(target.path().to_owned(), checksum));
     }
     if let Some(reason) = locked_here(path) {
-        return Ok(Did::Locked(reason));
+        return file.stays(Did::Locked(reason), memory.stamp());
     }
     let fired = Fired::by(&fire);
     let obtained = match source::of_payload(fire, memory.stamp(), installed.as_ref()) {
@@ -163,8 +167,8 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
     };
     let Whole { document, index, .. } = match obtained {
         Obtained::Document(whole) => whole,
-        Obtained::Stopped(reason) => return Ok(Did::Stopped(reason)),
-        Obtained::Locked(reason) => return Ok(Did::Locked(reason)),
+        Obtained::Stopped(reason) => return file.stays(Did::Stopped(reason), memory.stamp()),
+        Obtained::Locked(reason) => return file.stays(Did::Locked(reason), memory.stamp()),
         Obtained::Gone => return Ok(Did::Nothing),
     };
     order.guards.check(&document)?;

@@ -8,8 +8,7 @@ use crate::consul::Key;
 use crate::world::World;
 
 /// Sleeps for this node's share of the splay.
-pub(super) fn sleep(splay: Option<Duration>, key: &Key, world: &World) {
-    let Some(splay) = splay else { return };
+pub(super) fn sleep(splay: Duration, key: &Key, world: &World) {
     let share = share(splay, &world.hostname(), &key.to_string());
     let (share_said, splay_said) = (rounded(share), rounded(splay));
     world.progress(|| format!("{key}: waiting {share_said} (of {splay_said}, --splay)"));

@@ -64,6 +64,13 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// The mode that lets in nobody whom either the file as it is or what is wanted keeps out.
+    pub(super) fn closed(&self, has: &Has) -> Wanted {
+        Wanted { mode: self.mode.map(|mode| mode & has.mode), ..*self }
+    }
+}
+
 /// Attributes that a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Has {

@@ -1,7 +1,9 @@
-//! `--in-place`: through the file that is there, for a file that must stay the same (mounted by itself, or held open).
-//! A reader may see a mixture of both, and whoever dies halfway leaves one: it is found and mended by the next run.
+//! `--in-place`: through the file that is there, for one that must stay the same (mounted by itself, or held open). A
+//! reader may see a mixture of both documents, and whoever dies halfway leaves one: the stamp knows, and the next run ends
+//! what was begun.
 
-use std::io::{self, Seek, Write};
+use std::fs::TryLockError;
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -12,50 +14,71 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use super::attributes::{Has, Wanted, give_mode, give_owner};
 use super::{Installed, hash};
 use crate::document::Verified;
-use crate::error::{Error, Status};
 
-/// Writes the document into the file, and reads it again.
-pub(super) fn write(path: &Path, document: &Verified, wanted: &Wanted, old: &Installed) -> io::Result<()> {
-    let mut options = fs_err::OpenOptions::new();
-    options.read(true).write(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
-    let mut file = options.open(path)?;
-    let (is, was) = (file.metadata()?, old.file.metadata()?);
-    if (is.dev(), is.ino()) != (was.dev(), was.ino()) {
-        return Err(io::Error::new(io::ErrorKind::WouldBlock, "somebody has just put another file there"));
+/// The file that is there, open and with room for the document; nothing of it has changed.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: fs_err::File,
+    has: Has,
+}
+
+impl Opened {
+    /// Opens it, and has it for itself among runs that do not share a state directory.
+    pub fn of(path: &Path, document: &Verified, old: &Installed) -> io::Result<Opened> {
+        let mut options = fs_err::OpenOptions::new();
+        options.read(true).write(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+        let file = options.open(path)?;
+        file.file().try_lock().map_err(|cause| match cause {
+            TryLockError::WouldBlock => busy("somebody has it locked: another run, with another state directory?"),
+            TryLockError::Error(cause) => cause,
+        })?;
+        let (is, was) = (file.metadata()?, old.file.metadata()?);
+        if (is.dev(), is.ino()) != (was.dev(), was.ino()) {
+            return Err(busy("somebody has just put another file there"));
+        }
+        make_room(&file, document.bytes().len(), is.len())?;
+        Ok(Opened { file, has: Has::of(&is) })
     }
-    make_room(&file, document.bytes().len())?;
-    written(&mut file, document).map_err(|cause| {
-        io::Error::new(cause.kind(), format!("{cause}; what is there now may be half of it, and the next run mends it"))
-    })?;
-    give_owner(&file, wanted, Some(&old.has))?;
-    give_mode(&file, wanted, Some(&Has::of(&was)))?; // Writing takes setuid bits away.
-    file.sync_all()
+
+    /// Writes the document into it, and reads it again.
+    ///
+    /// Whoever may not read the new document may not while it is written, and whoever might not read the old one neither.
+    pub fn write(mut self, document: &Verified, wanted: &Wanted) -> io::Result<()> {
+        give_mode(&self.file, &wanted.closed(&self.has), Some(&self.has))?;
+        give_owner(&self.file, wanted, Some(&self.has))?;
+        self.fill(document)?;
+        give_mode(&self.file, wanted, Some(&self.has))?; // Last: writing takes setuid bits away.
+        self.file.sync_all()
+    }
+
+    fn fill(&mut self, document: &Verified) -> io::Result<()> {
+        let length = u64::try_from(document.bytes().len()).unwrap_or(u64::MAX);
+        self.file.write_all(document.bytes())?;
+        self.file.set_len(length)?;
+        self.file.rewind()?;
+        if hash(&mut (&mut self.file).take(length.saturating_add(1)))? == document.checksum() {
+            Ok(())
+        } else {
+            Err(io::Error::other("what was written is not what can be read; does somebody else write it?"))
+        }
+    }
+}
+
+fn busy(why: &str) -> io::Error {
+    io::Error::new(ErrorKind::WouldBlock, why)
 }
 
 /// A full disk is noticed before anything is harmed, where the file system can promise room.
-fn make_room(file: &fs_err::File, size: usize) -> io::Result<()> {
+fn make_room(file: &fs_err::File, size: usize, length: u64) -> io::Result<()> {
     let Some(size) = i64::try_from(size).ok().filter(|size| *size > 0) else { return Ok(()) };
-    match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, size) {
-        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
-        Err(errno) => Err(errno.into()),
+    loop {
+        match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, size) {
+            Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(()),
+            Err(Errno::EINTR) => {}
+            Err(errno) => {
+                drop(file.set_len(length)); // Gives back what it got of the room.
+                return Err(errno.into());
+            }
+        }
     }
-}
-
-fn written(file: &mut fs_err::File, document: &Verified) -> io::Result<()> {
-    file.write_all(document.bytes())?;
-    file.set_len(u64::try_from(document.bytes().len()).unwrap_or(u64::MAX))?;
-    file.rewind()?;
-    if hash(file)? == document.checksum() {
-        Ok(())
-    } else {
-        Err(io::Error::other("what was written is not what can be read; does somebody else write it?"))
-    }
-}
-
-pub(super) fn cannot(cause: &io::Error) -> Error {
-    let status = match cause.kind() {
-        io::ErrorKind::WouldBlock => Status::TryAgain,
-        _ => Status::CannotWrite,
-    };
-    status.error(format!("the file cannot be written in place: {cause}"))
 }

@@ -1,5 +1,5 @@
 //! Putting a verified document in the place of a file, so that a reader sees the old one or the new one, whole and with
-//! its owner and mode. Knows no network.
+//! its owner and mode (but for `--in-place`, which says what it gives up). Knows no network.
 
 mod attributes;
 mod in_place;
@@ -24,7 +24,7 @@ use self::attributes::Has;
 pub use self::attributes::{Attributes, Wanted};
 pub use self::parents::Parents;
 pub use self::replacement::Replacement;
-use crate::document::{Checksum, Size, Verified};
+use crate::document::{Checksum, Size};
 use crate::error::{Error, Result, Status};
 
 /// As many symbolic links as the kernel follows.
@@ -54,6 +54,8 @@ pub struct Installed {
     /// Of its content; none where it is larger than any document may be.
     pub checksum: Option<Checksum>,
     has: Has,
+    /// In bytes, as it was at the look.
+    length: u64,
     /// How many names (hard links) it has.
     names: u64,
     /// Open until the end: the kernel's work of freeing it stays out of the rename (measured: 15 us instead of 110).
@@ -118,7 +120,7 @@ impl Target {
         } else {
             None
         };
-        Ok(Some(Installed { checksum, has: Has::of(&metadata), names: metadata.nlink(), file }))
+        Ok(Some(Installed { checksum, has: Has::of(&metadata), length: metadata.len(), names: metadata.nlink(), file }))
     }
 
     /// Takes away what a killed run left beside the file.
@@ -127,21 +129,6 @@ impl Target {
     /// 73, and 75 where another run is just writing it.
     pub fn sweep(&self) -> Result<()> {
         staged::sweep(&self.temporary()).map_err(|cause| cannot(&cause))
-    }
-
-    /// Prepares the document to replace what is there. Whatever fails, the file stays as it was and nothing is left beside
-    /// it.
-    ///
-    /// # Errors
-    /// 73, and 75 where another run is just doing the same.
-    pub fn prepare<'a>(
-        &'a self,
-        document: &'a Verified,
-        wanted: &'a Wanted,
-        old: Option<&'a Installed>,
-        manner: Manner,
-    ) -> Result<Replacement<'a>> {
-        Replacement::prepare(self, document, wanted, old, manner)
     }
 
     fn assert_regular(&self, is: FileType) -> Result<()> {
@@ -189,16 +176,28 @@ impl Installed {
         self.names.saturating_sub(1)
     }
 
-    /// How large it is.
+    /// How large it is. Of one that no document may be as large as, the lines are not counted.
     ///
     /// # Errors
     /// 73 where it cannot be read any more.
     pub fn size(&self) -> Result<Size> {
         let mut size = Size::default();
+        if self.checksum.is_none() {
+            return Ok(Size::of_bytes(self.length));
+        }
         let mut file = &self.file;
-        let read = file.rewind().and_then(|()| each_piece(&mut file, |piece| size.add(piece)));
+        let read = file.rewind().and_then(|()| each_piece(&mut file.take(self.length), |piece| size.add(piece)));
         read.map_err(|cause| cannot(&cause))?;
         Ok(size)
+    }
+
+    /// Puts on disk what may not be there yet, as after a run that died.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn sync(&self, target: &Target) -> Result<()> {
+        let synced = self.file.sync_all().and_then(|()| replacement::sync(&target.directory));
+        synced.map_err(|cause| replacement::not_on_disk(&cause))
     }
 }
 
@@ -220,11 +219,14 @@ fn each_piece(file: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<(
 
 fn cannot(cause: &io::Error) -> Error {
     let remedy = match cause.kind() {
-        ErrorKind::WouldBlock => return Status::TryAgain.error(format!("{cause}; try again")),
+        ErrorKind::WouldBlock => return Status::TryAgain.error(format!("{cause}; run it again")),
         ErrorKind::PermissionDenied => {
             "; this user must be allowed to write the directory, and nobody have made it immutable"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
+        ErrorKind::ExecutableFileBusy => "; it is a program that runs: end it first, or leave --in-place",
+        ErrorKind::NotADirectory => "; it is in what is no directory: give -f another path",
+        ErrorKind::ReadOnlyFilesystem => "; its file system must be writable",
         ErrorKind::InvalidFilename => "; use a shorter name, of 249 bytes at most",
         ErrorKind::ResourceBusy | ErrorKind::CrossesDevices => {
             "; it is mounted by itself (a bind mount?) and cannot be renamed over: mount its directory instead, or write through it with --in-place"

@@ -30,27 +30,47 @@ impl Parents {
     }
 
     /// Creates what is missing, each on disk before the next.
-    pub(super) fn make(self, directory: &Path) -> Result<()> {
+    pub(super) fn make(self, directory: &Path) -> Result<Made> {
+        let mut made = Made(Vec::new());
         if self == Parents::MustExist {
-            return Ok(());
+            return Ok(made);
         }
         let missing: Vec<&Path> = directory.ancestors().take_while(|above| !above.exists()).collect();
         for directory in missing.into_iter().rev() {
-            make(directory).map_err(|cause| {
-                let cause = io::Error::new(cause.kind(), format!("{}: {cause}", directory.display()));
-                cannot(&cause)
-            })?;
+            match DirBuilder::new().mode(0o755).create(directory) {
+                Ok(()) => made.0.push(directory.to_owned()),
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {} // By somebody else.
+                Err(cause) => {
+                    return Err(Status::CannotWrite.error(format!(
+                        "the directory {} cannot be created: {cause}; is there a file, or a link to nothing?",
+                        directory.display()
+                    )));
+                }
+            }
+            let above = directory.parent().unwrap_or(directory);
+            sync(above)
+                .map_err(|cause| cannot(&io::Error::new(cause.kind(), format!("{}: {cause}", above.display()))))?;
         }
-        Ok(())
+        Ok(made)
     }
 }
 
-fn make(directory: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o755).create(directory) {
-        Err(cause) if cause.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {}
-        made => made?,
+/// Directories that were created, and go again unless they are needed.
+#[derive(Debug)]
+pub(super) struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// They are needed.
+    pub fn stay(mut self) {
+        self.0.clear();
     }
-    directory.parent().map_or(Ok(()), sync)
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // In which somebody else has put something, he keeps.
+        self.0.iter().rev().for_each(|directory| drop(std::fs::remove_dir(directory)));
+    }
 }
 
 fn to_be(directory: &Path) -> Result<PathBuf> {

@@ -5,10 +5,12 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::attributes::Wanted;
+use super::in_place::Opened;
+use super::parents::Made;
 use super::staged::{Staged, sweep};
-use super::{Installed, Manner, Target, cannot, in_place};
+use super::{Installed, Manner, Target, cannot};
 use crate::document::Verified;
-use crate::error::{Result, Status};
+use crate::error::{Error, Result, Status};
 
 /// A document that is about to replace a file; nothing of the file has changed yet.
 #[derive(Debug)]
@@ -16,37 +18,39 @@ pub struct Replacement<'a> {
     target: &'a Target,
     document: &'a Verified,
     wanted: &'a Wanted,
-    old: Option<&'a Installed>,
-    way: Way<'a>,
+    way: Way,
+    /// Directories made for it.
+    made: Made,
 }
 
 #[derive(Debug)]
-enum Way<'a> {
+enum Way {
     Rename(Staged),
-    Through(&'a Installed),
+    Through(Opened),
 }
 
 impl<'a> Replacement<'a> {
-    /// A temporary file beside the target: written, with owner, labels and mode, on disk. (In place, none is needed.)
+    /// A temporary file beside the target: written, with owner, labels and mode, on disk. In place, the file that is there.
+    /// Whatever fails, the file stays as it was and nothing is left beside it.
     ///
     /// # Errors
-    /// 73, and 75 where another run is just doing the same. Then nothing is left.
-    pub(super) fn prepare(
+    /// 73, and 75 where another run is just doing the same.
+    pub fn prepare(
         target: &'a Target,
         document: &'a Verified,
         wanted: &'a Wanted,
         old: Option<&'a Installed>,
         manner: Manner,
     ) -> Result<Replacement<'a>> {
-        target.parents.make(&target.directory)?;
+        let made = target.parents.make(&target.directory)?;
         let way = match (manner, old) {
-            (Manner::InPlace, Some(old)) => Way::Through(old),
-            _ => Way::Rename(stage(target, document, wanted, old).map_err(|cause| cannot(&cause))?),
+            (Manner::InPlace, Some(old)) => Opened::of(target.path(), document, old).map(Way::Through),
+            _ => stage(target, document, wanted, old).map(Way::Rename),
         };
-        Ok(Replacement { target, document, wanted, old, way })
+        Ok(Replacement { target, document, wanted, way: way.map_err(|cause| cannot(&cause))?, made })
     }
 
-    /// Shows the prepared file to somebody who may look at it, but not touch it.
+    /// Shows the prepared file to somebody who may look at it, but not touch it. (In place, that is a copy beside it.)
     ///
     /// # Errors
     /// His refusal; 65 where he has touched it; 73.
@@ -54,8 +58,13 @@ impl<'a> Replacement<'a> {
         match &mut self.way {
             Way::Rename(staged) => show(staged, self.document, approve),
             Way::Through(_) => {
-                let staged = stage(self.target, self.document, self.wanted, self.old);
-                show(&mut staged.map_err(|cause| cannot(&cause))?, self.document, approve)
+                let copy = Staged::new(self.target.temporary()).and_then(|mut staged| {
+                    staged.write(self.document)?;
+                    Ok(staged)
+                });
+                let mut copy =
+                    copy.map_err(|cause| cannot(&cause).and("in place too, --check is shown a copy beside the file"))?;
+                show(&mut copy, self.document, approve)
             }
         }
     }
@@ -68,13 +77,12 @@ impl<'a> Replacement<'a> {
         match self.way {
             Way::Rename(staged) => {
                 staged.rename(self.target.path()).map_err(|cause| cannot(&cause))?;
-                sync(&self.target.directory).map_err(|cause| {
-                    let what = "the file is in place, but may not survive a power loss";
-                    Status::CannotWrite.error(format!("{what}: {cause}; look at the disk"))
-                })
+                self.made.stay();
+                sync(&self.target.directory).map_err(|cause| not_on_disk(&cause))
             }
-            Way::Through(old) => in_place::write(self.target.path(), self.document, self.wanted, old)
-                .map_err(|cause| in_place::cannot(&cause)),
+            Way::Through(opened) => opened.write(self.document, self.wanted).map_err(|cause| {
+                cannot(&cause).and("what is there now may be half of it, and the next run ends what was begun")
+            }),
         }
     }
 }
@@ -94,7 +102,14 @@ fn show(staged: &mut Staged, document: &Verified, approve: impl FnOnce(&Path) ->
     }
     drop(sweep(staged.path())); // What it may have put there instead.
     Err(Status::Refused.error(
-        "the check has changed the file it was shown (content, owner or mode), which it may only look at; the file stays as it was",
+        "the check has changed the file it was shown (place, content, owner or mode), which it may only look at; the file stays as it was",
+    ))
+}
+
+/// The content is in place.
+pub(super) fn not_on_disk(cause: &io::Error) -> Error {
+    Status::CannotWrite.error(format!(
+        "the file is in place, but may not survive a power loss: {cause}; look at the disk, and run it again"
     ))
 }
 

@@ -38,9 +38,14 @@ impl Staged {
         if staged.is_there() { Ok(staged) } else { Err(busy()) }
     }
 
+    /// Writes the document.
+    pub fn write(&mut self, document: &Verified) -> io::Result<()> {
+        self.file.write_all(document.bytes())
+    }
+
     /// Writes the document, with its owner, labels and mode, onto the disk.
     pub fn fill(&mut self, document: &Verified, wanted: &Wanted, old: Option<&Installed>) -> io::Result<()> {
-        self.file.write_all(document.bytes())?;
+        self.write(document)?;
         give_owner(&self.file, wanted, old.map(|old| &old.has))?;
         if let Some(old) = old {
             labels::keep(&old.file, &self.file)?;
@@ -67,7 +72,7 @@ impl Staged {
 
     /// Puts it in its place.
     pub fn rename(self, target: &Path) -> io::Result<()> {
-        if self.is_there() { fs_err::rename(&self.path, target) } else { Err(busy()) }
+        if self.is_there() { fs_err::rename(&self.path, target) } else { Err(gone()) }
     }
 
     fn is_there(&self) -> bool {
@@ -118,6 +123,10 @@ fn lock(file: &fs_err::File) -> io::Result<()> {
 /// Somebody else is just installing the file: told apart by its kind.
 fn busy() -> io::Error {
     io::Error::new(ErrorKind::WouldBlock, "another run, with another state directory, is just installing it")
+}
+
+fn gone() -> io::Error {
+    io::Error::new(ErrorKind::WouldBlock, "somebody has taken the temporary file away, or the directory")
 }
 
 fn is_at(file: &fs_err::File, path: &Path) -> bool {
