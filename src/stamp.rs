@@ -115,8 +115,11 @@ impl Memory {
         loop {
             match file.file().try_lock() {
                 // Somebody may have taken the file away before we had its lock: then the lock is worth nothing.
-                Ok(()) if file.metadata().is_ok_and(|metadata| metadata.nlink() > 0) => break,
-                Ok(()) => file = open(directory, path)?,
+                Ok(()) => match file.metadata() {
+                    Ok(metadata) if metadata.nlink() > 0 => break,
+                    Ok(_) => file = open(directory, path)?,
+                    Err(cause) => return Err(cannot(file.path(), &cause)),
+                },
                 Err(TryLockError::Error(cause)) => return Err(cannot(file.path(), &cause)),
                 Err(TryLockError::WouldBlock) => {
                     if !std::mem::replace(&mut told, true) {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 
 use crate::time::Deadline;
@@ -42,7 +43,12 @@ impl Stderr {
         for piece in bytes.chunks(A_PIPEFUL) {
             let waited = Deadline::within(self.patience);
             let mut interest = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-            let ready = matches!(poll(&mut interest, waited.for_poll()), Ok(1..));
+            let ready = loop {
+                match poll(&mut interest, waited.for_poll()) {
+                    Err(Errno::EINTR) => {} // A signal that is held, or the end of the program whose output this is.
+                    polled => break matches!(polled, Ok(1..)),
+                }
+            };
             self.patience = waited.left();
             if !ready || stderr.write_all(piece).is_err() {
                 return;

@@ -80,7 +80,11 @@ impl Target {
             let resolved = directory.join(name);
             match fs_err::read_link(&resolved) {
                 Ok(link) => path = directory.join(link),
-                Err(_) => return Ok(Target { name: name.to_owned(), path: resolved, directory, parents }),
+                // No link, or nothing at all.
+                Err(cause) if matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => {
+                    return Ok(Target { name: name.to_owned(), path: resolved, directory, parents });
+                }
+                Err(cause) => return Err(cannot(&cause)),
             }
         }
         Err(cannot(&Errno::ELOOP.into()))
