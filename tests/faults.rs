@@ -14,7 +14,6 @@ mod common;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Child;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,22 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// What a run may take besides: that it ends is the promise, so this need not be tight.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// Checks all cases, some at a time (they mostly wait), and names those that fail.
+/// Checks all cases, many at a time: they mostly wait.
 fn each<C: Sync>(cases: &[C], name: impl Fn(&C) -> String + Sync, check: impl Fn(&C) + Sync) {
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..24 {
-            scope.spawn(|| {
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
-                        failed.lock().unwrap().push(name(case));
-                    }
-                }
-            });
-        }
-    });
-    let failed = failed.into_inner().unwrap();
-    assert!(failed.is_empty(), "these cases failed, as said above: {failed:#?}");
+    common::each(24, cases, name, check);
 }
 
 /// A run that is to fail: it ends within its time.

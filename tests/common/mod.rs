@@ -7,10 +7,15 @@ pub mod gate;
 pub mod golden;
 pub mod proxy;
 pub mod run;
+pub mod scenario;
+pub mod strace;
 
 use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub use consul::Consul;
@@ -113,21 +118,51 @@ impl Place {
         self.kvx_in().args(["-l", "0"]).stdin(document).run().expect(0)
     }
 
-    /// The pair in Consul, as it is at one moment: data and checksum verify.
-    pub fn assert_pair_is_whole(&self) {
-        let payload: serde_json::Value = serde_json::from_str(&self.payload("")).unwrap();
+    /// All of this test's key, as it is at one moment and as a watch on its folder would bring it; empty where nothing is.
+    pub fn folder(&self) -> Vec<u8> {
+        self.consul.http("GET", &format!("/v1/kv/{}?recurse", self.kv("")), b"").unwrap().1
+    }
+
+    /// The document in Consul: data and checksum verify. None where there is neither.
+    pub fn document(&self) -> Option<Vec<u8>> {
+        let folder = Some(self.folder()).filter(|folder| !folder.is_empty())?;
+        let entries: Vec<serde_json::Value> = serde_json::from_slice(&folder).unwrap();
         let value = |part: &str| {
-            let entry = payload.as_array().into_iter().flatten().find(|entry| entry["Key"] == self.kv(part).as_str());
+            let entry = entries.iter().find(|entry| entry["Key"] == self.kv(part).as_str());
             let value = entry.unwrap_or_else(|| panic!("no {part} in Consul"))["Value"].as_str().unwrap_or_default();
             base64::Engine::decode(&base64::prelude::BASE64_STANDARD, value).unwrap()
         };
-        assert_eq!(String::from_utf8(value("checksum")).unwrap(), sha256(value("data")), "the pair in Consul verifies");
+        let data = value("data");
+        assert_eq!(String::from_utf8(value("checksum")).unwrap(), sha256(&data), "the pair in Consul verifies");
+        Some(data)
+    }
+
+    pub fn assert_pair_is_whole(&self) {
+        assert!(self.document().is_some(), "a pair in Consul");
     }
 
     /// A checksum watch's payload, as Consul would write it now.
     pub fn payload(&self, part: &str) -> String {
         self.consul.watch_payload(&self.kv(part))
     }
+}
+
+/// Checks all cases, some at a time, and names those that fail.
+pub fn each<C: Sync>(at_once: usize, cases: &[C], name: impl Fn(&C) -> String + Sync, check: impl Fn(&C) + Sync) {
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if catch_unwind(AssertUnwindSafe(|| check(case))).is_err() {
+                        failed.lock().unwrap().push(name(case));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    assert!(failed.is_empty(), "these cases failed, as said above: {failed:#?}");
 }
 
 /// `n` lines: `1`, `2`, ...
@@ -148,6 +183,6 @@ pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>
             return found;
         }
         assert!(started.elapsed() < Duration::from_secs(seconds), "waited {seconds} s for {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,0 +1,262 @@
+//! Our programs under strace: which system calls they make, and what becomes of a fault at one of them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{Ran, Run};
+
+/// So many seconds a run may take: more than any of ours promises.
+const LIMIT: u64 = 30;
+const KILL: &str = "signal=KILL";
+const INTERRUPTED: &str = "error=EINTR";
+/// The calls that start another program.
+const STARTS: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
+
+/// A fault at the `nth` call of this name.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub call: String,
+    pub nth: usize,
+    /// In strace's words: `signal=KILL`, before the call is made; `error=EIO`, instead of making it.
+    pub what: &'static str,
+    /// At all calls of this name that follow, too: a disk that is full stays full.
+    pub lasts: bool,
+    /// The program has started another by then.
+    pub late: bool,
+}
+
+impl Fault {
+    pub fn kills(&self) -> bool {
+        self.what == KILL
+    }
+
+    /// It means only that the call is to be made again.
+    pub fn only_interrupts(&self) -> bool {
+        self.what == INTERRUPTED
+    }
+}
+
+/// As strace is told.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:when={}{}", self.call, self.what, self.nth, if self.lasts { "+" } else { "" })
+    }
+}
+
+/// A system call, as strace writes it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub name: String,
+    pub line: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    Exited(i32),
+    /// By this signal.
+    Killed(String),
+}
+
+/// A run that was watched: the program itself, not what it starts.
+#[derive(Debug)]
+pub struct Trace {
+    pub calls: Vec<Call>,
+    pub end: End,
+    pub stderr: String,
+    /// Which of the calls met the fault: the first that did.
+    pub at: Option<usize>,
+    session: String,
+}
+
+impl Trace {
+    /// Runs it under strace, which writes to `log`, in a session of its own; and waits for it, but for nothing that it
+    /// has started.
+    pub fn of(run: Run, stdin: impl AsRef<[u8]>, options: &[&str], fault: Option<&Fault>, log: &Path) -> Trace {
+        let mut command = Command::new("setsid");
+        command.args(["timeout", "--signal=KILL", &LIMIT.to_string(), "strace", "-o"]).arg(log).args(options);
+        command.args(fault.iter().flat_map(|fault| ["-e".into(), format!("inject={fault}")]));
+        // What cargo sets for tests would have the loader look for libraries in many places.
+        command.args(["-E", "LD_LIBRARY_PATH", "-E", "RUST_BACKTRACE"]);
+        command.arg(run.command.get_program()).args(run.command.get_args());
+        for (name, value) in run.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let started = Instant::now();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let session = child.id().to_string();
+        // It may end before it has read it.
+        drop(child.stdin.take().unwrap().write_all(stdin.as_ref()));
+        let stderr = Ran::from(child.wait_with_output().unwrap()).stderr;
+        assert!(started.elapsed() < Duration::from_secs(LIMIT), "it does not end: {fault:?}, {stderr}");
+        let text = String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
+        let calls: Vec<Call> = text.lines().filter_map(Call::parse).collect();
+        let end = text.lines().last().and_then(End::parse).unwrap_or_else(|| panic!("no end: {stderr}\n{text}"));
+        let at = match fault {
+            Some(fault) if fault.kills() => (end == End::Killed("SIGKILL".into())).then(|| calls.len() - 1),
+            _ => calls.iter().position(|call| call.line.ends_with("(INJECTED)")),
+        };
+        Trace { calls, end, stderr, at, session }
+    }
+
+    /// The faults that a run with these calls can meet: at each a kill and errors, and from each on errors for good.
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        let mut faults = Vec::new();
+        for call in &self.calls {
+            let nth = *counts.entry(&call.name).and_modify(|n| *n += 1).or_insert(1);
+            let late = STARTS.iter().any(|start| counts.contains_key(start));
+            let mut add = |what, lasts| faults.push(Fault { call: call.name.clone(), nth, what, lasts, late });
+            if call.name != "execve" {
+                add(KILL, false);
+            }
+            for error in call.errors() {
+                add(error, false);
+                if counts.contains_key(OURS) && *error != INTERRUPTED {
+                    add(error, true);
+                }
+            }
+        }
+        faults
+    }
+
+    /// The call that met the fault.
+    pub fn met(&self) -> &Call {
+        &self.calls[self.at.expect("a fault that was met")]
+    }
+
+    /// Whether there was a call of this name until the one that met the fault.
+    fn had(&self, name: &str) -> bool {
+        self.calls[..=self.at.expect("a fault that was met")].iter().any(|call| call.name == name)
+    }
+
+    /// It ended as published, and said what it did or why it could not, once it was in our hands. Before, it is in the
+    /// loader's, which ends it with 127, or with SIGSEGV where it has no memory to say so in (its mmap). Then it is in those
+    /// of Rust's standard library, which aborts where it cannot look at stdin, stdout and stderr (its poll), ignore SIGPIPE
+    /// (its first rt_sigaction) or make a stack for telling of a stack overflow (its mmap and mprotect, with a panic's
+    /// message). After that neither Rust nor libc ends it: an allocator that gets no memory from brk takes it from mmap.
+    pub fn assert_end_is_published(&self, fault: &Fault, case: &str) {
+        let (call, by_loader, by_std) = (self.met(), !self.had("poll"), self.had("poll") && !self.had(OURS));
+        assert!(!fault.only_interrupts() || !self.had(OURS) || self.end == End::Exited(0), "{case}");
+        match &self.end {
+            End::Exited(status @ (0 | 1 | 64..=78)) => {
+                let line = self.stderr.lines().last().unwrap_or_default();
+                let told = if *status == 0 { !line.is_empty() } else { line.starts_with("kvx-") };
+                assert!(told || self.is_mute(fault), "{case}");
+            }
+            End::Exited(127) => assert!(by_loader, "{case}"),
+            End::Killed(signal) if signal == "SIGSEGV" => assert!(by_loader && call.name == "mmap", "{case}"),
+            End::Killed(signal) if signal == "SIGABRT" => {
+                let known = ["poll", "rt_sigaction", "mmap", "mprotect"].contains(&call.name.as_str());
+                return assert!(by_std && known, "{case}");
+            }
+            _ => panic!("{case}"),
+        }
+        assert!(!self.stderr.contains("panicked"), "{case}");
+    }
+
+    /// Whether the fault keeps it from saying anything.
+    fn is_mute(&self, fault: &Fault) -> bool {
+        let mut met = self.calls.iter().filter(|call| call.line.ends_with("(INJECTED)"));
+        let of_stderr = ["write(2,", "poll([{fd=2,"];
+        !fault.only_interrupts() && met.any(|call| of_stderr.iter().any(|start| call.line.starts_with(start)))
+    }
+
+    /// What it has started and has not ended, as the kernel tells it; what is killed already, and zombies, are nobody's
+    /// matter any more.
+    pub fn left_running(&self) -> Vec<String> {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let stats = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+        stats
+            .filter(|stat| {
+                // From its state on: see proc(5), with PF_EXITING of the flags, and SIGKILL of the pending signals.
+                let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+                let has = |field: usize, bit: u64| fields[field].parse::<u64>().unwrap() & bit != 0;
+                let ends = ["Z", "X"].contains(&fields[0]) || has(6, 4) || has(28, 1 << 8);
+                fields[3] == self.session && !ends
+            })
+            .collect()
+    }
+}
+
+/// The first call of our own: the binaries ask for chance before anything else. Until then it is the loader's turn, and
+/// then, from its poll on, that of Rust's standard library.
+const OURS: &str = "getpid";
+
+impl Call {
+    fn parse(line: &str) -> Option<Call> {
+        let (name, _) = line.split_once('(')?;
+        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        is_name.then(|| Call { name: name.to_owned(), line: line.to_owned() })
+    }
+
+    /// What may come instead of it; nothing instead of calls that do not return.
+    fn errors(&self) -> &'static [&'static str] {
+        match self.name.as_str() {
+            "execve" | "exit_group" | "rt_sigreturn" => &[],
+            "mkdir" | "rename" | "link" | "symlink" => &["error=EIO", "error=EACCES", "error=ENOSPC"],
+            "openat" if self.line.contains("O_CREAT") => &["error=EIO", "error=EACCES", "error=ENOSPC"],
+            "write" if self.line.starts_with("write(2,") => &["error=EIO", INTERRUPTED],
+            "write" | "pwrite64" | "ftruncate" | "fallocate" | "fsync" | "fdatasync" => &["error=EIO", "error=ENOSPC"],
+            "openat" | "access" | "newfstatat" | "statx" | "readlink" | "getcwd" => &["error=EIO", "error=EACCES"],
+            "unlink" | "rmdir" | "fchown" | "chown" | "fchmod" | "chmod" => &["error=EIO", "error=EACCES"],
+            // Not files: a signal does not interrupt reading them, and libc would not make the call again.
+            "read" if !self.line.starts_with("read(0,") => &["error=EIO"],
+            "poll" | "read" | "recvfrom" | "sendto" | "wait4" => &["error=EIO", INTERRUPTED],
+            "mmap" | "mremap" | "mprotect" | "munmap" => &["error=ENOMEM"],
+            "brk" => &["retval=0"], // It knows no errors: it returns where the break is.
+            name if STARTS.contains(&name) => &["error=EAGAIN"],
+            _ => &["error=EIO"],
+        }
+    }
+}
+
+impl End {
+    fn parse(line: &str) -> Option<End> {
+        let line = line.strip_prefix("+++ ")?.strip_suffix(" +++")?;
+        match line.strip_prefix("exited with ") {
+            Some(status) => status.parse().ok().map(End::Exited),
+            None => line.strip_prefix("killed by ")?.split(' ').next().map(|signal| End::Killed(signal.to_owned())),
+        }
+    }
+}
+
+/// How many faults were met, or were not.
+#[derive(Default)]
+pub struct Met {
+    kills: AtomicUsize,
+    errors: AtomicUsize,
+    missed: AtomicUsize,
+}
+
+impl Met {
+    pub fn count(&self, fault: &Fault, trace: &Trace) {
+        let counter = match trace.at {
+            None => &self.missed,
+            Some(_) if fault.kills() => &self.kills,
+            Some(_) => &self.errors,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells, and panics where there were fewer than there should be.
+    #[allow(clippy::print_stdout, reason = "seen with --nocapture")]
+    pub fn tell(&self, scenario: &str, at_least: usize) {
+        let [kills, errors, missed] = [&self.kills, &self.errors, &self.missed].map(|n| n.load(Ordering::Relaxed));
+        println!("{scenario}: {kills} kills and {errors} errors met, {missed} not reached");
+        assert!(kills + errors >= at_least, "{scenario}: only {kills} + {errors} faults were met");
+    }
+}
+
+/// Panics, and says what to do, where there is no strace.
+pub fn needed() {
+    let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
+    assert!(found.is_ok_and(|status| status.success()), "strace is not on PATH: install it (apt-get install strace)");
+}
