@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::excerpt::Excerpt;
 use crate::signals::Signals;
-use crate::time::Deadline;
+use crate::time::{Backoff, Deadline, Random};
 
 /// After TERM, so long until KILL.
 const GRACE: Duration = Duration::from_secs(5);
@@ -152,9 +152,17 @@ impl Running {
     fn until_its_end(mut self, signals: &Signals, deadline: Deadline, sink: &mut Sink) -> Ended {
         let how = self.watch(signals, deadline, sink).unwrap_or_else(|cause| {
             self.signal(Signal::SIGKILL); // What nobody watches must not go on.
+            self.await_end(Deadline::within(HOPELESS));
             End::Lost(cause.kind())
         });
         Ended { how, told: self.told }
+    }
+
+    /// Without a watch.
+    fn await_end(&mut self, deadline: Deadline) {
+        let mut pause = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
+        let random = Random::seeded(0);
+        while matches!(self.child.try_wait(), Ok(None)) && pause.sleep(deadline, &random) {}
     }
 
     fn watch(&mut self, signals: &Signals, mut deadline: Deadline, sink: &mut Sink) -> io::Result<End> {

@@ -35,23 +35,28 @@ impl Attributes {
     /// # Errors
     /// 78 where this machine does not know one.
     pub fn look_up(&self) -> Result<Wanted> {
-        let unknown = |kind: &str, name: &str| {
-            Status::Configuration
-                .error(format!("-o: there is no {kind} \"{name}\" on this machine; create it or name another"))
-        };
-        let user = self.user.as_deref().map(|name| match name.parse() {
-            Ok(u32::MAX) => Err(unknown("user", name)), // To chown(2): do not change it.
-            Ok(number) => Ok(Uid::from_raw(number)),
-            Err(_) => User::from_name(name).ok().flatten().map(|user| user.uid).ok_or_else(|| unknown("user", name)),
+        let user = self.user.as_deref().map(|name| {
+            number_or("user", name, || Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))).map(Uid::from_raw)
         });
-        let group = self.group.as_deref().map(|name| match name.parse() {
-            Ok(u32::MAX) => Err(unknown("group", name)),
-            Ok(number) => Ok(Gid::from_raw(number)),
-            Err(_) => {
-                Group::from_name(name).ok().flatten().map(|group| group.gid).ok_or_else(|| unknown("group", name))
-            }
+        let group = self.group.as_deref().map(|name| {
+            number_or("group", name, || Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()))).map(Gid::from_raw)
         });
         Ok(Wanted { mode: self.mode, user: user.transpose()?, group: group.transpose()? })
+    }
+}
+
+/// A number as it is, or that of a name.
+fn number_or(kind: &str, name: &str, look_up: impl FnOnce() -> nix::Result<Option<u32>>) -> Result<u32> {
+    let wrong = |why: &str| Status::Configuration.error(format!("-o: {why}"));
+    let unknown = || wrong(&format!("there is no {kind} \"{name}\" on this machine; create it or name another"));
+    match name.parse() {
+        Ok(u32::MAX) => Err(unknown()), // To chown(2): do not change it.
+        Ok(number) => Ok(number),
+        Err(_) => look_up()
+            .map_err(|errno| {
+                wrong(&format!("the {kind} \"{name}\" cannot be looked up: {errno}; try again, or give the number"))
+            })?
+            .ok_or_else(unknown),
     }
 }
 
@@ -62,9 +67,7 @@ impl Wanted {
             && self.user.is_none_or(|user| user == has.user)
             && self.group.is_none_or(|group| group == has.group)
     }
-}
 
-impl Wanted {
     /// The mode that lets in nobody whom either the file as it is or what is wanted keeps out.
     pub(super) fn closed(&self, has: &Has) -> Wanted {
         Wanted { mode: self.mode.map(|mode| mode & has.mode), ..*self }
