@@ -67,6 +67,13 @@ impl World {
         }
     }
 
+    /// Warns, unless nothing but errors is wanted.
+    pub fn warn(&self, line: &str) {
+        if self.voice != Voice::Quiet {
+            tell(line);
+        }
+    }
+
     /// Tells a person at a terminal that it is their turn: they may not expect stdin to be read.
     pub fn hint_at_terminal(&self, what: &str) {
         if self.voice != Voice::Quiet && std::io::stdin().is_terminal() {

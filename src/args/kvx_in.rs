@@ -24,7 +24,7 @@ behind -- (which counts only if the command exits 0).
 It is stored as PREFIX/KEY/data with its SHA-256 as PREFIX/KEY/checksum, both
 or neither. Nothing is sent if Consul has it already.",
     note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
-CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_NAMESPACE
+CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded.",
     note = "A run ends within 2 times --timeout and 6s (66s).",
     example = "{command_name} -k hosts < /etc/hosts.rendered
@@ -38,7 +38,7 @@ render | {command_name} -k hosts --min-lines 600
     error_code(74, "the input cannot be read"),
     error_code(75, "somebody else was faster, or --expect does not hold"),
     error_code(77, "Consul's ACLs deny it"),
-    error_code(78, "the environment or the token file makes no sense")
+    error_code(78, "the environment, or a file it names, makes no sense")
 )]
 pub struct Options {
     /// name of the document in Consul, such as hosts
@@ -77,13 +77,29 @@ pub struct Options {
     #[argh(switch, short = 'n')]
     dry_run: bool,
 
-    /// address of Consul (127.0.0.1:8500)
+    /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
     #[argh(option, short = 's', arg_name = "address")]
     server: Option<String>,
 
     /// datacenter (the agent's own)
     #[argh(option, arg_name = "name")]
     dc: Option<String>,
+
+    /// file with the CA's certificate, for https (CONSUL_CACERT, CONSUL_CAPATH, the system's)
+    #[argh(option, arg_name = "file")]
+    ca_file: Option<PathBuf>,
+
+    /// file with our certificate, where Consul wants one (CONSUL_CLIENT_CERT)
+    #[argh(option, arg_name = "file")]
+    client_cert: Option<PathBuf>,
+
+    /// file with its private key (CONSUL_CLIENT_KEY)
+    #[argh(option, arg_name = "file")]
+    client_key: Option<PathBuf>,
+
+    /// name that Consul's certificate has, if not the address's (CONSUL_TLS_SERVER_NAME)
+    #[argh(option, arg_name = "name")]
+    tls_server_name: Option<String>,
 
     /// file with the ACL token
     #[argh(option, arg_name = "file")]
@@ -142,7 +158,16 @@ impl Options {
             expect: self.expect,
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             timeout: self.timeout,
-            consul: Flags { address: self.server, token: self.token, token_file: self.token_file, datacenter: self.dc },
+            consul: Flags {
+                address: self.server,
+                token: self.token,
+                token_file: self.token_file,
+                datacenter: self.dc,
+                ca_file: self.ca_file,
+                client_cert: self.client_cert,
+                client_key: self.client_key,
+                tls_server_name: self.tls_server_name,
+            },
         })
     }
 }

@@ -34,7 +34,7 @@ is owed: the next run runs it again. Another owner or mode alone owes nothing.
 Handler and check find KVX_KEY, KVX_FILE and KVX_CHECKSUM in their
 environment, and no token.",
     note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
-CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_AUTH, CONSUL_NAMESPACE
+CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded. What is installed is remembered in
 --state-dir, STATE_DIRECTORY, /var/lib/kvx (root) or ~/.local/state/kvx.",
     note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 30s
@@ -53,7 +53,7 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
     error_code(74, "the payload cannot be read"),
     error_code(75, "try again: the pair is torn, another run is busy, or told to end"),
     error_code(77, "Consul's ACLs deny it"),
-    error_code(78, "the environment, the token file or the owner makes no sense")
+    error_code(78, "the environment, a file it names or the owner makes no sense")
 )]
 pub struct Options {
     /// name of the document in Consul, such as hosts (the one that the payload names)
@@ -132,13 +132,29 @@ pub struct Options {
     #[argh(option, arg_name = "dir")]
     state_dir: Option<PathBuf>,
 
-    /// address of Consul (127.0.0.1:8500)
+    /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
     #[argh(option, short = 's', arg_name = "address")]
     server: Option<String>,
 
     /// datacenter (the agent's own)
     #[argh(option, arg_name = "name")]
     dc: Option<String>,
+
+    /// file with the CA's certificate, for https (CONSUL_CACERT, CONSUL_CAPATH, the system's)
+    #[argh(option, arg_name = "file")]
+    ca_file: Option<PathBuf>,
+
+    /// file with our certificate, where Consul wants one (CONSUL_CLIENT_CERT)
+    #[argh(option, arg_name = "file")]
+    client_cert: Option<PathBuf>,
+
+    /// file with its private key (CONSUL_CLIENT_KEY)
+    #[argh(option, arg_name = "file")]
+    client_key: Option<PathBuf>,
+
+    /// name that Consul's certificate has, if not the address's (CONSUL_TLS_SERVER_NAME)
+    #[argh(option, arg_name = "name")]
+    tls_server_name: Option<String>,
 
     /// file with the ACL token
     #[argh(option, arg_name = "file")]
@@ -227,7 +243,16 @@ impl Options {
             state_dir: self.state_dir,
             timeout: self.timeout,
             patience: self.timeout.saturating_add(self.handler_timeout).saturating_add(GRACES),
-            consul: Flags { address: self.server, token: self.token, token_file: self.token_file, datacenter: self.dc },
+            consul: Flags {
+                address: self.server,
+                token: self.token,
+                token_file: self.token_file,
+                datacenter: self.dc,
+                ca_file: self.ca_file,
+                client_cert: self.client_cert,
+                client_key: self.client_key,
+                tls_server_name: self.tls_server_name,
+            },
         })
     }
 }

@@ -1,15 +1,14 @@
 //! HTTP to one Consul agent: one deadline, retries, bounded answers. What is retried is stated here and nowhere else.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use ureq::config::Config;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
-use ureq::http::{Method, Request, Response, Uri};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody};
 
+use super::connect;
 use super::server::Server;
 use crate::error::{Error, Result, Status};
 use crate::time::{Backoff, Deadline};
@@ -87,7 +86,7 @@ impl<'w> Client<'w> {
             .input_buffer_size(16 * 1024)
             .output_buffer_size(4 * 1024)
             .build();
-        let agent = Agent::with_parts(config, DefaultConnector::default(), AddressFirst::default());
+        let agent = connect::agent(&server, config);
         let limit = (largest / 3).saturating_mul(4).saturating_add(64 * 1024);
         Client { server, agent, deadline, limit: u64::try_from(limit).unwrap_or(u64::MAX), world }
     }
@@ -153,7 +152,7 @@ impl<'w> Client<'w> {
     }
 
     fn attempt(&self, call: &Call) -> std::result::Result<Answer, Failure> {
-        let mut response = self.send(call).map_err(fault)?;
+        let mut response = self.send(call).map_err(|cause| self.fault(cause))?;
         let status = response.status().as_u16();
         let index = response.headers().get(X_CONSUL_INDEX).and_then(|value| value.to_str().ok()?.parse().ok());
         let meant = matches!(status, 200 | 404 | 409);
@@ -163,7 +162,7 @@ impl<'w> Client<'w> {
             Ok(body) => Err(self.refusal(status, &self.words(&body), call)),
             Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
             Err(_) if !meant => Err(self.refusal(status, "", call)),
-            Err(broken) => Err(fault(broken)),
+            Err(broken) => Err(self.fault(broken)),
         }
     }
 
@@ -176,8 +175,8 @@ impl<'w> Client<'w> {
         let mut request = Request::builder().method(method).uri(self.server.url(call.path, call.parameter));
         if let Some(headers) = request.headers_mut() {
             headers.extend(kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))));
-            headers.extend(self.server.token.as_ref().map(|token| (X_CONSUL_TOKEN, token.header())));
-            headers.extend(self.server.authorization.as_ref().map(|login| (AUTHORIZATION, login.header())));
+            headers.extend(self.server.credentials.token.as_ref().map(|token| (X_CONSUL_TOKEN, token.header())));
+            headers.extend(self.server.credentials.authorization.as_ref().map(|login| (AUTHORIZATION, login.header())));
         }
         match body {
             None => self.run(request.body(())?),
@@ -197,6 +196,8 @@ impl<'w> Client<'w> {
         Failure::Final(match status {
             500 if words.contains("No path to datacenter") => self.unavailable(&format!("{said}; is --dc right?")),
             429 | 500 | 502 | 503 | 504 => return Failure::Passing(said),
+            400 if words.contains("HTTPS server") => Status::Configuration
+                .error(format!("Consul at {at} speaks TLS there; write https://HOST:PORT, or set CONSUL_HTTP_SSL=true")),
             400 => Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check CONSUL_HTTP_ADDR, CONSUL_NAMESPACE, CONSUL_PARTITION and --dc")),
             401 => Status::Denied.error(format!("Consul at {at} wants a login: {said}; set CONSUL_HTTP_AUTH")),
             403 => denied(&said, &format!("/v1/{}", call.path)),
@@ -207,27 +208,31 @@ impl<'w> Client<'w> {
 
     /// What Consul says, as one short line, without our secrets.
     pub(super) fn words(&self, body: &[u8]) -> String {
-        let text = self.server.redact(&String::from_utf8_lossy(body));
+        let text = self.server.credentials.redact(&String::from_utf8_lossy(body));
         let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         line.chars().filter(|c| !c.is_control()).take(300).collect()
+    }
+
+    /// What went wrong below HTTP: all of it may pass, but what TLS refuses.
+    fn fault(&self, fault: ureq::Error) -> Failure {
+        Failure::Passing(match fault {
+            ureq::Error::Timeout(_) => return Failure::TooSlow,
+            ureq::Error::Io(cause) => match connect::explain(&cause, &self.server) {
+                Some(refused) => return Failure::Final(refused),
+                None if cause.kind() == ErrorKind::TimedOut => return Failure::TooSlow,
+                None => cause.to_string(),
+            },
+            ureq::Error::HostNotFound => "its name is unknown".into(),
+            ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => {
+                "what answers does not speak HTTP".into()
+            }
+            other => other.to_string(),
+        })
     }
 
     fn too_large(&self) -> Error {
         Status::Refused.error(format!("Consul's answer is larger than {} bytes", self.limit))
     }
-}
-
-/// What went wrong below HTTP. All of it may pass.
-fn fault(fault: ureq::Error) -> Failure {
-    Failure::Passing(match fault {
-        ureq::Error::Timeout(_) => return Failure::TooSlow,
-        ureq::Error::Io(cause) => cause.to_string(),
-        ureq::Error::HostNotFound => "its name is unknown".into(),
-        ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => {
-            "what answers does not speak HTTP".into()
-        }
-        other => other.to_string(),
-    })
 }
 
 /// A denial, with Consul's words.
@@ -236,27 +241,4 @@ pub(super) fn denied(said: &str, what: &str) -> Error {
         "Consul denies {what} ({said}); the token needs more rights, or another one is to be used \
          (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, --token-file)"
     ))
-}
-
-/// An address is an address: with a time limit, ureq's own resolver starts a thread even for `127.0.0.1`.
-#[derive(Debug, Default)]
-struct AddressFirst(DefaultResolver);
-
-impl Resolver for AddressFirst {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> std::result::Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        match host.parse::<IpAddr>() {
-            Ok(address) => {
-                let mut one = self.empty();
-                one.push(SocketAddr::new(address, uri.port_u16().unwrap_or(80)));
-                Ok(one)
-            }
-            Err(_) => self.0.resolve(uri, config, timeout),
-        }
-    }
 }

@@ -1,11 +1,15 @@
 //! Consul's HTTP API and the layout of keys in its KV store. Knows HTTP and keys, not checksums.
 
+mod address;
 mod blocking;
 mod client;
+mod connect;
+mod credentials;
 mod entry;
 mod keys;
 mod kv;
 mod server;
+mod tls;
 mod transaction;
 
 pub use client::Client;

@@ -49,19 +49,15 @@ impl Consul {
 
     /// An agent in memory, with more configuration (JSON, or empty).
     pub fn dev(config: &str) -> Consul {
-        Consul::start(Kind::Dev, config)
+        Consul::start(Kind::Dev, Consul::free_ip(), config)
     }
 
     /// An agent that remembers over a restart.
     pub fn server(config: &str) -> Consul {
-        Consul::start(Kind::Server, config)
+        Consul::start(Kind::Server, Consul::free_ip(), config)
     }
 
-    fn start(kind: Kind, config: &str) -> Consul {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        // 127.0.0.0/8 has an address for each process and agent.
-        let number = std::process::id().wrapping_mul(61).wrapping_add(STARTED.fetch_add(1, Ordering::Relaxed));
-        let ip = format!("127.{}.{}.{}", 1 + number / 65536 % 254, number / 256 % 256, 1 + number % 254);
+    fn start(kind: Kind, ip: String, config: &str) -> Consul {
         let consul = Consul {
             address: format!("{ip}:8500"),
             ip,
@@ -72,6 +68,24 @@ impl Consul {
         consul.configure(config);
         consul.up();
         consul
+    }
+
+    /// `127.x.y.z`.
+    pub fn ip(&self) -> &str {
+        &self.ip
+    }
+
+    /// An address for an agent to be started with [`Consul::dev_at`].
+    pub fn free_ip() -> String {
+        static TAKEN: AtomicU32 = AtomicU32::new(0);
+        // 127.0.0.0/8 has an address for each process and agent.
+        let number = std::process::id().wrapping_mul(61).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        format!("127.{}.{}.{}", 1 + number / 65536 % 254, number / 256 % 256, 1 + number % 254)
+    }
+
+    /// An agent in memory at an address of [`Consul::free_ip`], which its configuration may name.
+    pub fn dev_at(ip: &str, config: &str) -> Consul {
+        Consul::start(Kind::Dev, ip.to_owned(), config)
     }
 
     /// Writes another configuration, for the next [`Consul::up`] or [`Consul::reload`].

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::wrong_self_convention)]
 
+pub mod certificates;
 pub mod consul;
 pub mod gate;
 pub mod golden;

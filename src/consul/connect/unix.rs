@@ -1,0 +1,89 @@
+//! A unix socket, through ureq's own interface for transports.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, time::Duration,
+};
+
+/// Connects to one socket, whatever the URI says.
+#[derive(Debug)]
+pub(super) struct UnixConnector(PathBuf);
+
+impl UnixConnector {
+    /// To the socket at this path.
+    pub fn to(path: PathBuf) -> UnixConnector {
+        UnixConnector(path)
+    }
+
+    /// Never waits: a listener whose queue is full says so, and is asked again later, as all that passes.
+    fn connect(&self) -> io::Result<UnixStream> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        let address = UnixAddr::new(&self.0)?;
+        match connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &address) {
+            Ok(()) => {}
+            Err(Errno::EAGAIN) => return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "its queue is full")),
+            Err(errno) => return Err(errno.into()),
+        }
+        let stream = UnixStream::from(socket);
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    }
+}
+
+impl Connector for UnixConnector {
+    type Out = UnixTransport;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<()>) -> Result<Option<UnixTransport>, ureq::Error> {
+        let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(UnixTransport { stream: self.connect()?, buffers }))
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct UnixTransport {
+    stream: UnixStream,
+    buffers: LazyBuffers,
+}
+
+impl Transport for UnixTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.set_write_timeout(limit(timeout))?;
+        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        self.stream.write_all(output).map_err(|cause| failure(cause, timeout))
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.set_read_timeout(limit(timeout))?;
+        let amount = self.stream.read(self.buffers.input_append_buf()).map_err(|cause| failure(cause, timeout))?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        false // Another request makes another connection: a socket on the same machine costs nothing.
+    }
+}
+
+fn limit(timeout: NextTimeout) -> Option<std::time::Duration> {
+    match timeout.after {
+        Duration::Exact(after) => Some(after.max(std::time::Duration::from_millis(1))),
+        Duration::NotHappening => None,
+    }
+}
+
+fn failure(cause: io::Error, timeout: NextTimeout) -> ureq::Error {
+    match cause.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
+        _ => cause.into(),
+    }
+}

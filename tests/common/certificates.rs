@@ -1,0 +1,50 @@
+//! Certificates of a CA of our own, good and bad.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+
+/// A certificate and its key, in files.
+#[derive(Clone)]
+pub struct Pair {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// A CA, with its certificate in a file.
+pub struct Ca {
+    pub file: PathBuf,
+    dir: PathBuf,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Ca {
+    /// A new one, in a directory that exists.
+    pub fn new(dir: &Path, name: &str) -> Ca {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let file = dir.join(format!("{name}.pem"));
+        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+        Ca { file, dir: dir.to_owned(), issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for these names and addresses.
+    pub fn issue(&self, name: &str, of: &[&str]) -> Pair {
+        self.issue_until(name, of, 2100)
+    }
+
+    /// The same, which ends with that year.
+    pub fn issue_until(&self, name: &str, of: &[&str], year: i32) -> Pair {
+        let mut params = CertificateParams::new(of.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
+        let key = KeyPair::generate().unwrap();
+        let pair =
+            Pair { certificate: self.dir.join(format!("{name}.pem")), key: self.dir.join(format!("{name}-key.pem")) };
+        std::fs::write(&pair.certificate, params.signed_by(&key, &self.issuer).unwrap().pem()).unwrap();
+        std::fs::write(&pair.key, key.serialize_pem()).unwrap();
+        pair
+    }
+}

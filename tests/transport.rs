@@ -1,0 +1,478 @@
+//! Every way to a real Consul: plain, TLS, mutual TLS, a unix socket, with and without ACLs. The same commands do the same;
+//! what is wrong with a way is one clear line that names the cause and the remedy, and nothing is lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stdout)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::certificates::{Ca, Pair};
+use common::{Consul, Place, Ran, Run, lines};
+use serde_json::json;
+use tempfile::TempDir;
+
+const MASTER: &str = "00000000-aaaa-bbbb-cccc-0123456789ab";
+
+/// An agent that listens in all ways.
+struct Agent {
+    consul: Arc<Consul>,
+    https: String,
+    socket: PathBuf,
+    ca: Ca,
+    client: Pair,
+    dir: TempDir,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Wants {
+    NoCertificate,
+    Certificate,
+}
+
+impl Agent {
+    fn new(wants: Wants, acl: bool) -> Agent {
+        let dir = tempfile::Builder::new().prefix("kvx-tls-").tempdir().unwrap();
+        let ip = Consul::free_ip();
+        let ca = Ca::new(dir.path(), "ca");
+        let server = ca.issue("server", &["server.dc1.consul", "localhost", &ip]);
+        let client = ca.issue("client", &["client.dc1.consul"]);
+        let socket = dir.path().join("consul.sock");
+        // What both versions understand.
+        let mut config = json!({
+            "ports": {"https": 8501, "grpc": -1},
+            "addresses": {"http": format!("{ip} unix://{}", socket.display())},
+            "ca_file": ca.file, "cert_file": server.certificate, "key_file": server.key,
+            "verify_incoming_https": wants == Wants::Certificate,
+        });
+        if acl {
+            config["acl"] = json!({"enabled": true, "default_policy": "deny", "tokens": {"master": MASTER}});
+        }
+        let consul = Arc::new(Consul::dev_at(&ip, &config.to_string()));
+        if acl {
+            common::wait_for("ACLs", 20, || {
+                let (status, _) = consul.http_as(Some(MASTER), "GET", "/v1/acl/tokens", b"").ok()?;
+                (status == 200).then_some(())
+            });
+        }
+        Agent { https: format!("{ip}:8501"), consul, socket, ca, client, dir }
+    }
+
+    /// A file in the agent's directory.
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}
+
+/// Flags and variables that lead to an agent.
+#[derive(Clone, Default)]
+struct Way {
+    name: &'static str,
+    flags: Vec<String>,
+    variables: Vec<(&'static str, String)>,
+    /// What each run says first.
+    warns: bool,
+}
+
+impl Way {
+    fn to(name: &'static str) -> Way {
+        Way { name, ..Way::default() }
+    }
+
+    fn flag(mut self, flag: &str, value: impl AsRef<Path>) -> Way {
+        self.flags.extend([flag.to_owned(), value.as_ref().display().to_string()]);
+        self
+    }
+
+    fn variable(mut self, name: &'static str, value: impl AsRef<Path>) -> Way {
+        self.variables.push((name, value.as_ref().display().to_string()));
+        self
+    }
+
+    fn run(&self, program: &str, place: &Place) -> Run {
+        let mut run = Run::new(program, "");
+        run.command.env_remove("CONSUL_HTTP_ADDR");
+        let run = self.variables.iter().fold(run, |run, (name, value)| run.env(name, value));
+        run.args(["-k", &place.key]).args(&self.flags)
+    }
+
+    fn kvx_in(&self, place: &Place) -> Run {
+        self.run("kvx-in", place)
+    }
+
+    fn kvx_out(&self, place: &Place) -> Run {
+        let state = place.path().join("state");
+        self.run("kvx-out", place).arg("--state-dir").arg(state).arg("-f").arg(place.file())
+    }
+
+    /// What it said, but for the warning that there may have to be.
+    fn said(&self, mut ran: Ran) -> Ran {
+        if self.warns {
+            let (warning, rest) = ran.stderr.split_once('\n').unwrap_or_default();
+            assert!(warning.contains("warning") && warning.contains("CONSUL_HTTP_SSL_VERIFY"), "{}", ran.stderr);
+            ran.stderr = rest.to_owned();
+        }
+        ran
+    }
+}
+
+/// The stories, by one way.
+fn they_do_the_same(agent: &Agent, way: &Way) {
+    let place = Place::at(agent.consul.clone());
+    let ran = |run: Run| way.said(run.run());
+    let upload = |document: &str| ran(way.kvx_in(&place).stdin(document));
+    println!("{}", way.name);
+    ran(way.kvx_out(&place)).expect(66).says(&[&place.key, "there is no"]);
+    upload(&lines(20)).expect(0).says(&["20 lines", "uploaded, the first of this key"]);
+    upload(&lines(20)).expect(0).is_silent();
+    let handler = place.handler();
+    let out = || way.kvx_out(&place).args(["-e", &handler]);
+    ran(out()).expect(0).says(&["20 lines", "installed", "handler ran"]);
+    ran(out()).expect(0).is_silent();
+    let difference = ran(way.kvx_in(&place).arg("-n").stdin(lines(21))).expect(0);
+    assert!(difference.out().ends_with("+21\n"), "{}", difference.out());
+    // Too large for a transaction: a PUT, and reading it back.
+    let large: String = (0..45_000).map(|line| format!("{line:09}\n")).collect();
+    upload(&large).expect(0).says(&["45000 lines", "uploaded, in place of"]);
+    ran(out()).expect(0).says(&["45000 lines", "installed"]);
+    assert_eq!(place.content(), large);
+    let printed = ran(way.run("kvx-out", &place).args(["-f", "-"])).expect(0).is_silent();
+    assert_eq!(printed.out(), large);
+    ran(out().args(["--wait", "5s"])).expect(0);
+    assert_eq!((place.runs().len(), place.beside()), (2, vec!["hosts".into()]));
+}
+
+#[test]
+fn the_same_commands_do_the_same_whichever_way_they_take() {
+    let agent = Agent::new(Wants::NoCertificate, false);
+    let (ca, https) = (&agent.ca.file, format!("https://{}", agent.https));
+    let directory = agent.path("trusted/below");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::copy(ca, directory.join("ca.crt")).unwrap();
+    let unix = format!("unix://{}", agent.socket.display());
+    let ways = [
+        Way::to("plain").flag("-s", &agent.consul.address),
+        Way::to("plain, by variable").variable("CONSUL_HTTP_ADDR", format!("http://{}/", agent.consul.address)),
+        Way::to("TLS").flag("-s", &https).flag("--ca-file", ca),
+        Way::to("TLS, by variables").variable("CONSUL_HTTP_ADDR", &https).variable("CONSUL_CACERT", ca),
+        Way::to("TLS by CONSUL_HTTP_SSL")
+            .variable("CONSUL_HTTP_ADDR", &agent.https)
+            .variable("CONSUL_HTTP_SSL", "true")
+            .variable("CONSUL_CACERT", ca),
+        Way::to("TLS by CONSUL_HTTP_SSL, though http:// is said")
+            .flag("-s", format!("http://{}", agent.https))
+            .variable("CONSUL_HTTP_SSL", "1")
+            .variable("CONSUL_CACERT", ca),
+        Way::to("TLS, with a directory of CAs").flag("-s", &https).variable("CONSUL_CAPATH", agent.path("trusted")),
+        Way::to("TLS, with a CA file before a directory")
+            .flag("-s", &https)
+            .variable("CONSUL_CACERT", ca)
+            .variable("CONSUL_CAPATH", "/nowhere"),
+        Way::to("TLS, by the system's CAs").flag("-s", &https).variable("SSL_CERT_FILE", ca),
+        Way::to("TLS, with another name")
+            .flag("-s", &https)
+            .flag("--ca-file", ca)
+            .flag("--tls-server-name", "server.dc1.consul"),
+        Way::to("TLS, with another name, by variable")
+            .flag("-s", &https)
+            .flag("--ca-file", ca)
+            .variable("CONSUL_TLS_SERVER_NAME", "localhost"),
+        Way::to("TLS, with a certificate that nobody asked for")
+            .flag("-s", &https)
+            .flag("--ca-file", ca)
+            .flag("--client-cert", &agent.client.certificate)
+            .flag("--client-key", &agent.client.key),
+        Way {
+            warns: true,
+            ..Way::to("TLS, unverified").flag("-s", &https).variable("CONSUL_HTTP_SSL_VERIFY", "false")
+        },
+        Way::to("a socket").flag("-s", &unix),
+        Way::to("a socket, by variable").variable("CONSUL_HTTP_ADDR", &unix),
+        // Consul Template always sets these.
+        Way::to("a socket, though TLS is wanted")
+            .flag("-s", &unix)
+            .variable("CONSUL_HTTP_SSL", "true")
+            .variable("CONSUL_HTTP_SSL_VERIFY", "true"),
+        // Nothing of TLS is looked at where there is none.
+        Way::to("plain, with certificates that are not there")
+            .flag("-s", &agent.consul.address)
+            .flag("--client-key", "/nowhere")
+            .variable("CONSUL_CACERT", "/nowhere"),
+    ];
+    ways.iter().for_each(|way| they_do_the_same(&agent, way));
+}
+
+#[test]
+fn mutual_tls_does_the_same_and_so_does_a_token_on_it() {
+    for acl in [false, true] {
+        let agent = Agent::new(Wants::Certificate, acl);
+        let https = format!("https://{}", agent.https);
+        let (certificate, key) = (&agent.client.certificate, &agent.client.key);
+        let mut ways = vec![
+            Way::to("mutual TLS")
+                .flag("-s", &https)
+                .flag("--ca-file", &agent.ca.file)
+                .flag("--client-cert", certificate)
+                .flag("--client-key", key),
+            Way::to("mutual TLS, by variables")
+                .variable("CONSUL_HTTP_ADDR", &https)
+                .variable("CONSUL_CACERT", &agent.ca.file)
+                .variable("CONSUL_CLIENT_CERT", certificate)
+                .variable("CONSUL_CLIENT_KEY", key),
+            Way::to("a socket").flag("-s", format!("unix://{}", agent.socket.display())),
+        ];
+        if acl {
+            std::fs::write(agent.path("token"), format!("{MASTER}\n")).unwrap();
+            ways = ways.into_iter().map(|way| way.flag("--token-file", agent.path("token"))).collect();
+        }
+        ways.iter().for_each(|way| they_do_the_same(&agent, way));
+        if acl {
+            // Without the token, by any way, it is a denial and not a matter of the way.
+            let place = Place::at(agent.consul.clone());
+            let unix = Way::to("").flag("-s", format!("unix://{}", agent.socket.display()));
+            unix.kvx_out(&place).run().expect(77).says(&[&place.key, "denies", "CONSUL_HTTP_TOKEN"]);
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_way_is_said_with_its_remedy_and_not_tried_again() {
+    let agent = Agent::new(Wants::Certificate, false);
+    let (ca, https) = (&agent.ca.file, format!("https://{}", agent.https));
+    let other_ca = Ca::new(agent.dir.path(), "other-ca");
+    let stranger = other_ca.issue("stranger", &["client.dc1.consul"]);
+    let expired = agent.ca.issue_until("expired", &["client.dc1.consul"], 2020);
+    let with = |pair: &Pair| {
+        let way = Way::to("").flag("-s", &https).flag("--ca-file", ca);
+        way.flag("--client-cert", &pair.certificate).flag("--client-key", &pair.key)
+    };
+    let plain_by_tls = format!("https://{}", agent.consul.address);
+    let cases: [(&str, Way, i32, &[&str]); 8] = [
+        (
+            "an unknown CA",
+            Way::to("").flag("-s", &https).flag("--ca-file", &other_ca.file),
+            69,
+            &["of a CA that is not trusted here", "--ca-file", "CONSUL_CACERT"],
+        ),
+        (
+            "the system's CAs",
+            Way::to("").flag("-s", &https).variable("SSL_CERT_FILE", &other_ca.file),
+            69,
+            &["of a CA that is not trusted"],
+        ),
+        (
+            "another name",
+            with(&agent.client).flag("--tls-server-name", "consul.example"),
+            69,
+            &["not valid for name \"consul.example\"", "server.dc1.consul", "--tls-server-name"],
+        ),
+        (
+            "no client certificate",
+            Way::to("").flag("-s", &https).flag("--ca-file", ca),
+            78,
+            &["wants a client certificate", "--client-cert", "CONSUL_CLIENT_KEY"],
+        ),
+        (
+            "a client certificate of another CA",
+            with(&stranger),
+            78,
+            &["does not accept us", "client certificate", "of its CA"],
+        ),
+        ("a client certificate that has expired", with(&expired), 78, &["does not accept us", "not expired"]),
+        (
+            "plain http to a TLS port",
+            Way::to("").flag("-s", &agent.https),
+            78,
+            &["speaks TLS there", "https://", "CONSUL_HTTP_SSL"],
+        ),
+        (
+            "TLS to a plain port",
+            Way::to("").flag("-s", &plain_by_tls).flag("--ca-file", ca),
+            78,
+            &["does not speak TLS", "http://", "CONSUL_HTTP_SSL"],
+        ),
+    ];
+    for (name, way, status, says) in cases {
+        let place = Place::at(agent.consul.clone());
+        println!("{name}");
+        let started = Instant::now();
+        way.kvx_out(&place)
+            .args(["-e", &place.handler()])
+            .run()
+            .expect(status)
+            .says(&["kvx-out: ", &place.key])
+            .says(says);
+        way.kvx_in(&place).stdin(lines(20)).run().expect(status).says(&["kvx-in: ", &place.key]).says(says);
+        assert!(started.elapsed() < Duration::from_secs(8), "{name}: it was tried again");
+        assert!(place.beside().is_empty() && place.runs().is_empty());
+        assert_eq!(agent.consul.get(&place.kv("data")), None, "{name}");
+    }
+}
+
+#[test]
+fn a_server_whose_certificate_has_expired_is_not_believed() {
+    let dir = tempfile::Builder::new().prefix("kvx-tls-").tempdir().unwrap();
+    let ip = Consul::free_ip();
+    let ca = Ca::new(dir.path(), "ca");
+    let server = ca.issue_until("server", &[&ip], 2020);
+    let config = json!({
+        "ports": {"https": 8501, "grpc": -1},
+        "ca_file": ca.file, "cert_file": server.certificate, "key_file": server.key,
+    });
+    let place = Place::at(Arc::new(Consul::dev_at(&ip, &config.to_string())));
+    let way = Way::to("").flag("-s", format!("https://{ip}:8501")).flag("--ca-file", &ca.file);
+    way.kvx_out(&place).run().expect(69).says(&["certificate expired", "renew", "clock"]);
+    let unverified = way.variable("CONSUL_HTTP_SSL_VERIFY", "0");
+    Way { warns: true, ..unverified.clone() }.said(unverified.kvx_out(&place).run()).expect(66);
+    // Nothing but errors is wanted: then no warning either.
+    unverified.kvx_in(&place).arg("-q").stdin(lines(20)).run().expect(0).is_silent();
+}
+
+#[test]
+fn files_that_make_no_sense_are_78_before_anybody_is_asked() {
+    let dir = tempfile::Builder::new().prefix("kvx-tls-").tempdir().unwrap();
+    let place = Place::new();
+    let ca = Ca::new(dir.path(), "ca");
+    let (one, two) = (ca.issue("one", &["one"]), ca.issue("two", &["two"]));
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (empty, garbage) = (file("empty", ""), file("garbage", "-----BEGIN CERTIFICATE-----\n???\n"));
+    let none = file("none", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    let locked = file("locked", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    let bad_directory = dir.path().join("bad");
+    std::fs::create_dir(&bad_directory).unwrap();
+    std::fs::write(bad_directory.join("notes"), "no certificate").unwrap();
+    let way = || Way::to("").flag("-s", "https://127.0.0.1:1");
+    let trusting = || way().flag("--ca-file", &ca.file);
+    let cases: [(Way, &[&str]); 13] = [
+        (way().flag("--ca-file", "/nowhere"), &["--ca-file", "/nowhere", "No such file"]),
+        (way().variable("CONSUL_CACERT", "/nowhere"), &["CONSUL_CACERT", "/nowhere"]),
+        (way().variable("CONSUL_CAPATH", "/nowhere"), &["CONSUL_CAPATH", "/nowhere"]),
+        (way().variable("CONSUL_CAPATH", &bad_directory), &["CONSUL_CAPATH", "notes", "no certificate"]),
+        (way().flag("--ca-file", &empty), &["--ca-file", "holds no certificate in PEM"]),
+        (way().flag("--ca-file", &garbage), &["--ca-file", "is no PEM"]),
+        (way().flag("--ca-file", &none), &["--ca-file", "a certificate that is none"]),
+        (
+            way().variable("SSL_CERT_FILE", &empty).variable("SSL_CERT_DIR", &bad_directory),
+            &["there is no CA certificate", "--ca-file", "ca-certificates"],
+        ),
+        (trusting().flag("--client-cert", &one.certificate), &["no key", "--client-key", "CONSUL_CLIENT_KEY"]),
+        (trusting().variable("CONSUL_CLIENT_KEY", &one.key), &["no certificate", "--client-cert"]),
+        (
+            trusting().flag("--client-cert", &one.certificate).flag("--client-key", &two.key),
+            &["do not fit", "one pair"],
+        ),
+        (
+            trusting().flag("--client-cert", &one.certificate).flag("--client-key", &locked),
+            &["--client-key", "no private key", "password"],
+        ),
+        (trusting().flag("--tls-server-name", "no name"), &["--tls-server-name", "no name", "no server's name"]),
+    ];
+    for (way, says) in cases {
+        way.kvx_out(&place).run().expect(78).says(&[&place.key]).says(says);
+        way.kvx_in(&place).stdin(lines(20)).run().expect(78).says(says);
+    }
+    assert!(place.beside().is_empty());
+}
+
+#[test]
+fn a_socket_that_is_not_there_or_does_not_answer_is_not_waited_for_for_ever() {
+    let place = Place::new();
+    let (missing, silent, full) =
+        (place.path().join("missing"), place.path().join("silent"), place.path().join("full"));
+    let _silent = UnixListener::bind(&silent).unwrap();
+    let _full = UnixListener::bind(&full).unwrap();
+    // Nobody accepts: the queue is full at some time.
+    let mut waiting = Vec::new();
+    let fill = nix::sys::socket::socket;
+    loop {
+        use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect};
+        let socket = fill(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_NONBLOCK, None).unwrap();
+        let connected = connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &UnixAddr::new(&full).unwrap());
+        waiting.push(socket);
+        if connected.is_err() {
+            break;
+        }
+    }
+    let nobody = place.write("nobody", "");
+    let cases: [(&Path, &[&str]); 4] = [
+        (&missing, &["unix:///", "missing", "No such file", "is the agent up?"]),
+        (&nobody, &["Connection refused", "is the agent up?"]),
+        (&silent, &["no answer in time"]),
+        (&full, &["its queue is full"]),
+    ];
+    for (socket, says) in cases {
+        let way = Way::to("").flag("-s", format!("unix://{}", socket.display())).flag("--timeout", "1s");
+        let started = Instant::now();
+        way.kvx_out(&place).run().expect(69).says(&[&place.key]).says(says);
+        assert!(started.elapsed() < Duration::from_secs(3), "{}", socket.display());
+    }
+    let way = Way::to("").flag("-s", "unix://relative/path");
+    way.kvx_out(&place).run().expect(78).says(&["-s", "unix:///PATH"]);
+    assert!(place.beside().is_empty());
+}
+
+#[test]
+fn a_server_that_stalls_or_breaks_off_in_its_handshake_is_not_waited_for_for_ever() {
+    let dir = tempfile::Builder::new().prefix("kvx-tls-").tempdir().unwrap();
+    let ca = Ca::new(dir.path(), "ca");
+    let place = Place::new();
+    // What is written once the client has said hello; then it goes away, or stays silent.
+    let cases: [(&[u8], bool, i32, &str); 5] = [
+        (b"", true, 69, "no answer in time"),
+        (b"", false, 69, "trying again"),
+        (b"\x16\x03\x03\x00\x7a", true, 69, "no answer in time"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", false, 78, "does not speak TLS"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", false, 78, "wants a client certificate (TLS alert HandshakeFailure)"),
+    ];
+    for (bytes, stays, status, says) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let mut open = Vec::new();
+            for mut client in listener.incoming().flatten() {
+                let _ = client.read(&mut [0; 4096]);
+                let _ = client.write_all(bytes);
+                if stays {
+                    open.push(client);
+                }
+            }
+        });
+        let way = Way::to("").flag("-s", address).flag("--ca-file", &ca.file).flag("--timeout", "1s");
+        let started = Instant::now();
+        let ran = way.kvx_out(&place).args(["-v", "-e", &place.handler()]).run().expect(status);
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+        assert!(started.elapsed() < Duration::from_secs(3), "{says}: {:?}", started.elapsed());
+    }
+    assert!(place.beside().is_empty() && place.runs().is_empty());
+}
+
+#[test]
+fn a_key_that_others_may_not_read_is_named() {
+    if !nix::unistd::geteuid().is_root() {
+        return; // To be somebody else takes root.
+    }
+    let dir = tempfile::Builder::new().prefix("kvx-tls-").tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ca = Ca::new(dir.path(), "ca");
+    let pair = ca.issue("client", &["client"]);
+    std::fs::set_permissions(&pair.key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let place = Place::new();
+    let program = dir.path().join("kvx-in");
+    std::fs::copy(common::run::binary("kvx-in"), &program).unwrap();
+    let mut run = std::process::Command::new(program);
+    std::os::unix::process::CommandExt::uid(&mut run, 65534);
+    run.args(["-k", &place.key, "-s", "https://127.0.0.1:1", "--ca-file"]).arg(&ca.file).arg("--client-cert");
+    run.arg(&pair.certificate).arg("--client-key").arg(&pair.key).args(["--", "seq", "20"]).current_dir("/");
+    let ran = Ran::from(run.output().unwrap()).expect(78);
+    ran.says(&["--client-key", "client-key.pem", "Permission denied", "readable for this user"]);
+}
