@@ -7,7 +7,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 
 use super::values;
-use crate::consul::{Flags, Key, Prefix};
+use crate::consul::{Consistency, Flags, Key, Prefix};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::guard::{Guards, Percent};
@@ -80,6 +80,10 @@ pub struct Options {
     /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
     #[argh(option, short = 's', arg_name = "address")]
     server: Option<String>,
+
+    /// read from a leader that the other servers confirm
+    #[argh(switch)]
+    consistent: bool,
 
     /// datacenter (the agent's own)
     #[argh(option, arg_name = "name")]
@@ -157,6 +161,7 @@ impl Options {
             },
             expect: self.expect,
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
+            consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
             timeout: self.timeout,
             consul: Flags {
                 address: self.server,

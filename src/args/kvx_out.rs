@@ -8,7 +8,7 @@ use argh::{ArgsInfo, FromArgs};
 
 use super::values;
 use crate::check::Check;
-use crate::consul::{Flags, Key, Prefix};
+use crate::consul::{Consistency, Flags, Key, Prefix};
 use crate::download::{Destination, Due, Order, Stdin};
 use crate::error::{Result, Status};
 use crate::guard::{Guards, Percent};
@@ -136,6 +136,14 @@ pub struct Options {
     #[argh(option, short = 's', arg_name = "address")]
     server: Option<String>,
 
+    /// read from any server, even without a leader; what may be older than the installed file is asked of the leader
+    #[argh(switch)]
+    stale: bool,
+
+    /// read from a leader that the other servers confirm
+    #[argh(switch)]
+    consistent: bool,
+
     /// datacenter (the agent's own)
     #[argh(option, arg_name = "name")]
     dc: Option<String>,
@@ -219,6 +227,12 @@ impl Options {
         if self.always_run && program.is_none() {
             return Err(usage("--always-run without a handler runs nothing; give one with -e or behind --"));
         }
+        let consistency = match (self.stale, self.consistent) {
+            (true, true) => return Err(usage("give --stale or --consistent, not both")),
+            (true, false) => Consistency::Stale,
+            (false, true) => Consistency::Consistent,
+            (false, false) => Consistency::Default,
+        };
         let by_watch = self.payload
             || self.key.is_none()
             || (world.variable)("CONSUL_INDEX").is_some_and(|index| !index.is_empty());
@@ -241,6 +255,7 @@ impl Options {
             wait: self.wait,
             stdin: if by_watch { Stdin::Payload } else { Stdin::Untouched },
             state_dir: self.state_dir,
+            consistency,
             timeout: self.timeout,
             patience: self.timeout.saturating_add(self.handler_timeout).saturating_add(GRACES),
             consul: Flags {

@@ -10,6 +10,29 @@ use crate::error::{Error, Result, Status};
 /// What may stand in a path as it is: the unreserved characters of RFC 3986, and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
+/// How sure a read is that nobody knows better. In Consul's own words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// The leader answers, which in rare moments another has overtaken without its knowledge.
+    #[default]
+    Default,
+    /// Any server answers, even without a leader; it may be behind.
+    Stale,
+    /// The leader answers once the others have confirmed that it is one.
+    Consistent,
+}
+
+impl Consistency {
+    /// As the API wants it.
+    fn parameter(self) -> &'static str {
+        match self {
+            Consistency::Default => "",
+            Consistency::Stale => "stale",
+            Consistency::Consistent => "consistent",
+        }
+    }
+}
+
 /// What became of a change.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -53,16 +76,16 @@ impl Client<'_> {
     ///
     /// # Errors
     /// 77 where a key is denied, and as [`Client`] says.
-    pub fn read(&self, documents: &[&str], marks: &[&str]) -> Result<Entries> {
+    pub fn read(&self, consistency: Consistency, documents: &[&str], marks: &[&str]) -> Result<Entries> {
         if let (Some(first), true) = (documents.first(), self.server().has_tenancy()) {
             // A Consul without namespaces would take the default one, without a word; to this it says 400.
             self.assert_readable(first)?;
         }
         let keys: Vec<&str> = documents.iter().chain(marks).copied().collect();
-        let mut found = match self.get("get-or-empty", &keys)? {
+        let mut found = match self.get("get-or-empty", consistency, &keys)? {
             Transaction::Done(found) => Entries(found),
             Transaction::Failed(complaint) if complaint.is_unknown_verb() => {
-                return self.read_before_1_14(documents, &keys);
+                return self.read_before_1_14(consistency, documents, &keys);
             }
             failed => return Err(self.cannot_read(failed)),
         };
@@ -74,8 +97,8 @@ impl Client<'_> {
         Ok(found)
     }
 
-    fn read_before_1_14(&self, documents: &[&str], keys: &[&str]) -> Result<Entries> {
-        let found = match self.get("get-tree", keys)? {
+    fn read_before_1_14(&self, consistency: Consistency, documents: &[&str], keys: &[&str]) -> Result<Entries> {
+        let found = match self.get("get-tree", consistency, keys)? {
             Transaction::Done(found) => Entries(found),
             failed => return Err(self.cannot_read(failed)),
         };
@@ -85,8 +108,8 @@ impl Client<'_> {
         Ok(found)
     }
 
-    fn get<'a>(&'a self, verb: &'a str, keys: &[&'a str]) -> Result<Transaction> {
-        self.transact(keys.iter().map(|key| Op::get(verb, key)).collect())
+    fn get<'a>(&'a self, verb: &'a str, consistency: Consistency, keys: &[&'a str]) -> Result<Transaction> {
+        self.transact(consistency.parameter(), keys.iter().map(|key| Op::get(verb, key)).collect())
     }
 
     fn cannot_read(&self, failed: Transaction) -> Error {
@@ -106,7 +129,7 @@ impl Client<'_> {
     /// # Errors
     /// 77 where one is denied, and as [`Client`] says.
     pub fn change(&self, changes: &[Change]) -> Result<Outcome> {
-        match self.transact(changes.iter().map(Op::change).collect())? {
+        match self.transact("", changes.iter().map(Op::change).collect())? {
             Transaction::Done(_) => Ok(Outcome::Done),
             Transaction::Failed(complaint) if complaint.is_denial() => Err(denied(&complaint.what, &complaint.key)),
             Transaction::Failed(Complaint { what, repeated, .. }) => Ok(Outcome::Lost { why: what, repeated }),

@@ -15,6 +15,6 @@ mod transaction;
 pub use client::Client;
 pub use entry::Entry;
 pub use keys::{Folder, Key, Part, Prefix};
-pub use kv::{Entries, Outcome};
+pub use kv::{Consistency, Entries, Outcome};
 pub use server::{Flags, Server};
 pub use transaction::Change;

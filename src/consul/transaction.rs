@@ -124,8 +124,8 @@ struct Problem {
 }
 
 impl Client<'_> {
-    /// Does all of the operations, or none.
-    pub(super) fn transact<'a>(&'a self, mut ops: Vec<Op<'a>>) -> Result<Transaction> {
+    /// Does all of the operations, or none. The parameter is a read's consistency.
+    pub(super) fn transact<'a>(&'a self, parameter: &str, mut ops: Vec<Op<'a>>) -> Result<Transaction> {
         let tenancy = self.server().tenancy();
         for op in &mut ops {
             (op.kv.namespace, op.kv.partition) = tenancy;
@@ -135,7 +135,7 @@ impl Client<'_> {
         if body.len() > LARGEST {
             return Ok(Transaction::TooLarge);
         }
-        let answer = self.call(&Call { path: "txn", parameter: "", body: Body::Json(&body) })?;
+        let answer = self.call(&Call { path: "txn", parameter, body: Body::Json(&body) })?;
         if answer.status == 404 {
             return Err(self.not_consul("HTTP 404 for /v1/txn"));
         }

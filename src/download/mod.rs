@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use self::managed::{Managed, locked_here};
 use self::report::Change;
 pub use self::report::{Did, Report, Work};
-use self::source::{Fired, Obtained, Source, State};
+use self::source::{Before, Fired, Obtained, Source, State};
 use crate::check::Check;
-use crate::consul::{self, Key, Prefix};
+use crate::consul::{self, Consistency, Key, Prefix};
 use crate::error::{Result, Status};
 use crate::guard::Guards;
 use crate::handler::Handler;
@@ -58,6 +58,8 @@ pub struct Order {
     pub stdin: Stdin,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
+    /// `--stale`, `--consistent`.
+    pub consistency: Consistency,
     /// `--timeout`: for the payload, and then for all talk with Consul and the check.
     pub timeout: Duration,
     /// How long another run on the same file is waited for: as long as one may take.
@@ -160,10 +162,10 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
     if let Some(reason) = locked_here(path) {
         return file.stays(Did::Locked(reason), memory.stamp());
     }
-    let fired = Fired::by(&fire);
-    let obtained = match source::of_payload(fire, memory.stamp(), installed.as_ref()) {
+    let (fired, before) = (Fired::by(&fire), Before::of(&fire, memory.stamp(), installed.as_ref()));
+    let obtained = match source::of_payload(fire, &before) {
         Some(obtained) => obtained,
-        None => Source::new(order, key, Some(path), deadline, world)?.ask(fired)?,
+        None => Source::new(order, key, Some(path), deadline, world)?.ask(fired, &before)?,
     };
     let Whole { document, index, .. } = match obtained {
         Obtained::Document(whole) => whole,
@@ -188,7 +190,7 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
 /// To stdout. Nothing is installed, so neither a stop nor a lock forbids it: its reader gets the whole document.
 fn to_stdout(order: &Order, key: &Key, fire: Fire, world: &World) -> Result<Did> {
     let source = Source::new(order, key, None, Deadline::within(order.timeout), world)?;
-    let (document, stop) = match source.settled()? {
+    let (document, stop) = match source.settled(order.consistency)? {
         State { found: Found::Whole(whole), stop, .. } => (whole.document, stop),
         _ if Fired::by(&fire) == Fired::ByThisKey => return Ok(Did::Nothing),
         _ => return Err(source.no_such_key()),

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Order;
-use crate::consul::{Client, Folder, Key, Server};
+use crate::consul::{Client, Consistency, Folder, Key, Server};
+use crate::document::Checksum;
 use crate::error::{Error, Result, Status};
 use crate::install::Installed;
 use crate::pair::{Found, Pair, Whole};
@@ -54,17 +55,45 @@ impl Fired {
     }
 }
 
-/// What a payload brings may be installed without asking only if it verifies and is newer than what is installed, or if
-/// there was never anything: it may have been overtaken.
-pub(super) fn of_payload(fire: Fire, stamp: Option<&Stamp>, installed: Option<&Installed>) -> Option<Obtained> {
+/// What is known before anybody is asked, and what others bring is held against.
+pub(super) struct Before<'a> {
+    /// What the payload says that the document is.
+    named: Option<Checksum>,
+    stamp: Option<&'a Stamp>,
+    installed: Option<&'a Installed>,
+}
+
+impl<'a> Before<'a> {
+    pub fn of(fire: &Fire, stamp: Option<&'a Stamp>, installed: Option<&'a Installed>) -> Before<'a> {
+        Before { named: fire.names().map(|(checksum, _)| checksum), stamp, installed }
+    }
+
+    /// Bytes that may have been overtaken, of a payload or a stale read, may be installed only if they are what the payload
+    /// says and newer than what is installed, or if there was never anything.
+    fn is_surely_older_than(&self, whole: &Whole) -> bool {
+        self.is_not_other_than(whole) && self.stamp.map_or(self.installed.is_none(), |stamp| whole.index > stamp.index)
+    }
+
+    /// Or else they may say that what is installed is still right, as far as anybody has seen.
+    fn is_still(&self, whole: &Whole) -> bool {
+        let installed = self.installed.and_then(|installed| installed.checksum);
+        self.is_not_other_than(whole)
+            && installed == Some(whole.document.checksum())
+            && self.stamp.is_some_and(|stamp| whole.index >= stamp.index)
+    }
+
+    fn is_not_other_than(&self, whole: &Whole) -> bool {
+        self.named.is_none_or(|named| named == whole.document.checksum())
+    }
+}
+
+pub(super) fn of_payload(fire: Fire, before: &Before) -> Option<Obtained> {
     let Fire::Folder(pair, stop) = fire else { return None };
     if let Some(reason) = stop {
         return Some(Obtained::Stopped(reason));
     }
     match pair.judge() {
-        Found::Whole(whole) if stamp.map_or(installed.is_none(), |stamp| whole.index > stamp.index) => {
-            Some(Obtained::Document(whole))
-        }
+        Found::Whole(whole) if before.is_surely_older_than(&whole) => Some(Obtained::Document(whole)),
         _ => None,
     }
 }
@@ -86,10 +115,20 @@ impl<'a> Source<'a> {
         Ok(Source { client, order, world, folder: Folder::of(&order.prefix, key), lock })
     }
 
-    /// What a default read brings that was made under the file's lock may always be installed, if it verifies: whatever
-    /// its index, since indexes go back when a snapshot is restored (tried).
-    pub fn ask(&self, fired: Fired) -> Result<Obtained> {
-        let state = self.settled()?;
+    /// What a read from the leader brings that was made under the file's lock may always be installed, if it verifies:
+    /// whatever its index, since indexes go back when a snapshot is restored (tried). What a stale read brings, only if it
+    /// leaves no doubt.
+    pub fn ask(&self, fired: Fired, before: &Before) -> Result<Obtained> {
+        if self.order.consistency == Consistency::Stale
+            && let Ok(State { found: Found::Whole(whole), stop: None, lock: None }) = self.read(Consistency::Stale)
+            && (before.is_surely_older_than(&whole) || before.is_still(&whole))
+        {
+            return Ok(Obtained::Document(whole));
+        }
+        let state = self.settled(match self.order.consistency {
+            Consistency::Stale => Consistency::Default,
+            sure => sure,
+        })?;
         Ok(match (state.stop, state.lock, state.found) {
             (Some(reason), _, _) => Obtained::Stopped(reason),
             (_, Some(reason), _) => Obtained::Locked(reason),
@@ -101,11 +140,11 @@ impl<'a> Source<'a> {
 
     /// Reads until it is not a torn pair: an old kvexpress may be between its two PUTs. What is stopped or locked may
     /// be torn.
-    pub fn settled(&self) -> Result<State> {
+    pub fn settled(&self, consistency: Consistency) -> Result<State> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut torn = None;
         loop {
-            let state = match (self.read(), torn) {
+            let state = match (self.read(consistency), torn) {
                 (Ok(state), _) => state,
                 // The last read is cut short by the deadline: what the others saw is the cause.
                 (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Err(self.torn(why)),
@@ -134,10 +173,10 @@ impl<'a> Source<'a> {
         ))
     }
 
-    fn read(&self) -> Result<State> {
+    fn read(&self, consistency: Consistency) -> Result<State> {
         let folder = &self.folder;
         let marks: Vec<&str> = [folder.stop.as_str()].into_iter().chain(self.lock.as_deref()).collect();
-        let read = self.client.read(&[&folder.data, &folder.checksum], &marks);
+        let read = self.client.read(consistency, &[&folder.data, &folder.checksum], &marks);
         let mut entries = read.map_err(|error| match error.status() {
             Status::Refused => error.and("if the document is meant to be that large, raise --max-size"),
             _ => error,

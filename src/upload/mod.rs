@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use self::put::put;
 pub use self::report::{Answer, Replaced, Report};
-use crate::consul::{self, Client, Folder, Key, Outcome, Prefix, Server};
+use crate::consul::{self, Client, Consistency, Folder, Key, Outcome, Prefix, Server};
 use crate::document::{self, Checksum, Size, Verified};
 use crate::error::{Error, Result, Status};
 use crate::guard::Guards;
@@ -35,6 +35,8 @@ pub struct Order {
     pub expect: Option<Checksum>,
     /// `-n`.
     pub mode: Mode,
+    /// `--consistent`.
+    pub consistency: Consistency,
     /// `--timeout`: for reading the input, and then for all talk with Consul.
     pub timeout: Duration,
     /// Which Consul.
@@ -76,9 +78,11 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
             break;
         }
         let mut entries =
-            client.read(&[&folder.data, &folder.checksum], &[&folder.stop]).map_err(|error| match error.status() {
-                Status::Refused => error.and("whatever it is, it is no document: look at it, or use another key"),
-                _ => error,
+            client.read(order.consistency, &[&folder.data, &folder.checksum], &[&folder.stop]).map_err(|error| {
+                match error.status() {
+                    Status::Refused => error.and("whatever it is, it is no document: look at it, or use another key"),
+                    _ => error,
+                }
             })?;
         let found = Pair::take(&mut entries, &folder).judge();
         if let Found::Whole(previous) = &found

@@ -1,6 +1,6 @@
 //! Replacing data and checksum together.
 
-use crate::consul::{Change, Client, Folder, Outcome};
+use crate::consul::{Change, Client, Consistency, Folder, Outcome};
 use crate::document::Verified;
 use crate::error::Result;
 use crate::pair::Found;
@@ -40,7 +40,7 @@ fn put_large(folder: &Folder, now: &Now, ours: &Verified, client: &Client) -> Re
             not_done => return Ok(not_done),
         }
     }
-    let data = client.read(&[&folder.data], &[])?.take(&folder.data);
+    let data = client.read(Consistency::Default, &[&folder.data], &[])?.take(&folder.data);
     let Some(data) = data.filter(|data| data.value == ours.bytes() && data.flags == 0) else {
         return Ok(Outcome::Lost { why: format!("{} has changed", folder.data), repeated: false });
     };

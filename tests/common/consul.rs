@@ -21,12 +21,54 @@ pub struct Consul {
     running: Mutex<Option<Running>>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, PartialEq)]
 enum Kind {
     /// In memory.
     Dev,
     /// With a data directory, so that it can be restarted.
     Server,
+    /// Of a cluster, with these options.
+    Member(Vec<String>),
+}
+
+/// Servers, and an agent that is none, as on a node.
+pub struct Cluster {
+    pub servers: Vec<Consul>,
+    pub node: Consul,
+}
+
+impl Cluster {
+    /// Three servers and a node's agent, with a leader.
+    pub fn new() -> Cluster {
+        let ips: Vec<String> = (0..3).map(|_| Consul::free_ip()).collect();
+        let join = ips.iter().map(|ip| format!("-retry-join={ip}"));
+        let options = |more: &[&str]| -> Vec<String> {
+            let fast = ["-hcl=performance { raft_multiplier = 1 }", "-retry-interval=1s"];
+            join.clone().chain(fast.iter().chain(more).map(|&option| option.to_owned())).collect()
+        };
+        let member = |ip: String, more: &[&str]| Consul::prepare(Kind::Member(options(more)), ip, "");
+        let servers: Vec<Consul> =
+            ips.iter().map(|ip| member(ip.clone(), &["-server", "-bootstrap-expect=3"])).collect();
+        let node = member(Consul::free_ip(), &[]);
+        let cluster = Cluster { servers, node };
+        cluster.all().for_each(Consul::launch);
+        cluster.all().for_each(Consul::await_leader);
+        cluster
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Consul> {
+        self.servers.iter().chain([&self.node])
+    }
+
+    /// The server that leads now, as those that are up see it.
+    pub fn leader(&self) -> &Consul {
+        wait_for("a leader", 30, || {
+            self.servers.iter().find(|server| {
+                let leader = server.http("GET", "/v1/status/leader", b"");
+                leader.is_ok_and(|(_, leader)| leader == format!("\"{}:8300\"", server.ip).as_bytes())
+            })
+        })
+    }
 }
 
 struct Running {
@@ -57,7 +99,39 @@ impl Consul {
         Consul::start(Kind::Server, Consul::free_ip(), config)
     }
 
+    /// Somebody else's, who starts and stops it.
+    pub fn elsewhere(address: &str) -> Consul {
+        let ip = address.split(':').next().unwrap().to_owned();
+        Consul::prepare(Kind::Dev, ip, "")
+    }
+
+    /// Another datacenter, joined to that of this server.
+    pub fn other_datacenter(&self, name: &str) -> Consul {
+        let options =
+            ["-server", "-bootstrap-expect=1", "-hcl=performance { raft_multiplier = 1 }", "-retry-interval-wan=1s"];
+        let more = [format!("-datacenter={name}"), format!("-retry-join-wan={}", self.ip)];
+        let options = options.into_iter().map(str::to_owned).chain(more).collect();
+        let other = Consul::prepare(Kind::Member(options), Consul::free_ip(), "");
+        other.up();
+        wait_for("both datacenters", 60, || {
+            let see = |consul: &Consul| {
+                let (_, list) = consul.http("GET", "/v1/catalog/datacenters", b"").ok()?;
+                let path = format!("/v1/kv/ready?dc={}", if consul.ip == self.ip { name } else { "dc1" });
+                let answers = consul.http("GET", &path, b"").ok()?.0 < 500;
+                (answers && String::from_utf8(list).ok()?.contains(name)).then_some(())
+            };
+            see(self).and(see(&other))
+        });
+        other
+    }
+
     fn start(kind: Kind, ip: String, config: &str) -> Consul {
+        let consul = Consul::prepare(kind, ip, config);
+        consul.up();
+        consul
+    }
+
+    fn prepare(kind: Kind, ip: String, config: &str) -> Consul {
         let consul = Consul {
             address: format!("{ip}:8500"),
             ip,
@@ -66,7 +140,6 @@ impl Consul {
             running: Mutex::new(None),
         };
         consul.configure(config);
-        consul.up();
         consul
     }
 
@@ -105,8 +178,21 @@ impl Consul {
 
     /// Starts it (again), and waits until it has a leader.
     pub fn up(&self) {
+        self.launch();
+        self.await_leader();
+    }
+
+    /// Starts it (again).
+    pub fn launch(&self) {
         let mut agent: Vec<String> = vec![binary().display().to_string(), "agent".into()];
-        match self.kind {
+        match &self.kind {
+            Kind::Member(options) => {
+                agent.extend([
+                    format!("-data-dir={}", self.dir().join("data").display()),
+                    format!("-node=node-{}", self.ip),
+                ]);
+                agent.extend(options.iter().cloned());
+            }
             Kind::Dev => agent.push("-dev".into()),
             Kind::Server => agent.extend([
                 "-server".into(),
@@ -133,8 +219,13 @@ impl Consul {
         let mut pid = String::new();
         BufReader::new(guard.stdout.take().unwrap()).read_line(&mut pid).unwrap();
         *self.running.lock().unwrap() = Some(Running { guard, pid: pid.trim().parse().unwrap() });
-        wait_for("a leader", 30, || {
-            if !Path::new(&format!("/proc/{}", pid.trim())).exists() {
+    }
+
+    /// Waits until it has a leader, and answers.
+    pub fn await_leader(&self) {
+        let pid = self.pid();
+        wait_for("a leader", 60, || {
+            if !Path::new(&format!("/proc/{pid}")).exists() {
                 panic!("the agent ended:\n{}", self.log());
             }
             // ACLs, if there are any, may deny the KV store, but not this.

@@ -166,6 +166,12 @@ pub fn each<C: Sync>(at_once: usize, cases: &[C], name: impl Fn(&C) -> String + 
     assert!(failed.is_empty(), "these cases failed, as said above: {failed:#?}");
 }
 
+/// Where the lock of a place's file is in the KV store.
+pub fn lock_of(place: &Place) -> String {
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    format!("kvexpress/locks/{}/{host}", sha256(place.file().to_str().unwrap()))
+}
+
 /// `n` lines: `1`, `2`, ...
 pub fn lines(n: usize) -> String {
     (1..=n).map(|line| format!("{line}\n")).collect()
