@@ -184,6 +184,23 @@ fn the_policies_suffice_and_allow_nothing_else() {
     let changed = Run::new("kvx-in", &place.consul.address).args(["-k", "hosts"]).stdin(lines(601));
     changed.env("CONSUL_HTTP_TOKEN", &out).run().expect(77);
 
+    // A person may stop and lock, upload and install; whoever uploads or installs may not lock.
+    let operator = token("operator", &example("acl-operator.hcl"));
+    let put = |token: &str, key: &str| {
+        place.consul.http_as(Some(token), "PUT", &format!("/v1/kv/{key}"), b"bad DNS").unwrap().0
+    };
+    let lock = common::lock_of(&place);
+    for key in ["kvexpress/hosts/stop", "kvexpress/motd/stop", &lock] {
+        assert_eq!(put(&out, key), 403);
+        assert_eq!(put(&into, key), if key == "kvexpress/hosts/stop" { 200 } else { 403 });
+        assert_eq!(put(&operator, key), 200);
+    }
+    install(&out, "hosts").expect(0).says(&["stopped", "bad DNS"]);
+    assert_eq!(place.consul.http_as(Some(&operator), "DELETE", "/v1/kv/kvexpress/?recurse", b"").unwrap().0, 200);
+    upload(&operator, "motd").expect(0);
+    install(&operator, "motd").expect(0);
+    assert_eq!(put(&operator, "elsewhere/hosts"), 403);
+
     if place.consul.has_get_or_empty() {
         let rules = example("acl-out.hcl");
         let (without_locks, _) = rules.split_once("# Whether").expect("the part on locks");
