@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ureq::http::HeaderValue;
 
-use super::server::Flags;
+use super::flags::Flags;
 use crate::error::{Result, Status};
 use crate::world::World;
 

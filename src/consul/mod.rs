@@ -6,6 +6,7 @@ mod client;
 mod connect;
 mod credentials;
 mod entry;
+mod flags;
 mod keys;
 mod kv;
 mod server;
@@ -14,7 +15,8 @@ mod transaction;
 
 pub use client::Client;
 pub use entry::Entry;
+pub use flags::Flags;
 pub use keys::{Folder, Key, Part, Prefix};
 pub use kv::{Consistency, Entries, Outcome};
-pub use server::{Flags, Server};
+pub use server::Server;
 pub use transaction::Change;

@@ -4,38 +4,17 @@
 //! the client warns and goes on.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::address::Address;
 use super::credentials::Credentials;
+use super::flags::Flags;
 use super::tls::Tls;
 use crate::error::{Result, Status};
 use crate::world::World;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8500";
-
-/// What the command line says about Consul; what it does not say, the environment may.
-#[derive(Clone, Default)]
-pub struct Flags {
-    /// `-s`: as CONSUL_HTTP_ADDR.
-    pub address: Option<String>,
-    /// `-t`.
-    pub token: Option<String>,
-    /// `--token-file`: as CONSUL_HTTP_TOKEN_FILE.
-    pub token_file: Option<PathBuf>,
-    /// `--dc`.
-    pub datacenter: Option<String>,
-    /// `--ca-file`: as CONSUL_CACERT.
-    pub ca_file: Option<PathBuf>,
-    /// `--client-cert`: as CONSUL_CLIENT_CERT.
-    pub client_cert: Option<PathBuf>,
-    /// `--client-key`: as CONSUL_CLIENT_KEY.
-    pub client_key: Option<PathBuf>,
-    /// `--tls-server-name`: as CONSUL_TLS_SERVER_NAME.
-    pub tls_server_name: Option<String>,
-}
 
 /// A Consul agent's HTTP API, and who asks.
 #[derive(Clone, Debug)]

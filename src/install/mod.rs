@@ -200,7 +200,7 @@ impl Installed {
     /// # Errors
     /// 73.
     pub fn sync(&self, target: &Target) -> Result<()> {
-        let synced = self.file.sync_all().and_then(|()| replacement::sync(&target.directory));
+        let synced = self.file.sync_all().and_then(|()| parents::sync(&target.directory));
         synced.map_err(|cause| replacement::not_on_disk(&cause))
     }
 }

@@ -6,7 +6,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::cannot;
-use super::replacement::sync;
 use crate::error::{Error, Result, Status};
 
 /// Whether they are there.
@@ -88,4 +87,20 @@ fn to_be(directory: &Path) -> Result<PathBuf> {
 
 fn missing(directory: &Path, remedy: &str) -> Error {
     Status::CannotWrite.error(format!("the directory {} does not exist; {remedy}", directory.display()))
+}
+
+/// Puts on disk what a directory holds. Where that is not to be had on this file system, or not for this user, there is no
+/// more to be done.
+pub(super) fn sync(directory: &Path) -> io::Result<()> {
+    match fs_err::File::open(directory).and_then(|directory| directory.sync_all()) {
+        Err(cause)
+            if matches!(
+                cause.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
 }

@@ -1,12 +1,12 @@
 //! A document on its way into the place of a file, in three steps: prepared beside it, shown to whoever has to approve of
 //! it, put in its place.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 use super::attributes::Wanted;
 use super::in_place::Opened;
-use super::parents::Made;
+use super::parents::{Made, sync};
 use super::staged::{Staged, sweep};
 use super::{Installed, Manner, Target, cannot};
 use crate::document::Verified;
@@ -111,19 +111,4 @@ pub(super) fn not_on_disk(cause: &io::Error) -> Error {
     Status::CannotWrite.error(format!(
         "the file is in place, but may not survive a power loss: {cause}; look at the disk, and run it again"
     ))
-}
-
-/// Where it is not to be had on this file system, or not for this user, there is no more to be done.
-pub(super) fn sync(directory: &Path) -> io::Result<()> {
-    match fs_err::File::open(directory).and_then(|directory| directory.sync_all()) {
-        Err(cause)
-            if matches!(
-                cause.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
-            ) =>
-        {
-            Ok(())
-        }
-        synced => synced,
-    }
 }

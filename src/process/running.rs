@@ -1,9 +1,9 @@
-//! Running somebody else's program: in its own process group and within a time limit, with its output read as it comes.
+//! A program that runs: watched, told, and brought to its end.
 
 use std::io::{self, IsTerminal, PipeReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -13,7 +13,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use crate::excerpt::Excerpt;
+use super::end::{End, Ended};
+use super::sink::{Leftovers, Sink};
 use crate::signals::Signals;
 use crate::time::{Backoff, Deadline, Random};
 
@@ -24,93 +25,13 @@ const HOPELESS: Duration = Duration::from_secs(1);
 /// So many reads empty the pipe of a program that has exited: 1 MiB, the most that a pipe of no special rights holds.
 const ALL_READS: usize = 64;
 
-/// A program that has ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Ended {
-    /// How.
-    pub how: End,
-    /// The last signal that was passed on to it: it was told to end, and nobody knows what it would have done otherwise.
-    pub told: Option<Signal>,
-}
-
-/// How it ended.
-#[derive(Clone, Copy, Debug)]
-pub enum End {
-    /// By itself, or by a signal.
-    Exited(ExitStatus),
-    /// It took too long, and was ended.
-    TooSlow,
-    /// It wrote too much, and was ended.
-    TooMuch,
-    /// It exited, but something that it started could still write to its output when the time was over.
-    NotAll,
-    /// It took too long, could not even be killed, and is left.
-    Left,
-    /// The system would not let us watch it, so it was killed.
-    Lost(io::ErrorKind),
-}
-
-/// What becomes of what a program has started, once it has exited itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leftovers {
-    /// It may go on: a daemon.
-    Stay,
-    /// It is killed, as far as it is still in the program's process group.
-    Go,
-}
-
-/// Runs a program for its work. Its output goes to our stderr, marked with a word. It has ended when it exits: what it
-/// leaves behind is not waited for, and finds the output closed.
-///
-/// TERM, INT and HUP to this process are passed on to it, and it is waited for.
-///
-/// # Errors
-/// It cannot be started.
-pub fn work(mut command: Command, mark: &'static str, leftovers: Leftovers, limit: Duration) -> io::Result<Ended> {
-    let (reader, writer) = io::pipe()?;
-    command.stdout(writer.try_clone()?).stderr(writer);
-    let mut excerpt = Excerpt::of(mark);
-    let ended = supervise(command, reader, limit, &mut Sink::PassOn(&mut excerpt, leftovers))?;
-    excerpt.end();
-    Ok(ended)
-}
-
-/// Runs a program for its output, of at most `most` bytes. It counts as a whole or not at all: it has ended when the
-/// program exits and nobody can write to it any more. Its stderr is ours.
-///
-/// # Errors
-/// It cannot be started.
-pub fn output(mut command: Command, limit: Duration, most: usize) -> io::Result<(Ended, Vec<u8>)> {
-    let (reader, writer) = io::pipe()?;
-    command.stdout(writer);
-    let mut all = Vec::new();
-    let ended = supervise(command, reader, limit, &mut Sink::Collect(&mut all, most))?;
-    Ok((ended, all))
-}
-
-enum Sink<'a> {
-    PassOn(&'a mut Excerpt, Leftovers),
-    Collect(&'a mut Vec<u8>, usize),
-}
-
-impl Sink<'_> {
-    /// False when it has had enough.
-    fn take(&mut self, output: &[u8]) -> bool {
-        match self {
-            Sink::PassOn(excerpt, _) => {
-                excerpt.take(output);
-                true
-            }
-            Sink::Collect(all, most) if all.len().saturating_add(output.len()) <= *most => {
-                all.extend_from_slice(output);
-                true
-            }
-            Sink::Collect(..) => false,
-        }
-    }
-}
-
-fn supervise(mut command: Command, reader: PipeReader, limit: Duration, sink: &mut Sink) -> io::Result<Ended> {
+/// Starts a program whose output can be read there, and sees to it until its end.
+pub(super) fn supervise(
+    mut command: Command,
+    reader: PipeReader,
+    limit: Duration,
+    sink: &mut Sink,
+) -> io::Result<Ended> {
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     // With a terminal the group must stay the foreground's, or a program that reads from it would be stopped.
     let group = if io::stdin().is_terminal() { Group::Ours } else { Group::Its };

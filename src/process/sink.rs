@@ -1,0 +1,37 @@
+//! What becomes of a program's output, and of what it leaves behind.
+
+use crate::excerpt::Excerpt;
+
+/// What becomes of what a program has started, once it has exited itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftovers {
+    /// It may go on: a daemon.
+    Stay,
+    /// It is killed, as far as it is still in the program's process group.
+    Go,
+}
+
+/// Where a program's output goes.
+pub(super) enum Sink<'a> {
+    /// To our stderr.
+    PassOn(&'a mut Excerpt, Leftovers),
+    /// To us, as far as it is not more than that.
+    Collect(&'a mut Vec<u8>, usize),
+}
+
+impl Sink<'_> {
+    /// False when it has had enough.
+    pub fn take(&mut self, output: &[u8]) -> bool {
+        match self {
+            Sink::PassOn(excerpt, _) => {
+                excerpt.take(output);
+                true
+            }
+            Sink::Collect(all, most) if all.len().saturating_add(output.len()) <= *most => {
+                all.extend_from_slice(output);
+                true
+            }
+            Sink::Collect(..) => false,
+        }
+    }
+}
