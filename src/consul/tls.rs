@@ -49,7 +49,7 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|cause| Status::Configuration.error(format!("TLS: {cause}")))?;
         let builder = if verify {
-            builder.with_root_certificates(roots(ca_file, ca_path)?)
+            builder.with_root_certificates(roots(ca_file, ca_path, world)?)
         } else {
             world.warn(
                 "warning: whoever answers as Consul is believed without a check of its certificate (CONSUL_HTTP_SSL_VERIFY)",
@@ -93,13 +93,12 @@ fn half(given: &str, missing: &str, how: &str) -> Error {
 }
 
 /// A CA file beats a directory of them; without either, the system's.
-fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>) -> Result<RootCertStore> {
+fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>, world: &World) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let mut trust = |path: &Path, source: &str| {
         certificates(path, source)?.into_iter().try_for_each(|certificate| {
-            roots
-                .add(certificate)
-                .map_err(|cause| wrong(source, path, &format!("holds a certificate that is none: {cause}")))
+            let added = roots.add(certificate);
+            added.map_err(|cause| wrong(source, path, &format!("holds a certificate that is none: {cause}")))
         })
     };
     match (file, directory) {
@@ -108,8 +107,10 @@ fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>) -> R
             walk(&directory, source)?.iter().try_for_each(|file| trust(file, source))?;
         }
         (None, None) => {
-            // What cannot be read of them is left out, as by everybody who uses them.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            for file in of_the_system(world)? {
+                // What cannot be read of them is left out, as by everybody who uses them.
+                roots.add_parsable_certificates(certificates(&file, "the system's CAs").unwrap_or_default());
+            }
         }
     }
     if roots.is_empty() {
@@ -118,6 +119,28 @@ fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>) -> R
         ));
     }
     Ok(roots)
+}
+
+/// Where Go, and so Consul's own client, looks for the system's CAs on Linux (`crypto/x509`): in SSL_CERT_FILE, or the
+/// first of these that is there; and in the files of the directories of SSL_CERT_DIR.
+const BUNDLES: [&str; 6] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+fn of_the_system(world: &World) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = match world.text("SSL_CERT_FILE")? {
+        Some(file) => vec![file.into()],
+        None => BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists()).into_iter().collect(),
+    };
+    for directory in world.text("SSL_CERT_DIR")?.iter().flat_map(|directories| directories.split(':')) {
+        files.extend(walk(Path::new(directory), "SSL_CERT_DIR").unwrap_or_default());
+    }
+    Ok(files)
 }
 
 /// All files in a directory, and in those below it.
