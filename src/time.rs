@@ -42,6 +42,9 @@ impl Deadline {
     }
 }
 
+/// What a last try may take.
+const LAST_TRY: Duration = Duration::from_millis(50);
+
 /// Waits that grow from try to try, with full jitter (a random share of the whole), so that a thousand nodes that failed
 /// together do not come back together.
 #[derive(Debug)]
@@ -56,16 +59,16 @@ impl Backoff {
         Backoff { ceiling: first, most }
     }
 
-    /// Sleeps before the next try; false, at once, where nothing would be left of the deadline.
+    /// Sleeps before the next try, of which there is always one at the end; false, at once, where there is no time for it.
     #[must_use]
     pub fn sleep(&mut self, deadline: Deadline, random: &Random) -> bool {
         let wait = random.up_to(self.ceiling);
         self.ceiling = self.ceiling.saturating_mul(2).min(self.most);
-        let left = deadline.left();
-        if wait >= left {
+        let left = deadline.left().saturating_sub(LAST_TRY);
+        if left.is_zero() {
             return false;
         }
-        std::thread::sleep(wait);
+        std::thread::sleep(wait.min(left));
         true
     }
 }

@@ -172,8 +172,9 @@ fn without_a_leader_a_stale_read_still_says_that_nothing_has_changed() {
     });
     run(&[]).expect(69).says(&[&place.key]);
     run(&["--consistent"]).expect(69);
+    // That it is from somebody who follows nobody is told.
     common::wait_for("a stale answer", 30, || (run(&["--stale"]).status.code() == Some(0)).then_some(()));
-    run(&["--stale"]).expect(0).is_silent();
+    run(&["--stale"]).expect(0).says(&[&place.kv("data"), "as far as a server knows that follows none", "right"]);
     assert_eq!((place.runs().len(), place.content()), (1, lines(20)));
 }
 
@@ -200,9 +201,13 @@ fn a_stale_answer_is_only_installed_if_it_leaves_no_doubt() {
             .collect();
         let (_, body) =
             place.consul.http("PUT", "/v1/txn?stale", serde_json::to_vec(&ops).unwrap().as_slice()).unwrap();
-        let head =
-            format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let (known, last, length) = ("X-Consul-KnownLeader: true", "X-Consul-LastContact: 20", body.len());
+        let head = format!("HTTP/1.1 200 OK\r\n{known}\r\n{last}\r\nContent-Length: {length}\r\n\r\n");
         *old.lock().unwrap() = [head.into_bytes(), body].concat();
+    };
+    let lags = |by: &str, instead: &str| {
+        let said = String::from_utf8(old.lock().unwrap().clone()).unwrap();
+        *old.lock().unwrap() = said.replace(by, instead).into_bytes();
     };
     run().run().expect(0).says(&["installed"]);
     assert!(stale().iter().all(|stale| *stale), "there was nothing before: the stale answer will do");
@@ -226,6 +231,17 @@ fn a_stale_answer_is_only_installed_if_it_leaves_no_doubt() {
     place.consul.put(&place.kv("stop"), "");
     place.upload(lines(22));
     run().run().expect(0).says(&["22 lines", "installed"]);
+    // Newer than what is installed, but from a server that follows no leader, or has not heard of it for long.
+    for (by, instead) in [("KnownLeader: true", "KnownLeader: false"), ("LastContact: 20", "LastContact: 9000")] {
+        place.upload(lines(23));
+        remember();
+        lags(by, instead);
+        place.upload(lines(24));
+        run().run().expect(0).says(&["24 lines", "installed"]);
+        place.upload(lines(22));
+        *old.lock().unwrap() = Vec::new();
+        run().run().expect(0);
+    }
     run().args(["--consistent"]).run().expect(64).says(&["--stale or --consistent"]);
 }
 

@@ -282,9 +282,14 @@ fn what_is_wrong_with_a_way_is_said_with_its_remedy_and_not_tried_again() {
             "a client certificate of another CA",
             with(&stranger),
             78,
-            &["does not accept us", "client certificate", "of its CA"],
+            &["does not accept our client certificate", "of its CA", "TLS alert"],
         ),
-        ("a client certificate that has expired", with(&expired), 78, &["does not accept us", "not expired"]),
+        (
+            "a client certificate that has expired",
+            with(&expired),
+            78,
+            &["does not accept our client certificate", "not expired"],
+        ),
         (
             "plain http to a TLS port",
             Way::to("").flag("-s", &agent.https),
@@ -359,8 +364,8 @@ fn files_that_make_no_sense_are_78_before_anybody_is_asked() {
         (way().variable("CONSUL_CAPATH", "/nowhere"), &["CONSUL_CAPATH", "/nowhere"]),
         (way().variable("CONSUL_CAPATH", &bad_directory), &["CONSUL_CAPATH", "notes", "no certificate"]),
         (way().flag("--ca-file", &empty), &["--ca-file", "holds no certificate in PEM"]),
-        (way().flag("--ca-file", &garbage), &["--ca-file", "is no PEM"]),
-        (way().flag("--ca-file", &none), &["--ca-file", "a certificate that is none"]),
+        (way().flag("--ca-file", &garbage), &["--ca-file", "holds no certificate in PEM"]),
+        (way().flag("--ca-file", &none), &["--ca-file", "holds no certificate that can be read"]),
         (
             way().variable("SSL_CERT_FILE", &empty).variable("SSL_CERT_DIR", &bad_directory),
             &["there is no CA certificate", "--ca-file", "ca-certificates"],
@@ -403,7 +408,7 @@ fn a_socket_that_is_not_there_or_does_not_answer_is_not_waited_for_for_ever() {
             break;
         }
     }
-    let nobody = place.write("nobody", "");
+    let nobody = place.write("nobody@home", "");
     let cases: [(&Path, &[&str]); 4] = [
         (&missing, &["unix:///", "missing", "No such file", "is the agent up?"]),
         (&nobody, &["Connection refused", "is the agent up?"]),
@@ -418,7 +423,67 @@ fn a_socket_that_is_not_there_or_does_not_answer_is_not_waited_for_for_ever() {
     }
     let way = Way::to("").flag("-s", "unix://relative/path");
     way.kvx_out(&place).run().expect(78).says(&["-s", "unix:///PATH"]);
+    let way = Way::to("").flag("-s", format!("unix:///{}", "long/".repeat(30)));
+    way.kvx_out(&place).run().expect(78).says(&["-s", "too long for a socket's path"]);
     assert!(place.beside().is_empty());
+}
+
+#[test]
+fn a_socket_needs_no_resolver() {
+    let agent = Agent::new(Wants::NoCertificate, false);
+    let place = Place::at(agent.consul.clone());
+    place.upload(lines(20));
+    let empty = place.write("empty", "");
+    let run = Way::to("").flag("-s", format!("unix://{}", agent.socket.display())).kvx_out(&place);
+    let log = place.path().join("calls");
+    let mut unshare = std::process::Command::new("unshare");
+    let hidden = "mount --bind $0 /etc/hosts; mount --bind $0 /etc/resolv.conf; exec \"$@\"";
+    unshare.args(["--mount", "--map-root-user", "sh", "-ec", hidden]).arg(&empty);
+    unshare.args(["strace", "-f", "-e", "trace=connect,clone,clone3", "-o"]).arg(&log);
+    Ran::from(unshare.arg(run.command.get_program()).args(run.command.get_args()).output().unwrap()).expect(0);
+    let calls = std::fs::read_to_string(log).unwrap();
+    assert_eq!(calls.lines().filter(|call| call.contains("connect(") || call.contains("clone")).count(), 1, "{calls}");
+}
+
+#[test]
+fn a_refusal_that_comes_while_we_still_write_is_heard_all_the_same() {
+    let agent = Agent::new(Wants::Certificate, false);
+    let place = Place::at(agent.consul.clone());
+    let way = Way::to("").flag("-s", format!("https://{}", agent.https)).flag("--ca-file", &agent.ca.file);
+    let run = way.kvx_out(&place).args(["--timeout", "3s"]);
+    // The server has refused and gone before we write: as on a busy node.
+    let mut strace = std::process::Command::new("strace");
+    strace.args(["-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=30000:when=3+"]);
+    let ran = Ran::from(strace.arg(run.command.get_program()).args(run.command.get_args()).output().unwrap());
+    ran.expect(78).says(&["wants a client certificate", "TLS alert"]);
+}
+
+#[test]
+fn files_that_never_end_are_not_waited_for_for_ever_and_pipes_are_read() {
+    let dir = tempfile::Builder::new().prefix("kvx-tls-").tempdir().unwrap();
+    let agent = Agent::new(Wants::NoCertificate, false);
+    let place = Place::at(agent.consul.clone());
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let https = || Way::to("").flag("-s", format!("https://{}", agent.https));
+    for way in [
+        https().flag("--ca-file", &fifo),
+        https().variable("CONSUL_CAPATH", dir.path()),
+        https().flag("--token-file", &fifo),
+    ] {
+        let started = Instant::now();
+        way.kvx_in(&place).stdin(lines(20)).run().expect(78);
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+    // A block that is none among good ones does no harm, as for Consul's client; nor does a pipe.
+    let mixed = dir.path().join("mixed.pem");
+    let none = "text\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&mixed, format!("{none}{}{none}", std::fs::read_to_string(&agent.ca.file).unwrap())).unwrap();
+    https().flag("--ca-file", &mixed).kvx_in(&place).stdin(lines(20)).run().expect(0).says(&["uploaded"]);
+    let run = https().kvx_out(&place);
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", "exec \"$@\" --ca-file <(cat \"$0\")"]).arg(&mixed).arg(run.command.get_program());
+    Ran::from(bash.args(run.command.get_args()).output().unwrap()).expect(0).says(&["installed"]);
 }
 
 #[test]
@@ -432,7 +497,7 @@ fn a_server_that_stalls_or_breaks_off_in_its_handshake_is_not_waited_for_for_eve
         (b"", false, 69, "trying again"),
         (b"\x16\x03\x03\x00\x7a", true, 69, "no answer in time"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", false, 78, "does not speak TLS"),
-        (b"\x15\x03\x03\x00\x02\x02\x28", false, 78, "wants a client certificate (TLS alert HandshakeFailure)"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", false, 78, "TLS 1.2 or newer"),
     ];
     for (bytes, stays, status, says) in cases {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -8,6 +8,9 @@ use ureq::http::uri::Authority;
 
 use crate::error::{Error, Result, Status};
 
+/// A socket's path may be this long (`sun_path`, with its end).
+const LONGEST: usize = 107;
+
 /// An address that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -25,28 +28,37 @@ impl Address {
     /// 78 where it is none.
     pub(super) fn parse(address: &str, source: &str, tls: bool) -> Result<Address> {
         let wrong = |why: &str| wrong(address, source, why);
-        if address.contains('@') {
-            // Not shown: what stands before the @ is a password.
-            return Err(Status::Configuration
-                .error(format!("{source} has credentials in the address; put them into CONSUL_HTTP_AUTH")));
-        }
         let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
         let scheme = match scheme {
             "http" if tls => "https",
             "http" | "https" => scheme,
+            "unix" if rest.len() > LONGEST => return Err(wrong("is too long for a socket's path")),
             "unix" if rest.starts_with('/') => {
                 return Ok(Address { base: "http://localhost".into(), socket: Some(rest.into()) });
             }
             "unix" => return Err(wrong("is no socket; write unix:///PATH, with three slashes")),
+            _ if address.contains('@') => return Err(wrong_scheme(source)),
             _ => return Err(wrong("has a scheme that is no http; write HOST:PORT, such as 127.0.0.1:8500")),
         };
+        if rest.contains('@') {
+            // Not shown: what stands before the @ is a password.
+            return Err(Status::Configuration
+                .error(format!("{source} has credentials in the address; put them into CONSUL_HTTP_AUTH")));
+        }
         let base = format!("{scheme}://{}", rest.trim_end_matches('/'));
         match base.parse::<Uri>() {
-            Ok(uri) if uri.query().is_none() && uri.authority().is_some_and(is_reachable) => {
+            Ok(uri) if uri.query().is_none() && !base.contains('#') && uri.authority().is_some_and(is_reachable) => {
                 Ok(Address { base, socket: None })
             }
             _ => Err(wrong("is no address; write HOST:PORT, such as 127.0.0.1:8500")),
         }
+    }
+
+    /// The name or number of the host, without brackets.
+    pub(super) fn host(&self) -> String {
+        let uri = self.base.parse::<Uri>().ok();
+        let host = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']').to_owned()
     }
 
     /// Whether it is to be reached by TLS.
@@ -64,6 +76,12 @@ impl Address {
 fn is_reachable(authority: &Authority) -> bool {
     let after_host = authority.as_str().strip_prefix(authority.host());
     !authority.host().is_empty() && (after_host == Some("") || authority.port_u16().is_some_and(|port| port > 0))
+}
+
+/// Not shown: what stands before an @ is a password.
+fn wrong_scheme(source: &str) -> Error {
+    Status::Configuration
+        .error(format!("{source} has a scheme that is no http; write HOST:PORT, such as 127.0.0.1:8500"))
 }
 
 fn wrong(address: &str, source: &str, why: &str) -> Error {

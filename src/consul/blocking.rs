@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::client::{Body, Call, Client};
-use super::kv::path;
+use super::kv::{Consistency, path};
 use crate::error::Result;
 use crate::time::{Backoff, Deadline};
 
@@ -15,7 +15,7 @@ impl Client<'_> {
     ///
     /// # Errors
     /// 77 where it is denied, and as [`Client`] says.
-    pub fn await_key(&self, key: &str, patience: Deadline) -> Result<bool> {
+    pub fn await_key(&self, key: &str, patience: Deadline, consistency: Consistency) -> Result<bool> {
         // An index of 0 is answered at once. Of a key that is not there the index may grow for other keys' sake, so it is
         // not asked again without a pause; and a long one where somebody on the way has taken the index out.
         let mut index = 0;
@@ -24,7 +24,7 @@ impl Client<'_> {
         let mut told = false;
         loop {
             let wait = patience.left().min(ONE_QUERY).as_millis().max(1); // 0 would be the default, minutes.
-            let parameter = format!("raw&index={index}&wait={wait}ms");
+            let parameter = consistency.also(&format!("raw&index={index}&wait={wait}ms"));
             let answer = self.call(&Call { path: &path(key), parameter: &parameter, body: Body::None })?;
             if answer.status == 200 {
                 return Ok(true);

@@ -19,6 +19,8 @@ use crate::world::World;
 const ONE_TRY: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(5);
 
+const X_CONSUL_KNOWNLEADER: HeaderName = HeaderName::from_static("x-consul-knownleader");
+const X_CONSUL_LASTCONTACT: HeaderName = HeaderName::from_static("x-consul-lastcontact");
 const X_CONSUL_INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 const X_CONSUL_TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 
@@ -61,6 +63,8 @@ pub(super) struct Answer {
     pub body: Vec<u8>,
     /// X-Consul-Index; 0 where there is none.
     pub index: u64,
+    /// How long ago the server that answered had heard of the leader; none where it knows no leader.
+    pub behind: Option<Duration>,
     /// Whether it was asked more than once: an earlier try may have had its effect and lost its answer.
     pub repeated: bool,
 }
@@ -109,8 +113,8 @@ impl<'w> Client<'w> {
     /// Asks until there is an answer that means something, or the deadline is over.
     ///
     /// Retried, since it passes: connections that cannot be made or that break, 429 (the agent's or a rate limit), 500
-    /// (no leader), 502, 503 (rate limit) and 504. Everything else is Consul's word and final. So a write must be safe
-    /// to repeat: `cas`.
+    /// (no leader), 502, 503 (rate limit) and 504. Everything else is Consul's word and final, and so is what TLS refuses
+    /// (what of that, `connect` tells). So a write must be safe to repeat: `cas`.
     pub(super) fn call(&self, call: &Call) -> Result<Answer> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut tries: u32 = 1;
@@ -154,11 +158,16 @@ impl<'w> Client<'w> {
     fn attempt(&self, call: &Call) -> std::result::Result<Answer, Failure> {
         let mut response = self.send(call).map_err(|cause| self.fault(cause))?;
         let status = response.status().as_u16();
-        let index = response.headers().get(X_CONSUL_INDEX).and_then(|value| value.to_str().ok()?.parse().ok());
+        let header = |name: &HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let number = |name: &HeaderName| header(name).and_then(|value| value.parse::<u64>().ok());
+        let index = number(&X_CONSUL_INDEX).unwrap_or(0);
+        let behind = (header(&X_CONSUL_KNOWNLEADER) == Some("true"))
+            .then(|| number(&X_CONSUL_LASTCONTACT).map(Duration::from_millis))
+            .flatten();
         let meant = matches!(status, 200 | 404 | 409);
         let limit = if meant { self.limit } else { WORDS as u64 };
         match response.body_mut().with_config().limit(limit).read_to_vec() {
-            Ok(body) if meant => Ok(Answer { status, body, index: index.unwrap_or(0), repeated: false }),
+            Ok(body) if meant => Ok(Answer { status, body, index, behind, repeated: false }),
             Ok(body) => Err(self.refusal(status, &self.words(&body), call)),
             Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
             Err(_) if !meant => Err(self.refusal(status, "", call)),

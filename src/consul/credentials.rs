@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ureq::http::HeaderValue;
 
+use super::files;
 use super::flags::Flags;
 use crate::error::{Result, Status};
 use crate::world::World;
@@ -59,10 +60,7 @@ fn token(flags: &Flags, world: &World) -> Result<Option<Secret>> {
 }
 
 fn token_in(path: &Path, source: &str) -> Result<Option<Secret>> {
-    let text = fs_err::read_to_string(path).map_err(|cause| {
-        Status::Configuration
-            .error(format!("{source}: {cause}; the token file must be there and readable for this user"))
-    })?;
+    let text = String::from_utf8_lossy(&files::read(path, source)?).into_owned();
     match text.trim() {
         "" => Ok(None),
         token => secret(token, source).map(Some),

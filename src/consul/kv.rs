@@ -1,5 +1,7 @@
 //! What kvx asks of the KV store: read some keys in one go, change some in one go.
 
+use std::time::Duration;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::client::{Body, Call, Client, denied};
@@ -9,6 +11,9 @@ use crate::error::{Error, Result, Status};
 
 /// What may stand in a path as it is: the unreserved characters of RFC 3986, and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// A follower hears of its leader many times a second.
+const FRESH: Duration = Duration::from_secs(5);
 
 /// How sure a read is that nobody knows better. In Consul's own words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +34,14 @@ impl Consistency {
             Consistency::Default => "",
             Consistency::Stale => "stale",
             Consistency::Consistent => "consistent",
+        }
+    }
+
+    /// Behind other parameters.
+    pub(super) fn also(self, others: &str) -> String {
+        match self.parameter() {
+            "" => others.into(),
+            parameter => format!("{others}&{parameter}"),
         }
     }
 }
@@ -54,17 +67,25 @@ pub enum Outcome {
 
 /// What a read found: the keys that are there.
 #[derive(Debug, Default)]
-pub struct Entries(Vec<Entry>);
+pub struct Entries {
+    found: Vec<Entry>,
+    behind: Option<Duration>,
+}
 
 impl Entries {
     /// Takes out the entry of exactly this key, if it is there.
     pub fn take(&mut self, key: &str) -> Option<Entry> {
-        let at = self.0.iter().position(|entry| entry.key == key)?;
-        Some(self.0.swap_remove(at))
+        let at = self.found.iter().position(|entry| entry.key == key)?;
+        Some(self.found.swap_remove(at))
+    }
+
+    /// Whether the server that answered has heard of the leader just now: what it does not know is some seconds old at most.
+    pub fn is_fresh(&self) -> bool {
+        self.behind.is_some_and(|behind| behind <= FRESH)
     }
 
     fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|entry| entry.key == key)
+        self.found.iter().any(|entry| entry.key == key)
     }
 }
 
@@ -79,11 +100,11 @@ impl Client<'_> {
     pub fn read(&self, consistency: Consistency, documents: &[&str], marks: &[&str]) -> Result<Entries> {
         if let (Some(first), true) = (documents.first(), self.server().has_tenancy()) {
             // A Consul without namespaces would take the default one, without a word; to this it says 400.
-            self.assert_readable(first)?;
+            self.assert_readable(first, consistency)?;
         }
         let keys: Vec<&str> = documents.iter().chain(marks).copied().collect();
         let mut found = match self.get("get-or-empty", consistency, &keys)? {
-            Transaction::Done(found) => Entries(found),
+            Transaction::Done(found, behind) => Entries { found, behind },
             Transaction::Failed(complaint) if complaint.is_unknown_verb() => {
                 return self.read_before_1_14(consistency, documents, &keys);
             }
@@ -93,17 +114,17 @@ impl Client<'_> {
         if let Some(key) = keys.iter().find(|key| !found.has(key)) {
             return Err(denied("it is left out of what was found", key));
         }
-        found.0.retain(|entry| entry.create_index > 0);
+        found.found.retain(|entry| entry.create_index > 0);
         Ok(found)
     }
 
     fn read_before_1_14(&self, consistency: Consistency, documents: &[&str], keys: &[&str]) -> Result<Entries> {
         let found = match self.get("get-tree", consistency, keys)? {
-            Transaction::Done(found) => Entries(found),
+            Transaction::Done(found, behind) => Entries { found, behind },
             failed => return Err(self.cannot_read(failed)),
         };
         for key in documents.iter().filter(|key| !found.has(key)) {
-            self.assert_readable(key)?;
+            self.assert_readable(key, consistency)?;
         }
         Ok(found)
     }
@@ -120,8 +141,9 @@ impl Client<'_> {
     }
 
     /// Fails if the key may not be read. (It may have come to be since: no matter, the next run sees it.)
-    fn assert_readable(&self, key: &str) -> Result<()> {
-        self.call(&Call { path: &path(key), parameter: "raw", body: Body::None }).map(drop)
+    fn assert_readable(&self, key: &str, consistency: Consistency) -> Result<()> {
+        let parameter = consistency.also("raw");
+        self.call(&Call { path: &path(key), parameter: &parameter, body: Body::None }).map(drop)
     }
 
     /// Does all of the changes, or none.
@@ -130,7 +152,7 @@ impl Client<'_> {
     /// 77 where one is denied, and as [`Client`] says.
     pub fn change(&self, changes: &[Change]) -> Result<Outcome> {
         match self.transact("", changes.iter().map(Op::change).collect())? {
-            Transaction::Done(_) => Ok(Outcome::Done),
+            Transaction::Done(..) => Ok(Outcome::Done),
             Transaction::Failed(complaint) if complaint.is_denial() => Err(denied(&complaint.what, &complaint.key)),
             Transaction::Failed(Complaint { what, repeated, .. }) => Ok(Outcome::Lost { why: what, repeated }),
             Transaction::TooLarge => Ok(Outcome::TooLarge),

@@ -6,6 +6,7 @@ mod client;
 mod connect;
 mod credentials;
 mod entry;
+mod files;
 mod flags;
 mod keys;
 mod kv;

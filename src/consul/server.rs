@@ -53,7 +53,7 @@ impl Server {
             })
             .collect();
         Ok(Server {
-            tls: address.is_https().then(|| Tls::find(flags, verify, world)).transpose()?,
+            tls: address.is_https().then(|| Tls::find(flags, &address.host(), verify, world)).transpose()?,
             address,
             query,
             namespace,

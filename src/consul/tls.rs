@@ -6,29 +6,33 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::files;
 use super::flags::Flags;
 use crate::error::{Error, Result, Status};
 use crate::world::World;
+
+/// Of one file, so many blocks are looked at.
+const MOST_BLOCKS: usize = 10_000;
 
 /// How to speak TLS.
 #[derive(Clone)]
 pub(super) struct Tls {
     pub config: Arc<ClientConfig>,
-    /// The name that the certificate must have, if not the address's.
-    pub server_name: Option<ServerName<'static>>,
+    /// The name that the certificate must have.
+    pub server_name: ServerName<'static>,
     pub has_client_certificate: bool,
 }
 
 impl Tls {
-    /// Flags, then variables, then the system's own roots.
+    /// Flags, then variables, then the system's own roots; for the server of this host.
     ///
     /// # Errors
     /// 78: a file that cannot be read or holds something else, half of a pair.
-    pub fn find(flags: &Flags, verify: bool, world: &World) -> Result<Tls> {
+    pub fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Result<Tls> {
         let file = |flag: &Option<PathBuf>, option: &'static str, variable: &'static str| {
             Ok(match flag {
                 Some(path) => Some((path.clone(), option)),
@@ -39,11 +43,6 @@ impl Tls {
         let ca_path = file(&None, "", "CONSUL_CAPATH")?;
         let certificate = file(&flags.client_cert, "--client-cert", "CONSUL_CLIENT_CERT")?;
         let key = file(&flags.client_key, "--client-key", "CONSUL_CLIENT_KEY")?;
-        let server_name = match &flags.tls_server_name {
-            Some(name) => Some(name.clone()),
-            None => world.text("CONSUL_TLS_SERVER_NAME")?,
-        };
-
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -62,23 +61,28 @@ impl Tls {
             (Some((certificate, option)), Some((key, _))) => {
                 let (chain, private) = (certificates(&certificate, option)?, private_key(&key)?);
                 builder.with_client_auth_cert(chain, private).map_err(|cause| {
-                    Status::Configuration.error(format!(
-                        "the client certificate {} and the key {} do not fit: {cause}; are they of one pair?",
-                        certificate.display(),
-                        key.display()
-                    ))
+                    let what = match cause {
+                        rustls::Error::InconsistentKeys(_) => "do not fit; are they of one pair?".into(),
+                        other => format!(
+                            "cannot be used: {other}; make them of RSA (2048 bits or more), P-256, P-384 or Ed25519"
+                        ),
+                    };
+                    let (certificate, key) = (certificate.display(), key.display());
+                    Status::Configuration
+                        .error(format!("the client certificate {certificate} and the key {key} {what}"))
                 })?
             }
             (Some(_), None) => return Err(half("certificate", "key", "--client-key or CONSUL_CLIENT_KEY")),
             (None, Some(_)) => return Err(half("key", "certificate", "--client-cert or CONSUL_CLIENT_CERT")),
         };
-        let server_name = server_name.map(|name| {
-            ServerName::try_from(name.clone()).map_err(|_| {
-                Status::Configuration
-                    .error(format!("--tls-server-name or CONSUL_TLS_SERVER_NAME: \"{name}\" is no server's name"))
-            })
-        });
-        Ok(Tls { config: Arc::new(config), server_name: server_name.transpose()?, has_client_certificate })
+        let (name, source) = match (&flags.tls_server_name, world.text("CONSUL_TLS_SERVER_NAME")?) {
+            (Some(name), _) => (name.clone(), "--tls-server-name"),
+            (None, Some(name)) => (name, "CONSUL_TLS_SERVER_NAME"),
+            (None, None) => (host.to_owned(), "the address"),
+        };
+        let server_name = ServerName::try_from(name.clone())
+            .map_err(|_| Status::Configuration.error(format!("{source}: \"{name}\" is no server's name")))?;
+        Ok(Tls { config: Arc::new(config), server_name, has_client_certificate })
     }
 }
 
@@ -95,11 +99,10 @@ fn half(given: &str, missing: &str, how: &str) -> Error {
 /// A CA file beats a directory of them; without either, the system's.
 fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>, world: &World) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let mut trust = |path: &Path, source: &str| {
-        certificates(path, source)?.into_iter().try_for_each(|certificate| {
-            let added = roots.add(certificate);
-            added.map_err(|cause| wrong(source, path, &format!("holds a certificate that is none: {cause}")))
-        })
+    // What is none among them is passed over, as by Consul's own client.
+    let mut trust = |path: &Path, source: &str| match roots.add_parsable_certificates(certificates(path, source)?) {
+        (0, _) => Err(wrong(source, path, "holds no certificate that can be read")),
+        _ => Ok(()),
     };
     match (file, directory) {
         (Some((file, source)), _) => trust(&file, source)?,
@@ -108,8 +111,7 @@ fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>, worl
         }
         (None, None) => {
             for file in of_the_system(world)? {
-                // What cannot be read of them is left out, as by everybody who uses them.
-                roots.add_parsable_certificates(certificates(&file, "the system's CAs").unwrap_or_default());
+                drop(trust(&file, "the system's CAs")); // Among many files, some are something else.
             }
         }
     }
@@ -121,8 +123,7 @@ fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>, worl
     Ok(roots)
 }
 
-/// Where Go, and so Consul's own client, looks for the system's CAs on Linux (`crypto/x509`): in SSL_CERT_FILE, or the
-/// first of these that is there; and in the files of the directories of SSL_CERT_DIR.
+/// Where Go, and so Consul's own client, looks for the system's CAs on Linux (`crypto/x509`).
 const BUNDLES: [&str; 6] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -131,13 +132,17 @@ const BUNDLES: [&str; 6] = [
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+const DIRECTORIES: &str = "/etc/ssl/certs:/etc/pki/tls/certs";
 
+/// SSL_CERT_FILE, or the first bundle that is there; and the files of SSL_CERT_DIR, or, where there is no bundle, of the
+/// usual directories.
 fn of_the_system(world: &World) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = match world.text("SSL_CERT_FILE")? {
         Some(file) => vec![file.into()],
         None => BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists()).into_iter().collect(),
     };
-    for directory in world.text("SSL_CERT_DIR")?.iter().flat_map(|directories| directories.split(':')) {
+    let usual = || files.is_empty().then(|| DIRECTORIES.to_owned());
+    for directory in world.text("SSL_CERT_DIR")?.or_else(usual).iter().flat_map(|list| list.split(':')) {
         files.extend(walk(Path::new(directory), "SSL_CERT_DIR").unwrap_or_default());
     }
     Ok(files)
@@ -148,35 +153,33 @@ fn walk(directory: &Path, source: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
-        let entries = fs_err::read_dir(&directory).map_err(|cause| unreadable(source, &cause))?;
+        let entries = fs_err::read_dir(&directory).map_err(|cause| files::unreadable(source, &cause.to_string()))?;
         for entry in entries {
-            let entry = entry.map_err(|cause| unreadable(source, &cause))?;
-            let kind = entry.file_type().map_err(|cause| unreadable(source, &cause))?;
+            let entry = entry.map_err(|cause| files::unreadable(source, &cause.to_string()))?;
+            let kind = entry.file_type().map_err(|cause| files::unreadable(source, &cause.to_string()))?;
             if kind.is_dir() { directories.push(entry.path()) } else { files.push(entry.path()) }
         }
     }
     Ok(files)
 }
 
+/// Those of its blocks that are certificates.
 fn certificates(path: &Path, source: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let text = fs_err::read(path).map_err(|cause| unreadable(source, &cause))?;
-    let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(wrong(source, path, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")),
-        Err(cause) => Err(wrong(source, path, &format!("is no PEM: {cause}"))),
+    let text = files::read(path, source)?;
+    // A block that does not end is the last that is looked at.
+    let blocks = CertificateDer::pem_slice_iter(&text);
+    let whole = blocks.take_while(|block| !matches!(block, Err(pem::Error::MissingSectionEnd { .. })));
+    let found: Vec<_> = whole.take(MOST_BLOCKS).flatten().collect();
+    if found.is_empty() {
+        return Err(wrong(source, path, "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"));
     }
+    Ok(found)
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
     let source = "--client-key or CONSUL_CLIENT_KEY";
-    let text = fs_err::read(path).map_err(|cause| unreadable(source, &cause))?;
-    PrivateKeyDer::from_pem_slice(&text)
+    PrivateKeyDer::from_pem_slice(&files::read(path, source)?)
         .map_err(|_| wrong(source, path, "holds no private key in PEM, or one that a password protects"))
-}
-
-fn unreadable(source: &str, cause: &std::io::Error) -> Error {
-    Status::Configuration.error(format!("{source}: {cause}; it must be there and readable for this user"))
 }
 
 fn wrong(source: &str, path: &Path, why: &str) -> Error {

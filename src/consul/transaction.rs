@@ -1,5 +1,7 @@
 //! Consul's transactions as they go over the wire: operations there, results or complaints back.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
@@ -68,8 +70,8 @@ impl<'a> Op<'a> {
 
 /// What became of a transaction.
 pub(super) enum Transaction {
-    /// All was done; this was found.
-    Done(Vec<Entry>),
+    /// All was done; this was found, by a server that was so far behind the leader.
+    Done(Vec<Entry>, Option<Duration>),
     /// Nothing was done.
     Failed(Complaint),
     /// Nothing was sent: it is larger than Consul takes.
@@ -143,7 +145,9 @@ impl Client<'_> {
             return Err(self.unexpected(&answer));
         };
         match (answer.status, answered.results) {
-            (200, Some(found)) => Ok(Transaction::Done(found.into_iter().map(|found| found.kv).collect())),
+            (200, Some(found)) => {
+                Ok(Transaction::Done(found.into_iter().map(|found| found.kv).collect(), answer.behind))
+            }
             (409, _) => {
                 let problem = answered.errors.unwrap_or_default().into_iter().next();
                 let key = problem.as_ref().and_then(|problem| ops.get(problem.op_index)).map(|op| op.kv.key.to_owned());

@@ -29,6 +29,8 @@ pub(super) struct State {
     pub found: Found,
     pub stop: Option<String>,
     pub lock: Option<String>,
+    /// See [`crate::consul::Entries::is_fresh`].
+    pub fresh: bool,
 }
 
 /// What asking, or the payload, brought.
@@ -116,19 +118,47 @@ impl<'a> Source<'a> {
     }
 
     /// What a read from the leader brings that was made under the file's lock may always be installed, if it verifies:
-    /// whatever its index, since indexes go back when a snapshot is restored (tried). What a stale read brings, only if it
-    /// leaves no doubt.
+    /// whatever its index, since indexes go back when a snapshot is restored (tried).
     pub fn ask(&self, fired: Fired, before: &Before) -> Result<Obtained> {
-        if self.order.consistency == Consistency::Stale
-            && let Ok(State { found: Found::Whole(whole), stop: None, lock: None }) = self.read(Consistency::Stale)
-            && (before.is_surely_older_than(&whole) || before.is_still(&whole))
-        {
-            return Ok(Obtained::Document(whole));
-        }
-        let state = self.settled(match self.order.consistency {
-            Consistency::Stale => Consistency::Default,
+        let sure = match self.order.consistency {
+            Consistency::Stale => match self.by_any_server(before) {
+                Some((whole, true)) => return Ok(Obtained::Document(whole)),
+                Some((whole, false)) => return self.by_the_leader_or(whole, fired),
+                None => Consistency::Default,
+            },
             sure => sure,
-        })?;
+        };
+        self.by_the_leader(sure, fired)
+    }
+
+    /// What a stale read brings is believed only if it leaves no doubt: from a server that follows its leader, and newer
+    /// than what is installed, or the same. The same from one that does not may still be better than nothing.
+    fn by_any_server(&self, before: &Before) -> Option<(Whole, bool)> {
+        match self.read(Consistency::Stale).ok()? {
+            State { found: Found::Whole(whole), stop: None, lock: None, fresh } => {
+                let usable = before.is_still(&whole) || (fresh && before.is_surely_older_than(&whole));
+                usable.then_some((whole, fresh))
+            }
+            _ => None,
+        }
+    }
+
+    /// While nobody leads, what is installed stays, and that is said.
+    fn by_the_leader_or(&self, installed: Whole, fired: Fired) -> Result<Obtained> {
+        match self.by_the_leader(Consistency::Default, fired) {
+            Err(error) if error.status() == Status::Unavailable => {
+                self.world.warn(&format!(
+                    "{}: {error}; as far as a server knows that follows none, the file is right",
+                    self.folder.data
+                ));
+                Ok(Obtained::Document(installed))
+            }
+            answered => answered,
+        }
+    }
+
+    fn by_the_leader(&self, consistency: Consistency, fired: Fired) -> Result<Obtained> {
+        let state = self.settled(consistency)?;
         Ok(match (state.stop, state.lock, state.found) {
             (Some(reason), _, _) => Obtained::Stopped(reason),
             (_, Some(reason), _) => Obtained::Locked(reason),
@@ -181,9 +211,10 @@ impl<'a> Source<'a> {
             Status::Refused => error.and("if the document is meant to be that large, raise --max-size"),
             _ => error,
         })?;
+        let fresh = entries.is_fresh();
         let mut reason = |mark: &str| entries.take(mark).as_ref().and_then(payload::reason);
         let (stop, lock) = (reason(&folder.stop), self.lock.as_deref().and_then(reason));
-        Ok(State { found: Pair::take(&mut entries, folder).judge(), stop, lock })
+        Ok(State { found: Pair::take(&mut entries, folder).judge(), stop, lock, fresh })
     }
 
     pub fn no_such_key(&self) -> Error {

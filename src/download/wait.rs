@@ -17,7 +17,7 @@ pub(super) fn until_there(order: &Order, key: &Key, limit: Duration, world: &Wor
     let server = Server::find(&order.consul, world)?;
     let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, world);
     let checksum = Folder::of(&order.prefix, key).checksum;
-    if client.await_key(&checksum, patience)? {
+    if client.await_key(&checksum, patience, order.consistency)? {
         return Ok(());
     }
     Err(Status::NoSuchKey.error(format!(

@@ -27,7 +27,8 @@ impl UnixConnector {
         let address = UnixAddr::new(&self.0)?;
         match connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &address) {
             Ok(()) => {}
-            Err(Errno::EAGAIN) => return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "its queue is full")),
+            Err(Errno::EAGAIN) => return Err(io::Error::other("its queue is full")),
+            Err(Errno::EACCES) => return Err(io::Error::other("this user may not use the socket")),
             Err(errno) => return Err(errno.into()),
         }
         let stream = UnixStream::from(socket);
@@ -64,7 +65,12 @@ impl Transport for UnixTransport {
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
         self.stream.set_read_timeout(limit(timeout))?;
-        let amount = self.stream.read(self.buffers.input_append_buf()).map_err(|cause| failure(cause, timeout))?;
+        let amount = loop {
+            match self.stream.read(self.buffers.input_append_buf()) {
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                read => break read.map_err(|cause| failure(cause, timeout))?,
+            }
+        };
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
