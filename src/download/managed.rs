@@ -96,8 +96,8 @@ impl Managed<'_> {
             }
             installed => {
                 let mut new = Replacement::prepare(self.target, document, &self.wanted, installed, self.order.manner)?;
-                // What was begun had passed, and is ended.
-                if !begun {
+                // What was begun in place had passed, and is ended.
+                if !(begun && self.order.manner == Manner::InPlace) {
                     self.guard(document, &mut new, deadline)?;
                 }
                 // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
