@@ -442,7 +442,8 @@ fn a_socket_needs_no_resolver() {
     unshare.args(["strace", "-f", "-e", "trace=connect,clone,clone3", "-o"]).arg(&log);
     Ran::from(unshare.arg(run.command.get_program()).args(run.command.get_args()).output().unwrap()).expect(0);
     let calls = std::fs::read_to_string(log).unwrap();
-    assert_eq!(calls.lines().filter(|call| call.contains("connect(") || call.contains("clone")).count(), 1, "{calls}");
+    let calls: Vec<&str> = calls.lines().filter(|call| call.contains("connect(") || call.contains("clone")).collect();
+    assert!(!calls.is_empty() && calls.iter().all(|call| call.contains("consul.sock")), "{calls:#?}");
 }
 
 #[test]
@@ -466,15 +467,21 @@ fn files_that_never_end_are_not_waited_for_for_ever_and_pipes_are_read() {
     let fifo = dir.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let https = || Way::to("").flag("-s", format!("https://{}", agent.https));
-    for way in [
+    let never_end = [
         https().flag("--ca-file", &fifo),
         https().variable("CONSUL_CAPATH", dir.path()),
         https().flag("--token-file", &fifo),
-    ] {
-        let started = Instant::now();
-        way.kvx_in(&place).stdin(lines(20)).run().expect(78);
-        assert!(started.elapsed() < Duration::from_secs(10));
-    }
+    ];
+    common::each(
+        3,
+        &never_end,
+        |way| way.flags.join(" "),
+        |way| {
+            let started = Instant::now();
+            way.kvx_in(&place).stdin(lines(20)).run().expect(78).says(&["has not ended within 5s"]);
+            assert!(started.elapsed() < Duration::from_secs(10));
+        },
+    );
     // A block that is none among good ones does no harm, as for Consul's client; nor does a pipe.
     let mixed = dir.path().join("mixed.pem");
     let none = "text\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
