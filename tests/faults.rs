@@ -26,7 +26,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Of the runs that are to fail.
-const TIMEOUT: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(2);
 /// What a run may take besides: that it ends is the promise, so this need not be tight.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -391,7 +391,8 @@ fn kvx_in_survives_whatever_comes_from_any_of_its_requests_on() {
             let other = !place.consul.has_get_or_empty() || fault.lets_writes_through();
             let slow = status == 69 && ran.stderr.contains("no answer in time"); // Of a busy machine.
             let meant = status == fault.status || slow || (other && [0, 65, 66, 69, 75, 77, 78].contains(&status));
-            assert!(gate.requests().len() >= *nth && meant, "{status}: {}", ran.stderr);
+            let reached = slow || gate.requests().len() >= *nth;
+            assert!(reached && meant, "{status}: {}", ran.stderr);
             assert!(ran.stderr.contains(&place.key), "{}", ran.stderr);
             // Nobody can have got a document that is neither.
             let out = place.kvx_out().args(["--timeout", "300ms"]).run();

@@ -204,6 +204,9 @@ impl<'w> Client<'w> {
         let at = &self.server;
         Failure::Final(match status {
             500 if words.contains("No path to datacenter") => self.unavailable(&format!("{said}; is --dc right?")),
+            500 if words.contains("No cluster leader") => {
+                return Failure::Passing(format!("{said}: too few of its servers are up, or reach each other"));
+            }
             429 | 500 | 502 | 503 | 504 => return Failure::Passing(said),
             400 if words.contains("HTTPS server") => Status::Configuration
                 .error(format!("Consul at {at} speaks TLS there; write https://HOST:PORT, or set CONSUL_HTTP_SSL=true")),
