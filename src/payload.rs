@@ -32,9 +32,7 @@ impl Fire {
             Fire::Unknown | Fire::Nothing => None,
         }
     }
-}
 
-impl Fire {
     /// The same after a while: what it brought may have been overtaken, and is to be asked for.
     pub fn grown_old(self) -> Fire {
         match (&self, self.names()) {

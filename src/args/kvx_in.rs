@@ -10,7 +10,7 @@ use super::values;
 use crate::consul::{Consistency, Flags, Key, Prefix};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
-use crate::guard::{Guards, Percent};
+use crate::guard::Percent;
 use crate::input::Input;
 use crate::upload::{Mode, Order};
 use crate::world::Voice;
@@ -154,11 +154,7 @@ impl Options {
             key: self.key,
             prefix: self.prefix.unwrap_or_default(),
             input,
-            guards: Guards {
-                min_lines: self.min_lines,
-                max_size: self.max_size,
-                max_shrink: self.max_shrink.filter(|percent| !self.force && percent.is_a_limit()),
-            },
+            guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
             expect: self.expect,
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },

@@ -11,7 +11,7 @@ use crate::check::Check;
 use crate::consul::{Consistency, Flags, Key, Prefix};
 use crate::download::{Destination, Due, Order, Stdin};
 use crate::error::{Result, Status};
-use crate::guard::{Guards, Percent};
+use crate::guard::Percent;
 use crate::handler::Handler;
 use crate::install::{Attributes, Manner, Parents};
 use crate::program::Program;
@@ -240,11 +240,7 @@ impl Options {
             key: self.key,
             prefix: self.prefix.unwrap_or_default(),
             to,
-            guards: Guards {
-                min_lines: self.min_lines,
-                max_size: self.max_size,
-                max_shrink: self.max_shrink.filter(|percent| !self.force && percent.is_a_limit()),
-            },
+            guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
             attributes: Attributes { mode: self.chmod, ..self.owner.unwrap_or_default() },
             parents: if self.mkdir { Parents::Create } else { Parents::MustExist },
             manner: if self.in_place { Manner::InPlace } else { Manner::Rename },

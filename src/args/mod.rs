@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use argh::{ArgsInfo, FromArgs};
 
 use crate::error::{Result, Status};
+use crate::guard::{Guards, Percent};
 use crate::world::Voice;
 
 /// What the command line asks for.
@@ -53,6 +54,11 @@ fn without_tokens(what: String, words: &[&str]) -> String {
         ["-t" | "--token", token] if !token.is_empty() => what.replace(token, "(secret)"),
         _ => what,
     })
+}
+
+/// `--force` takes `--max-shrink` back; and all that a document has is no limit.
+fn guards(min_lines: u64, max_size: usize, max_shrink: Option<Percent>, force: bool) -> Guards {
+    Guards { min_lines, max_size, max_shrink: max_shrink.filter(|percent| !force && percent.is_a_limit()) }
 }
 
 /// `-q` wins: a script that wants silence means it.

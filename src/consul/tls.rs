@@ -1,6 +1,7 @@
 //! Whom we trust, and with which certificate we present ourselves: the files and variables of Consul's own client.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -150,14 +151,14 @@ fn of_the_system(world: &World) -> Result<Vec<PathBuf>> {
 
 /// All files in a directory, and in those below it.
 fn walk(directory: &Path, source: &str) -> Result<Vec<PathBuf>> {
+    let unreadable = |cause: io::Error| files::unreadable(source, &cause.to_string());
     let mut files = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
-        let entries = fs_err::read_dir(&directory).map_err(|cause| files::unreadable(source, &cause.to_string()))?;
-        for entry in entries {
-            let entry = entry.map_err(|cause| files::unreadable(source, &cause.to_string()))?;
-            let kind = entry.file_type().map_err(|cause| files::unreadable(source, &cause.to_string()))?;
-            if kind.is_dir() { directories.push(entry.path()) } else { files.push(entry.path()) }
+        for entry in fs_err::read_dir(&directory).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let is_directory = entry.file_type().map_err(unreadable)?.is_dir();
+            if is_directory { directories.push(entry.path()) } else { files.push(entry.path()) }
         }
     }
     Ok(files)

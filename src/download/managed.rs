@@ -125,12 +125,12 @@ impl Managed<'_> {
         let Some((handler, why)) = self.owes(document.checksum(), memory.stamp()) else {
             return Ok(None);
         };
-        let started = Instant::now();
-        memory.is_to_run(&handler.id())?;
+        let (started, id) = (Instant::now(), handler.id());
+        memory.is_to_run(&id)?;
         handler.run(&self.variables(document)).map_err(|failed| {
             failed.and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
         })?;
-        memory.has_run(handler.id())?;
+        memory.has_run(id)?;
         Ok(Some(Paid { why, took: started.elapsed() }))
     }
 

@@ -2,9 +2,7 @@
 //! reader may see a mixture of both documents, and whoever dies halfway leaves one: the stamp knows, and the next run ends
 //! what was begun.
 
-use std::fs::TryLockError;
-use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -12,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 
 use super::attributes::{Has, Wanted, give_mode, give_owner};
+use super::staged::{busy, is_same, lock};
 use super::{Installed, hash};
 use crate::document::Verified;
 
@@ -28,12 +27,9 @@ impl Opened {
         let mut options = fs_err::OpenOptions::new();
         options.read(true).write(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
         let file = options.open(path)?;
-        file.file().try_lock().map_err(|cause| match cause {
-            TryLockError::WouldBlock => busy("somebody has it locked: another run, with another state directory?"),
-            TryLockError::Error(cause) => cause,
-        })?;
-        let (is, was) = (file.metadata()?, old.file.metadata()?);
-        if (is.dev(), is.ino()) != (was.dev(), was.ino()) {
+        lock(&file, "somebody has it locked: another run, with another state directory?")?;
+        let is = file.metadata()?;
+        if !is_same(&is, &old.file.metadata()?) {
             return Err(busy("somebody has just put another file there"));
         }
         make_room(&file, document.bytes().len(), is.len())?;
@@ -62,10 +58,6 @@ impl Opened {
             Err(io::Error::other("what was written is not what can be read; does somebody else write it?"))
         }
     }
-}
-
-fn busy(why: &str) -> io::Error {
-    io::Error::new(ErrorKind::WouldBlock, why)
 }
 
 /// A full disk is noticed before anything is harmed, where the file system can promise room.

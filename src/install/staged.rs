@@ -1,7 +1,7 @@
 //! The temporary file beside the target. Its name is fixed, so that a killed run's is found again; so it has a lock of its
 //! own, for runs that do not share a state directory: nobody takes away, or renames, what another is writing.
 
-use std::fs::TryLockError;
+use std::fs::{Metadata, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ impl Staged {
             other => other?,
         };
         let staged = Staged { file, path };
-        lock(&staged.file)?;
-        if staged.is_there() { Ok(staged) } else { Err(busy()) }
+        lock(&staged.file, ANOTHER_RUN)?;
+        if staged.is_there() { Ok(staged) } else { Err(busy(ANOTHER_RUN)) }
     }
 
     /// Writes the document.
@@ -72,7 +72,11 @@ impl Staged {
 
     /// Puts it in its place.
     pub fn rename(self, target: &Path) -> io::Result<()> {
-        if self.is_there() { fs_err::rename(&self.path, target) } else { Err(gone()) }
+        if self.is_there() {
+            fs_err::rename(&self.path, target)
+        } else {
+            Err(busy("somebody has taken the temporary file away, or the directory"))
+        }
     }
 
     fn is_there(&self) -> bool {
@@ -109,29 +113,34 @@ pub(super) fn sweep(path: &Path) -> io::Result<()> {
         }
         file => file?,
     };
-    lock(&file)?;
-    if is_at(&file, path) { fs_err::remove_file(path) } else { Err(busy()) }
+    lock(&file, ANOTHER_RUN)?;
+    if is_at(&file, path) { fs_err::remove_file(path) } else { Err(busy(ANOTHER_RUN)) }
 }
 
-fn lock(file: &fs_err::File) -> io::Result<()> {
+/// Somebody else is just installing the file.
+const ANOTHER_RUN: &str = "another run, with another state directory, is just installing it";
+
+/// Has a file for ourselves; `taken` says why not.
+pub(super) fn lock(file: &fs_err::File, taken: &'static str) -> io::Result<()> {
     file.file().try_lock().map_err(|cause| match cause {
-        TryLockError::WouldBlock => busy(),
+        TryLockError::WouldBlock => busy(taken),
         TryLockError::Error(cause) => cause,
     })
 }
 
-/// Somebody else is just installing the file: told apart by its kind.
-fn busy() -> io::Error {
-    io::Error::new(ErrorKind::WouldBlock, "another run, with another state directory, is just installing it")
-}
-
-fn gone() -> io::Error {
-    io::Error::new(ErrorKind::WouldBlock, "somebody has taken the temporary file away, or the directory")
+/// Somebody else was faster: it may be tried again. Told apart by its kind.
+pub(super) fn busy(why: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::WouldBlock, why)
 }
 
 fn is_at(file: &fs_err::File, path: &Path) -> bool {
     match (file.metadata(), fs_err::symlink_metadata(path)) {
-        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        (Ok(ours), Ok(there)) => is_same(&ours, &there),
         _ => false,
     }
+}
+
+/// Whether these are of one file, whatever its names.
+pub(super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
