@@ -11,10 +11,11 @@
 //! of [`document::Verified`]; [`install`] takes nothing else, so the compiler keeps unverified bytes off the disk.
 //! [`consul`] knows HTTP and keys, not checksums; [`install`] knows no network; [`handler`] and [`check`] run a
 //! [`program`] and know no file of ours. Errors travel
-//! up to the binaries, the only place that prints them and exits.
+//! up to [`commands`], the only place that tells them and exits: a binary is one of these.
 
 pub mod args;
 pub mod check;
+pub mod commands;
 pub mod consul;
 mod diff;
 pub mod document;

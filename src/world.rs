@@ -60,31 +60,43 @@ impl World {
         nix::unistd::gethostname().map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned())
     }
 
+    /// Tells something. All that a run tells goes through here.
+    pub fn tell(&self, line: &str) {
+        tell(line);
+    }
+
+    /// Tells what came of the run: what was done, or, with `-v`, that nothing was.
+    pub fn conclude(&self, is_news: bool, line: impl FnOnce() -> String) {
+        if self.voice == Voice::Verbose || (self.voice == Voice::Normal && is_news) {
+            self.tell(&line());
+        }
+    }
+
     /// Tells a detail, with `-v`.
     pub fn detail(&self, line: impl FnOnce() -> String) {
         if self.voice == Voice::Verbose {
-            tell(&line());
+            self.tell(&line());
         }
     }
 
     /// Warns, unless nothing but errors is wanted.
     pub fn warn(&self, line: &str) {
         if self.voice != Voice::Quiet {
-            tell(line);
+            self.tell(line);
         }
     }
 
     /// Tells a person at a terminal that it is their turn: they may not expect stdin to be read.
     pub fn hint_at_terminal(&self, what: &str) {
         if self.voice != Voice::Quiet && std::io::stdin().is_terminal() {
-            tell(&format!("reading {what} from the terminal; end it with Ctrl-D"));
+            self.tell(&format!("reading {what} from the terminal; end it with Ctrl-D"));
         }
     }
 
     /// Tells that something takes its time: with `-v`, and to a person at a terminal.
     pub fn progress(&self, line: impl FnOnce() -> String) {
         if self.voice == Voice::Verbose || (self.voice == Voice::Normal && std::io::stderr().is_terminal()) {
-            tell(&line());
+            self.tell(&line());
         }
     }
 }

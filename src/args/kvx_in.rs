@@ -4,145 +4,95 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use argh::{ArgsInfo, FromArgs};
-
+use super::options::consul_options;
 use super::values;
-use crate::consul::{Consistency, Flags, Key, Prefix};
+use crate::consul::{Consistency, Key, Prefix};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::guard::Percent;
 use crate::input::Input;
 use crate::upload::{Mode, Order};
-use crate::world::Voice;
 
-/// Upload a rendered file into Consul's KV store, if it has changed.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    help_triggers("-h", "--help"),
-    note = "The document is read from stdin, from -f FILE, or from the stdout of a command
+consul_options! {
+    /// Upload a rendered file into Consul's KV store, if it has changed.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "The document is read from stdin, from -f FILE, or from the stdout of a command
 behind -- (which counts only if the command exits 0).
 It is stored as PREFIX/KEY/data with its SHA-256 as PREFIX/KEY/checksum, both
 or neither. Nothing is sent if Consul has it already.",
-    note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
+        note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded.",
-    note = "A run ends within 2 times --timeout and 6s (66s).",
-    example = "{command_name} -k hosts < /etc/hosts.rendered
+        note = "A run ends within 2 times --timeout and 6s (66s).",
+        example = "{command_name} -k hosts < /etc/hosts.rendered
 render | {command_name} -k hosts --min-lines 600
 {command_name} -k hosts -- ./render --all
 {command_name} -k hosts -n -f hosts.new",
-    error_code(0, "uploaded, unchanged or stopped"),
-    error_code(64, "the command line makes no sense"),
-    error_code(65, "a guard refused the document"),
-    error_code(69, "Consul cannot be reached"),
-    error_code(74, "the input cannot be read"),
-    error_code(75, "somebody else was faster, or --expect does not hold"),
-    error_code(77, "Consul's ACLs deny it"),
-    error_code(78, "the environment, or a file it names, makes no sense")
-)]
-pub struct Options {
-    /// name of the document in Consul, such as hosts
-    #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
-    key: Key,
+        error_code(0, "uploaded, unchanged or stopped"),
+        error_code(64, "the command line makes no sense"),
+        error_code(65, "a guard refused the document"),
+        error_code(69, "Consul cannot be reached"),
+        error_code(74, "the input cannot be read"),
+        error_code(75, "somebody else was faster, or --expect does not hold"),
+        error_code(77, "Consul's ACLs deny it"),
+        error_code(78, "the environment, or a file it names, makes no sense")
+    )]
+    pub struct Options {
+        /// name of the document in Consul, such as hosts
+        #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
+        key: Key,
 
-    /// read the document from this file instead of stdin (-)
-    #[argh(option, short = 'f', arg_name = "file")]
-    file: Option<PathBuf>,
+        /// read the document from this file instead of stdin (-)
+        #[argh(option, short = 'f', arg_name = "file")]
+        file: Option<PathBuf>,
 
-    /// folder of all keys in the KV store (kvexpress)
-    #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
-    prefix: Option<Prefix>,
+        /// folder of all keys in the KV store (kvexpress)
+        #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
+        prefix: Option<Prefix>,
 
-    /// refuse a document of fewer lines (10); 0 lets an empty one through
-    #[argh(option, short = 'l', arg_name = "n", default = "10")]
-    min_lines: u64,
+        /// refuse a document of fewer lines (10); 0 lets an empty one through
+        #[argh(option, short = 'l', arg_name = "n", default = "10")]
+        min_lines: u64,
 
-    /// refuse a larger document, in bytes or with K, M (512K, which is what Consul stores)
-    #[argh(option, arg_name = "size", default = "512 * 1024", from_str_fn(values::size))]
-    max_size: usize,
+        /// refuse a larger document, in bytes or with K, M (512K, which is what Consul stores)
+        #[argh(option, arg_name = "size", default = "512 * 1024", from_str_fn(values::size))]
+        max_size: usize,
 
-    /// refuse a document that has this much less than the one in Consul, in lines or in bytes
-    #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
-    max_shrink: Option<Percent>,
+        /// refuse a document that has this much less than the one in Consul, in lines or in bytes
+        #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
+        max_shrink: Option<Percent>,
 
-    /// let through what shrinks more than --max-shrink allows
-    #[argh(switch)]
-    force: bool,
+        /// let through what shrinks more than --max-shrink allows
+        #[argh(switch)]
+        force: bool,
 
-    /// replace only the document with this checksum, otherwise exit with 75
-    #[argh(option, arg_name = "checksum", from_str_fn(values::checksum))]
-    expect: Option<Checksum>,
+        /// replace only the document with this checksum, otherwise exit with 75
+        #[argh(option, arg_name = "checksum", from_str_fn(values::checksum))]
+        expect: Option<Checksum>,
 
-    /// show the difference to what is in Consul, and send nothing; the status is 0 either way
-    #[argh(switch, short = 'n')]
-    dry_run: bool,
+        /// show the difference to what is in Consul, and send nothing; the status is 0 either way
+        #[argh(switch, short = 'n')]
+        dry_run: bool,
 
-    /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
-    #[argh(option, short = 's', arg_name = "address")]
-    server: Option<String>,
+        /// read from a leader that the other servers confirm
+        #[argh(switch)]
+        consistent: bool,
 
-    /// read from a leader that the other servers confirm
-    #[argh(switch)]
-    consistent: bool,
-
-    /// datacenter (the agent's own)
-    #[argh(option, arg_name = "name")]
-    dc: Option<String>,
-
-    /// file with the CA's certificate, for https (CONSUL_CACERT, CONSUL_CAPATH, the system's)
-    #[argh(option, arg_name = "file")]
-    ca_file: Option<PathBuf>,
-
-    /// file with our certificate, where Consul wants one (CONSUL_CLIENT_CERT)
-    #[argh(option, arg_name = "file")]
-    client_cert: Option<PathBuf>,
-
-    /// file with its private key (CONSUL_CLIENT_KEY)
-    #[argh(option, arg_name = "file")]
-    client_key: Option<PathBuf>,
-
-    /// name that Consul's certificate has, if not the address's (CONSUL_TLS_SERVER_NAME)
-    #[argh(option, arg_name = "name")]
-    tls_server_name: Option<String>,
-
-    /// file with the ACL token
-    #[argh(option, arg_name = "file")]
-    token_file: Option<PathBuf>,
-
-    /// the ACL token itself; everybody on this machine can see it in ps: use --token-file or the environment instead
-    #[argh(option, short = 't', arg_name = "token")]
-    token: Option<String>,
-
-    /// give up on the input, and then on Consul, after so long (30s)
-    #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
-    timeout: Duration,
-
-    /// also say what was not done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-
-    /// say nothing but errors
-    #[argh(switch, short = 'q')]
-    quiet: bool,
-
-    /// print the version
-    #[argh(switch)]
-    #[allow(dead_code, reason = "seen to before parsing: it needs no other option")]
-    version: bool,
+        /// give up on the input, and then on Consul, after so long (30s)
+        #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
+        timeout: Duration,
+    }
 }
 
 impl Options {
-    /// How much to tell.
-    pub fn voice(&self) -> Voice {
-        super::voice(self.verbose, self.quiet)
-    }
-
     /// The order, and whether it makes sense. `command` is what stands behind `--`.
     ///
     /// # Errors
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>) -> Result<Order> {
-        let usage = |what: &str| Status::Usage.error(format!("{what}; see kvx-in --help"));
+        let consul = self.consul();
+        let usage = |what: &str| Status::Usage.error(what);
         let input = match (self.file, command) {
             (Some(_), Some(_)) => return Err(usage("give -f or a command behind --, not both")),
             (Some(file), None) if file.as_os_str() == "-" => Input::Stdin,
@@ -159,16 +109,7 @@ impl Options {
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
             timeout: self.timeout,
-            consul: Flags {
-                address: self.server,
-                token: self.token,
-                token_file: self.token_file,
-                datacenter: self.dc,
-                ca_file: self.ca_file,
-                client_cert: self.client_cert,
-                client_key: self.client_key,
-                tls_server_name: self.tls_server_name,
-            },
+            consul,
         })
     }
 }

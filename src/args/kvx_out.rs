@@ -4,204 +4,155 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use argh::{ArgsInfo, FromArgs};
-
+use super::options::consul_options;
 use super::values;
 use crate::check::Check;
-use crate::consul::{Consistency, Flags, Key, Prefix};
+use crate::consul::{Consistency, Key, Prefix};
 use crate::download::{Destination, Due, Order, Stdin};
 use crate::error::{Result, Status};
 use crate::guard::Percent;
 use crate::handler::Handler;
 use crate::install::{Attributes, Manner, Parents};
 use crate::program::Program;
-use crate::world::{Voice, World};
+use crate::world::World;
 
 /// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
 /// until their output is read.
 const GRACES: Duration = Duration::from_secs(14);
 
-/// Install a file from Consul's KV store, verified; run a handler if it changed.
-#[derive(FromArgs, ArgsInfo, Debug)]
-#[argh(
-    help_triggers("-h", "--help"),
-    note = "As the handler of a Consul watch it reads the watch's payload from stdin: of a
+consul_options! {
+    /// Install a file from Consul's KV store, verified; run a handler if it changed.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "As the handler of a Consul watch it reads the watch's payload from stdin: of a
 `key` watch on PREFIX/KEY/checksum, or of a `keyprefix` watch on PREFIX/KEY/.
 stdin is read when CONSUL_INDEX is set (watches set it), without -k, or with
 --payload; otherwise it is left alone.",
-    note = "The handler runs after a new file is in place. If it fails, or never ran, it
+        note = "The handler runs after a new file is in place. If it fails, or never ran, it
 is owed: the next run runs it again. Another owner or mode alone owes nothing.
 Handler and check find KVX_KEY, KVX_FILE and KVX_CHECKSUM in their
 environment, and no token.",
-    note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
+        note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded. What is installed is remembered in
 --state-dir, STATE_DIRECTORY, /var/lib/kvx (root) or ~/.local/state/kvx.",
-    note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 30s
+        note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 30s
 (180s), and --splay and --wait, which come first.",
-    example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'
+        example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'
 {command_name} -k hosts -f /etc/hosts.consul -- systemctl reload dnsmasq
 {command_name} -k hosts -f - | head
 consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
-    error_code(0, "done, unchanged, stopped, locked, or nothing there (by payload)"),
-    error_code(1, "the handler failed; it stays owed"),
-    error_code(64, "the command line makes no sense"),
-    error_code(65, "a guard refused the document, or the payload is none"),
-    error_code(66, "the key is not in Consul"),
-    error_code(69, "Consul cannot be reached"),
-    error_code(73, "the file, or what is remembered of it, cannot be written"),
-    error_code(74, "the payload cannot be read"),
-    error_code(75, "try again: the pair is torn, another run is busy, or told to end"),
-    error_code(77, "Consul's ACLs deny it"),
-    error_code(78, "the environment, a file it names or the owner makes no sense")
-)]
-pub struct Options {
-    /// name of the document in Consul, such as hosts (the one that the payload names)
-    #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
-    key: Option<Key>,
+        error_code(0, "done, unchanged, stopped, locked, or nothing there (by payload)"),
+        error_code(1, "the handler failed; it stays owed"),
+        error_code(64, "the command line makes no sense"),
+        error_code(65, "a guard refused the document, or the payload is none"),
+        error_code(66, "the key is not in Consul"),
+        error_code(69, "Consul cannot be reached"),
+        error_code(73, "the file, or what is remembered of it, cannot be written"),
+        error_code(74, "the payload cannot be read"),
+        error_code(75, "try again: the pair is torn, another run is busy, or told to end"),
+        error_code(77, "Consul's ACLs deny it"),
+        error_code(78, "the environment, a file it names or the owner makes no sense")
+    )]
+    pub struct Options {
+        /// name of the document in Consul, such as hosts (the one that the payload names)
+        #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
+        key: Option<Key>,
 
-    /// file to install, or - for stdout
-    #[argh(option, short = 'f', arg_name = "file")]
-    file: PathBuf,
+        /// file to install, or - for stdout
+        #[argh(option, short = 'f', arg_name = "file")]
+        file: PathBuf,
 
-    /// folder of all keys in the KV store (kvexpress)
-    #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
-    prefix: Option<Prefix>,
+        /// folder of all keys in the KV store (kvexpress)
+        #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
+        prefix: Option<Prefix>,
 
-    /// refuse a document of fewer lines (10); 0 lets an empty one through
-    #[argh(option, short = 'l', arg_name = "n", default = "10")]
-    min_lines: u64,
+        /// refuse a document of fewer lines (10); 0 lets an empty one through
+        #[argh(option, short = 'l', arg_name = "n", default = "10")]
+        min_lines: u64,
 
-    /// refuse a larger document, in bytes or with K, M (16M)
-    #[argh(option, arg_name = "size", default = "16 * 1024 * 1024", from_str_fn(values::size))]
-    max_size: usize,
+        /// refuse a larger document, in bytes or with K, M (16M)
+        #[argh(option, arg_name = "size", default = "16 * 1024 * 1024", from_str_fn(values::size))]
+        max_size: usize,
 
-    /// refuse a document that has this much less than the installed file, in lines or in bytes
-    #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
-    max_shrink: Option<Percent>,
+        /// refuse a document that has this much less than the installed file, in lines or in bytes
+        #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
+        max_shrink: Option<Percent>,
 
-    /// let through what shrinks more than --max-shrink allows
-    #[argh(switch)]
-    force: bool,
+        /// let through what shrinks more than --max-shrink allows
+        #[argh(switch)]
+        force: bool,
 
-    /// command that has to approve of the new file before it is put in its place, such as 'visudo -cf {}', where {} is its path; any status but 0 refuses it
-    #[argh(option, arg_name = "command", from_str_fn(values::check))]
-    check: Option<Check>,
+        /// command that has to approve of the new file before it is put in its place, such as 'visudo -cf {}', where {} is its path; any status but 0 refuses it
+        #[argh(option, arg_name = "command", from_str_fn(values::check))]
+        check: Option<Check>,
 
-    /// mode of the file, in octal (the old file's; 0640 for a new one)
-    #[argh(option, short = 'c', arg_name = "mode", from_str_fn(values::mode))]
-    chmod: Option<u32>,
+        /// mode of the file, in octal (the old file's; 0640 for a new one)
+        #[argh(option, short = 'c', arg_name = "mode", from_str_fn(values::mode))]
+        chmod: Option<u32>,
 
-    /// owner of the file: user, user:group or :group, by name or number (the old file's)
-    #[argh(option, short = 'o', arg_name = "owner", from_str_fn(values::owner))]
-    owner: Option<Attributes>,
+        /// owner of the file: user, user:group or :group, by name or number (the old file's)
+        #[argh(option, short = 'o', arg_name = "owner", from_str_fn(values::owner))]
+        owner: Option<Attributes>,
 
-    /// create the directories above the file that are missing
-    #[argh(switch)]
-    mkdir: bool,
+        /// create the directories above the file that are missing
+        #[argh(switch)]
+        mkdir: bool,
 
-    /// write through the file that is there: for one that is mounted by itself, or must keep its inode. What is lost: a reader may see a half-written file, and a run that dies leaves one, which the next run mends
-    #[argh(switch)]
-    in_place: bool,
+        /// write through the file that is there: for one that is mounted by itself, or must keep its inode. What is lost: a reader may see a half-written file, and a run that dies leaves one, which the next run mends
+        #[argh(switch)]
+        in_place: bool,
 
-    /// handler: words and "quotes", no shell; or give it behind --
-    #[argh(option, short = 'e', arg_name = "command")]
-    exec: Option<String>,
+        /// handler: words and "quotes", no shell; or give it behind --
+        #[argh(option, short = 'e', arg_name = "command")]
+        exec: Option<String>,
 
-    /// give up on the handler after so long (30s): TERM, then KILL
-    #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
-    handler_timeout: Duration,
+        /// give up on the handler after so long (30s): TERM, then KILL
+        #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
+        handler_timeout: Duration,
 
-    /// run the handler even if nothing has changed
-    #[argh(switch)]
-    always_run: bool,
+        /// run the handler even if nothing has changed
+        #[argh(switch)]
+        always_run: bool,
 
-    /// wait first, up to so long, so that not all nodes reload at once: each host its own share for this key, always the same
-    #[argh(option, arg_name = "duration", from_str_fn(values::duration))]
-    splay: Option<Duration>,
+        /// wait first, up to so long, so that not all nodes reload at once: each host its own share for this key, always the same
+        #[argh(option, arg_name = "duration", from_str_fn(values::duration))]
+        splay: Option<Duration>,
 
-    /// wait up to so long for a key that is not in Consul yet, and for Consul itself: for start-up scripts, without a payload
-    #[argh(option, arg_name = "duration", from_str_fn(values::duration))]
-    wait: Option<Duration>,
+        /// wait up to so long for a key that is not in Consul yet, and for Consul itself: for start-up scripts, without a payload
+        #[argh(option, arg_name = "duration", from_str_fn(values::duration))]
+        wait: Option<Duration>,
 
-    /// read a watch's payload from stdin, though -k is given
-    #[argh(switch)]
-    payload: bool,
+        /// read a watch's payload from stdin, though -k is given
+        #[argh(switch)]
+        payload: bool,
 
-    /// directory for what is remembered of installed files
-    #[argh(option, arg_name = "dir")]
-    state_dir: Option<PathBuf>,
+        /// directory for what is remembered of installed files
+        #[argh(option, arg_name = "dir")]
+        state_dir: Option<PathBuf>,
 
-    /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
-    #[argh(option, short = 's', arg_name = "address")]
-    server: Option<String>,
+        /// read from any server, even without a leader; what may be older than the installed file is asked of the leader
+        #[argh(switch)]
+        stale: bool,
 
-    /// read from any server, even without a leader; what may be older than the installed file is asked of the leader
-    #[argh(switch)]
-    stale: bool,
+        /// read from a leader that the other servers confirm
+        #[argh(switch)]
+        consistent: bool,
 
-    /// read from a leader that the other servers confirm
-    #[argh(switch)]
-    consistent: bool,
-
-    /// datacenter (the agent's own)
-    #[argh(option, arg_name = "name")]
-    dc: Option<String>,
-
-    /// file with the CA's certificate, for https (CONSUL_CACERT, CONSUL_CAPATH, the system's)
-    #[argh(option, arg_name = "file")]
-    ca_file: Option<PathBuf>,
-
-    /// file with our certificate, where Consul wants one (CONSUL_CLIENT_CERT)
-    #[argh(option, arg_name = "file")]
-    client_cert: Option<PathBuf>,
-
-    /// file with its private key (CONSUL_CLIENT_KEY)
-    #[argh(option, arg_name = "file")]
-    client_key: Option<PathBuf>,
-
-    /// name that Consul's certificate has, if not the address's (CONSUL_TLS_SERVER_NAME)
-    #[argh(option, arg_name = "name")]
-    tls_server_name: Option<String>,
-
-    /// file with the ACL token
-    #[argh(option, arg_name = "file")]
-    token_file: Option<PathBuf>,
-
-    /// the ACL token itself; everybody on this machine can see it in ps: use --token-file or the environment instead
-    #[argh(option, short = 't', arg_name = "token")]
-    token: Option<String>,
-
-    /// give up on the payload, and then on Consul and the check, after so long (30s)
-    #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
-    timeout: Duration,
-
-    /// also say what was not done
-    #[argh(switch, short = 'v')]
-    verbose: bool,
-
-    /// say nothing but errors
-    #[argh(switch, short = 'q')]
-    quiet: bool,
-
-    /// print the version
-    #[argh(switch)]
-    #[allow(dead_code, reason = "seen to before parsing: it needs no other option")]
-    version: bool,
+        /// give up on the payload, and then on Consul and the check, after so long (30s)
+        #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
+        timeout: Duration,
+    }
 }
 
 impl Options {
-    /// How much to tell.
-    pub fn voice(&self) -> Voice {
-        super::voice(self.verbose, self.quiet)
-    }
-
     /// The order, and whether it makes sense. `command` is what stands behind `--`.
     ///
     /// # Errors
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>, world: &World) -> Result<Order> {
-        let usage = |what: &str| Status::Usage.error(format!("{what}; see kvx-out --help"));
+        let consul = self.consul();
+        let usage = |what: &str| Status::Usage.error(what);
         let to = match self.file {
             file if file.as_os_str() == "-" => Destination::Stdout,
             file => Destination::File(file),
@@ -254,16 +205,7 @@ impl Options {
             consistency,
             timeout: self.timeout,
             patience: self.timeout.saturating_add(self.handler_timeout).saturating_add(GRACES),
-            consul: Flags {
-                address: self.server,
-                token: self.token,
-                token_file: self.token_file,
-                datacenter: self.dc,
-                ca_file: self.ca_file,
-                client_cert: self.client_cert,
-                client_key: self.client_key,
-                tls_server_name: self.tls_server_name,
-            },
+            consul,
         })
     }
 }

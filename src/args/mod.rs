@@ -3,6 +3,7 @@
 
 pub mod kvx_in;
 pub mod kvx_out;
+mod options;
 mod spelling;
 mod values;
 
@@ -14,6 +15,12 @@ use crate::error::{Result, Status};
 use crate::guard::{Guards, Percent};
 use crate::world::Voice;
 
+/// What every command line says.
+pub trait Options: FromArgs + ArgsInfo {
+    /// How much to tell.
+    fn voice(&self) -> Voice;
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Asked<T> {
@@ -23,12 +30,12 @@ pub enum Asked<T> {
     Print(String),
 }
 
-/// Parses the arguments after the program's name.
+/// Parses the arguments after the program's name, which may be of two words.
 ///
 /// # Errors
-/// 64, with the way to the help.
-pub fn parse<T: FromArgs + ArgsInfo>(program: &str, arguments: Vec<OsString>) -> Result<Asked<T>> {
-    let usage = |what: &str| Status::Usage.error(format!("{what}; see {program} --help"));
+/// 64.
+pub fn parse<T: Options>(program: &str, arguments: Vec<OsString>) -> Result<Asked<T>> {
+    let usage = |what: &str| Status::Usage.error(what);
     let (options, command) = spelling::split(arguments);
     if command.as_ref().is_some_and(Vec::is_empty) {
         return Err(usage("after -- a command is missing")); // A variable that was empty, unquoted.
@@ -38,7 +45,7 @@ pub fn parse<T: FromArgs + ArgsInfo>(program: &str, arguments: Vec<OsString>) ->
     if words.contains(&"--version") {
         return Ok(Asked::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    match T::from_args(&[program], &words) {
+    match T::from_args(&program.split(' ').collect::<Vec<_>>(), &words) {
         Ok(options) => Ok(Asked::Run(options, command)),
         Err(exit) if exit.status.is_ok() => Ok(Asked::Print(exit.output)),
         Err(exit) => {

@@ -1,0 +1,93 @@
+//! Options that several command lines have. argh cannot share them between structs: these macros write them into each,
+//! behind its own, in layers.
+
+/// How a run tells: every command.
+macro_rules! options {
+    ($(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
+        #[derive(argh::FromArgs, argh::ArgsInfo, Debug)]
+        $(#[$about])*
+        pub struct $Options {
+            $($own)*
+
+            /// also say what was not done
+            #[argh(switch, short = 'v')]
+            verbose: bool,
+
+            /// say nothing but errors
+            #[argh(switch, short = 'q')]
+            quiet: bool,
+
+            /// print the version
+            #[argh(switch)]
+            #[allow(dead_code, reason = "seen to before parsing: it needs no other option")]
+            version: bool,
+        }
+
+        impl $crate::args::Options for $Options {
+            fn voice(&self) -> $crate::world::Voice {
+                $crate::args::voice(self.verbose, self.quiet)
+            }
+        }
+    };
+}
+
+/// Which Consul, and as whom: every command that talks with it.
+macro_rules! consul_options {
+    ($(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
+        $crate::args::options::options! {
+            $(#[$about])*
+            pub struct $Options {
+                $($own)*
+
+                /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
+                #[argh(option, short = 's', arg_name = "address")]
+                server: Option<String>,
+
+                /// datacenter (the agent's own)
+                #[argh(option, arg_name = "name")]
+                dc: Option<String>,
+
+                /// file with the ACL token
+                #[argh(option, arg_name = "file")]
+                token_file: Option<std::path::PathBuf>,
+
+                /// the ACL token itself; everybody on this machine can see it in ps: use --token-file or the environment instead
+                #[argh(option, short = 't', arg_name = "token")]
+                token: Option<String>,
+
+                /// file with the CA's certificate, for https (CONSUL_CACERT, CONSUL_CAPATH, the system's)
+                #[argh(option, arg_name = "file")]
+                ca_file: Option<std::path::PathBuf>,
+
+                /// file with our certificate, where Consul wants one (CONSUL_CLIENT_CERT)
+                #[argh(option, arg_name = "file")]
+                client_cert: Option<std::path::PathBuf>,
+
+                /// file with its private key (CONSUL_CLIENT_KEY)
+                #[argh(option, arg_name = "file")]
+                client_key: Option<std::path::PathBuf>,
+
+                /// name that Consul's certificate has, if not the address's (CONSUL_TLS_SERVER_NAME)
+                #[argh(option, arg_name = "name")]
+                tls_server_name: Option<String>,
+            }
+        }
+
+        impl $Options {
+            fn consul(&self) -> $crate::consul::Flags {
+                $crate::consul::Flags {
+                    address: self.server.clone(),
+                    token: self.token.clone(),
+                    token_file: self.token_file.clone(),
+                    datacenter: self.dc.clone(),
+                    ca_file: self.ca_file.clone(),
+                    client_cert: self.client_cert.clone(),
+                    client_key: self.client_key.clone(),
+                    tls_server_name: self.tls_server_name.clone(),
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {consul_options, options};
