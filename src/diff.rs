@@ -8,11 +8,12 @@ use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token};
 /// So many lines that are the same are shown around what is not.
 const CONTEXT: u32 = 3;
 
-/// From `old` to `new`; empty where they are the same. Bytes that are no UTF-8 are shown as the replacement character.
+/// From `old` to `new`, each with its name; empty where they are the same. Bytes that are no UTF-8 are shown as the replacement character.
 ///
 /// What differs in many lines of few kinds can take long: after `limit`, all of the one is shown as replaced by all of the
 /// other.
-pub fn unified(old: &[u8], new: &[u8], name: &str, limit: Duration) -> String {
+pub fn unified(old: (&[u8], &str), new: (&[u8], &str), limit: Duration) -> String {
+    let ((old, old_name), (new, new_name)) = (old, new);
     if old == new {
         return String::new();
     }
@@ -22,7 +23,7 @@ pub fn unified(old: &[u8], new: &[u8], name: &str, limit: Duration) -> String {
     drop(std::thread::spawn(move || done.send(hunks(&before, &after))));
     let hunks = result.recv_timeout(limit).unwrap_or_else(|_| replaced(old, new));
     let text = if hunks.is_empty() { "Binary documents differ\n".into() } else { hunks };
-    format!("--- {name} (in Consul)\n+++ {name} (to upload)\n{text}")
+    format!("--- {old_name}\n+++ {new_name}\n{text}")
 }
 
 fn hunks(old: &str, new: &str) -> String {
@@ -117,22 +118,22 @@ mod tests {
             ),
         ];
         for (old, new, hunks) in cases {
-            let head = if hunks.is_empty() { "" } else { "--- f (in Consul)\n+++ f (to upload)\n" };
-            assert_eq!(unified(old.as_bytes(), new.as_bytes(), "f", LONG), format!("{head}{hunks}"));
+            let head = if hunks.is_empty() { "" } else { "--- f\n+++ g\n" };
+            assert_eq!(unified((old.as_bytes(), "f"), (new.as_bytes(), "g"), LONG), format!("{head}{hunks}"));
         }
     }
 
     #[test]
     fn what_takes_too_long_is_shown_as_replaced() {
         let (old, new) = ("a\nb\n".repeat(100_000), "b\na\n".repeat(100_000));
-        let text = unified(old.as_bytes(), new.as_bytes(), "f", Duration::from_millis(50));
+        let text = unified((old.as_bytes(), "f"), (new.as_bytes(), "g"), Duration::from_millis(50));
         assert!(text.contains("@@ -1,200000 +1,200000 @@\n-a\n-b\n"));
         assert!(text.ends_with("+b\n+a\n"));
     }
 
     #[test]
     fn bytes_that_are_no_text_differ_too() {
-        let text = unified(b"caf\xe9\n", b"caf\xe8\n", "f", LONG);
+        let text = unified((b"caf\xe9\n", "f"), (b"caf\xe8\n", "g"), LONG);
         assert!(text.ends_with("Binary documents differ\n"), "{text}");
     }
 }

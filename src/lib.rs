@@ -14,6 +14,7 @@
 //! up to [`commands`], the only place that tells them and exits: a binary is one of these.
 
 pub mod args;
+pub mod beside;
 pub mod check;
 pub mod commands;
 pub mod consul;
@@ -27,6 +28,7 @@ pub mod guard;
 pub mod handler;
 pub mod input;
 pub mod install;
+pub mod operator;
 pub mod pair;
 pub mod payload;
 mod process;

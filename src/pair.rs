@@ -68,6 +68,18 @@ impl Pair {
     }
 }
 
+impl Found {
+    /// A value that is a document by itself, as it is.
+    pub fn of_value(value: Option<Entry>) -> Found {
+        match value {
+            Some(Entry { value, modify_index: index, .. }) => {
+                Found::Whole(Whole { document: Verified::ours(value), index, data_index: index })
+            }
+            None => Found::Nothing,
+        }
+    }
+}
+
 impl Torn {
     /// Whether its data is this document, as it is.
     pub fn has_data(&self, document: &Verified) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! A payload is a hint: watches coalesce, repeat and come late. What may be done on its word alone, `download` decides.
 
-use crate::consul::{Entry, Key, Part, Prefix};
+use crate::consul::{Entry, Key, Part, Prefix, Subject, ValuePath};
 use crate::document::Checksum;
 use crate::encoding;
 use crate::error::{Result, Status};
@@ -40,6 +40,31 @@ impl Fire {
             (Fire::Folder(..), None) => Fire::Changed(None, 0),
             _ => self,
         }
+    }
+}
+
+/// Reads a payload about `wanted`; without it, the payload must name a key.
+///
+/// # Errors
+/// As [`read`].
+pub fn about(text: &[u8], wanted: Option<&Subject>, prefix: &Prefix) -> Result<(Option<Subject>, Fire)> {
+    match wanted {
+        None => read(text, None, prefix).map(|(key, fire)| (key.map(Subject::Document), fire)),
+        Some(Subject::Document(key)) => Ok((wanted.cloned(), read(text, Some(key), prefix)?.1)),
+        Some(Subject::Value(path)) => Ok((wanted.cloned(), of_value(text, path))),
+    }
+}
+
+/// Of a `key` watch on the value itself.
+fn of_value(text: &[u8], path: &ValuePath) -> Fire {
+    match text.trim_ascii() {
+        b"null" => Fire::Nothing,
+        one => match serde_json::from_slice::<Entry>(one) {
+            Ok(entry) if entry.key == path.as_str() => {
+                Fire::Changed(Some(Checksum::of(&entry.value)), entry.modify_index)
+            }
+            _ => Fire::Unknown,
+        },
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Voice {
 pub struct World {
     /// Looks up a variable of the environment.
     pub variable: fn(&str) -> Option<OsString>,
+    /// The command line, the program included.
+    pub words: Vec<OsString>,
     /// Chance, for jitter.
     pub random: Random,
     /// How much to tell.
@@ -36,7 +38,12 @@ impl World {
     pub fn of_this_process(voice: Voice) -> World {
         let clock = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_nanos();
         let seed = u64::try_from(clock & u128::from(u64::MAX)).unwrap_or(0) ^ (u64::from(std::process::id()) << 32);
-        World { variable: |name| std::env::var_os(name), random: Random::seeded(seed), voice }
+        World {
+            variable: |name| std::env::var_os(name),
+            words: std::env::args_os().collect(),
+            random: Random::seeded(seed),
+            voice,
+        }
     }
 
     /// A variable as text; an empty one is unset, as for Consul's own client.

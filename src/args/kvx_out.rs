@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::options::consul_options;
 use super::values;
 use crate::check::Check;
-use crate::consul::{Consistency, Key, Prefix};
-use crate::download::{Destination, Due, Order, Stdin};
+use crate::consul::{Consistency, Key, Prefix, Subject, ValuePath};
+use crate::download::{Destination, Due, Ignored, Order, Stdin};
 use crate::error::{Result, Status};
 use crate::guard::Percent;
 use crate::handler::Handler;
@@ -58,6 +58,10 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
         /// name of the document in Consul, such as hosts (the one that the payload names)
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Option<Key>,
+
+        /// instead of a document, the value of this key: its whole path, without checksum, prefix and stop
+        #[argh(option, arg_name = "path", from_str_fn(values::value_path))]
+        raw: Option<ValuePath>,
 
         /// file to install, or - for stdout
         #[argh(option, short = 'f', arg_name = "file")]
@@ -111,6 +115,14 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
         #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
         handler_timeout: Duration,
 
+        /// install though the key is stopped
+        #[argh(switch)]
+        ignore_stop: bool,
+
+        /// install though the file is locked on this node
+        #[argh(switch)]
+        ignore_lock: bool,
+
         /// run the handler even if nothing has changed
         #[argh(switch)]
         always_run: bool,
@@ -153,6 +165,13 @@ impl Options {
     pub fn order(self, command: Option<Vec<OsString>>, world: &World) -> Result<Order> {
         let consul = self.consul();
         let usage = |what: &str| Status::Usage.error(what);
+        let subject = match (self.key, self.raw) {
+            (Some(_), Some(_)) => return Err(usage("give -k or --raw, not both")),
+            (key, raw) => key.map(Subject::Document).or(raw.map(Subject::Value)),
+        };
+        let words = (self.token.is_none() && self.file.is_absolute())
+            .then(|| world.words.iter().map(|word| word.to_str().map(str::to_owned)).collect())
+            .flatten();
         let to = match self.file {
             file if file.as_os_str() == "-" => Destination::Stdout,
             file => Destination::File(file),
@@ -185,10 +204,10 @@ impl Options {
             (false, false) => Consistency::Default,
         };
         let by_watch = self.payload
-            || self.key.is_none()
+            || subject.is_none()
             || (world.variable)("CONSUL_INDEX").is_some_and(|index| !index.is_empty());
         Ok(Order {
-            key: self.key,
+            subject,
             prefix: self.prefix.unwrap_or_default(),
             to,
             guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
@@ -206,6 +225,8 @@ impl Options {
             timeout: self.timeout,
             patience: self.timeout.saturating_add(self.handler_timeout).saturating_add(GRACES),
             consul,
+            ignored: Ignored { stop: self.ignore_stop, lock: self.ignore_lock },
+            words,
         })
     }
 }

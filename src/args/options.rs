@@ -90,4 +90,39 @@ macro_rules! consul_options {
     };
 }
 
-pub(crate) use {consul_options, options};
+/// Which keys in it: the operator's commands.
+macro_rules! site_options {
+    ($(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
+        $crate::args::options::consul_options! {
+            $(#[$about])*
+            pub struct $Options {
+                $($own)*
+
+                /// folder of all keys in the KV store (kvexpress)
+                #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(crate::args::values::prefix))]
+                prefix: Option<crate::consul::Prefix>,
+
+                /// give up on Consul after so long (30s)
+                #[argh(
+                    option,
+                    arg_name = "duration",
+                    default = "std::time::Duration::from_secs(30)",
+                    from_str_fn(crate::args::values::duration)
+                )]
+                timeout: std::time::Duration,
+            }
+        }
+
+        impl $Options {
+            fn site(&self) -> $crate::operator::Site {
+                $crate::operator::Site {
+                    prefix: self.prefix.clone().unwrap_or_default(),
+                    consul: self.consul(),
+                    timeout: self.timeout,
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use {consul_options, options, site_options};

@@ -1,12 +1,14 @@
 //! The values of options, parsed once into what they mean.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::check::Check;
-use crate::consul::{Key, Prefix};
+use crate::consul::{Key, Prefix, ValuePath};
 use crate::document::Checksum;
 use crate::guard::Percent;
 use crate::install::Attributes;
+use crate::payload::one_line;
 
 /// `-k`.
 pub fn key(text: &str) -> Result<Key, String> {
@@ -16,6 +18,11 @@ pub fn key(text: &str) -> Result<Key, String> {
 /// `-p`.
 pub fn prefix(text: &str) -> Result<Prefix, String> {
     Prefix::parse(text)
+}
+
+/// `--raw`.
+pub fn value_path(text: &str) -> Result<ValuePath, String> {
+    ValuePath::parse(text)
 }
 
 /// `--expect`.
@@ -58,6 +65,23 @@ pub fn percent(text: &str) -> Result<Percent, String> {
 /// `--check`.
 pub fn check(words: &str) -> Result<Check, String> {
     Check::parse(words).map_err(|wrong| format!("it {wrong}"))
+}
+
+/// `-r`: why. Never empty: an empty mark is none, for kvexpress and for us.
+pub fn reason(text: &str) -> Result<String, String> {
+    match one_line(text) {
+        reason if reason.is_empty() => Err("say why".into()),
+        reason => Ok(reason),
+    }
+}
+
+/// `-f`: a file that is on this node, or may be.
+pub fn file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "" => Err("it is empty".into()),
+        "-" => Err("name a file".into()),
+        path => Ok(path.into()),
+    }
 }
 
 /// `-c`: permission bits in octal, with or without leading zeros, as people write them for chmod.

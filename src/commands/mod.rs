@@ -1,11 +1,13 @@
 //! From a command line to what is told of it: parse, run, tell, exit. What a binary does is one of these.
 
+mod kvx;
 mod kvx_in;
 mod kvx_out;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use self::kvx::kvx;
 pub use self::kvx_in::kvx_in;
 pub use self::kvx_out::kvx_out;
 use crate::args::{self, Asked, Options};

@@ -12,12 +12,25 @@ use std::path::Path;
 use crate::document::Checksum;
 
 /// The KV folder of all keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix(String);
 
 /// The name of one file in transit, as in `-k`. It may have slashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(String);
+
+/// What a file is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// `-k`: a document with its checksum.
+    Document(Key),
+    /// `--raw`: the value of any key in the KV store, as it is.
+    Value(ValuePath),
+}
+
+/// The path of a value in the KV store, without slashes around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValuePath(String);
 
 /// Where a key is in the KV store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +83,11 @@ impl Prefix {
         format!("{}/{LOCKS}/{}/{hostname}", self.0, Checksum::of(file.as_os_str().as_bytes()))
     }
 
+    /// The folder of all locks.
+    pub fn locks(&self) -> String {
+        format!("{}/{LOCKS}", self.0)
+    }
+
     /// Splits a path in the KV store into the key and its part; none where it is not of this prefix and layout.
     pub fn split(&self, path: &str) -> Option<(Key, Part)> {
         let (key, part) = path.trim_start_matches('/').strip_prefix(&self.0)?.strip_prefix('/')?.rsplit_once('/')?;
@@ -119,6 +137,27 @@ fn segments(text: &str) -> Result<String, String> {
             Err("it has an empty segment, `.` or `..` between slashes".into())
         }
         _ => Ok(trimmed.to_owned()),
+    }
+}
+
+impl ValuePath {
+    /// Reads a path. Slashes around it are dropped.
+    pub fn parse(text: &str) -> Result<ValuePath, String> {
+        segments(text).map(ValuePath)
+    }
+
+    /// As the API wants it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Document(key) => key.fmt(f),
+            Subject::Value(path) => path.0.fmt(f),
+        }
     }
 }
 

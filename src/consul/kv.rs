@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 
 use super::client::{Body, Call, Client, denied};
 use super::entry::Entry;
@@ -116,6 +117,31 @@ impl Client<'_> {
         }
         found.found.retain(|entry| entry.create_index > 0);
         Ok(found)
+    }
+
+    /// The paths of all keys in a folder, in order; what may not be read is left out.
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub fn list(&self, folder: &str) -> Result<Vec<String>> {
+        self.under(folder, "keys")
+    }
+
+    /// All keys in a folder with their values, as they are at one moment; what may not be read is left out.
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub fn all(&self, folder: &str) -> Result<Vec<Entry>> {
+        self.under(folder, "recurse")
+    }
+
+    /// Nothing in it, and nothing that may be read, look the same.
+    fn under<T: DeserializeOwned>(&self, folder: &str, parameter: &str) -> Result<Vec<T>> {
+        let answer = self.call(&Call { path: &path(&format!("{folder}/")), parameter, body: Body::None })?;
+        match answer.status {
+            404 => Ok(Vec::new()),
+            _ => serde_json::from_slice(&answer.body).map_err(|_| self.unexpected(&answer)),
+        }
     }
 
     fn read_before_1_14(&self, consistency: Consistency, documents: &[&str], keys: &[&str]) -> Result<Entries> {

@@ -17,7 +17,7 @@ mod transaction;
 pub use client::Client;
 pub use entry::Entry;
 pub use flags::Flags;
-pub use keys::{Folder, Key, Part, Prefix};
+pub use keys::{Folder, Key, Part, Prefix, Subject, ValuePath};
 pub use kv::{Consistency, Entries, Outcome};
 pub use server::Server;
 pub use transaction::Change;

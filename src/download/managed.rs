@@ -1,32 +1,26 @@
 //! One file and what is owed for it: install, mend, run.
 
 use std::ffi::OsString;
-use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
-
-use fs_err::os::unix::fs::OpenOptionsExt as _;
-use nix::fcntl::OFlag;
 
 use super::report::{Change, Did, Paid, Why};
 use super::{Due, Order};
-use crate::consul::Key;
+use crate::consul::Subject;
 use crate::document::{Checksum, Verified};
 use crate::error::{Result, Status};
 use crate::handler::Handler;
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
-use crate::payload::one_line;
-use crate::stamp::{Memory, Stamp};
+use crate::stamp::{Memory, Owed, Stamp};
 use crate::time::Deadline;
-
-/// Of a mark's text, this much is read.
-const LARGEST_MARK: u64 = 4096;
 
 /// The file that is to be right, as it is and as it is wanted.
 pub(super) struct Managed<'a> {
     pub order: &'a Order,
-    pub key: &'a Key,
+    pub subject: &'a Subject,
     pub target: &'a Target,
+    /// As it is named, absolute.
+    pub path: PathBuf,
     pub wanted: Wanted,
     pub installed: Option<&'a Installed>,
 }
@@ -126,7 +120,7 @@ impl Managed<'_> {
             return Ok(None);
         };
         let (started, id) = (Instant::now(), handler.id());
-        memory.is_to_run(&id)?;
+        memory.is_to_run(&self.owed(handler))?;
         handler.run(&self.variables(document)).map_err(|failed| {
             failed.and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
         })?;
@@ -137,35 +131,23 @@ impl Managed<'_> {
     /// What the check and the handler find in their environment.
     fn variables(&self, document: &Verified) -> [(&'static str, OsString); 3] {
         [
-            ("KVX_KEY", self.key.to_string().into()),
+            ("KVX_KEY", self.subject.to_string().into()),
             ("KVX_FILE", self.target.path().into()),
             ("KVX_CHECKSUM", document.checksum().to_string().into()),
         ]
     }
 
     fn stamp(&self, document: &Verified, index: u64) -> Stamp {
-        Stamp::new(self.target.path(), &self.key.to_string(), document.checksum(), index)
-    }
-}
-
-/// The mark that kvexpress's `lock` leaves beside the file, and why. Only where there is surely none, there is none.
-pub(super) fn locked_here(path: &Path) -> Option<String> {
-    let mut mark = path.as_os_str().to_owned();
-    mark.push(".locked");
-    let mut options = fs_err::OpenOptions::new();
-    options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
-    let mut text = Vec::new();
-    let why = match options.open(Path::new(&mark)).and_then(|file| file.take(LARGEST_MARK).read_to_end(&mut text)) {
-        Ok(_) => {
-            let text = String::from_utf8_lossy(&text);
-            let reason = text.lines().find_map(|line| line.strip_prefix("Reason Locked: "));
-            Some(one_line(reason.unwrap_or(&text)))
-                .filter(|reason| !reason.is_empty())
-                .unwrap_or("no reason given".into())
+        Stamp {
+            named: (self.path != self.target.path()).then(|| self.path.to_string_lossy().into_owned()),
+            prefix: matches!(self.subject, Subject::Document(_)).then(|| self.order.prefix.to_string()),
+            owed: self.order.handler.iter().map(|handler| self.owed(handler)).collect(),
+            command: self.order.words.clone().unwrap_or_default(),
+            ..Stamp::new(self.target.path(), &self.subject.to_string(), document.checksum(), index)
         }
-        // With a name too long to be there, surely, too.
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => return None,
-        Err(cause) => cause.to_string(),
-    };
-    Some(format!("{why} ({})", mark.to_string_lossy()))
+    }
+
+    fn owed(&self, handler: &Handler) -> Owed {
+        Owed { handler: handler.id(), words: handler.program.to_string() }
+    }
 }

@@ -10,12 +10,13 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use self::managed::{Managed, locked_here};
+use self::managed::Managed;
 use self::report::Change;
 pub use self::report::{Did, Report, Work};
 use self::source::{Before, Fired, Obtained, Source, State};
+use crate::beside;
 use crate::check::Check;
-use crate::consul::{self, Consistency, Key, Prefix};
+use crate::consul::{self, Consistency, Prefix, Subject};
 use crate::error::{Result, Status};
 use crate::guard::Guards;
 use crate::handler::Handler;
@@ -30,8 +31,8 @@ use crate::world::{World, print};
 /// What to do, from the command line.
 #[derive(Clone)]
 pub struct Order {
-    /// `-k`; without it, the payload names the key.
-    pub key: Option<Key>,
+    /// `-k`, `--raw`; without them, the payload names the key.
+    pub subject: Option<Subject>,
     /// `-p`.
     pub prefix: Prefix,
     /// `-f`.
@@ -66,6 +67,20 @@ pub struct Order {
     pub patience: Duration,
     /// Which Consul.
     pub consul: consul::Flags,
+    /// `--ignore-stop`, `--ignore-lock`.
+    pub ignored: Ignored,
+    /// The command line, to be run again by somebody else; none where it holds a secret, or means something else
+    /// elsewhere.
+    pub words: Option<Vec<String>>,
+}
+
+/// Which marks are ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ignored {
+    /// That the key is stopped.
+    pub stop: bool,
+    /// That the file is locked.
+    pub lock: bool,
 }
 
 /// Where the document goes.
@@ -100,33 +115,33 @@ pub enum Stdin {
 /// # Errors
 /// 1 to 78, as published. The file is what it was then, unless the message says that it is in place.
 pub fn run(order: &Order, world: &World) -> Result<Report> {
-    let (named, fire) = match order.stdin {
+    let (subject, fire) = match order.stdin {
         Stdin::Payload => read_payload(order, world)?,
-        Stdin::Untouched => (None, Fire::Unknown),
+        Stdin::Untouched => (order.subject.clone(), Fire::Unknown),
     };
-    let Some(key) = order.key.clone().or(named) else {
-        return Ok(Report { key: None, did: Did::Nothing });
+    let Some(subject) = subject else {
+        return Ok(Report { subject: None, did: Did::Nothing });
     };
     let fire = match (order.splay, fire) {
         (None, fire) | (_, fire @ Fire::Nothing) => fire,
         (Some(splay), fire) => {
-            splay::sleep(splay, &key, world);
+            splay::sleep(splay, &subject, world);
             fire.grown_old() // Long enough for somebody to stop it, or to upload another.
         }
     };
     if let (Some(limit), Fire::Unknown) = (order.wait, &fire) {
-        wait::until_there(order, &key, limit, world).map_err(|error| error.of(&key))?;
+        wait::until_there(order, &subject, limit, world).map_err(|error| error.of(&subject))?;
     }
     let did = match (&order.to, fire) {
         (_, Fire::Nothing) => Did::Nothing,
-        (Destination::Stdout, fire) => to_stdout(order, &key, fire, world).map_err(|error| error.of(&key))?,
-        (Destination::File(path), fire) => install(order, &key, path, fire, world)
-            .map_err(|error| error.of(format_args!("{key} -> {}", path.display())))?,
+        (Destination::Stdout, fire) => to_stdout(order, &subject, fire, world).map_err(|error| error.of(&subject))?,
+        (Destination::File(path), fire) => install(order, &subject, path, fire, world)
+            .map_err(|error| error.of(format_args!("{subject} -> {}", path.display())))?,
     };
-    Ok(Report { key: Some(key), did })
+    Ok(Report { subject: Some(subject), did })
 }
 
-fn read_payload(order: &Order, world: &World) -> Result<(Option<Key>, Fire)> {
+fn read_payload(order: &Order, world: &World) -> Result<(Option<Subject>, Fire)> {
     world.hint_at_terminal("a watch's payload");
     // In base64, with room for the other keys of a folder.
     let most = order.guards.max_size.saturating_mul(2).saturating_add(1024 * 1024);
@@ -138,11 +153,11 @@ fn read_payload(order: &Order, world: &World) -> Result<(Option<Key>, Fire)> {
         )),
         Trouble::Io(cause) => Status::CannotRead.error(format!("the payload on stdin cannot be read: {cause}")),
     })?;
-    payload::read(&text, order.key.as_ref(), &order.prefix)
+    payload::about(&text, order.subject.as_ref(), &order.prefix)
 }
 
 /// Everything about the file is decided and done under its lock.
-fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> Result<Did> {
+fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &World) -> Result<Did> {
     let started = Instant::now();
     let wanted = order.attributes.look_up()?;
     let target = Target::resolve(path, order.parents)?;
@@ -151,7 +166,8 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
     let deadline = Deadline::within(order.timeout);
     target.sweep()?;
     let installed = target.installed(order.guards.max_size)?;
-    let file = Managed { order, key, target: &target, wanted, installed: installed.as_ref() };
+    let named = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let file = Managed { order, subject, path: named, target: &target, wanted, installed: installed.as_ref() };
 
     if let Some((checksum, index)) = fire.names()
         && file.is_right(checksum, memory.stamp())
@@ -159,13 +175,13 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
         memory.has_seen(index)?;
         return Ok(Did::Unchanged(target.path().to_owned(), checksum));
     }
-    if let Some(reason) = locked_here(path) {
+    if let Some(reason) = beside::reason(path).filter(|_| !order.ignored.lock) {
         return file.stays(Did::Locked(reason), memory.stamp());
     }
     let (fired, before) = (Fired::by(&fire), Before::of(&fire, memory.stamp(), installed.as_ref()));
-    let obtained = match source::of_payload(fire, &before) {
+    let obtained = match source::of_payload(fire, &before, order.ignored) {
         Some(obtained) => obtained,
-        None => Source::new(order, key, Some(path), deadline, world)?.ask(fired, &before)?,
+        None => Source::new(order, subject, Some(path), deadline, world)?.ask(fired, &before)?,
     };
     let Whole { document, index, .. } = match obtained {
         Obtained::Document(whole) => whole,
@@ -188,8 +204,8 @@ fn install(order: &Order, key: &Key, path: &Path, fire: Fire, world: &World) -> 
 }
 
 /// To stdout. Nothing is installed, so neither a stop nor a lock forbids it: its reader gets the whole document.
-fn to_stdout(order: &Order, key: &Key, fire: Fire, world: &World) -> Result<Did> {
-    let source = Source::new(order, key, None, Deadline::within(order.timeout), world)?;
+fn to_stdout(order: &Order, subject: &Subject, fire: Fire, world: &World) -> Result<Did> {
+    let source = Source::new(order, subject, None, Deadline::within(order.timeout), world)?;
     let (document, stop) = match source.settled(order.consistency)? {
         State { found: Found::Whole(whole), stop, .. } => (whole.document, stop),
         _ if Fired::by(&fire) == Fired::ByThisKey => return Ok(Did::Nothing),

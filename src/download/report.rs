@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::consul::Key;
+use crate::consul::Subject;
 use crate::document::{Checksum, Verified};
 
 /// What became of it.
 #[derive(Debug)]
 pub struct Report {
-    /// The key, unless the payload was to name it and did not.
-    pub key: Option<Key>,
+    /// What it was about, unless the payload was to name it and did not.
+    pub subject: Option<Subject>,
     /// What was done.
     pub did: Did,
 }
@@ -73,8 +73,8 @@ pub(super) enum Change {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(key) = &self.key {
-            write!(f, "{key}: ")?;
+        if let Some(subject) = &self.subject {
+            write!(f, "{subject}: ")?;
         }
         match &self.did {
             Did::Nothing => f.write_str(

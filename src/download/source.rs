@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Order;
-use crate::consul::{Client, Consistency, Folder, Key, Server};
+use super::{Ignored, Order};
+use crate::consul::{Client, Consistency, Entries, Folder, Server, Subject};
 use crate::document::Checksum;
 use crate::error::{Error, Result, Status};
 use crate::install::Installed;
@@ -19,9 +19,54 @@ pub(super) struct Source<'a> {
     client: Client<'a>,
     order: &'a Order,
     world: &'a World,
-    folder: Folder,
-    /// None for stdout.
+    asked: Asked,
+    /// None for stdout, and where it is ignored.
     lock: Option<String>,
+}
+
+/// What is asked for.
+enum Asked {
+    Pair(Folder),
+    Value(String),
+}
+
+impl Asked {
+    fn of(subject: &Subject, order: &Order) -> Asked {
+        match subject {
+            Subject::Document(key) => Asked::Pair(Folder::of(&order.prefix, key)),
+            Subject::Value(path) => Asked::Value(path.as_str().to_owned()),
+        }
+    }
+
+    /// Where the document itself is.
+    fn data(&self) -> &str {
+        match self {
+            Asked::Pair(folder) => &folder.data,
+            Asked::Value(path) => path,
+        }
+    }
+
+    /// Nothing stops a value that is no document.
+    fn stop(&self, ignored: Ignored) -> Option<&str> {
+        match self {
+            Asked::Pair(folder) if !ignored.stop => Some(&folder.stop),
+            _ => None,
+        }
+    }
+
+    fn documents(&self) -> Vec<&str> {
+        match self {
+            Asked::Pair(folder) => vec![&folder.data, &folder.checksum],
+            Asked::Value(path) => vec![path],
+        }
+    }
+
+    fn judge(&self, entries: &mut Entries) -> Found {
+        match self {
+            Asked::Pair(folder) => Pair::take(entries, folder).judge(),
+            Asked::Value(path) => Found::of_value(entries.take(path)),
+        }
+    }
 }
 
 /// What one read brought.
@@ -89,9 +134,9 @@ impl<'a> Before<'a> {
     }
 }
 
-pub(super) fn of_payload(fire: Fire, before: &Before) -> Option<Obtained> {
+pub(super) fn of_payload(fire: Fire, before: &Before, ignored: Ignored) -> Option<Obtained> {
     let Fire::Folder(pair, stop) = fire else { return None };
-    if let Some(reason) = stop {
+    if let Some(reason) = stop.filter(|_| !ignored.stop) {
         return Some(Obtained::Stopped(reason));
     }
     match pair.judge() {
@@ -103,18 +148,18 @@ pub(super) fn of_payload(fire: Fire, before: &Before) -> Option<Obtained> {
 impl<'a> Source<'a> {
     pub fn new(
         order: &'a Order,
-        key: &Key,
+        subject: &Subject,
         file: Option<&Path>,
         deadline: Deadline,
         world: &'a World,
     ) -> Result<Source<'a>> {
         // As given, but absolute, as kvexpress's `lock` wants it.
-        let lock = file.map(|file| {
+        let lock = file.filter(|_| !order.ignored.lock).map(|file| {
             order.prefix.lock(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), &world.hostname())
         });
         let server = Server::find(&order.consul, world)?;
         let client = Client::new(server, deadline, order.guards.max_size, world);
-        Ok(Source { client, order, world, folder: Folder::of(&order.prefix, key), lock })
+        Ok(Source { client, order, world, asked: Asked::of(subject, order), lock })
     }
 
     /// What a read from the leader brings that was made under the file's lock may always be installed, if it verifies:
@@ -149,7 +194,7 @@ impl<'a> Source<'a> {
             Err(error) if error.status() == Status::Unavailable => {
                 self.world.warn(&format!(
                     "{}: {error}; as far as a server knows that follows none, the file is right",
-                    self.folder.data
+                    self.asked.data()
                 ));
                 Ok(Obtained::Document(installed))
             }
@@ -185,7 +230,7 @@ impl<'a> Source<'a> {
                 return Ok(state);
             }
             if torn.is_none() {
-                self.world.progress(|| format!("{}: {}; waiting for the other half", self.folder.data, found.why));
+                self.world.progress(|| format!("{}: {}; waiting for the other half", self.asked.data(), found.why));
             }
             if !backoff.sleep(self.client.deadline(), &self.world.random) {
                 return Err(self.torn(found.why));
@@ -196,32 +241,32 @@ impl<'a> Source<'a> {
 
     fn torn(&self, why: &str) -> Error {
         Status::TryAgain.error(format!(
-            "{} and {} in Consul are torn: {why} (for {}); upload the document again with kvx-in",
-            self.folder.data,
-            self.folder.checksum,
+            "{} in Consul are torn: {why} (for {}); upload the document again with kvx-in",
+            self.asked.documents().join(" and "),
             humantime::format_duration(self.order.timeout)
         ))
     }
 
     fn read(&self, consistency: Consistency) -> Result<State> {
-        let folder = &self.folder;
-        let marks: Vec<&str> = [folder.stop.as_str()].into_iter().chain(self.lock.as_deref()).collect();
-        let read = self.client.read(consistency, &[&folder.data, &folder.checksum], &marks);
+        let stop = self.asked.stop(self.order.ignored);
+        let marks: Vec<&str> = stop.into_iter().chain(self.lock.as_deref()).collect();
+        let read = self.client.read(consistency, &self.asked.documents(), &marks);
         let mut entries = read.map_err(|error| match error.status() {
             Status::Refused => error.and("if the document is meant to be that large, raise --max-size"),
             _ => error,
         })?;
         let fresh = entries.is_fresh();
         let mut reason = |mark: &str| entries.take(mark).as_ref().and_then(payload::reason);
-        let (stop, lock) = (reason(&folder.stop), self.lock.as_deref().and_then(reason));
-        Ok(State { found: Pair::take(&mut entries, folder).judge(), stop, lock, fresh })
+        let (stop, lock) = (stop.and_then(&mut reason), self.lock.as_deref().and_then(reason));
+        Ok(State { found: self.asked.judge(&mut entries), stop, lock, fresh })
     }
 
     pub fn no_such_key(&self) -> Error {
-        Status::NoSuchKey.error(format!(
-            "there is no {} in Consul at {}; upload it with kvx-in, or check -k and -p",
-            self.folder.data,
-            self.client.server()
-        ))
+        let remedy = match self.asked {
+            Asked::Pair(_) => "upload it with kvx-in, or check -k and -p",
+            Asked::Value(_) => "put it there, or check --raw, which takes a whole path",
+        };
+        let (data, server) = (self.asked.data(), self.client.server());
+        Status::NoSuchKey.error(format!("there is no {data} in Consul at {server}; {remedy}"))
     }
 }

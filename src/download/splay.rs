@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::consul::Key;
+use crate::consul::Subject;
 use crate::world::World;
 
 /// Sleeps for this node's share of the splay.
-pub(super) fn sleep(splay: Duration, key: &Key, world: &World) {
-    let share = share(splay, &world.hostname(), &key.to_string());
+pub(super) fn sleep(splay: Duration, subject: &Subject, world: &World) {
+    let share = share(splay, &world.hostname(), &subject.to_string());
     let (share_said, splay_said) = (rounded(share), rounded(splay));
-    world.progress(|| format!("{key}: waiting {share_said} (of {splay_said}, --splay)"));
+    world.progress(|| format!("{subject}: waiting {share_said} (of {splay_said}, --splay)"));
     std::thread::sleep(share);
 }
 

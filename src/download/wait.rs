@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Order;
-use crate::consul::{Client, Folder, Key, Server};
+use crate::consul::{Client, Folder, Server, Subject};
 use crate::error::{Result, Status};
 use crate::time::Deadline;
 use crate::world::World;
@@ -11,17 +11,20 @@ use crate::world::World;
 /// An answer to a query that waited to the end may come a little later.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Waits for its checksum, which kvexpress writes last.
-pub(super) fn until_there(order: &Order, key: &Key, limit: Duration, world: &World) -> Result<()> {
+/// Waits for a document's checksum, which kvexpress writes last.
+pub(super) fn until_there(order: &Order, subject: &Subject, limit: Duration, world: &World) -> Result<()> {
     let patience = Deadline::within(limit);
     let server = Server::find(&order.consul, world)?;
     let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, world);
-    let checksum = Folder::of(&order.prefix, key).checksum;
-    if client.await_key(&checksum, patience, order.consistency)? {
+    let path = match subject {
+        Subject::Document(key) => Folder::of(&order.prefix, key).checksum,
+        Subject::Value(path) => path.as_str().to_owned(),
+    };
+    if client.await_key(&path, patience, order.consistency)? {
         return Ok(());
     }
     Err(Status::NoSuchKey.error(format!(
-        "there was no {checksum} in Consul at {} within {} (--wait); upload it with kvx-in, or check -k and -p",
+        "there was no {path} in Consul at {} within {} (--wait); upload it with kvx-in, or check -k and -p",
         client.server(),
         humantime::format_duration(limit)
     )))

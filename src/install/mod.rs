@@ -24,7 +24,7 @@ use self::attributes::Has;
 pub use self::attributes::{Attributes, Wanted};
 pub use self::parents::Parents;
 pub use self::replacement::Replacement;
-use crate::document::{Checksum, Size};
+use crate::document::{Checksum, Size, Verified};
 use crate::error::{Error, Result, Status};
 
 /// As many symbolic links as the kernel follows.
@@ -88,6 +88,16 @@ impl Target {
             }
         }
         Err(cannot(&Errno::ELOOP.into()))
+    }
+
+    /// `path` itself, even if it is a link.
+    fn itself(path: &Path) -> Result<Target> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Status::CannotWrite.error("that is no file's name"));
+        };
+        let directory = Parents::MustExist.resolve(parent)?;
+        let path = directory.join(name);
+        Ok(Target { name: name.to_owned(), path, directory, parents: Parents::MustExist })
     }
 
     /// The canonical path.
@@ -157,6 +167,22 @@ impl Target {
         name.push(".kvx~");
         self.directory.join(name)
     }
+}
+
+/// Writes a text of ours at `path`, with this mode, as a file is replaced; never through a link, which somebody may have
+/// put there to have another file written over.
+///
+/// # Errors
+/// 73, and 75 where somebody else is just doing the same.
+pub fn write_note(path: &Path, text: &str, mode: u32) -> Result<()> {
+    let write = || {
+        let target = Target::itself(path)?;
+        let wanted = Attributes { mode: Some(mode), ..Attributes::default() }.look_up()?;
+        target.sweep()?;
+        let document = Verified::ours(text.into());
+        Replacement::prepare(&target, &document, &wanted, None, Manner::Rename)?.put()
+    };
+    write().map_err(|error| error.of(path.display()))
 }
 
 impl Installed {

@@ -102,7 +102,9 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
             (Mode::Upload, Some(reason)) => return Ok(Report::Stopped(reason)),
             (Mode::Upload, None) => {}
             (Mode::DryRun, stop) => {
-                let difference = diff::unified(previous(&found), ours.bytes(), &folder.data, client.deadline().left());
+                let (from, to) = (format!("{} (in Consul)", folder.data), format!("{} (to upload)", folder.data));
+                let limit = client.deadline().left();
+                let difference = diff::unified((previous(&found), &from), (ours.bytes(), &to), limit);
                 return Ok(Report::WouldUpload(ours, difference, stop));
             }
         }

@@ -5,6 +5,8 @@
 //! many, never one too few. So the stamp needs no fsync: a power loss makes an older one of it, and a restart of whatever
 //! was to be reloaded.
 
+mod look;
+
 use std::fs::{DirBuilder, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -17,6 +19,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
+pub use self::look::{Remembered, all, read, wait_for_runs};
 use crate::document::Checksum;
 use crate::error::{Error, Result, Status};
 use crate::time::{Backoff, Deadline};
@@ -55,6 +58,9 @@ pub fn directory(flag: Option<&Path>, world: &World) -> Result<PathBuf> {
 pub struct Stamp {
     /// The file, canonical.
     pub path: String,
+    /// As it was named, where that is something else: a lock is of that path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<String>,
     /// The key it came from.
     pub key: String,
     /// The checksum of what was installed, in hex.
@@ -65,9 +71,27 @@ pub struct Stamp {
     pub time: u64,
     /// The handlers that have succeeded since then, by their ids.
     pub handlers: Vec<String>,
+    /// Those that a run was to run since then, and that have not succeeded. (Others may be owed of which nobody knows yet.)
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owed: Vec<Owed>,
+    /// The prefix of the key; none where it is the path of a value (`--raw`).
+    #[serde(default)]
+    pub prefix: Option<String>,
+    /// The command line that wrote this, to be run again; empty where it may not be kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
     /// Written before it is put in its place: until that has surely come to its end, and onto the disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
+}
+
+/// A handler that is owed, as far as a run knew of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owed {
+    /// Its id.
+    pub handler: String,
+    /// For people.
+    pub words: String,
 }
 
 impl Stamp {
@@ -76,13 +100,22 @@ impl Stamp {
         let time = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         Stamp {
             path: path.to_string_lossy().into_owned(),
+            named: None,
             key: key.to_owned(),
             checksum: checksum.to_string(),
             index,
             time,
             handlers: Vec::new(),
+            owed: Vec::new(),
+            prefix: None,
+            command: Vec::new(),
             unfinished: true,
         }
+    }
+
+    /// The path by which the file is locked.
+    pub fn locked_as(&self) -> &Path {
+        Path::new(self.named.as_ref().unwrap_or(&self.path))
     }
 
     /// Whether it is of this document.
@@ -187,14 +220,14 @@ impl Memory {
     ///
     /// # Errors
     /// 73.
-    pub fn is_to_run(&mut self, handler: &str) -> Result<()> {
-        match self.stamp.clone() {
-            Some(mut stamp) if stamp.handlers.iter().any(|ran| ran == handler) => {
-                stamp.handlers.retain(|ran| ran != handler);
-                self.remember(stamp)
-            }
-            _ => Ok(()),
+    pub fn is_to_run(&mut self, owed: &Owed) -> Result<()> {
+        let Some(mut stamp) = self.stamp.clone() else { return Ok(()) };
+        if stamp.owed.contains(owed) {
+            return Ok(());
         }
+        stamp.handlers.retain(|ran| *ran != owed.handler);
+        stamp.owed.push(owed.clone());
+        self.remember(stamp)
     }
 
     /// A handler has succeeded for what is installed.
@@ -203,8 +236,19 @@ impl Memory {
     /// 73.
     pub fn has_run(&mut self, handler: String) -> Result<()> {
         let Some(mut stamp) = self.stamp.clone() else { return Ok(()) };
+        stamp.owed.retain(|owed| owed.handler != handler);
         stamp.handlers.push(handler);
         self.remember(stamp)
+    }
+
+    /// Forgets everything; says where it was. (Who waits for this lock takes one anew.)
+    ///
+    /// # Errors
+    /// 73.
+    pub fn forget(self) -> Result<PathBuf> {
+        let path = self.file.path().to_owned();
+        fs_err::remove_file(&path).map_err(|cause| cannot(&path, &cause))?;
+        Ok(path)
     }
 
     /// Remembers.
@@ -222,11 +266,15 @@ impl Memory {
     }
 }
 
+/// In the state directory.
+fn name_of(path: &Path) -> String {
+    Checksum::of(path.as_os_str().as_bytes()).to_string()
+}
+
 fn open(directory: &Path, path: &Path) -> Result<fs_err::File> {
-    let name = Checksum::of(path.as_os_str().as_bytes()).to_string();
     let mut options = fs_err::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-    let at = directory.join(name);
+    let at = directory.join(name_of(path));
     options
         .open(&at)
         .or_else(|cause| match cause.kind() {

@@ -1,0 +1,42 @@
+//! The command line of `kvx clean`.
+
+use std::path::PathBuf;
+
+use crate::args::options::options;
+use crate::args::values;
+use crate::operator::clean::Order;
+
+options! {
+    /// Take away what was left beside a file, and what is remembered of it.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "That is FILE.compare, FILE.last and FILE.kvexpress, which kvexpress keeps, what a
+run that died has left, and the file's stamp: the next run installs it anew if it
+differs, and reloads.",
+        example = "{command_name} -f /etc/hosts.consul",
+        error_code(0, "cleaned, or nothing was there"),
+        error_code(64, "the command line makes no sense"),
+        error_code(73, "something cannot be removed"),
+        error_code(75, "a run is busy with the file")
+    )]
+    pub struct Options {
+        /// the file, which itself stays
+        #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::file))]
+        file: PathBuf,
+
+        /// remove the file, too
+        #[argh(switch)]
+        remove_file: bool,
+
+        /// directory for what is remembered of installed files
+        #[argh(option, arg_name = "dir")]
+        state_dir: Option<PathBuf>,
+    }
+}
+
+impl Options {
+    /// The order.
+    pub fn order(self) -> Order {
+        Order { file: self.file, removes_file: self.remove_file, state_dir: self.state_dir }
+    }
+}

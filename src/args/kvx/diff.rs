@@ -1,0 +1,48 @@
+//! The command line of `kvx diff`.
+
+use std::path::PathBuf;
+
+use crate::args::options::site_options;
+use crate::args::values;
+use crate::consul::Key;
+use crate::input::Input;
+use crate::operator::diff::Order;
+
+site_options! {
+    /// Show how a file differs from what is in Consul.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "As diff -u prints it, from what is in Consul to the file; with colours on a
+terminal, unless NO_COLOR is set.",
+        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        example = "{command_name} -k hosts /etc/hosts.consul
+render | {command_name} -k hosts -",
+        error_code(0, "they are the same"),
+        error_code(1, "they differ"),
+        error_code(64, "the command line makes no sense"),
+        error_code(66, "there is no such key"),
+        error_code(69, "Consul cannot be reached"),
+        error_code(74, "the file cannot be read"),
+        error_code(75, "the pair in Consul is torn"),
+        error_code(77, "Consul's ACLs deny it"),
+        error_code(78, "the environment, or a file it names, makes no sense")
+    )]
+    pub struct Options {
+        /// the file, or - for stdin
+        #[argh(positional, arg_name = "file")]
+        file: PathBuf,
+
+        /// name of the document in Consul, such as hosts
+        #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
+        key: Key,
+    }
+}
+
+impl Options {
+    /// The order.
+    pub fn order(self) -> Order {
+        let (site, name) = (self.site(), self.file.display().to_string());
+        let input = if name == "-" { Input::Stdin } else { Input::File(self.file) };
+        Order { key: self.key, input, name, site }
+    }
+}

@@ -1,0 +1,52 @@
+//! The command line of `kvx lock`.
+
+use std::path::PathBuf;
+
+use crate::args::options::site_options;
+use crate::args::values;
+use crate::operator::lock::{Manner, Order};
+use crate::operator::stop::Reason;
+
+/// Everybody may read why.
+const MODE: u32 = 0o644;
+
+site_options! {
+    /// Lock a file on this node: it stays as it is until it is unlocked.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "The reason, with who, where and when, stands in FILE.locked beside the file, and in
+Consul as PREFIX/locks/SHA-256 OF THE PATH/HOSTNAME, which kvexpress heeds, too.
+Give the path as kvx-out is given it. A run that is at the file is waited for.",
+        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        example = "{command_name} -f /etc/hosts.consul -r 'canary until Friday'",
+        error_code(0, "locked"),
+        error_code(64, "the command line makes no sense"),
+        error_code(69, "Consul cannot be reached"),
+        error_code(73, "FILE.locked cannot be written"),
+        error_code(75, "others were faster every time, or a run is busy"),
+        error_code(77, "Consul's ACLs deny it"),
+        error_code(78, "the environment, or a file it names, makes no sense")
+    )]
+    pub struct Options {
+        /// the file
+        #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::file))]
+        file: PathBuf,
+
+        /// why
+        #[argh(option, short = 'r', arg_name = "text", from_str_fn(values::reason))]
+        reason: Option<String>,
+
+        /// directory for what is remembered of installed files
+        #[argh(option, arg_name = "dir")]
+        state_dir: Option<PathBuf>,
+    }
+}
+
+impl Options {
+    /// The order.
+    pub fn order(self) -> (Order, Manner) {
+        let site = self.site();
+        let manner = Manner { reason: self.reason.map(Reason::ToSign), program: "kvx", mode: MODE };
+        (Order { file: self.file, site, state_dir: self.state_dir }, manner)
+    }
+}

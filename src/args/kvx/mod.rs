@@ -1,0 +1,10 @@
+//! The command lines of `kvx`, one for each of its commands.
+
+pub mod clean;
+pub mod diff;
+pub mod list;
+pub mod lock;
+pub mod resume;
+pub mod status;
+pub mod stop;
+pub mod unlock;

@@ -1,0 +1,61 @@
+//! The command line of `kvx status`.
+
+use std::path::PathBuf;
+
+use crate::args::options::site_options;
+use crate::args::values;
+use crate::consul::Key;
+use crate::operator::status::Order;
+
+site_options! {
+    /// Show how the keys in Consul and the files of this node are.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "Of a key: its checksum, size and encoding, the index of its last change, whether
+data and checksum belong together, whether it is stopped and why. The locks of all
+nodes. Of each file that this node remembers: what is installed, since when,
+whether Consul has the same, whether it is locked, which handlers are owed.
+Without Consul, the files are shown all the same.",
+        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        example = "{command_name}
+{command_name} -k hosts
+{command_name} -f /etc/hosts.consul --json",
+        error_code(0, "all is well"),
+        error_code(1, "something is torn, stopped, locked, behind, changed or owed"),
+        error_code(64, "the command line makes no sense"),
+        error_code(69, "Consul cannot be reached"),
+        error_code(74, "what is remembered cannot be read"),
+        error_code(77, "Consul's ACLs deny it"),
+        error_code(78, "the environment, or a file it names, makes no sense")
+    )]
+    pub struct Options {
+        /// only this key, and the files that are made of it
+        #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
+        key: Option<Key>,
+
+        /// only this file, and its key
+        #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::file))]
+        file: Option<PathBuf>,
+
+        /// as JSON
+        #[argh(switch)]
+        json: bool,
+
+        /// directory for what is remembered of installed files
+        #[argh(option, arg_name = "dir")]
+        state_dir: Option<PathBuf>,
+    }
+}
+
+impl Options {
+    /// Whether it is for a program to read.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// The order.
+    pub fn order(self) -> Order {
+        let site = self.site();
+        Order { key: self.key, file: self.file, state_dir: self.state_dir, site }
+    }
+}

@@ -1,0 +1,44 @@
+//! The command line of `kvx stop`.
+
+use crate::args::options::site_options;
+use crate::args::values;
+use crate::consul::Key;
+use crate::operator::stop::{Reason, Stop};
+
+site_options! {
+    /// Stop a key: nobody uploads it, and nobody installs it, until it is resumed.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "The reason stands in Consul as PREFIX/KEY/stop, with who, where and when; every run
+of kvx-in and kvx-out tells it, and so does kvexpress.",
+        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        example = "{command_name} -k hosts -r 'bad DNS since 14:00'",
+        error_code(0, "stopped"),
+        error_code(64, "the command line makes no sense"),
+        error_code(66, "there is no such key"),
+        error_code(69, "Consul cannot be reached"),
+        error_code(75, "others were faster every time"),
+        error_code(77, "Consul's ACLs deny it"),
+        error_code(78, "the environment, or a file it names, makes no sense")
+    )]
+    pub struct Options {
+        /// name of the document in Consul, such as hosts
+        #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
+        key: Key,
+
+        /// why
+        #[argh(option, short = 'r', arg_name = "text", from_str_fn(values::reason))]
+        reason: String,
+
+        /// also a key that is not there (yet)
+        #[argh(switch)]
+        force: bool,
+    }
+}
+
+impl Options {
+    /// The order.
+    pub fn order(self) -> Stop {
+        Stop { site: self.site(), key: self.key, reason: Reason::ToSign(self.reason), force: self.force }
+    }
+}

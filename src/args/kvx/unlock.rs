@@ -1,0 +1,53 @@
+//! The command line of `kvx unlock`.
+
+use std::path::PathBuf;
+
+use crate::args::options::site_options;
+use crate::args::values;
+use crate::operator::lock::Order;
+
+site_options! {
+    /// Unlock a file on this node.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "What was missed arrives with the next run: by the timer, the next upload, or at
+once with --run. That runs the command line that has installed the file, as this
+user, if this user has run it before.",
+        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        example = "{command_name} -f /etc/hosts.consul --run",
+        error_code(0, "unlocked, or not locked"),
+        error_code(64, "the command line makes no sense"),
+        error_code(66, "--run, and nothing is remembered that could be run"),
+        error_code(69, "Consul cannot be reached"),
+        error_code(73, "FILE.locked cannot be removed"),
+        error_code(75, "others were faster every time"),
+        error_code(77, "Consul's ACLs deny it"),
+        error_code(78, "the environment, or a file it names, makes no sense")
+    )]
+    pub struct Options {
+        /// the file
+        #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::file))]
+        file: PathBuf,
+
+        /// then run what has installed it; its status is ours
+        #[argh(switch)]
+        run: bool,
+
+        /// directory for what is remembered of installed files
+        #[argh(option, arg_name = "dir")]
+        state_dir: Option<PathBuf>,
+    }
+}
+
+impl Options {
+    /// Whether to run afterwards what has installed the file.
+    pub fn runs(&self) -> bool {
+        self.run
+    }
+
+    /// The order.
+    pub fn order(self) -> Order {
+        let site = self.site();
+        Order { file: self.file, site, state_dir: self.state_dir }
+    }
+}

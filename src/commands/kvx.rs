@@ -1,0 +1,224 @@
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::{Command, ExitCode, Stdio};
+
+use super::{fail, kvx_in, kvx_out, run};
+use crate::args::kvx::{clean, diff, list, lock, resume, status, stop, unlock};
+use crate::error::{Error, Result, Status};
+use crate::operator;
+use crate::operator::lock::Unlocked;
+use crate::world::{World, print};
+
+/// Something is not as it should be, or differs: as for diff(1) and grep(1).
+const NOT_WELL: u8 = 1;
+
+/// What `kvx --help` prints.
+const HELP: &str = "\
+Usage: kvx <command> [<options>]
+
+Configuration files through Consul's KV store.
+
+What is going on:
+  status   how the keys in Consul and the files of this node are
+  list     the keys, one a line
+  diff     how a file differs from what is in Consul
+
+What is to happen:
+  stop     a key, everywhere: nobody uploads it, nobody installs it
+  resume   let it go on, and fire its watches
+  lock     a file, on this node: it stays as it is
+  unlock   let it go on
+  copy     a document to another key
+
+Files, in and out:
+  in       kvx-in: a document into Consul
+  out      kvx-out: a document out of Consul, into a file
+  raw      the value of any key into a file, without a checksum
+  clean    take away what was left beside a file
+
+kvx <command> --help says more, kvx --version which one this is.
+Called as kvexpress, it takes kvexpress's command lines.
+";
+
+/// `kvx`: for the person at the terminal. The arguments are those after the program's name.
+pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter();
+    let Some(command) = arguments.next() else {
+        return fail("kvx", Status::Usage.error("a command is missing"));
+    };
+    let rest = arguments.collect();
+    match command.to_string_lossy().as_ref() {
+        "in" => kvx_in("kvx in", rest),
+        "out" => kvx_out("kvx out", rest),
+        "raw" => raw(rest),
+        "stop" => run::<stop::Options>("kvx stop", rest, |options, command, world| {
+            no_command(command)?;
+            let order = options.order();
+            let stopped = operator::stop::stop(&order, world).map_err(|error| error.of(&order.key))?;
+            say(world, format_args!("{}: {stopped}", order.key))
+        }),
+        "resume" => run::<resume::Options>("kvx resume", rest, |options, command, world| {
+            no_command(command)?;
+            let (key, site) = options.order();
+            let resumed = operator::stop::resume(&key, &site, world).map_err(|error| error.of(&key))?;
+            say(world, format_args!("{key}: {resumed}"))
+        }),
+        "lock" => run::<lock::Options>("kvx lock", rest, |options, command, world| {
+            no_command(command)?;
+            let (order, manner) = options.order();
+            let file = order.file.display();
+            let locked = operator::lock::lock(&order, &manner, world).map_err(|error| error.of(&file))?;
+            say(world, format_args!("{file}: {locked}"))
+        }),
+        "unlock" => run::<unlock::Options>("kvx unlock", rest, |options, command, world| {
+            no_command(command)?;
+            let (runs, order) = (options.runs(), options.order());
+            let file = order.file.display();
+            let unlocked = operator::lock::unlock(&order, world).map_err(|error| error.of(&file))?;
+            say(world, format_args!("{file}: {unlocked}"))?;
+            if runs { catch_up(&unlocked).map_err(|error| error.of(&file)) } else { how_to_catch_up(&unlocked, world) }
+        }),
+        "status" => run::<status::Options>("kvx status", rest, |options, command, world| {
+            no_command(command)?;
+            let (is_json, order) = (options.is_json(), options.order());
+            let (overview, trouble) = operator::status::status(&order, world)?;
+            let text = if is_json { json(&overview) } else { overview.to_string() };
+            print(text.as_bytes())?;
+            match trouble {
+                Some(error) => Err(error),
+                None if overview.is_empty() => Err(nothing(&order)),
+                None => Ok(well(overview.well)),
+            }
+        }),
+        "list" => run::<list::Options>("kvx list", rest, |options, command, world| {
+            no_command(command)?;
+            let keys = operator::list::list(&options.order(), world)?;
+            let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+            print(text.as_bytes()).map(|()| ExitCode::SUCCESS)
+        }),
+        "diff" => run::<diff::Options>("kvx diff", rest, |options, command, world| {
+            no_command(command)?;
+            let order = options.order();
+            let difference = operator::diff::diff(&order, world).map_err(|error| error.of(&order.key))?;
+            let is_coloured = std::io::stdout().is_terminal() && (world.variable)("NO_COLOR").is_none();
+            print(if is_coloured { coloured(&difference) } else { difference.clone() }.as_bytes())?;
+            Ok(well(difference.is_empty()))
+        }),
+        "clean" => run::<clean::Options>("kvx clean", rest, |options, command, world| {
+            no_command(command)?;
+            let order = options.order();
+            let file = order.file.display();
+            let gone = operator::clean::clean(&order, world).map_err(|error| error.of(&file))?;
+            let names: Vec<String> = gone.iter().map(|gone| gone.display().to_string()).collect();
+            let names = if names.is_empty() { "nothing".into() } else { names.join(", ") };
+            say(world, format_args!("{file}: removed {names}"))
+        }),
+        "--help" | "-h" | "help" => {
+            print(HELP.as_bytes()).map_or_else(|error| fail("kvx", error), |()| ExitCode::SUCCESS)
+        }
+        "--version" => {
+            let version = format!("kvx {}\n", env!("CARGO_PKG_VERSION"));
+            print(version.as_bytes()).map_or_else(|error| fail("kvx", error), |()| ExitCode::SUCCESS)
+        }
+        other => fail("kvx", Status::Usage.error(format!("there is no command \"{other}\""))),
+    }
+}
+
+/// What `kvx raw --help` prints.
+const RAW_HELP: &str = "\
+Usage: kvx raw -k <path> -f <file> [<options of kvx out>]
+
+Install the value of any key into a file: `kvx out --raw <path>`.
+
+The path is a whole one: no prefix, no checksum, no stop. Guards, locks, owner,
+mode and handler are as for kvx out: see kvx out --help.
+
+Options:
+  -k, --key         path of the key, such as service/web/config
+  -f, --file        file to install, or - for stdout
+
+Examples:
+  kvx raw -k service/web/config -f /etc/web.conf -l 1 -e 'systemctl reload web'
+";
+
+/// `-k` means the path.
+fn raw(arguments: Vec<OsString>) -> ExitCode {
+    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        return print(RAW_HELP.as_bytes()).map_or_else(|error| fail("kvx raw", error), |()| ExitCode::SUCCESS);
+    }
+    let command = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    let rename = |(at, argument): (usize, OsString)| match argument.to_str() {
+        Some("-k" | "--key") if at < command => "--raw".into(),
+        Some(key) if at < command && key.starts_with("--key=") => key.replacen("--key=", "--raw=", 1).into(),
+        _ => argument,
+    };
+    kvx_out("kvx raw", arguments.into_iter().enumerate().map(rename).collect())
+}
+
+fn no_command(command: super::Command) -> Result<()> {
+    match command {
+        Some(_) => Err(Status::Usage.error("there is no command to be run behind --")),
+        None => Ok(()),
+    }
+}
+
+fn say(world: &World, line: std::fmt::Arguments) -> Result<ExitCode> {
+    world.conclude(true, || line.to_string());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn well(is_well: bool) -> ExitCode {
+    if is_well { ExitCode::SUCCESS } else { ExitCode::from(NOT_WELL) }
+}
+
+fn json(overview: &operator::status::Overview) -> String {
+    // Strings, numbers and lists: serde_json has nothing to fail at.
+    let mut text = serde_json::to_string_pretty(overview).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn nothing(order: &operator::status::Order) -> Error {
+    Status::NoSuchKey.error(format!(
+        "there is no key under {}/ in Consul that this token may list, and no file is remembered on this node; check -p, -s and --state-dir",
+        order.site.prefix
+    ))
+}
+
+/// What has installed the file, and by whom it may be run again.
+fn how_to_catch_up(unlocked: &Unlocked, world: &World) -> Result<ExitCode> {
+    let Some(remembered) = &unlocked.remembered else { return Ok(ExitCode::SUCCESS) };
+    if !remembered.stamp.command.is_empty() {
+        let command = shell_words::join(&remembered.stamp.command);
+        world.conclude(true, || format!("what was missed arrives with the next run, or now by: {command}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs it again, as it was.
+fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
+    let command = unlocked.remembered.as_ref().filter(|remembered| remembered.is_ours);
+    let Some([program, arguments @ ..]) = command.map(|remembered| remembered.stamp.command.as_slice()) else {
+        return Err(Status::NoSuchKey.error(
+            "unlocked, but --run has nothing to run: no command line is remembered that this user has run for it; run kvx-out by hand",
+        ));
+    };
+    let status = Command::new(program).args(arguments).stdin(Stdio::null()).status().map_err(|cause| {
+        Status::HandlerFailed.error(format!("unlocked, but `{program}` could not be run: {cause}; run it by hand"))
+    })?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn coloured(difference: &str) -> String {
+    let colour = |(number, line): (usize, &str)| match line.as_bytes().first() {
+        _ if number < 2 => Some("1"),
+        Some(b'-') => Some("31"),
+        Some(b'+') => Some("32"),
+        Some(b'@') => Some("36"),
+        _ => None,
+    };
+    let lines = difference.lines().enumerate();
+    lines
+        .map(|line| colour(line).map_or(format!("{}\n", line.1), |colour| format!("\x1b[{colour}m{}\x1b[m\n", line.1)))
+        .collect()
+}

@@ -1,0 +1,62 @@
+//! Taking away what was left beside a file, and what is remembered of it.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Result, Status};
+use crate::install::{Parents, Target};
+use crate::stamp::{self, Memory};
+use crate::time::Deadline;
+use crate::world::World;
+
+/// What kvexpress keeps beside a file: for its comparison, and half-written.
+const OF_KVEXPRESS: [&str; 3] = [".compare", ".last", ".kvexpress"];
+/// A run that is at the file is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What to clean.
+pub struct Order {
+    /// `-f`.
+    pub file: PathBuf,
+    /// The file, too, as kvexpress does.
+    pub removes_file: bool,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Cleans; says what it has taken away. The next run installs the file anew, or reloads.
+///
+/// # Errors
+/// 73, 74, 75, 78.
+pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
+    let target = Target::resolve(&order.file, Parents::MustExist)?;
+    let directory = stamp::directory(order.state_dir.as_deref(), world)?;
+    let mut gone = Vec::new();
+    // Nobody is at the file meanwhile.
+    let memory = match stamp::read(&directory, target.path())? {
+        Some(_) => Some(Memory::open(&directory, target.path(), Deadline::within(PATIENCE), world)?),
+        None => None,
+    };
+    target.sweep()?;
+    for suffix in OF_KVEXPRESS {
+        let mut name = order.file.as_os_str().to_owned();
+        name.push(suffix);
+        gone.extend(remove(Path::new(&name))?);
+    }
+    if order.removes_file {
+        gone.extend(remove(&order.file)?);
+    }
+    if let Some(memory) = memory {
+        gone.push(memory.forget()?);
+    }
+    Ok(gone)
+}
+
+fn remove(path: &Path) -> Result<Option<PathBuf>> {
+    match fs_err::remove_file(path) {
+        Ok(()) => Ok(Some(path.to_owned())),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(Status::CannotWrite.error(format!("{cause}; run as a user who may remove it"))),
+    }
+}

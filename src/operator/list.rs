@@ -1,0 +1,23 @@
+//! Which keys there are.
+
+use std::collections::BTreeSet;
+
+use super::Site;
+use crate::consul::{Client, Key, Prefix};
+use crate::error::Result;
+use crate::world::World;
+
+/// The keys under the prefix that have a document, half of one, or a stop; in order. What this token may not list is left out,
+/// without a word (Consul says none).
+///
+/// # Errors
+/// 69, 77, 78.
+pub fn list(site: &Site, world: &World) -> Result<Vec<Key>> {
+    keys(&site.client(world)?, &site.prefix)
+}
+
+pub(super) fn keys(client: &Client, prefix: &Prefix) -> Result<Vec<Key>> {
+    let paths = client.list(&prefix.to_string())?;
+    let keys: BTreeSet<Key> = paths.iter().filter_map(|path| prefix.split(path)).map(|(key, _)| key).collect();
+    Ok(keys.into_iter().collect())
+}

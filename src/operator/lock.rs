@@ -1,0 +1,148 @@
+//! Locking one file on this node, so that it stays as it is, and letting it go on.
+//!
+//! Whatever fails in between, the file is locked rather than not: the lock begins with `FILE.locked`, which kvx-out heeds
+//! even without Consul, and that is the last to go.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Site;
+use super::mark;
+use super::signature::{now, user};
+use super::stop::Reason;
+use crate::beside;
+use crate::error::{Result, Status};
+use crate::install::{self, Parents, Target};
+use crate::stamp::{self, Remembered};
+use crate::time::Deadline;
+use crate::world::World;
+
+/// A file to be locked or unlocked.
+#[derive(Clone)]
+pub struct Order {
+    /// `-f`, as kvx-out is given it.
+    pub file: PathBuf,
+    /// Where.
+    pub site: Site,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// How a file is locked.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// `-r`; none where none was given.
+    pub reason: Option<Reason>,
+    /// The program that unlocks it, for the text of `FILE.locked`.
+    pub program: &'static str,
+    /// The mode of `FILE.locked`.
+    pub mode: u32,
+}
+
+/// What has come of a lock.
+#[derive(Debug)]
+pub struct Locked {
+    /// Why, as it stands in Consul.
+    pub reason: String,
+    /// Where in Consul.
+    pub path: String,
+    /// The reason that it replaced.
+    pub before: Option<String>,
+    /// Whether there is such a file yet.
+    pub is_there: bool,
+}
+
+/// What has come of unlocking.
+#[derive(Debug)]
+pub struct Unlocked {
+    /// Why it was locked, if it was.
+    pub reason: Option<String>,
+    /// Where in Consul.
+    pub path: String,
+    /// What is remembered of it, if anything.
+    pub remembered: Option<Remembered>,
+}
+
+/// Locks a file: once this returns, no run changes it.
+///
+/// # Errors
+/// 69, 73, 75, 77, 78. If the message does not say otherwise, nothing is locked.
+pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
+    let (file, path) = names(order, world);
+    let reason = match &manner.reason {
+        Some(reason) => reason.text(Some(&file), world),
+        None => format!("No reason given for '{}' by '{}' at '{}'.", file.display(), user(world), now()),
+    };
+    let client = order.site.client(world)?;
+    install::write_note(&beside::mark(&file), &beside::text(&file, manner.program, &reason), manner.mode)?;
+    let before = mark::set(&client, &path, &reason, world).map_err(|error| {
+        error.and(
+            "it is locked by the mark beside it, which kvx-out heeds, but not in Consul: run it again, or unlock it",
+        )
+    })?;
+    wait_for_runs(order, &file, world)?;
+    Ok(Locked { reason, path, before, is_there: file.exists() })
+}
+
+/// Unlocks a file. What was missed arrives with the next run.
+///
+/// # Errors
+/// 69, 73, 75, 77, 78. If it fails, the file stays locked.
+pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
+    let (file, path) = names(order, world);
+    let client = order.site.client(world)?;
+    let reason = mark::clear(&client, &path, world)?;
+    let mark = beside::mark(&file);
+    let was_beside = match fs_err::remove_file(&mark) {
+        Ok(()) => true,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => false,
+        Err(cause) => {
+            return Err(Status::CannotWrite.error(format!("it stays locked: {cause}; run as a user who may remove it")));
+        }
+    };
+    let reason = reason.or_else(|| was_beside.then(|| format!("by {} alone", mark.display())));
+    Ok(Unlocked { reason, path, remembered: remembered(order, &file, world) })
+}
+
+/// The file's path as kvexpress takes it for the lock, and where its lock is in Consul.
+fn names(order: &Order, world: &World) -> (PathBuf, String) {
+    let file = std::path::absolute(&order.file).unwrap_or_else(|_| order.file.clone());
+    let path = order.site.prefix.lock(&file, &world.hostname());
+    (file, path)
+}
+
+/// A run that began before may be about to install.
+fn wait_for_runs(order: &Order, file: &Path, world: &World) -> Result<()> {
+    let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Ok(()) };
+    let directory = stamp::directory(order.state_dir.as_deref(), world)?;
+    let patience = Deadline::within(order.site.timeout.saturating_add(Duration::from_secs(60)));
+    stamp::wait_for_runs(&directory, target.path(), patience, world)
+        .map_err(|error| error.and("it is locked, but a run that began before may still change it"))
+}
+
+fn remembered(order: &Order, file: &Path, world: &World) -> Option<Remembered> {
+    let target = Target::resolve(file, Parents::MustExist).ok()?;
+    let directory = stamp::directory(order.state_dir.as_deref(), world).ok()?;
+    stamp::read(&directory, target.path()).ok()?
+}
+
+impl fmt::Display for Locked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "locked on this node: {} ({})", self.reason, self.path)?;
+        if let Some(before) = &self.before {
+            write!(f, "; it was locked before: {before}")?;
+        }
+        if self.is_there { Ok(()) } else { f.write_str("; there is no such file yet") }
+    }
+}
+
+impl fmt::Display for Unlocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Some(reason) => write!(f, "unlocked; it was locked: {reason}"),
+            None => write!(f, "not locked (no {} in Consul, no mark beside it)", self.path),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! A mark in Consul, with its reason: a stop, a lock. Nobody's change of it is lost unseen.
+
+use std::time::Duration;
+
+use crate::consul::{Change, Client, Consistency, Entry, Outcome};
+use crate::error::{Result, Status};
+use crate::payload::one_line;
+use crate::time::Backoff;
+use crate::world::World;
+
+/// So often somebody else may be faster, before we give up.
+const RACES: usize = 10;
+
+/// Sets a mark; what it said before, if it was set.
+pub(super) fn set(client: &Client, path: &str, text: &str, world: &World) -> Result<Option<String>> {
+    converge(client, world, || {
+        let before = client.read(Consistency::Default, &[], &[path])?.take(path);
+        let index = before.as_ref().map_or(0, |before| before.modify_index);
+        Ok((client.change(&[Change::Cas(path, text.as_bytes(), index)])?, before.as_ref().and_then(text_of)))
+    })
+}
+
+/// Takes a mark away; what it said, if it was set.
+pub(super) fn clear(client: &Client, path: &str, world: &World) -> Result<Option<String>> {
+    converge(client, world, || match client.read(Consistency::Default, &[], &[path])?.take(path) {
+        None => Ok((Outcome::Done, None)),
+        Some(mark) => Ok((client.change(&[Change::DeleteCas(path, mark.modify_index)])?, text_of(&mark))),
+    })
+}
+
+/// Tries again while somebody else is faster.
+pub(super) fn converge<T>(
+    client: &Client,
+    world: &World,
+    mut attempt: impl FnMut() -> Result<(Outcome, T)>,
+) -> Result<T> {
+    let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+    for _ in 0..RACES {
+        match attempt()? {
+            (Outcome::Done, result) => return Ok(result),
+            (Outcome::Lost { .. }, _) if backoff.sleep(client.deadline(), &world.random) => {}
+            (Outcome::TooLarge, _) => return Err(Status::Refused.error("the reason is too long; use a shorter one")),
+            (Outcome::Lost { .. }, _) => break,
+        }
+    }
+    Err(Status::TryAgain.error("others were faster every time; run it again"))
+}
+
+/// An empty mark is none, as for kvexpress.
+pub(super) fn text_of(mark: &Entry) -> Option<String> {
+    Some(one_line(&String::from_utf8_lossy(&mark.value))).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,27 @@
+//! Who has done it, where and when: part of the reason that a stop or a lock shows.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use nix::unistd::{User, getuid};
+
+use crate::world::World;
+
+/// The reason, signed, with the file that it is about: a lock is found by the hash of its path alone. kvexpress shows it as
+/// it is.
+pub fn signed(reason: &str, file: Option<&Path>, world: &World) -> String {
+    let file = file.map(|file| format!("{}, ", file.display())).unwrap_or_default();
+    format!("{reason} ({file}by {} on {}, {})", user(world), world.hostname(), now())
+}
+
+/// The person behind sudo, if there is one.
+pub fn user(world: &World) -> String {
+    let sudo = world.text("SUDO_USER").ok().flatten();
+    let own = || User::from_uid(getuid()).ok().flatten().map(|user| user.name);
+    sudo.or_else(own).unwrap_or_else(|| getuid().to_string())
+}
+
+/// In UTC, to the second.
+pub fn now() -> impl std::fmt::Display {
+    humantime::format_rfc3339_seconds(SystemTime::now())
+}

@@ -1,0 +1,72 @@
+//! The overview, for people.
+
+use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::table::table;
+use super::{FileState, KeyState, LockState, Overview};
+use crate::document::{Checksum, size};
+
+impl fmt::Display for Overview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.keys.iter().map(key).collect();
+        let locks: Vec<_> = self.locks.iter().map(lock).collect();
+        let files: Vec<_> = self.files.iter().map(file).collect();
+        let tables = [
+            table(["KEY", "CHECKSUM", "LINES", "SIZE", "STORED AS", "INDEX", "STATE"], &keys),
+            table(["LOCKED ON", "FILE", "REASON"], &locks),
+            table(["FILE", "KEY", "CHECKSUM", "SINCE", "STATE"], &files),
+            self.files.iter().filter_map(remedy).collect(),
+        ];
+        let parts: Vec<String> = tables.into_iter().filter(|part| !part.is_empty()).collect();
+        f.write_str(&parts.join("\n"))
+    }
+}
+
+fn key(key: &KeyState) -> [String; 7] {
+    let bytes = |bytes: u64| size(usize::try_from(bytes).unwrap_or(usize::MAX));
+    let stored = match (key.encoding, key.stored) {
+        (Some("plain"), _) => Some("plain".to_owned()),
+        (Some(encoding), Some(stored)) => Some(format!("{encoding}, {}", size(stored))),
+        _ => None,
+    };
+    [
+        key.key.clone(),
+        short(&key.checksum),
+        or_dash(key.lines),
+        or_dash(key.bytes.map(bytes)),
+        or_dash(stored),
+        or_dash(key.index),
+        key.problem().unwrap_or("ok".into()),
+    ]
+}
+
+fn lock(lock: &LockState) -> [String; 3] {
+    let file = lock.file.clone().or_else(|| Some(format!("(SHA-256 {})", short(&Some(lock.hash.clone())))));
+    [lock.node.clone(), or_dash(file), lock.reason.clone()]
+}
+
+fn file(file: &FileState) -> [String; 5] {
+    let since = file.since.and_then(|since| UNIX_EPOCH.checked_add(Duration::from_secs(since)));
+    [
+        file.file.clone(),
+        or_dash(file.key.as_ref()),
+        short(&file.checksum),
+        or_dash(since.map(humantime::format_rfc3339_seconds)),
+        if file.problems.is_empty() { "ok".into() } else { file.problems.join("; ") },
+    ]
+}
+
+/// How a file that is not right is brought up to date.
+fn remedy(file: &FileState) -> Option<String> {
+    let is_known = !file.problems.is_empty() && !file.command.is_empty();
+    is_known.then(|| format!("{}: installed by `{}`\n", file.file, shell_words::join(&file.command)))
+}
+
+fn short(checksum: &Option<String>) -> String {
+    or_dash(checksum.as_ref().and_then(|hex| Checksum::parse(hex.as_bytes())).map(|known| known.short().to_string()))
+}
+
+fn or_dash(cell: Option<impl fmt::Display>) -> String {
+    cell.map_or("-".into(), |cell| cell.to_string())
+}

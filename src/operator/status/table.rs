@@ -1,0 +1,34 @@
+//! Columns, aligned. Pure.
+
+/// Rows under their heads; nothing where there is no row.
+pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = head.map(str::to_owned);
+    let all = || std::iter::once(&head).chain(rows);
+    let mut widths = [0; N];
+    for row in all() {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    all().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_in_them() {
+        let row = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
+        assert_eq!(table(["KEY", "STATE"], &[]), "");
+        let text = table(["KEY", "STATE"], &[row("hosts…", "ok"), row("a", "torn: why")]);
+        assert_eq!(text, "KEY     STATE\nhosts…  ok\na       torn: why\n");
+    }
+}

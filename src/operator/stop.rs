@@ -1,0 +1,125 @@
+//! Stopping a key, for everybody, and letting it go on.
+
+use std::fmt;
+use std::path::Path;
+
+use super::Site;
+use super::mark::{self, converge, text_of};
+use super::signature::signed;
+use crate::consul::{Change, Consistency, Folder, Key};
+use crate::document::Checksum;
+use crate::error::{Result, Status};
+use crate::world::World;
+
+/// A stop to be.
+#[derive(Clone)]
+pub struct Stop {
+    /// `-k`.
+    pub key: Key,
+    /// What stands in Consul.
+    pub reason: Reason,
+    /// `--force`: also a key that is not there.
+    pub force: bool,
+    /// Where.
+    pub site: Site,
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// With who, where and when, and of what file.
+    ToSign(String),
+    /// As it is.
+    Literal(String),
+}
+
+impl Reason {
+    /// As it is to stand in Consul.
+    pub(super) fn text(&self, file: Option<&Path>, world: &World) -> String {
+        match self {
+            Reason::ToSign(reason) => signed(reason, file, world),
+            Reason::Literal(reason) => reason.clone(),
+        }
+    }
+}
+
+/// What has come of it.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Why, as it stands in Consul.
+    pub reason: String,
+    /// The reason that it replaced.
+    pub before: Option<String>,
+}
+
+/// Stops a key: from now on nobody uploads it, and nobody installs it.
+///
+/// # Errors
+/// 66 where there is no such key (a slip of the pen would stop nothing), 69, 75, 77, 78.
+pub fn stop(order: &Stop, world: &World) -> Result<Stopped> {
+    let (client, folder) = (order.site.client(world)?, Folder::of(&order.site.prefix, &order.key));
+    if !order.force && client.read(Consistency::Default, &[&folder.checksum], &[])?.take(&folder.checksum).is_none() {
+        return Err(Status::NoSuchKey.error(format!(
+            "there is no {} in Consul at {}, nothing is stopped; check -k and -p, or stop what is not there yet with --force",
+            folder.checksum,
+            client.server()
+        )));
+    }
+    let reason = order.reason.text(None, world);
+    let before = mark::set(&client, &folder.stop, &reason, world)?;
+    Ok(Stopped { reason, before })
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped: {}", self.reason)?;
+        self.before.as_ref().map_or(Ok(()), |before| write!(f, "; it was stopped before: {before}"))
+    }
+}
+
+/// What has come of a resumption.
+#[derive(Debug)]
+pub struct Resumed {
+    /// Why it was stopped, if it was.
+    pub reason: Option<String>,
+    /// What arrives now.
+    pub checksum: Option<Checksum>,
+}
+
+/// Lets a stopped key go on, and wakes the watches on its checksum, so that what was uploaded meanwhile arrives.
+///
+/// No watch on the checksum would be woken by its stop going away, nor by the same value being set again (tried): so it is
+/// deleted and set, in the same transaction.
+///
+/// # Errors
+/// 69, 75, 77, 78.
+pub fn resume(key: &Key, site: &Site, world: &World) -> Result<Resumed> {
+    let (client, folder) = (site.client(world)?, Folder::of(&site.prefix, key));
+    converge(&client, world, || {
+        let mut entries = client.read(Consistency::Default, &[&folder.checksum], &[&folder.stop])?;
+        let Some(stop) = entries.take(&folder.stop) else {
+            return Ok((crate::consul::Outcome::Done, Resumed { reason: None, checksum: None }));
+        };
+        let mut changes = vec![Change::DeleteCas(&folder.stop, stop.modify_index)];
+        let checksum = entries.take(&folder.checksum);
+        if let Some(checksum) = &checksum {
+            changes.push(Change::DeleteCas(&folder.checksum, checksum.modify_index));
+            changes.push(Change::Set(&folder.checksum, &checksum.value));
+        }
+        let resumed = Resumed {
+            reason: text_of(&stop),
+            checksum: checksum.as_ref().and_then(|checksum| Checksum::parse(&checksum.value)),
+        };
+        Ok((client.change(&changes)?, resumed))
+    })
+}
+
+impl fmt::Display for Resumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(reason) = &self.reason else { return f.write_str("not stopped, nothing to resume") };
+        match self.checksum {
+            Some(checksum) => write!(f, "resumed, its watches fire for {}; it was stopped: {reason}", checksum.short()),
+            None => write!(f, "resumed, though there is no document yet; it was stopped: {reason}"),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Looking at what is remembered, without changing it and, but for a moment, without keeping anybody waiting.
+
+use std::fs::TryLockError;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
+
+use super::{LARGEST, Stamp, name_of};
+use crate::error::{Error, Result, Status};
+use crate::time::{Backoff, Deadline};
+use crate::world::World;
+
+/// While a stamp is being written over, it cannot be read; for microseconds.
+const TRIES: usize = 20;
+
+/// What is remembered of one file.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    /// The stamp as it was last written.
+    pub stamp: Stamp,
+    /// Whether a run is at it now.
+    pub is_busy: bool,
+    /// Whether only this user can have written it: what it says may be done in his name.
+    pub is_ours: bool,
+}
+
+/// What is remembered of the file at `path` (canonical), if anything.
+///
+/// # Errors
+/// 74 where it cannot be read.
+pub fn read(directory: &Path, path: &Path) -> Result<Option<Remembered>> {
+    look(&directory.join(name_of(path)))
+}
+
+/// What is remembered of all files, by their paths.
+///
+/// # Errors
+/// 74 where the directory, or anything in it, cannot be read.
+pub fn all(directory: &Path) -> Result<Vec<Remembered>> {
+    let entries = match fs_err::read_dir(directory) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|cause| cannot(&cause))?,
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|cause| cannot(&cause))?.path();
+        all.extend(look(&path)?);
+    }
+    all.sort_by(|a, b| a.stamp.path.cmp(&b.stamp.path));
+    Ok(all)
+}
+
+/// Waits for a run that is at the file at `path` (canonical) to end; one that begins later is not waited for.
+///
+/// # Errors
+/// 75 where it does not end by the deadline, 74.
+pub fn wait_for_runs(directory: &Path, path: &Path, deadline: Deadline, world: &World) -> Result<()> {
+    let Some(file) = open(&directory.join(name_of(path)))? else { return Ok(()) };
+    let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
+    let mut told = false;
+    loop {
+        match file.file().try_lock_shared() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(cause)) => return Err(cannot(&cause)),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !std::mem::replace(&mut told, true) {
+            world.progress(|| format!("{}: a run is busy with it; waiting for its end", path.display()));
+        }
+        if !backoff.sleep(deadline, &world.random) {
+            return Err(Status::TryAgain.error(format!(
+                "a run has been busy with the file for {}",
+                humantime::format_duration(deadline.limit())
+            )));
+        }
+    }
+}
+
+fn look(at: &Path) -> Result<Option<Remembered>> {
+    let Some(file) = open(at)? else { return Ok(None) };
+    let metadata = file.metadata().map_err(|cause| cannot(&cause))?;
+    let is_busy = matches!(file.file().try_lock_shared(), Err(TryLockError::WouldBlock));
+    drop(file.file().unlock());
+    let is_ours = metadata.uid() == geteuid().as_raw() && metadata.permissions().mode() & 0o022 == 0;
+    for _ in 0..TRIES {
+        let mut text = Vec::new();
+        let Some(file) = open(at)? else { return Ok(None) };
+        file.take(LARGEST).read_to_end(&mut text).map_err(|cause| cannot(&cause))?;
+        if let Ok(stamp) = serde_json::from_slice(&text) {
+            return Ok(Some(Remembered { stamp, is_busy, is_ours }));
+        }
+        if !is_busy {
+            break; // Nothing is known: no run has ended well, or a power loss has come.
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(None)
+}
+
+fn open(at: &Path) -> Result<Option<fs_err::File>> {
+    let mut options = fs_err::OpenOptions::new();
+    options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
+    match options.open(at) {
+        Ok(file) => Ok(Some(file)),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(cannot(&cause)),
+    }
+}
+
+fn cannot(cause: &std::io::Error) -> Error {
+    Status::CannotRead.error(format!(
+        "what is remembered of files cannot be read: {cause}; run as the user who runs kvx-out, or give --state-dir"
+    ))
+}
