@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 /// Consul's credentials, and the mark by which a watch's handler is known: none of the program's business.
 const NOT_PASSED_ON: [&str; 4] = ["CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "CONSUL_HTTP_AUTH", "CONSUL_INDEX"];
 
+/// Words that a program hardly ever wants to see itself.
+const OF_A_SHELL: [&str; 10] = ["&&", "||", "|", ";", "&", ">", ">>", "<", "2>", "2>&1"];
+
 /// What a program is run for, and finds in its environment.
 pub type Variables = [(&'static str, OsString)];
 
@@ -27,9 +30,12 @@ impl Program {
     /// From `words and "quotes"`, split as a shell would.
     ///
     /// # Errors
-    /// What is wrong with them, after the name of the option.
+    /// What is wrong with them, after the name of the option. That is also what only a shell would understand.
     pub fn parse(words: &str) -> Result<Program, &'static str> {
         let argv = shell_words::split(words).map_err(|_| "has a quote that does not end")?;
+        if argv.iter().any(|word| OF_A_SHELL.contains(&word.as_str())) {
+            return Err("is run without a shell, which `&&`, `|`, `;` or `>` would need; write sh -c '...'");
+        }
         Program::new(argv.into_iter().map(OsString::from).collect()).ok_or("names no program")
     }
 

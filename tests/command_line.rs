@@ -101,7 +101,7 @@ fn options_are_spelt_as_people_type_them() {
 
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
-    let cases: [(&str, &[&str], &[&str]); 39] = [
+    let cases: [(&str, &[&str], &[&str]); 41] = [
         ("kvx-in", &[], &["not provided", "--key"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
@@ -140,6 +140,8 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx-out", &["-k", "x", "-f", "y", "-o", ":"], &["-o", "user:group"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-e", "a", "--", "b"], &["-e", "--", "not both"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-e", "'open"], &["-e", "quote"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "a && b"], &["-e", "shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "--check", "a {} > b"], &["--check", "shell", "sh -c"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-e", " "], &["-e", "no program"]),
     ];
     for (program, arguments, says) in cases {
