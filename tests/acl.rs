@@ -318,12 +318,14 @@ fn no_token_an_unknown_one_and_one_without_rights_are_denied() {
     let powerless = guarded.token("key_prefix \"elsewhere/\" { policy = \"write\" }");
     // Consul says so of an unknown one; of the others, what may not be read.
     let data = guarded.place.kv("data");
-    for (name, token, says) in
-        [("none", "", data.as_str()), ("unknown", UNKNOWN, "ACL not found"), ("powerless", &powerless, &data)]
-    {
+    for (name, token, says, who, remedy) in [
+        ("none", "", data.as_str(), "without a token", REMEDY[0]),
+        ("unknown", UNKNOWN, "ACL not found", "with the token of CONSUL_HTTP_TOKEN", "does not know it"),
+        ("powerless", &powerless, &data, "with the token of CONSUL_HTTP_TOKEN", REMEDY[0]),
+    ] {
         let started = Instant::now();
         let key = guarded.place.key.as_str();
-        let says = [key, "Consul denies ", says, REMEDY[0], REMEDY[1], REMEDY[2]];
+        let says = [key, "Consul denies ", says, who, remedy, REMEDY[1], REMEDY[2]];
         guarded.kvx_out(token).run().expect(77).says(&says);
         guarded.kvx_in(token).stdin(lines(30)).run().expect(77).says(&says);
         assert!(started.elapsed() < Duration::from_secs(10), "{name}: a denial is not tried again");

@@ -150,6 +150,18 @@ impl<'w> Client<'w> {
         self.unavailable(&format!("{said}; is it Consul's HTTP port, and the path in its address right?"))
     }
 
+    /// A denial, with Consul's words.
+    pub(super) fn denied(&self, said: &str, what: &str) -> Error {
+        let who = self.server.credentials.who();
+        let remedy = match self.server.credentials.token {
+            Some(_) if said.contains("ACL not found") => "Consul does not know it, so another one is to be used",
+            _ => "the token needs more rights, or another one is to be used",
+        };
+        Status::Denied.error(format!(
+            "Consul denies {what} ({said}), asked {who}; {remedy} (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, --token-file)"
+        ))
+    }
+
     /// Consul is not there, or not as it should be.
     pub(super) fn unavailable(&self, why: &str) -> Error {
         Status::Unavailable.error(format!("Consul at {}: {why}", self.server))
@@ -212,7 +224,7 @@ impl<'w> Client<'w> {
                 .error(format!("Consul at {at} speaks TLS there; write https://HOST:PORT, or set CONSUL_HTTP_SSL=true")),
             400 => Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check CONSUL_HTTP_ADDR, CONSUL_NAMESPACE, CONSUL_PARTITION and --dc")),
             401 => Status::Denied.error(format!("Consul at {at} wants a login: {said}; set CONSUL_HTTP_AUTH")),
-            403 => denied(&said, &format!("/v1/{}", call.path)),
+            403 => self.denied(&said, &format!("/v1/{}", call.path)),
             413 => Status::Refused.error(format!("it is too large for Consul: {said}; make the document smaller, or raise Consul's limits kv_max_value_size and txn_max_req_len")),
             _ => self.not_consul(&format!("{said} for /v1/{}", call.path)),
         })
@@ -245,12 +257,4 @@ impl<'w> Client<'w> {
     fn too_large(&self) -> Error {
         Status::Refused.error(format!("Consul's answer is larger than {} bytes", self.limit))
     }
-}
-
-/// A denial, with Consul's words.
-pub(super) fn denied(said: &str, what: &str) -> Error {
-    Status::Denied.error(format!(
-        "Consul denies {what} ({said}); the token needs more rights, or another one is to be used \
-         (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, --token-file)"
-    ))
 }

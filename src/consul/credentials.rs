@@ -14,7 +14,11 @@ use crate::world::World;
 
 /// A value for a header that nobody may see.
 #[derive(Clone)]
-pub struct Secret(HeaderValue);
+pub struct Secret {
+    value: HeaderValue,
+    /// The option or variable that it is from.
+    source: &'static str,
+}
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -34,10 +38,18 @@ impl Credentials {
         Ok(Credentials { token: token(flags, world)?, authorization: authorization(world)? })
     }
 
+    /// As whom, in words.
+    pub fn who(&self) -> String {
+        match &self.token {
+            Some(Secret { source, .. }) => format!("with the token of {source}"),
+            None => "without a token".into(),
+        }
+    }
+
     /// What somebody says, without our secrets, which an answer may echo.
     pub fn redact(&self, words: &str) -> String {
         let secrets = [&self.token, &self.authorization];
-        let texts = secrets.into_iter().flatten().filter_map(|secret| secret.0.to_str().ok());
+        let texts = secrets.into_iter().flatten().filter_map(|secret| secret.value.to_str().ok());
         texts.fold(words.to_owned(), |words, text| words.replace(text.trim_start_matches("Basic "), "(secret)"))
     }
 }
@@ -59,7 +71,7 @@ fn token(flags: &Flags, world: &World) -> Result<Option<Secret>> {
     world.text("CONSUL_HTTP_TOKEN")?.map(|token| secret(&token, "CONSUL_HTTP_TOKEN")).transpose()
 }
 
-fn token_in(path: &Path, source: &str) -> Result<Option<Secret>> {
+fn token_in(path: &Path, source: &'static str) -> Result<Option<Secret>> {
     let text = String::from_utf8_lossy(&files::read(path, source)?).into_owned();
     match text.trim() {
         "" => Ok(None),
@@ -73,11 +85,11 @@ fn authorization(world: &World) -> Result<Option<Secret>> {
     secret(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))), "CONSUL_HTTP_AUTH").map(Some)
 }
 
-fn secret(text: &str, source: &str) -> Result<Secret> {
+fn secret(text: &str, source: &'static str) -> Result<Secret> {
     match HeaderValue::from_str(text) {
         Ok(mut value) => {
             value.set_sensitive(true);
-            Ok(Secret(value))
+            Ok(Secret { value, source })
         }
         Err(_) => Err(Status::Configuration
             .error(format!("{source} holds characters that no token has; is it the right file or variable?"))),
@@ -86,7 +98,7 @@ fn secret(text: &str, source: &str) -> Result<Secret> {
 
 impl Secret {
     pub(super) fn header(&self) -> HeaderValue {
-        self.0.clone()
+        self.value.clone()
     }
 }
 

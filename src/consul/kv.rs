@@ -5,7 +5,7 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
-use super::client::{Body, Call, Client, denied};
+use super::client::{Body, Call, Client};
 use super::entry::Entry;
 use super::transaction::{Change, Complaint, Op, Transaction};
 use crate::error::{Error, Result, Status};
@@ -113,7 +113,7 @@ impl Client<'_> {
         };
         // Every key that may be read has a result, an absent one with CreateIndex 0; a denied one is left out.
         if let Some(key) = keys.iter().find(|key| !found.has(key)) {
-            return Err(denied("it is left out of what was found", key));
+            return Err(self.denied("it is left out of what was found", key));
         }
         found.found.retain(|entry| entry.create_index > 0);
         Ok(found)
@@ -179,7 +179,9 @@ impl Client<'_> {
     pub fn change(&self, changes: &[Change]) -> Result<Outcome> {
         match self.transact("", changes.iter().map(Op::change).collect())? {
             Transaction::Done(..) => Ok(Outcome::Done),
-            Transaction::Failed(complaint) if complaint.is_denial() => Err(denied(&complaint.what, &complaint.key)),
+            Transaction::Failed(complaint) if complaint.is_denial() => {
+                Err(self.denied(&complaint.what, &complaint.key))
+            }
             Transaction::Failed(Complaint { what, repeated, .. }) => Ok(Outcome::Lost { why: what, repeated }),
             Transaction::TooLarge => Ok(Outcome::TooLarge),
         }
