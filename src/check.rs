@@ -5,6 +5,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use crate::error::{Result, Status};
+use crate::excerpt::Excerpt;
+use crate::journal::Journal;
 use crate::process::{self, End, Ended, Leftovers};
 use crate::program::{Program, Variables};
 use crate::time::Deadline;
@@ -30,17 +32,17 @@ impl Check {
         }
     }
 
-    /// Shows it the staged file, and waits for its verdict until the deadline. Its output goes to stderr.
+    /// Shows it the staged file, and waits for its verdict until the deadline. Its output goes into the journal.
     ///
     /// # Errors
     /// 65 where it refuses, or gives no verdict; 75 where it was told to end before it did.
-    pub fn approve(&self, staged: &Path, variables: &Variables, deadline: Deadline) -> Result<()> {
+    pub fn approve(&self, staged: &Path, variables: &Variables, deadline: Deadline, journal: &Journal) -> Result<()> {
         let Some(program) = self.shown(staged) else { return Ok(()) };
         let within = humantime::format_duration(deadline.limit());
         let refused =
             |how: String| Err(Status::Refused.error(format!("the check `{program}` {how}; the file stays as it was")));
         // Whatever it leaves behind could change the file after its verdict.
-        match process::work(program.command(variables), "check", Leftovers::Go, deadline.left()) {
+        match process::work(program.command(variables), Excerpt::of("check", journal), Leftovers::Go, deadline.left()) {
             Ok(Ended { told: Some(signal), .. }) => Err(Status::TryAgain.error(format!(
                 "told to end ({signal}) during the check `{program}`; the file stays as it was, run it again"
             ))),

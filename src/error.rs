@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::document::{Checksum, Size};
+
 /// The published exit statuses, in the terms of `sysexits.h`. Success is 0 and has no variant: whatever is meant to be
 /// (unchanged, stopped, locked) is a success, since Consul Template and `consul watch` end when their command fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +33,26 @@ pub enum Status {
 impl Status {
     /// An error with this status. The message is one line: what failed, on which key or path, why, and the remedy.
     pub fn error(self, message: impl Into<String>) -> Error {
-        Error { status: self, message: message.into() }
+        Error { status: self, message: message.into(), kind: None }
     }
+}
+
+/// A failure that is counted as what it is, not only as one with its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A document of fewer lines than `-l`.
+    TooShort,
+    /// Data and checksum in Consul do not belong together.
+    Torn,
+    /// The handler failed. The document is in place, by this run or by one before.
+    HandlerOwed {
+        /// Its checksum.
+        checksum: Checksum,
+        /// How large it is.
+        size: Size,
+        /// By this run.
+        installed: bool,
+    },
 }
 
 /// A failure on its way up to the binary, the only place that prints it.
@@ -40,6 +60,7 @@ impl Status {
 pub struct Error {
     status: Status,
     message: String,
+    kind: Option<Kind>,
 }
 
 /// What every fallible function here returns.
@@ -49,6 +70,16 @@ impl Error {
     /// The exit status to end with.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// What it is counted as.
+    pub fn kind(&self) -> Option<Kind> {
+        self.kind
+    }
+
+    /// The same failure, counted as this.
+    pub fn counted_as(self, kind: Kind) -> Error {
+        Error { kind: Some(kind), ..self }
     }
 
     /// The same failure, said of `subject` (a key, a path).

@@ -2,6 +2,7 @@
 //! beginning, as it comes, and the end.
 
 use crate::document::size;
+use crate::journal::{Format, Journal};
 use crate::stderr::Stderr;
 
 /// So much of it is passed on as it comes.
@@ -10,30 +11,52 @@ const BEGINNING: usize = 64 * 1024;
 const END: usize = 1024;
 /// And so much of that with its marks: with our own line, it fits into the 4 KiB that an agent keeps of a handler's output.
 const MARKED_END: usize = 3 * 1024;
+/// As an object, a line counts so much more than it has: there may be as many of them as bytes.
+const AN_OBJECT: usize = 128;
+/// What is longer becomes several objects.
+const LONGEST_LINE: usize = 4096;
 
 /// What is told of a program's output.
 #[derive(Debug)]
-pub struct Excerpt {
+pub struct Excerpt<'j> {
     mark: &'static str,
+    journal: &'j Journal,
     stderr: Stderr,
     passed_on: usize,
     left_out: usize,
     /// At least the last bytes of what was not passed on.
     last: Vec<u8>,
-    line_is_open: bool,
+    line: Line,
 }
 
-impl Excerpt {
+/// What there is of a line that has not ended.
+#[derive(Debug)]
+enum Line {
+    None,
+    /// It is passed on already, with its mark.
+    Open,
+    /// It becomes an object once it is whole.
+    Kept(Vec<u8>),
+}
+
+impl<'j> Excerpt<'j> {
     /// Of a program that is known by this word.
-    pub fn of(mark: &'static str) -> Excerpt {
-        Excerpt { mark, stderr: Stderr::default(), passed_on: 0, left_out: 0, last: Vec::new(), line_is_open: false }
+    pub fn of(mark: &'static str, journal: &'j Journal) -> Excerpt<'j> {
+        Excerpt {
+            mark,
+            journal,
+            stderr: Stderr::default(),
+            passed_on: 0,
+            left_out: 0,
+            last: Vec::new(),
+            line: Line::None,
+        }
     }
 
     /// The next piece of it.
     pub fn take(&mut self, output: &[u8]) {
-        let at = output.len().min(BEGINNING.saturating_sub(self.passed_on));
+        let at = output.iter().position(|&byte| !self.has_room_for(byte)).unwrap_or(output.len());
         let (now, later) = output.split_at(at);
-        self.passed_on = self.passed_on.saturating_add(now.len());
         self.pass_on(now);
         self.last.extend_from_slice(later);
         let too_much = self.last.len().saturating_sub(END);
@@ -41,6 +64,13 @@ impl Excerpt {
             self.last.drain(..too_much);
             self.left_out = self.left_out.saturating_add(too_much);
         }
+    }
+
+    /// Once there is none, there is none for what follows, either.
+    fn has_room_for(&mut self, byte: u8) -> bool {
+        let more = if byte == b'\n' && self.journal.format() == Format::Json { AN_OBJECT } else { 1 };
+        self.passed_on = self.passed_on.saturating_add(more).min(BEGINNING.saturating_add(1));
+        self.passed_on <= BEGINNING
     }
 
     /// There is no more of it. What we say next is a line of its own.
@@ -56,7 +86,13 @@ impl Excerpt {
         end.clear();
         self.mark(&last, &mut end);
         self.end_line(&mut end);
-        end.drain(..end.len().saturating_sub(MARKED_END));
+        let too_much = end.len().saturating_sub(MARKED_END);
+        end.drain(
+            ..match self.journal.format() {
+                Format::Text => too_much,
+                Format::Json => whole_lines(&end, too_much),
+            },
+        );
         self.stderr.pass_on(&end);
     }
 
@@ -67,19 +103,50 @@ impl Excerpt {
     }
 
     fn mark(&mut self, output: &[u8], marked: &mut Vec<u8>) {
-        for line in output.split_inclusive(|&byte| byte == b'\n') {
-            if !self.line_is_open {
-                marked.extend_from_slice(self.mark.as_bytes());
-                marked.extend_from_slice(b": ");
+        for piece in output.split_inclusive(|&byte| byte == b'\n') {
+            match self.journal.format() {
+                Format::Text => {
+                    if matches!(self.line, Line::None) {
+                        marked.extend_from_slice(self.mark.as_bytes());
+                        marked.extend_from_slice(b": ");
+                    }
+                    marked.extend_from_slice(piece);
+                    self.line = if piece.ends_with(b"\n") { Line::None } else { Line::Open };
+                }
+                Format::Json => self.keep(piece, marked),
             }
-            marked.extend_from_slice(line);
-            self.line_is_open = !line.ends_with(b"\n");
+        }
+    }
+
+    fn keep(&mut self, piece: &[u8], marked: &mut Vec<u8>) {
+        for piece in piece.chunks(LONGEST_LINE) {
+            let mut line = match std::mem::replace(&mut self.line, Line::None) {
+                Line::Kept(line) => line,
+                Line::None | Line::Open => Vec::new(),
+            };
+            line.extend_from_slice(piece);
+            self.line = Line::Kept(line);
+            if piece.ends_with(b"\n") || piece.len() == LONGEST_LINE {
+                self.end_line(marked);
+            }
         }
     }
 
     fn end_line(&mut self, marked: &mut Vec<u8>) {
-        if std::mem::take(&mut self.line_is_open) {
-            marked.push(b'\n');
+        match std::mem::replace(&mut self.line, Line::None) {
+            Line::None => {}
+            Line::Open => marked.push(b'\n'),
+            Line::Kept(line) => {
+                let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                marked.extend_from_slice(self.journal.quote(self.mark, line).as_bytes());
+            }
         }
     }
+}
+
+/// Where the first line begins that leaves out `least` bytes; of one that is longer than all that is left, where it does.
+fn whole_lines(lines: &[u8], least: usize) -> usize {
+    let starts = || lines.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at.saturating_add(1));
+    let starts = || std::iter::once(0).chain(starts().filter(|&start| start < lines.len()));
+    starts().find(|&start| start >= least).or_else(|| starts().last()).unwrap_or(0)
 }

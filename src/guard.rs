@@ -1,7 +1,7 @@
 //! Tests that a document must pass before it is let through, on the way in and on the way out. Pure.
 
 use crate::document::{Size, Verified, size};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Kind, Result, Status};
 
 /// What a document must be like.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +48,11 @@ impl Guards {
                 1 => "has 1 line".into(),
                 n => format!("has {n} lines"),
             };
-            return Err(Status::Refused.error(format!(
+            let refused = Status::Refused.error(format!(
                 "the document {has}, at least {} are wanted; if it is meant to be so short, lower -l",
                 self.min_lines
-            )));
+            ));
+            return Err(refused.counted_as(Kind::TooShort));
         }
         Ok(())
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Result, Status};
+use crate::excerpt::Excerpt;
+use crate::journal::Journal;
 use crate::process::{self, End, Ended, Leftovers};
 use crate::program::{Program, Variables};
 
@@ -30,14 +32,15 @@ impl Handler {
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Runs it, and waits for it, within its limit. Its output goes to stderr.
+    /// Runs it, and waits for it, within its limit. Its output goes into the journal.
     ///
     /// # Errors
     /// 1: it cannot be started, takes too long, or ends with another status than 0.
-    pub fn run(&self, variables: &Variables) -> Result<()> {
+    pub fn run(&self, variables: &Variables, journal: &Journal) -> Result<()> {
         let limit = humantime::format_duration(self.limit);
         let failed = |how: String| Err(Status::HandlerFailed.error(format!("the handler `{}` {how}", self.program)));
-        match process::work(self.program.command(variables), "handler", Leftovers::Stay, self.limit) {
+        let output = Excerpt::of("handler", journal);
+        match process::work(self.program.command(variables), output, Leftovers::Stay, self.limit) {
             // What ends when it is told to may do so gracefully, and not have reloaded anything.
             Ok(Ended { told: Some(signal), how: End::Exited(status) }) => {
                 failed(format!("was told to end ({signal}), and did ({status})"))

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -30,6 +30,14 @@ pub enum Input {
 }
 
 impl Input {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Input::File(path) => Some(path),
+            Input::Stdin | Input::Command(_) => None,
+        }
+    }
+
     /// Reads it to its end, at most `most` bytes and within `limit`.
     ///
     /// # Errors

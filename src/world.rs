@@ -1,12 +1,16 @@
 //! What a run finds around it and did not choose: environment, chance, and who listens. The binaries make it; nothing
 //! else in the library asks the process.
 
+use std::cell::Cell;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{IsTerminal, Write};
-use std::time::Duration;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use crate::error::{Result, Status};
-pub use crate::stderr::tell;
+use crate::error::{Error, Result, Status};
+use crate::journal::{Journal, Level};
+use crate::summary::{Direction, Summary};
 use crate::time::Random;
 
 /// How much a run tells.
@@ -31,11 +35,15 @@ pub struct World {
     pub random: Random,
     /// How much to tell.
     pub voice: Voice,
+    /// Where to tell it.
+    pub journal: Journal,
+    started: Instant,
+    retries: Cell<u64>,
 }
 
 impl World {
     /// The process's own. The seed is of the clock and the process: enough for jitter.
-    pub fn of_this_process(voice: Voice) -> World {
+    pub fn of_this_process(voice: Voice, journal: Journal) -> World {
         let clock = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_nanos();
         let seed = u64::try_from(clock & u128::from(u64::MAX)).unwrap_or(0) ^ (u64::from(std::process::id()) << 32);
         World {
@@ -43,7 +51,20 @@ impl World {
             words: std::env::args_os().collect(),
             random: Random::seeded(seed),
             voice,
+            journal,
+            started: Instant::now(),
+            retries: Cell::new(0),
         }
+    }
+
+    /// Counts that Consul is asked once more.
+    pub fn counts_retry(&self) {
+        self.retries.set(self.retries.get().saturating_add(1));
+    }
+
+    /// What is known of any run that has ended.
+    pub fn summary(&self, direction: Direction, prefix: impl Display) -> Summary {
+        Summary::begun(direction, prefix, self.started.elapsed(), self.retries.get())
     }
 
     /// A variable as text; an empty one is unset, as for Consul's own client.
@@ -67,29 +88,39 @@ impl World {
         nix::unistd::gethostname().map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// Tells something. All that a run tells goes through here.
+    /// Tells something. All that a run tells goes through here, or into the journal.
     pub fn tell(&self, line: &str) {
-        tell(line);
+        self.journal.tell(Level::Info, line);
     }
 
     /// Tells what came of the run: what was done, or, with `-v`, that nothing was.
-    pub fn conclude(&self, is_news: bool, line: impl FnOnce() -> String) {
+    pub fn conclude(&self, is_news: bool, line: impl FnOnce() -> String, summary: Option<&Summary>) {
         if self.voice == Voice::Verbose || (self.voice == Voice::Normal && is_news) {
-            self.tell(&line());
+            self.journal.conclude(&line(), summary);
         }
+    }
+
+    /// Tells why the run failed; the error's status is the program's.
+    pub fn fail(&self, error: Error, summary: Option<&Summary>) -> ExitCode {
+        let error = match error.status() {
+            Status::Usage => error.and(&format!("see {} --help", self.journal.program())),
+            _ => error,
+        };
+        self.journal.fail(&error.to_string(), summary);
+        ExitCode::from(error.status() as u8)
     }
 
     /// Tells a detail, with `-v`.
     pub fn detail(&self, line: impl FnOnce() -> String) {
         if self.voice == Voice::Verbose {
-            self.tell(&line());
+            self.journal.tell(Level::Debug, &line());
         }
     }
 
     /// Warns, unless nothing but errors is wanted.
     pub fn warn(&self, line: &str) {
         if self.voice != Voice::Quiet {
-            self.tell(line);
+            self.journal.tell(Level::Warn, line);
         }
     }
 
@@ -103,7 +134,7 @@ impl World {
     /// Tells that something takes its time: with `-v`, and to a person at a terminal.
     pub fn progress(&self, line: impl FnOnce() -> String) {
         if self.voice == Voice::Verbose || (self.voice == Voice::Normal && std::io::stderr().is_terminal()) {
-            self.tell(&line());
+            self.journal.tell(Level::Debug, &line());
         }
     }
 }

@@ -4,16 +4,21 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::options::consul_options;
+use super::options::metrics_options;
 use super::values;
 use crate::consul::{Consistency, Key, Prefix};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::guard::Percent;
 use crate::input::Input;
+use crate::metrics::Metrics;
 use crate::upload::{Mode, Order};
 
-consul_options! {
+/// An event is not worth more time.
+const DIFFER: Duration = Duration::from_millis(200);
+
+metrics_options! {
+    over consul_options:
     /// Upload a rendered file into Consul's KV store, if it has changed.
     #[argh(
         help_triggers("-h", "--help"),
@@ -75,6 +80,10 @@ render | {command_name} -k hosts --min-lines 600
         #[argh(switch, short = 'n')]
         dry_run: bool,
 
+        /// with --dogstatsd: send an event for an upload (with what changed in it), a document that is too short, and a stop
+        #[argh(switch)]
+        events: bool,
+
         /// read from a leader that the other servers confirm
         #[argh(switch)]
         consistent: bool,
@@ -86,12 +95,21 @@ render | {command_name} -k hosts --min-lines 600
 }
 
 impl Options {
+    /// Who is told of the run.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn told(&self) -> Result<Metrics> {
+        self.metrics(self.events)
+    }
+
     /// The order, and whether it makes sense. `command` is what stands behind `--`.
     ///
     /// # Errors
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>) -> Result<Order> {
         let consul = self.consul();
+        let differ = self.events.then_some(DIFFER);
         let usage = |what: &str| Status::Usage.error(what);
         let input = match (self.file, command) {
             (Some(_), Some(_)) => return Err(usage("give -f or a command behind --, not both")),
@@ -109,6 +127,7 @@ impl Options {
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
             timeout: self.timeout,
+            differ,
             consul,
         })
     }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::options::consul_options;
+use super::options::metrics_options;
 use super::values;
 use crate::check::Check;
 use crate::consul::{Consistency, Key, Prefix, Subject, ValuePath};
@@ -13,6 +13,7 @@ use crate::error::{Result, Status};
 use crate::guard::Percent;
 use crate::handler::Handler;
 use crate::install::{Attributes, Manner, Parents};
+use crate::metrics::Metrics;
 use crate::program::Program;
 use crate::world::World;
 
@@ -20,7 +21,8 @@ use crate::world::World;
 /// until their output is read.
 const GRACES: Duration = Duration::from_secs(14);
 
-consul_options! {
+metrics_options! {
+    over consul_options:
     /// Install a file from Consul's KV store, verified; run a handler if it changed.
     #[argh(
         help_triggers("-h", "--help"),
@@ -158,6 +160,14 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
 }
 
 impl Options {
+    /// Who is told of the run.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn told(&self) -> Result<Metrics> {
+        self.metrics(false)
+    }
+
     /// The order, and whether it makes sense. `command` is what stands behind `--`.
     ///
     /// # Errors

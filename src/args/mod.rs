@@ -9,17 +9,23 @@ mod spelling;
 mod values;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 
 use crate::error::{Result, Status};
 use crate::guard::{Guards, Percent};
+use crate::journal::Format;
+use crate::metrics::Metrics;
+use crate::metrics::dogstatsd::{Address, Dogstatsd};
 use crate::world::Voice;
 
 /// What every command line says.
 pub trait Options: FromArgs + ArgsInfo {
     /// How much to tell.
     fn voice(&self) -> Voice;
+    /// What it looks like.
+    fn log_format(&self) -> Format;
 }
 
 /// What the command line asks for.
@@ -67,6 +73,20 @@ fn without_tokens(what: String, words: &[&str]) -> String {
 /// `--force` takes `--max-shrink` back; and all that a document has is no limit.
 fn guards(min_lines: u64, max_size: usize, max_shrink: Option<Percent>, force: bool) -> Guards {
     Guards { min_lines, max_size, max_shrink: max_shrink.filter(|percent| !force && percent.is_a_limit()) }
+}
+
+/// Who is told of a run: `--dogstatsd`, `--metrics-prefix`, `--events`, `--metrics-textfile`.
+fn metrics(
+    dogstatsd: Option<Option<Address>>,
+    prefix: &str,
+    events: bool,
+    textfiles: Option<PathBuf>,
+) -> Result<Metrics> {
+    if events && dogstatsd.is_none() {
+        return Err(Status::Usage.error("--events are sent to dogstatsd; give --dogstatsd, too"));
+    }
+    let dogstatsd = dogstatsd.map(|address| Dogstatsd { address, prefix: prefix.to_owned(), events });
+    Ok(Metrics { dogstatsd, textfiles })
 }
 
 /// `-q` wins: a script that wants silence means it.

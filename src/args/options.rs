@@ -17,6 +17,10 @@ macro_rules! options {
             #[argh(switch, short = 'q')]
             quiet: bool,
 
+            /// what lines on stderr look like: text, or json, an object a line (text)
+            #[argh(option, arg_name = "format", default = "Default::default()", from_str_fn($crate::args::values::log_format))]
+            log_format: $crate::journal::Format,
+
             /// print the version
             #[argh(switch)]
             #[allow(dead_code, reason = "seen to before parsing: it needs no other option")]
@@ -26,6 +30,10 @@ macro_rules! options {
         impl $crate::args::Options for $Options {
             fn voice(&self) -> $crate::world::Voice {
                 $crate::args::voice(self.verbose, self.quiet)
+            }
+
+            fn log_format(&self) -> $crate::journal::Format {
+                self.log_format
             }
         }
     };
@@ -125,4 +133,35 @@ macro_rules! site_options {
     };
 }
 
-pub(crate) use {consul_options, options, site_options};
+/// Who is told of a run, besides: every command that counts, over another layer.
+macro_rules! metrics_options {
+    (over $layer:ident: $(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
+        $crate::args::options::$layer! {
+            $(#[$about])*
+            pub struct $Options {
+                $($own)*
+
+                /// send metrics to dogstatsd, as --dogstatsd or --dogstatsd=address: host:port or unix:///path (DD_DOGSTATSD_URL, DD_AGENT_HOST, localhost:8125)
+                #[argh(option, arg_name = "address", from_str_fn($crate::args::values::dogstatsd))]
+                dogstatsd: Option<Option<$crate::metrics::dogstatsd::Address>>,
+
+                /// what the names of its metrics begin with (kvexpress)
+                #[argh(option, arg_name = "name", default = "String::from(\"kvexpress\")", from_str_fn($crate::metrics::dogstatsd::prefix))]
+                metrics_prefix: String,
+
+                /// write metrics into this directory, for the textfile collector of Prometheus's node_exporter
+                #[argh(option, arg_name = "dir")]
+                metrics_textfile: Option<std::path::PathBuf>,
+            }
+        }
+
+        impl $Options {
+            /// Who is told of the run.
+            fn metrics(&self, events: bool) -> $crate::error::Result<$crate::metrics::Metrics> {
+                $crate::args::metrics(self.dogstatsd.clone(), &self.metrics_prefix, events, self.metrics_textfile.clone())
+            }
+        }
+    };
+}
+
+pub(crate) use {consul_options, metrics_options, options, site_options};

@@ -5,6 +5,9 @@ use std::ffi::OsString;
 
 use argh::{FlagInfo, FlagInfoKind};
 
+/// These take a value only behind `=`: without one, they never eat the next word.
+const VALUE_IS_OPTIONAL: [&str; 1] = ["dogstatsd"];
+
 /// Splits at the first `--`: what stands behind it is a command, and not ours to look at.
 pub fn split(mut arguments: Vec<OsString>) -> (Vec<OsString>, Option<Vec<OsString>>) {
     match arguments.iter().position(|argument| argument == "--") {
@@ -33,6 +36,10 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
                 }
                 None => {
                     words.push(argument.clone());
+                    if VALUE_IS_OPTIONAL.contains(&long) {
+                        words.push(String::new());
+                        continue;
+                    }
                     takes_value(flags, |flag| flag.long.trim_start_matches('-') == long)
                 }
             }

@@ -8,6 +8,8 @@ use crate::consul::{Key, Prefix, ValuePath};
 use crate::document::Checksum;
 use crate::guard::Percent;
 use crate::install::Attributes;
+use crate::journal::Format;
+use crate::metrics::dogstatsd::Address;
 use crate::payload::one_line;
 
 /// `-k`.
@@ -90,6 +92,16 @@ pub fn mode(text: &str) -> Result<u32, String> {
         Ok(mode) if mode <= 0o7777 && text.starts_with(|c: char| c.is_ascii_digit()) => Ok(mode),
         _ => Err("write the mode in octal, such as 644 or 0644".into()),
     }
+}
+
+/// `--dogstatsd`; nothing where it is given alone.
+pub fn dogstatsd(text: &str) -> Result<Option<Address>, String> {
+    if text.is_empty() { Ok(None) } else { Address::parse(text).map(Some) }
+}
+
+/// `--log-format`.
+pub fn log_format(text: &str) -> Result<Format, String> {
+    Format::parse(text).ok_or_else(|| "write text or json".into())
 }
 
 /// `-o`: `user`, `user:group` or `:group`.

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use super::{fail, kvx_in, kvx_out, run};
 use crate::args::kvx::{clean, diff, list, lock, resume, status, stop, unlock};
 use crate::error::{Error, Result, Status};
+use crate::journal::Format;
 use crate::operator;
 use crate::operator::lock::Unlocked;
 use crate::world::{World, print};
@@ -42,9 +43,11 @@ Called as kvexpress, it takes kvexpress's command lines.
 
 /// `kvx`: for the person at the terminal. The arguments are those after the program's name.
 pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
+    let format = Format::among(&arguments);
+    let fail = |error| fail("kvx", format, error);
     let mut arguments = arguments.into_iter();
     let Some(command) = arguments.next() else {
-        return fail("kvx", Status::Usage.error("a command is missing"));
+        return fail(Status::Usage.error("a command is missing"));
     };
     let rest = arguments.collect();
     match command.to_string_lossy().as_ref() {
@@ -113,14 +116,12 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             let names = if names.is_empty() { "nothing".into() } else { names.join(", ") };
             say(world, format_args!("{file}: removed {names}"))
         }),
-        "--help" | "-h" | "help" => {
-            print(HELP.as_bytes()).map_or_else(|error| fail("kvx", error), |()| ExitCode::SUCCESS)
-        }
+        "--help" | "-h" | "help" => print(HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS),
         "--version" => {
             let version = format!("kvx {}\n", env!("CARGO_PKG_VERSION"));
-            print(version.as_bytes()).map_or_else(|error| fail("kvx", error), |()| ExitCode::SUCCESS)
+            print(version.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS)
         }
-        other => fail("kvx", Status::Usage.error(format!("there is no command \"{other}\""))),
+        other => fail(Status::Usage.error(format!("there is no command \"{other}\""))),
     }
 }
 
@@ -144,7 +145,8 @@ Examples:
 /// `-k` means the path.
 fn raw(arguments: Vec<OsString>) -> ExitCode {
     if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        return print(RAW_HELP.as_bytes()).map_or_else(|error| fail("kvx raw", error), |()| ExitCode::SUCCESS);
+        let fail = |error| fail("kvx raw", Format::among(&arguments), error);
+        return print(RAW_HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS);
     }
     let command = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     let rename = |(at, argument): (usize, OsString)| match argument.to_str() {
@@ -163,7 +165,7 @@ fn no_command(command: super::Command) -> Result<()> {
 }
 
 fn say(world: &World, line: std::fmt::Arguments) -> Result<ExitCode> {
-    world.conclude(true, || line.to_string());
+    world.conclude(true, || line.to_string(), None);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -190,7 +192,7 @@ fn how_to_catch_up(unlocked: &Unlocked, world: &World) -> Result<ExitCode> {
     let Some(remembered) = &unlocked.remembered else { return Ok(ExitCode::SUCCESS) };
     if !remembered.stamp.command.is_empty() {
         let command = shell_words::join(&remembered.stamp.command);
-        world.conclude(true, || format!("what was missed arrives with the next run, or now by: {command}"));
+        world.conclude(true, || format!("what was missed arrives with the next run, or now by: {command}"), None);
     }
     Ok(ExitCode::SUCCESS)
 }

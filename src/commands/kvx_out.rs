@@ -1,16 +1,30 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::run;
+use super::{Came, end, run};
 use crate::args::kvx_out::Options;
+use crate::consul::Subject;
 use crate::download;
+use crate::summary::Direction;
 
 /// `kvx-out`: a file out of Consul. The arguments are those after the program's name.
 pub fn kvx_out(program: &str, arguments: Vec<OsString>) -> ExitCode {
     run::<Options>(program, arguments, |options, command, world| {
+        let metrics = options.told()?;
         let order = options.order(command, world)?;
-        let report = download::run(&order, world)?;
-        world.conclude(report.is_news(), || report.to_string());
-        Ok(ExitCode::SUCCESS)
+        let mut subject = order.subject.clone();
+        let done = download::hear(&order, world).and_then(|heard| {
+            subject.clone_from(&heard.subject);
+            download::run(&order, heard, world)
+        });
+        let direction = if matches!(subject, Some(Subject::Value(_))) { Direction::Raw } else { Direction::Out };
+        let begun = world.summary(direction, &order.prefix).on(subject, order.to.file());
+        let came = done.map(|report| Came {
+            is_news: report.is_news(),
+            line: report.to_string(),
+            summary: report.sum_up(begun.clone()),
+            difference: None,
+        });
+        Ok(end(came, begun, &metrics, world))
     })
 }

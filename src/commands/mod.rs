@@ -11,8 +11,11 @@ pub use self::kvx::kvx;
 pub use self::kvx_in::kvx_in;
 pub use self::kvx_out::kvx_out;
 use crate::args::{self, Asked, Options};
-use crate::error::{Error, Result, Status};
-use crate::world::{World, print, tell};
+use crate::error::{Error, Result};
+use crate::journal::{Format, Journal};
+use crate::metrics::Metrics;
+use crate::summary::Summary;
+use crate::world::{Voice, World, print};
 
 /// What stands behind `--`.
 type Command = Option<Vec<OsString>>;
@@ -23,23 +26,47 @@ fn run<T: Options>(
     arguments: Vec<OsString>,
     work: impl FnOnce(T, Command, &World) -> Result<ExitCode>,
 ) -> ExitCode {
-    let done = match args::parse::<T>(program, arguments) {
-        Ok(Asked::Run(options, command)) => {
-            let world = World::of_this_process(options.voice());
-            work(options, command, &world)
-        }
-        Ok(Asked::Print(text)) => print(text.as_bytes()).map(|()| ExitCode::SUCCESS),
-        Err(error) => Err(error),
+    let format = Format::among(&arguments);
+    let asked = args::parse::<T>(program, arguments);
+    let (voice, format) = match &asked {
+        Ok(Asked::Run(options, _)) => (options.voice(), options.log_format()),
+        _ => (Voice::Normal, format),
     };
-    done.unwrap_or_else(|error| fail(program, error))
+    let world = World::of_this_process(voice, Journal::new(program, format));
+    let done = asked.and_then(|asked| match asked {
+        Asked::Run(options, command) => work(options, command, &world),
+        Asked::Print(text) => print(text.as_bytes()).map(|()| ExitCode::SUCCESS),
+    });
+    done.unwrap_or_else(|error| world.fail(error, None))
 }
 
-/// Tells of it; its status is the program's.
-fn fail(program: &str, error: Error) -> ExitCode {
-    let error = match error.status() {
-        Status::Usage => error.and(&format!("see {program} --help")),
-        _ => error,
-    };
-    tell(&format!("{program}: {error}"));
-    ExitCode::from(error.status() as u8)
+/// The end of a run that never began.
+fn fail(program: &str, format: Format, error: Error) -> ExitCode {
+    World::of_this_process(Voice::Normal, Journal::new(program, format)).fail(error, None)
+}
+
+/// What a run has come to.
+struct Came {
+    is_news: bool,
+    line: String,
+    summary: Summary,
+    /// What an upload has changed, for those who want to know.
+    difference: Option<String>,
+}
+
+/// The end of a run: people are told what came of it, then those who count. `begun` is what is known of it if it failed.
+fn end(done: Result<Came>, begun: Summary, metrics: &Metrics, world: &World) -> ExitCode {
+    match done {
+        Ok(came) => {
+            world.conclude(came.is_news, || came.line, Some(&came.summary));
+            metrics.tell(&came.summary, came.difference.as_deref(), world);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let summary = begun.failed(&error);
+            let status = world.fail(error, Some(&summary));
+            metrics.tell(&summary, None, world);
+            status
+        }
+    }
 }

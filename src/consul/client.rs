@@ -137,6 +137,7 @@ impl<'w> Client<'w> {
                 )));
             }
             tries = tries.saturating_add(1);
+            self.world.counts_retry();
         }
     }
 

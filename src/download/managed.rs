@@ -8,11 +8,12 @@ use super::report::{Change, Did, Paid, Why};
 use super::{Due, Order};
 use crate::consul::Subject;
 use crate::document::{Checksum, Verified};
-use crate::error::{Result, Status};
+use crate::error::{Kind, Result, Status};
 use crate::handler::Handler;
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
 use crate::stamp::{Memory, Owed, Stamp};
 use crate::time::Deadline;
+use crate::world::World;
 
 /// The file that is to be right, as it is and as it is wanted.
 pub(super) struct Managed<'a> {
@@ -23,6 +24,7 @@ pub(super) struct Managed<'a> {
     pub path: PathBuf,
     pub wanted: Wanted,
     pub installed: Option<&'a Installed>,
+    pub world: &'a World,
 }
 
 impl Managed<'_> {
@@ -110,19 +112,27 @@ impl Managed<'_> {
             self.order.guards.check_shrinkage(document, installed.size()?)?;
         }
         match &self.order.check {
-            Some(check) => new.show(|staged| check.approve(staged, &self.variables(document), deadline)),
+            Some(check) => {
+                new.show(|staged| check.approve(staged, &self.variables(document), deadline, &self.world.journal))
+            }
             None => Ok(()),
         }
     }
 
-    pub fn pay_what_is_owed(&self, document: &Verified, memory: &mut Memory) -> Result<Option<Paid>> {
+    pub fn pay_what_is_owed(&self, document: &Verified, change: Change, memory: &mut Memory) -> Result<Option<Paid>> {
         let Some((handler, why)) = self.owes(document.checksum(), memory.stamp()) else {
             return Ok(None);
         };
         let (started, id) = (Instant::now(), handler.id());
         memory.is_to_run(&self.owed(handler))?;
-        handler.run(&self.variables(document)).map_err(|failed| {
-            failed.and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
+        handler.run(&self.variables(document), &self.world.journal).map_err(|failed| {
+            failed
+                .and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
+                .counted_as(Kind::HandlerOwed {
+                    checksum: document.checksum(),
+                    size: document.size(),
+                    installed: change == Change::Installed,
+                })
         })?;
         memory.has_run(id)?;
         Ok(Some(Paid { why, took: started.elapsed() }))

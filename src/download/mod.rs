@@ -92,6 +92,16 @@ pub enum Destination {
     Stdout,
 }
 
+impl Destination {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Destination::File(path) => Some(path),
+            Destination::Stdout => None,
+        }
+    }
+}
+
 /// When the handler is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
@@ -110,16 +120,32 @@ pub enum Stdin {
     Untouched,
 }
 
-/// Downloads, as ordered.
+/// Why a run was started, and for what.
+#[derive(Debug)]
+pub struct Heard {
+    /// That of the order, or the one that the payload names.
+    pub subject: Option<Subject>,
+    fire: Fire,
+}
+
+/// Reads the payload, if there is one.
 ///
 /// # Errors
-/// 1 to 78, as published. The file is what it was then, unless the message says that it is in place.
-pub fn run(order: &Order, world: &World) -> Result<Report> {
+/// 64 to 74, as published.
+pub fn hear(order: &Order, world: &World) -> Result<Heard> {
     let (subject, fire) = match order.stdin {
         Stdin::Payload => read_payload(order, world)?,
         Stdin::Untouched => (order.subject.clone(), Fire::Unknown),
     };
-    let Some(subject) = subject else {
+    Ok(Heard { subject, fire })
+}
+
+/// Downloads, as ordered.
+///
+/// # Errors
+/// 1 to 78, as published. The file is what it was then, unless the message says that it is in place.
+pub fn run(order: &Order, heard: Heard, world: &World) -> Result<Report> {
+    let Heard { subject: Some(subject), fire } = heard else {
         return Ok(Report { subject: None, did: Did::Nothing });
     };
     let fire = match (order.splay, fire) {
@@ -167,7 +193,7 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
     target.sweep()?;
     let installed = target.installed(order.guards.max_size)?;
     let named = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let file = Managed { order, subject, path: named, target: &target, wanted, installed: installed.as_ref() };
+    let file = Managed { order, subject, path: named, target: &target, wanted, installed: installed.as_ref(), world };
 
     if let Some((checksum, index)) = fire.names()
         && file.is_right(checksum, memory.stamp())
@@ -192,7 +218,7 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
     order.guards.check(&document)?;
     let change = file.bring_up_to_date(&document, index, deadline, &mut memory)?;
     let took = started.elapsed();
-    let handler = file.pay_what_is_owed(&document, &mut memory)?;
+    let handler = file.pay_what_is_owed(&document, change, &mut memory)?;
     if change == Change::None && handler.is_none() {
         return Ok(Did::Unchanged(target.path().to_owned(), document.checksum()));
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::consul::Subject;
 use crate::document::{Checksum, Verified};
+use crate::summary::{Ending, Handler, Summary};
 
 /// What became of it.
 #[derive(Debug)]
@@ -113,6 +114,28 @@ impl fmt::Display for Work {
 }
 
 impl Report {
+    /// In words and numbers.
+    pub(crate) fn sum_up(&self, begun: Summary) -> Summary {
+        let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
+        match &self.did {
+            Did::Nothing => begun.came_to(Ending::Nothing),
+            Did::Unchanged(_, checksum) => {
+                Summary { checksum: Some(*checksum), handler: Handler::NotDue, ..begun.came_to(Ending::Unchanged) }
+            }
+            Did::Stopped(reason) => begun.because(reason).came_to(Ending::Stopped),
+            Did::Locked(reason) => begun.because(reason).came_to(Ending::Locked),
+            Did::Printed(document, _) => of(document).came_to(Ending::Printed),
+            Did::Worked(work) => Summary {
+                handler: if work.handler.is_some() { Handler::Ran } else { Handler::NotDue },
+                ..of(&work.document).came_to(match work.change {
+                    Change::Installed => Ending::Installed,
+                    Change::Mended => Ending::Mended,
+                    Change::None => Ending::Reloaded,
+                })
+            },
+        }
+    }
+
     /// Whether something was done, or was not that somebody may have expected: worth a line without `-v`.
     pub fn is_news(&self) -> bool {
         !matches!(self.did, Did::Unchanged(..) | Did::Printed(_, None))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Ignored, Order};
 use crate::consul::{Client, Consistency, Entries, Folder, Server, Subject};
 use crate::document::Checksum;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Kind, Result, Status};
 use crate::install::Installed;
 use crate::pair::{Found, Pair, Whole};
 use crate::payload::{self, Fire};
@@ -240,11 +240,12 @@ impl<'a> Source<'a> {
     }
 
     fn torn(&self, why: &str) -> Error {
-        Status::TryAgain.error(format!(
+        let torn = Status::TryAgain.error(format!(
             "{} in Consul are torn: {why} (for {}); upload the document again with kvx-in",
             self.asked.documents().join(" and "),
             humantime::format_duration(self.order.timeout)
-        ))
+        ));
+        torn.counted_as(Kind::Torn)
     }
 
     fn read(&self, consistency: Consistency) -> Result<State> {

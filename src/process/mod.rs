@@ -14,17 +14,16 @@ pub use self::sink::Leftovers;
 use self::sink::Sink;
 use crate::excerpt::Excerpt;
 
-/// Runs a program for its work. Its output goes to our stderr, marked with a word. It has ended when it exits: what it
+/// Runs a program for its work. Its output goes to our stderr, as an excerpt. It has ended when it exits: what it
 /// leaves behind is not waited for, and finds the output closed.
 ///
 /// TERM, INT and HUP to this process are passed on to it, and it is waited for.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn work(mut command: Command, mark: &'static str, leftovers: Leftovers, limit: Duration) -> io::Result<Ended> {
+pub fn work(mut command: Command, mut excerpt: Excerpt, leftovers: Leftovers, limit: Duration) -> io::Result<Ended> {
     let (reader, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
-    let mut excerpt = Excerpt::of(mark);
     let ended = supervise(command, reader, limit, &mut Sink::PassOn(&mut excerpt, leftovers))?;
     excerpt.end();
     Ok(ended)

@@ -12,14 +12,14 @@ pub enum Leftovers {
 }
 
 /// Where a program's output goes.
-pub(super) enum Sink<'a> {
+pub(super) enum Sink<'a, 'j> {
     /// To our stderr.
-    PassOn(&'a mut Excerpt, Leftovers),
+    PassOn(&'a mut Excerpt<'j>, Leftovers),
     /// To us, as far as it is not more than that.
     Collect(&'a mut Vec<u8>, usize),
 }
 
-impl Sink<'_> {
+impl Sink<'_, '_> {
     /// False when it has had enough.
     pub fn take(&mut self, output: &[u8]) -> bool {
         match self {

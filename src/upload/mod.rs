@@ -9,7 +9,7 @@ use self::put::put;
 pub use self::report::{Answer, Replaced, Report};
 use crate::consul::{self, Client, Consistency, Folder, Key, Outcome, Prefix, Server};
 use crate::document::{self, Checksum, Size, Verified};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Kind, Result, Status};
 use crate::guard::Guards;
 use crate::input::Input;
 use crate::pair::{Found, Pair, Torn};
@@ -35,6 +35,8 @@ pub struct Order {
     pub expect: Option<Checksum>,
     /// `-n`.
     pub mode: Mode,
+    /// `--events`: afterwards, so long at most, to find out what the change was.
+    pub differ: Option<Duration>,
     /// `--consistent`.
     pub consistency: Consistency,
     /// `--timeout`: for reading the input, and then for all talk with Consul.
@@ -89,7 +91,7 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
             && previous.document.checksum() == ours.checksum()
         {
             return Ok(match unanswered {
-                Some(replaced) => Report::Uploaded(ours, replaced, Answer::Lost),
+                Some(replaced) => Report::Uploaded(ours, replaced, Answer::Lost, None),
                 None => Report::Unchanged(ours),
             });
         }
@@ -114,7 +116,12 @@ fn converge(order: &Order, ours: Verified, client: &Client, world: &World) -> Re
         })?;
         let replaced = replaced(&found, &ours, unanswered);
         match outcome {
-            Outcome::Done => return Ok(Report::Uploaded(ours, replaced, Answer::Heard)),
+            Outcome::Done => {
+                let name = folder.data.as_str();
+                let differ = |limit| diff::unified((previous(&found), name), (ours.bytes(), name), limit);
+                let difference = order.differ.map(differ);
+                return Ok(Report::Uploaded(ours, replaced, Answer::Heard, difference));
+            }
             Outcome::Lost { why, repeated } => {
                 world.detail(|| format!("{}: somebody else was faster ({why}); reading again", order.key));
                 lost = why;
@@ -170,7 +177,8 @@ fn previous(found: &Found) -> &[u8] {
 /// Consul Template does not pipe what it renders: the usual reason why nothing comes.
 fn hint_at_redirection(refused: Error, ours: &Verified, order: &Order) -> Error {
     if ours.bytes().is_empty() && order.input == Input::Stdin {
-        Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.guards.min_lines))
+        let refused = Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.guards.min_lines));
+        refused.counted_as(Kind::TooShort)
     } else {
         refused
     }

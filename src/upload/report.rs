@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Mode;
 use crate::document::{Checksum, Verified};
+use crate::summary::{Ending, Summary};
 
 /// What became of it.
 #[derive(Debug)]
@@ -14,8 +15,8 @@ pub enum Report {
     Stopped(String),
     /// It would be uploaded, with this difference to what is in Consul; if the key were not stopped for this reason.
     WouldUpload(Verified, String, Option<String>),
-    /// It was uploaded, instead of that.
-    Uploaded(Verified, Replaced, Answer),
+    /// It was uploaded, instead of that, with this difference if it is wanted and known.
+    Uploaded(Verified, Replaced, Answer, Option<String>),
 }
 
 /// Whether Consul said that it was done.
@@ -40,6 +41,25 @@ pub enum Replaced {
 }
 
 impl Report {
+    /// In words and numbers.
+    pub(crate) fn sum_up(&self, begun: Summary) -> Summary {
+        let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
+        match self {
+            Report::Unchanged(document) => of(document).came_to(Ending::Unchanged),
+            Report::Stopped(reason) => begun.because(reason).came_to(Ending::Stopped),
+            Report::WouldUpload(document, ..) => of(document).came_to(Ending::WouldUpload),
+            Report::Uploaded(document, ..) => of(document).came_to(Ending::Uploaded),
+        }
+    }
+
+    /// What an upload has changed, if that was wanted and is known.
+    pub fn difference(self) -> Option<String> {
+        match self {
+            Report::Uploaded(.., difference) => difference,
+            _ => None,
+        }
+    }
+
     /// Whether it is worth a line without `-v`. A dry run has nothing else to say.
     pub fn is_news(&self, mode: Mode) -> bool {
         mode == Mode::DryRun || !matches!(self, Report::Unchanged(_))
@@ -55,8 +75,8 @@ impl fmt::Display for Report {
             Report::WouldUpload(document, _, Some(reason)) => {
                 write!(f, "{document} would be uploaded, but is stopped: {reason}")
             }
-            Report::Uploaded(document, replaced, Answer::Heard) => write!(f, "{document} uploaded, {replaced}"),
-            Report::Uploaded(document, replaced, Answer::Lost) => {
+            Report::Uploaded(document, replaced, Answer::Heard, _) => write!(f, "{document} uploaded, {replaced}"),
+            Report::Uploaded(document, replaced, Answer::Lost, _) => {
                 write!(f, "{document} uploaded, {replaced} (Consul's answer was lost, but it is there)")
             }
         }

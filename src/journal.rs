@@ -1,0 +1,182 @@
+//! All that a run tells, on stderr: lines for people, or objects for machines, one a line.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::time::SystemTime;
+
+use crate::stderr::{self, Stderr};
+use crate::summary::Summary;
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As people read it.
+    #[default]
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are what they say")]
+pub enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// Where a run tells.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    program: String,
+    format: Format,
+}
+
+impl Format {
+    /// `text` or `json`.
+    pub fn parse(text: &str) -> Option<Format> {
+        match text {
+            "text" => Some(Format::Text),
+            "json" => Some(Format::Json),
+            _ => None,
+        }
+    }
+
+    /// The one that a command line asks for which may make no sense otherwise. Behind `--` it is somebody else's.
+    pub fn among(arguments: &[OsString]) -> Format {
+        let ours = arguments.split(|argument| argument == "--").next().unwrap_or_default();
+        let apart = ours.windows(2).any(|pair| pair == ["--log-format", "json"]);
+        if apart || ours.iter().any(|word| word == "--log-format=json") { Format::Json } else { Format::Text }
+    }
+}
+
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+}
+
+impl Journal {
+    /// Of a program.
+    pub fn new(program: &str, format: Format) -> Journal {
+        Journal { program: program.to_owned(), format }
+    }
+
+    /// Its name.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// What its lines look like.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Tells something.
+    pub fn tell(&self, level: Level, message: &str) {
+        match self.format {
+            Format::Text => stderr::tell(message),
+            Format::Json => self.write(self.object(level).text("message", message)),
+        }
+    }
+
+    /// Tells why the run failed.
+    pub fn fail(&self, message: &str, summary: Option<&Summary>) {
+        match self.format {
+            Format::Text => stderr::tell(&format!("{}: {message}", self.program)),
+            Format::Json => self.last(Level::Error, message, summary),
+        }
+    }
+
+    /// Tells what came of the run.
+    pub fn conclude(&self, message: &str, summary: Option<&Summary>) {
+        match self.format {
+            Format::Text => stderr::tell(message),
+            Format::Json => self.last(Level::Info, message, summary),
+        }
+    }
+
+    /// A line of what another program says: with its newline.
+    pub(crate) fn quote(&self, source: &str, line: &[u8]) -> String {
+        let object = self.object(Level::Info).text("source", source);
+        object.text("message", &String::from_utf8_lossy(line)).end()
+    }
+
+    fn last(&self, level: Level, message: &str, summary: Option<&Summary>) {
+        let object = self.object(level).text("message", message);
+        self.write(match summary {
+            None => object,
+            Some(run) => object
+                .text("direction", run.direction.word())
+                .maybe("key", run.key.as_deref())
+                .maybe("file", run.file.as_deref().map(|file| file.to_string_lossy()).as_deref())
+                .text("result", run.ending.word())
+                .number("status", run.status())
+                .maybe("checksum", run.checksum.map(|checksum| checksum.to_string()).as_deref())
+                .some_number("bytes", run.bytes)
+                .some_number("lines", run.lines)
+                .maybe("handler", run.handler.word())
+                .number("duration_ms", run.took.as_millis())
+                .number("retries", run.retries),
+        });
+    }
+
+    fn object(&self, level: Level) -> Object {
+        Object("{".into())
+            .text("time", &humantime::format_rfc3339_millis(SystemTime::now()).to_string())
+            .text("level", level.word())
+            .text("program", &self.program)
+    }
+
+    fn write(&self, object: Object) {
+        Stderr::default().pass_on(object.end().as_bytes());
+    }
+}
+
+/// A JSON object that is being written.
+struct Object(String);
+
+impl Object {
+    fn field(mut self, name: &str, value: &str) -> Object {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(&format!("\"{name}\":{value}"));
+        self
+    }
+
+    fn text(self, name: &str, value: &str) -> Object {
+        let value = serde_json::Value::from(value).to_string();
+        self.field(name, &value)
+    }
+
+    fn number(self, name: &str, value: impl Display) -> Object {
+        self.field(name, &value.to_string())
+    }
+
+    fn maybe(self, name: &str, value: Option<&str>) -> Object {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self,
+        }
+    }
+
+    fn some_number(self, name: &str, value: Option<u64>) -> Object {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self,
+        }
+    }
+
+    fn end(mut self) -> String {
+        self.0.push_str("}\n");
+        self.0
+    }
+}

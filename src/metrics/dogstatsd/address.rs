@@ -1,0 +1,148 @@
+//! Where dogstatsd listens, and a socket that never waits for it.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use crate::world::World;
+
+const PORT: u16 = 8125;
+/// So long a name may take to be found.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
+/// Where it listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A host, by name or number, and a port.
+    Udp(String, u16),
+    /// A datagram socket.
+    Unix(PathBuf),
+}
+
+/// What datagrams are sent through. Whatever would have to wait is lost.
+pub(super) enum Socket {
+    Udp(UdpSocket, SocketAddr),
+    Unix(UnixDatagram, PathBuf),
+}
+
+impl Address {
+    /// `host`, `host:port`, `udp://host:port`, `unix:///path` or `/path`.
+    ///
+    /// # Errors
+    /// What to write.
+    pub fn parse(text: &str) -> Result<Address, String> {
+        let wrong = || "write host:port, udp://host:port, unix:///path or /path".to_owned();
+        if let Some(path) = text.strip_prefix("unix://").or(text.starts_with('/').then_some(text)) {
+            return if path.starts_with('/') { Ok(Address::Unix(path.into())) } else { Err(wrong()) };
+        }
+        let place = text.strip_prefix("udp://").unwrap_or(text);
+        if let Ok(ip) = place.trim_matches(['[', ']']).parse::<IpAddr>() {
+            return Ok(Address::Udp(ip.to_string(), PORT));
+        }
+        let (host, port) = match place.rsplit_once(':') {
+            Some((host, port)) => (host.trim_matches(['[', ']']), port.parse().map_err(|_| wrong())?),
+            None => (place, PORT),
+        };
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@' | '[' | ']');
+        // A colon is of an IPv6 address, or of a scheme that is none of ours.
+        let is_host =
+            !host.is_empty() && !host.contains(odd) && (!host.contains(':') || host.parse::<IpAddr>().is_ok());
+        if is_host && port != 0 { Ok(Address::Udp(host.to_owned(), port)) } else { Err(wrong()) }
+    }
+
+    /// As Datadog's own clients find it: `DD_DOGSTATSD_URL`, or `DD_AGENT_HOST` and `DD_DOGSTATSD_PORT`, or this node.
+    pub(super) fn of_environment(world: &World) -> Result<Address, String> {
+        let text = |name: &str| world.text(name).map_err(|error| error.to_string());
+        if let Some(url) = text("DD_DOGSTATSD_URL")? {
+            return Address::parse(&url).map_err(|wrong| format!("DD_DOGSTATSD_URL: {wrong}"));
+        }
+        let port = match text("DD_DOGSTATSD_PORT")? {
+            Some(port) => port.parse().map_err(|_| "DD_DOGSTATSD_PORT is no port".to_owned())?,
+            None => PORT,
+        };
+        let host = text("DD_AGENT_HOST")?.unwrap_or_else(|| "localhost".into());
+        match Address::parse(&host).map_err(|wrong| format!("DD_AGENT_HOST: {wrong}"))? {
+            Address::Udp(host, PORT) => Ok(Address::Udp(host, port)),
+            other => Ok(other),
+        }
+    }
+
+    pub(super) fn open(&self) -> Result<Socket, String> {
+        let opened = match self {
+            Address::Udp(host, port) => udp(look_up(host, *port)?),
+            Address::Unix(path) => UnixDatagram::unbound().and_then(|socket| {
+                socket.set_nonblocking(true)?;
+                Ok(Socket::Unix(socket, path.clone()))
+            }),
+        };
+        opened.map_err(|cause| cause.to_string())
+    }
+}
+
+/// Not connected, so that nobody tells us that nobody listens.
+fn udp(to: SocketAddr) -> io::Result<Socket> {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.set_nonblocking(true)?;
+    Ok(Socket::Udp(socket, to))
+}
+
+fn look_up(host: &str, port: u16) -> Result<SocketAddr, String> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok((ip, port).into());
+    }
+    if host == "localhost" {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    let (found, result) = sync_channel(1);
+    let name = host.to_owned();
+    // Left alone when it takes too long: it ends with the process.
+    let looking = move || found.send((name.as_str(), port).to_socket_addrs().ok().and_then(|mut all| all.next()));
+    std::thread::Builder::new().spawn(looking).map_err(|cause| cause.to_string())?;
+    match result.recv_timeout(LOOK_UP) {
+        Ok(Some(address)) => Ok(address),
+        Ok(None) => Err(format!("{host} has no address")),
+        Err(_) => Err(format!("the address of {host} was not found in {} ms", LOOK_UP.as_millis())),
+    }
+}
+
+impl Socket {
+    pub(super) fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        let sent = match self {
+            Socket::Udp(socket, to) => socket.send_to(datagram, to),
+            Socket::Unix(socket, path) => socket.send_to(datagram, path),
+        };
+        sent.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_like_this() {
+        let udp = |host: &str, port| Ok(Address::Udp(host.into(), port));
+        let unix = |path: &str| Ok(Address::Unix(path.into()));
+        for (text, address) in [
+            ("localhost", udp("localhost", 8125)),
+            ("agent.example:9125", udp("agent.example", 9125)),
+            ("udp://10.0.0.1:9125", udp("10.0.0.1", 9125)),
+            ("udp://10.0.0.1", udp("10.0.0.1", 8125)),
+            ("::1", udp("::1", 8125)),
+            ("[::1]:9125", udp("::1", 9125)),
+            ("/run/dsd.socket", unix("/run/dsd.socket")),
+            ("unix:///run/dsd.socket", unix("/run/dsd.socket")),
+        ] {
+            assert_eq!(Address::parse(text), address, "{text}");
+        }
+        for text in
+            ["", ":8125", "host:", "host:0", "host:99999", "http://host", "unix://run", "a b", "unixstream:///x"]
+        {
+            assert!(Address::parse(text).is_err(), "{text}");
+        }
+    }
+}

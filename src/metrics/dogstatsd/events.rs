@@ -1,0 +1,65 @@
+//! Events: what somebody wants to see in Datadog's stream, under kvexpress's titles. Pure.
+
+use super::tags;
+use super::wire::{Alert, event};
+use crate::summary::{Direction, Ending, Summary};
+
+/// The event of a run, if it is one. `difference`: what an upload has changed.
+pub(super) fn of(run: &Summary, difference: Option<&str>, prefix: &str, host: &str) -> Option<String> {
+    let key = run.key.as_deref().unwrap_or_default();
+    let reason = run.reason.as_deref().unwrap_or_default();
+    let at = |part: &str| format!("{}/{key}/{part}", run.prefix);
+    // Its key, where kvexpress has it: some have the path in the KV store.
+    let (subject, location, mark, alert, title, text) = match (run.direction, run.ending) {
+        (Direction::In, Ending::Uploaded) => {
+            let (data, text) = (at("data"), difference.map_or_else(|| size_of(run), hunks));
+            (data.clone(), "complete", "success", Alert::Info, format!("Updated: {data}"), text)
+        }
+        (Direction::In, Ending::Stopped) => {
+            let stop = at("stop");
+            let title = format!("Stop key is present: {stop}. Stopping.");
+            (stop, "stop_key_present", "stop", Alert::Error, title, reason.to_owned())
+        }
+        (Direction::In, Ending::TooShort) => {
+            let title = format!("Not long enough: {key}. Stopping.");
+            (key.to_owned(), "not_long_enough", "length", Alert::Error, title, reason.to_owned())
+        }
+        (Direction::Copy, Ending::Uploaded) => {
+            let title = format!("Copy: {} to {key}", run.reason.as_deref().unwrap_or("?"));
+            (key.to_owned(), "complete", "success", Alert::Info, title.clone(), title)
+        }
+        (Direction::Stop, Ending::Stopped) => {
+            let stop = at("stop");
+            (
+                stop.clone(),
+                "stop_key_save",
+                "stop_set",
+                Alert::Warning,
+                format!("Set Stop Key: {stop}"),
+                reason.to_owned(),
+            )
+        }
+        (Direction::Lock, Ending::Locked) => {
+            let file = run.file.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
+            (key.to_owned(), "complete", "lock", Alert::Warning, format!("Locked: {file} on {host}"), reason.to_owned())
+        }
+        _ => return None,
+    };
+    let mut tags = tags(Some(&subject), run, location, host).and(prefix, mark);
+    if run.direction == Direction::Copy {
+        tags = tags.and("keyFrom", reason);
+    }
+    Some(event(&title, &text, key, alert, &tags))
+}
+
+/// A unified diff without its head, which the title says.
+fn hunks(difference: &str) -> String {
+    match difference.find("\n@@ ") {
+        Some(at) => difference.chars().skip(at.saturating_add(1)).collect(),
+        None => difference.to_owned(),
+    }
+}
+
+fn size_of(run: &Summary) -> String {
+    format!("{} lines, {} bytes", run.lines.unwrap_or(0), run.bytes.unwrap_or(0))
+}

@@ -1,0 +1,214 @@
+//! What a run came to, for logs and metrics alike: words and numbers, and never a document's content.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::document::{Checksum, Size};
+use crate::error::{Error, Kind, Status};
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// What kind of run it was.
+    pub direction: Direction,
+    /// The folder of all keys.
+    pub prefix: String,
+    /// The key, if it is known; of a lock, its whole path in the KV store.
+    pub key: Option<String>,
+    /// The file on this node, if there is one, absolute.
+    pub file: Option<PathBuf>,
+    /// What came of it.
+    pub ending: Ending,
+    /// Why it failed, if it did.
+    pub failure: Option<Status>,
+    /// The document's.
+    pub checksum: Option<Checksum>,
+    /// As it is stored, for what was put into Consul; as it is in the file, for what came out.
+    pub bytes: Option<u64>,
+    /// As kvexpress counts.
+    pub lines: Option<u64>,
+    /// What is known of the handler.
+    pub handler: Handler,
+    /// Of a stop or a lock, why; of a copy, the key it is of; of a failure, its line.
+    pub reason: Option<String>,
+    /// All of the run.
+    pub took: Duration,
+    /// So many times Consul was asked again.
+    pub retries: u64,
+}
+
+/// What kind of run it was: the word that kvexpress has for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "they are what they say")]
+pub enum Direction {
+    In,
+    Out,
+    Raw,
+    Copy,
+    Stop,
+    Lock,
+    Unlock,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The document is new in Consul, or was copied to another key.
+    Uploaded,
+    /// A dry run.
+    WouldUpload,
+    /// Everything is as it should be already.
+    Unchanged,
+    /// The key is stopped: it was found so, or, by `stop`, it is now.
+    Stopped,
+    /// The file is locked: it was found so, or, by `lock`, it is now.
+    Locked,
+    /// The file is not locked any more.
+    Unlocked,
+    /// The file is new.
+    Installed,
+    /// Owner or mode of the file are right now.
+    Mended,
+    /// Only the handler was run.
+    Reloaded,
+    /// The document went to stdout.
+    Printed,
+    /// There was nothing.
+    Nothing,
+    /// The document is too short.
+    TooShort,
+    /// Data and checksum in Consul do not belong together.
+    Torn,
+    /// The file is new, its handler failed.
+    InstalledOnly,
+    /// The handler failed that was owed, or is always run.
+    HandlerFailed,
+    /// Anything else that is no success.
+    Failed,
+}
+
+/// What is known of the handler after the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Handler {
+    /// Nothing new.
+    #[default]
+    Unknown,
+    /// None is owed, and none was run.
+    NotDue,
+    /// It ran, and is paid.
+    Ran,
+    /// It failed, and stays owed.
+    Owed,
+}
+
+impl Direction {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Direction::In => "in",
+            Direction::Out => "out",
+            Direction::Raw => "raw",
+            Direction::Copy => "copy",
+            Direction::Stop => "stop",
+            Direction::Lock => "lock",
+            Direction::Unlock => "unlock",
+        }
+    }
+}
+
+impl Ending {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Ending::Uploaded => "uploaded",
+            Ending::WouldUpload => "would_upload",
+            Ending::Unchanged => "unchanged",
+            Ending::Stopped => "stopped",
+            Ending::Locked => "locked",
+            Ending::Unlocked => "unlocked",
+            Ending::Installed => "installed",
+            Ending::Mended => "mended",
+            Ending::Reloaded => "reloaded",
+            Ending::Printed => "printed",
+            Ending::Nothing => "nothing",
+            Ending::TooShort => "too_short",
+            Ending::Torn => "torn",
+            Ending::InstalledOnly | Ending::HandlerFailed => "handler_failed",
+            Ending::Failed => "failed",
+        }
+    }
+}
+
+impl Handler {
+    /// The word, if there is something to say.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Handler::Unknown => None,
+            Handler::NotDue => Some("not_due"),
+            Handler::Ran => Some("ran"),
+            Handler::Owed => Some("owed"),
+        }
+    }
+}
+
+impl Summary {
+    /// Of a run that took so long, and asked Consul again so often, and of which nothing else is known yet.
+    pub fn begun(direction: Direction, prefix: impl Display, took: Duration, retries: u64) -> Summary {
+        Summary {
+            direction,
+            prefix: prefix.to_string(),
+            key: None,
+            file: None,
+            ending: Ending::Failed,
+            failure: None,
+            checksum: None,
+            bytes: None,
+            lines: None,
+            handler: Handler::Unknown,
+            reason: None,
+            took,
+            retries,
+        }
+    }
+
+    /// On that key and file.
+    pub fn on(self, key: Option<impl Display>, file: Option<&Path>) -> Summary {
+        let absolute = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        Summary { key: key.map(|key| key.to_string()), file: file.map(absolute), ..self }
+    }
+
+    /// The exit status.
+    pub fn status(&self) -> u8 {
+        self.failure.map_or(0, |status| status as u8)
+    }
+
+    /// It came to this.
+    pub fn came_to(self, ending: Ending) -> Summary {
+        Summary { ending, ..self }
+    }
+
+    /// Of this document.
+    pub fn with(self, checksum: Checksum, size: Size) -> Summary {
+        Summary { checksum: Some(checksum), bytes: Some(size.bytes()), lines: Some(size.lines()), ..self }
+    }
+
+    /// For this reason.
+    pub fn because(self, reason: &str) -> Summary {
+        Summary { reason: Some(reason.to_owned()), ..self }
+    }
+
+    /// It failed.
+    pub fn failed(self, error: &Error) -> Summary {
+        let failed = Summary { failure: Some(error.status()), ..self }.because(&error.to_string());
+        match error.kind() {
+            None => failed.came_to(Ending::Failed),
+            Some(Kind::TooShort) => failed.came_to(Ending::TooShort),
+            Some(Kind::Torn) => failed.came_to(Ending::Torn),
+            Some(Kind::HandlerOwed { checksum, size, installed }) => {
+                let ending = if installed { Ending::InstalledOnly } else { Ending::HandlerFailed };
+                Summary { handler: Handler::Owed, ..failed.with(checksum, size).came_to(ending) }
+            }
+        }
+    }
+}
