@@ -180,3 +180,33 @@ impl Object {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_quoted_is_one_object_on_one_line(program in any::<String>(), line in any::<Vec<u8>>()) {
+            let quoted = Journal::new(&program, Format::Json).quote("handler", &line);
+            prop_assert_eq!(quoted.find('\n'), quoted.len().checked_sub(1));
+            let object: serde_json::Value = serde_json::from_str(&quoted).unwrap_or_default();
+            prop_assert_eq!(object.get("message").and_then(|message| message.as_str()), Some(&*String::from_utf8_lossy(&line)));
+            prop_assert_eq!(object.get("program").and_then(|program| program.as_str()), Some(program.as_str()));
+        }
+    }
+
+    #[test]
+    fn a_command_line_asks_for_json_only_with_its_own_words() {
+        let format = |words: &str| Format::among(&words.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for words in ["--log-format json", "-k x --log-format=json --nonsense", "-v --log-format json -- x"] {
+            assert_eq!(format(words), Format::Json, "{words}");
+        }
+        for words in ["", "--log-format text", "json", "--log-format", "-- --log-format json", "x -- --log-format=json"]
+        {
+            assert_eq!(format(words), Format::Text, "{words}");
+        }
+    }
+}

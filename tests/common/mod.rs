@@ -4,6 +4,7 @@
 
 pub mod certificates;
 pub mod consul;
+pub mod dogstatsd;
 pub mod gate;
 pub mod golden;
 pub mod proxy;

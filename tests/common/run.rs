@@ -24,7 +24,8 @@ pub struct Ran {
 impl Run {
     pub fn new(program: &str, address: &str) -> Run {
         let mut command = Command::new(binary(program));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CONSUL") || name == "STATE_DIRECTORY") {
+        let others = |name: &str| name.starts_with("CONSUL") || name.starts_with("DD_") || name == "STATE_DIRECTORY";
+        for (name, _) in std::env::vars().filter(|(name, _)| others(name)) {
             command.env_remove(name);
         }
         command.env("CONSUL_HTTP_ADDR", address).env_remove("HTTP_PROXY").env_remove("http_proxy");

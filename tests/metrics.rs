@@ -1,0 +1,474 @@
+//! What is told to dogstatsd and to Prometheus of each run, as whom kvexpress's dashboards know; and that it costs the
+//! run nothing, whether they listen or not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+mod common;
+
+use std::net::UdpSocket;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::dogstatsd::{Daemon, Tags};
+use common::{Consul, Place, Ran, Run, lines, lock_of, wait_for};
+
+/// A run may take that much more than it has to, on a busy machine: far less than any name server's patience.
+const SLACK: Duration = Duration::from_secs(3);
+
+fn hostname() -> String {
+    nix::unistd::gethostname().unwrap().into_string().unwrap()
+}
+
+fn tags(pairs: &[(&str, &str)]) -> Tags {
+    pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+}
+
+#[test]
+fn what_becomes_of_an_upload_is_counted_as_kvexpress_counts() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    let run = |document: String, more: &[&str]| place.kvx_in().arg(daemon.option()).args(more).stdin(document).run();
+    let told = |document: String, more: &[&str], status: i32| {
+        run(document, more).expect(status);
+        daemon.received()
+    };
+
+    let uploaded = told(lines(20), &[], 0);
+    assert_eq!(
+        uploaded.short(),
+        ["in:1|c complete", "bytes:51|g complete", "lines:20|g complete", "time:?|g complete"]
+    );
+    assert_eq!((uploaded.datagrams, uploaded.events.len()), (1, 0));
+    let host = hostname();
+    let expected = tags(&[("key", &place.key), ("host", &host), ("direction", "in"), ("location", "complete")]);
+    for metric in uploaded.metrics {
+        assert_eq!(metric.tags, expected, "{}", metric.name);
+    }
+    assert_eq!(told(lines(20), &[], 0).short(), ["time:?|g file_checksums_match"]);
+    assert_eq!(told(lines(30), &["-n"], 0).datagrams, 0);
+    let short = ["not_long_enough:1|c not_long_enough", "time:?|g not_long_enough"];
+    assert_eq!(told(lines(3), &[], 65).short(), short);
+    assert_eq!(told("".into(), &[], 65).short(), short);
+    assert_eq!(told(lines(12), &["--max-shrink", "10"], 65).short(), ["panic:1|c refused"]);
+    assert_eq!(told(lines(30), &["--", "false"], 74).short(), ["panic:1|c read_input"]);
+    place.consul.put(&place.kv("stop"), "bad DNS, anna");
+    assert_eq!(told(lines(30), &[], 0).short(), ["time:?|g stop_key"]);
+}
+
+#[test]
+fn what_becomes_of_a_download_is_counted_as_kvexpress_counts() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    let told = |run: Run, status: i32| {
+        run.arg(daemon.option()).run().expect(status);
+        daemon.received()
+    };
+    let handler = place.handler();
+
+    assert_eq!(told(place.kvx_out(), 66).short(), ["panic:1|c no_such_key"]);
+    assert_eq!(told(place.kvx_out().payload("null\n"), 0).short(), ["time:?|g nothing"]);
+    place.upload(lines(20));
+    let installed = told(place.kvx_out().args(["-e", "false"]), 1);
+    assert_eq!(installed.short(), ["out:1|c complete", "panic:1|c handler"]);
+    let host = hostname();
+    let expected = tags(&[("key", &place.key), ("host", &host), ("direction", "out"), ("location", "complete")]);
+    assert_eq!(installed.metrics[0].tags, expected);
+    assert_eq!(told(place.kvx_out().args(["-e", "false"]), 1).short(), ["panic:1|c handler"]);
+    assert_eq!(told(place.kvx_out().args(["-e", &handler]), 0).short(), ["time:?|g complete"]);
+    assert_eq!(told(place.kvx_out().args(["-e", &handler]), 0).short(), ["time:?|g file_checksums_match"]);
+    assert_eq!(told(place.kvx_out().args(["-c", "600"]), 0).short(), ["time:?|g complete"]);
+    place.upload(lines(21));
+    assert_eq!(told(place.kvx_out(), 0).short(), ["out:1|c complete", "time:?|g complete"]);
+    assert_eq!(told(place.kvx_out().args(["-l", "30"]), 65).short()[0], "not_long_enough:1|c not_long_enough");
+    let printed = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f", "-"]);
+    assert_eq!(told(printed, 0).short(), ["time:?|g complete"]);
+
+    // kvexpress tells of a locked file by its path.
+    place.consul.put(&lock_of(&place), "canary, carol");
+    let locked = told(place.kvx_out(), 0);
+    assert_eq!(locked.short(), ["locked:1|c complete", "time:?|g lock_key"]);
+    assert!(locked.metrics.iter().all(|metric| metric.tags["key"] == place.file().to_str().unwrap()));
+    place.consul.delete(&lock_of(&place));
+    place.consul.put(&place.kv("stop"), "bad DNS, anna");
+    assert_eq!(told(place.kvx_out(), 0).short(), ["time:?|g stop_key"]);
+    place.consul.delete(&place.kv("stop"));
+    place.consul.put(&place.kv("data"), "torn\n");
+    let torn = told(place.kvx_out().args(["--timeout", "200ms"]), 75);
+    assert_eq!(torn.short(), ["checksum_mismatch:1|c checksum_mismatch", "time:?|g checksum_mismatch"]);
+    let unwritable = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--state-dir", "/proc/none"]);
+    let unwritable = unwritable.arg("-f").arg(place.file());
+    assert_eq!(told(unwritable, 73).short(), ["panic:1|c write_file"]);
+}
+
+#[test]
+fn a_consul_that_is_down_is_counted_by_how_often_it_was_asked() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    let nobody = "127.0.0.1:1";
+    let out = place.kvx_out().args(["-s", nobody, "--timeout", "1s"]).arg(daemon.option());
+    let inn = place.kvx_in().args(["-s", nobody, "--timeout", "1s"]).arg(daemon.option()).stdin(lines(20));
+    for (run, direction, location) in [(out, "out", "get"), (inn, "in", "set")] {
+        run.run().expect(69).says(&["(tried "]);
+        let received = daemon.received();
+        let [panic, reconnect, error] = &received.metrics[..] else { panic!("{received:?}") };
+        assert_eq!((panic.name.as_str(), panic.tags["location"].as_str()), ("kvexpress.panic", "no_more_retries"));
+        assert!(reconnect.name == "kvexpress.consul_reconnect" && reconnect.value >= 1, "{reconnect:?}");
+        assert_eq!(reconnect.tags, tags(&[("host", &hostname()), ("direction", direction)]));
+        assert_eq!((error.name.as_str(), error.tags["location"].as_str()), ("kvexpress.consul_error", location));
+    }
+}
+
+#[test]
+fn events_are_of_uploads_short_documents_and_stops() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    let key = place.key.as_str();
+    let event = |document: String, status: i32| {
+        place.kvx_in().arg(daemon.option()).arg("--events").stdin(document).run().expect(status);
+        let mut received = daemon.received();
+        assert!(received.events.len() < 2);
+        received.events.pop()
+    };
+    let (data, stop, host) = (place.kv("data"), place.kv("stop"), hostname());
+    let told = |subject: &str, location: &str, mark: &str| {
+        tags(&[("key", subject), ("host", &host), ("direction", "in"), ("location", location), ("kvexpress", mark)])
+    };
+
+    place.upload(lines(20));
+    let updated = event(lines(20).replace("\n7\n", "\nseven\n"), 0).unwrap();
+    assert_eq!(updated.title, format!("Updated: {data}"));
+    assert_eq!(updated.text, "@@ -4,7 +4,7 @@\n 4\n 5\n 6\n-7\n+seven\n 8\n 9\n 10\n");
+    assert_eq!((updated.alert.as_str(), updated.group.as_str()), ("info", key));
+    assert_eq!(updated.tags, told(&data, "complete", "success"));
+    assert_eq!(event(lines(20).replace("\n7\n", "\nseven\n"), 0), None);
+
+    let short = event("secret\n".into(), 65).unwrap();
+    assert_eq!(short.title, format!("Not long enough: {key}. Stopping."));
+    assert!(short.text.contains("has 1 line") && !short.text.contains("secret"), "{}", short.text);
+    assert_eq!((short.alert.as_str(), short.tags), ("error", told(key, "not_long_enough", "length")));
+
+    place.consul.put(&stop, "bad DNS, anna");
+    let stopped = event(lines(30), 0).unwrap();
+    assert_eq!(stopped.title, format!("Stop key is present: {stop}. Stopping."));
+    assert_eq!((stopped.text.as_str(), stopped.alert.as_str()), (format!("bad DNS, anna ({stop})").as_str(), "error"));
+    assert_eq!(stopped.tags, told(&stop, "stop_key_present", "stop"));
+    place.consul.delete(&stop);
+
+    // Large differences end where Datadog would cut them; what takes long to compare is not compared.
+    let all: String = (0..20_000).map(|n| format!("ü{n}\n")).collect();
+    let large = event(all, 0).unwrap();
+    assert!((3000..=4000).contains(&large.text.chars().count()), "{}", large.text.len());
+    place.assert_pair_is_whole();
+
+    let refused = place.kvx_in().arg("--events").stdin(lines(20)).run().expect(64);
+    refused.says(&["--events", "--dogstatsd"]);
+}
+
+#[test]
+fn hostile_words_stay_where_they_are() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    let key = format!("{}/a|b,c#d@e:f \"ü\" {}", place.key, "long".repeat(80));
+    let run = Run::new("kvx-in", &place.consul.address).args(["-k", &key, "--events", &daemon.option()]);
+    run.args(["--metrics-prefix", "site.conf_1"]).stdin(lines(20)).run().expect(0);
+    let received = daemon.received();
+    assert_eq!((received.metrics.len(), received.events.len()), (4, 1));
+    assert_eq!(received.metrics[0].name, "site.conf_1.in");
+    assert!(received.metrics[0].tags["key"].starts_with(&format!("{}/a_b_c_d_e:f \"ü\" long", place.key)));
+    for wrong in ["", "1a", "a b", "a|b", "ü"] {
+        place.kvx_in().args(["--metrics-prefix", wrong]).stdin("").run().expect(64).says(&["--metrics-prefix"]);
+    }
+}
+
+#[test]
+fn a_daemon_is_found_as_datadogs_own_clients_find_it() {
+    let place = Place::new();
+    let socket = place.path().join("dsd.socket");
+    let (udp, unix) = (Daemon::udp(), Daemon::unix(&socket));
+    let port = udp.address.rsplit_once(':').unwrap().1.to_owned();
+    place.upload(lines(20));
+    // Given alone, it never eats the next word.
+    let run = || Run::new("kvx-in", &place.consul.address).args(["--dogstatsd", "-k", &place.key]).stdin(lines(20));
+    let url = format!("udp://{}", udp.address);
+    let path = socket.to_str().unwrap();
+    let cases: [(Run, &Daemon); 9] = [
+        (run().env("DD_DOGSTATSD_URL", &url), &udp),
+        (run().env("DD_DOGSTATSD_URL", &unix.address), &unix),
+        (run().env("DD_DOGSTATSD_URL", &unix.address).env("DD_AGENT_HOST", "no-such-host.invalid"), &unix),
+        (run().env("DD_AGENT_HOST", "127.0.0.1").env("DD_DOGSTATSD_PORT", &port), &udp),
+        (run().env("DD_DOGSTATSD_URL", "").env("DD_DOGSTATSD_PORT", &port), &udp),
+        (place.kvx_in().arg(format!("--dogstatsd={path}")).stdin(lines(20)), &unix),
+        (place.kvx_in().arg(format!("--dogstatsd=localhost:{port}")).stdin(lines(20)), &udp),
+        (place.kvx_in().arg(format!("--dogstatsd={url}")).env("DD_DOGSTATSD_URL", "wrong").stdin(lines(20)), &udp),
+        (place.kvx_in().arg(unix.option()).stdin(lines(20)), &unix),
+    ];
+    for (number, (run, daemon)) in cases.into_iter().enumerate() {
+        run.run().expect(0).is_silent();
+        assert_eq!(daemon.received().short(), ["time:?|g file_checksums_match"], "case {number}");
+    }
+    assert_eq!((udp.received().datagrams, unix.received().datagrams), (0, 0));
+    for wrong in ["http://x", "host:port", "unix://relative"] {
+        let ran = place.kvx_in().arg(format!("--dogstatsd={wrong}")).stdin(lines(20)).run().expect(64);
+        ran.says(&["--dogstatsd", "host:port"]);
+    }
+}
+
+/// Runs that install, each with another `--dogstatsd`: same status, same words, same file.
+#[test]
+fn a_daemon_that_is_not_there_or_does_not_listen_costs_nothing() {
+    let place = Place::new();
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // And closed again.
+    let full = place.path().join("full.socket");
+    let _reader = UnixDatagram::bind(&full).unwrap();
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send_to(&[b'x'; 1000], &full).is_ok() {}
+    let closed = place.path().join("closed.socket");
+    drop(UnixDatagram::bind(&closed).unwrap());
+    let cases = [
+        (nobody.to_string(), None), // Nobody hears the refusal.
+        ("no-such-host.invalid:8125".into(), Some("no-such-host.invalid")),
+        (full.display().to_string(), Some("temporarily unavailable")),
+        (closed.display().to_string(), Some("refused")),
+        (place.path().join("missing.socket").display().to_string(), Some("No such file")),
+        ("/".into(), Some("refused")),
+        ("255.255.255.255".into(), Some("ermission denied")),
+    ];
+    for (number, (address, complaint)) in cases.iter().enumerate() {
+        let document = lines(20 + number);
+        place.upload(&document);
+        let started = Instant::now();
+        let run = || place.kvx_out().arg(format!("--dogstatsd={address}")).args(["-e", "echo reloaded"]);
+        let ran = run().run().expect(0);
+        assert!(started.elapsed() < SLACK, "{address}: {:?}", started.elapsed());
+        let said: Vec<&str> = ran.stderr.lines().collect();
+        assert!(
+            said.len() == 2 && said[0] == "handler: reloaded" && said[1].contains("installed"),
+            "{address}: {said:?}"
+        );
+        assert_eq!(place.content(), document);
+        let verbose = run().arg("-v").run().expect(0);
+        let complained = verbose.stderr.lines().find(|line| line.contains("no metrics for dogstatsd"));
+        match complaint {
+            None => assert_eq!(complained, None),
+            Some(why) => assert!(complained.is_some_and(|line| line.contains(why)), "{address}: {}", verbose.stderr),
+        }
+    }
+}
+
+#[test]
+fn a_resolver_that_never_answers_is_left_alone() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let ip = Consul::free_ip();
+    let Ok(silent) = UdpSocket::bind((ip.as_str(), 53)) else {
+        return; // Only root may be a name server.
+    };
+    let resolv = place.write("resolv.conf", format!("nameserver {ip}\noptions timeout:30 attempts:5\n"));
+    let nsswitch = place.write("nsswitch.conf", "hosts: dns\n");
+    let run = place.kvx_out().args(["--dogstatsd=dogstatsd.example:8125", "-s", &place.consul.address]);
+    let mounts = "mount --bind $0 /etc/resolv.conf; mount --bind $1 /etc/nsswitch.conf; shift; exec \"$@\"";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-ec", mounts]).arg(&resolv).arg(&nsswitch);
+    unshare.arg(run.command.get_program()).args(run.command.get_args());
+    let started = Instant::now();
+    Ran::from(unshare.output().unwrap()).expect(0).says(&[&place.key, "installed"]);
+    assert!(started.elapsed() < SLACK, "{:?}", started.elapsed());
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.recv(&mut [0; 512]).is_ok(), "it was asked");
+}
+
+/// The files for node_exporter, by their names.
+fn textfiles(directory: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// The value of a series in the only file there is.
+fn value(directory: &Path, series: &str) -> Option<String> {
+    let [file] = &textfiles(directory)[..] else { panic!("not one file in {}", directory.display()) };
+    let text = std::fs::read_to_string(file).unwrap();
+    let line = text.lines().find(|line| line.starts_with(&format!("{series}{{")))?;
+    Some(line.rsplit_once(' ').unwrap().1.to_owned())
+}
+
+#[test]
+fn a_textfile_says_how_the_last_run_went_and_when_the_last_good_one_was() {
+    let place = Place::new();
+    let (dir, out) = (place.path().join("textfiles"), |more: &[&str]| {
+        let dir = place.path().join("textfiles");
+        // Whatever the umask: the collector is another user.
+        let mut run = place.kvx_out().arg("--metrics-textfile").arg(dir).args(more);
+        let mut sh = Command::new("sh");
+        sh.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(run.command.get_program()).args(run.command.get_args());
+        sh.env("CONSUL_HTTP_ADDR", &place.consul.address);
+        run.command = sh;
+        run.run()
+    });
+    std::fs::create_dir(&dir).unwrap();
+    let read = |series: &str| value(&dir, series);
+    let result = |word: &str| {
+        let text = std::fs::read_to_string(&textfiles(&dir)[0]).unwrap();
+        assert_eq!(text.matches("kvx_last_run_result{").count(), 1);
+        assert!(text.contains(&format!("result=\"{word}\"}} 1\n")), "{word} in {text}");
+    };
+
+    out(&[]).expect(66);
+    result("failed");
+    assert_eq!(read("kvx_last_run_exit_status").as_deref(), Some("66"));
+    for unknown in ["kvx_last_success_timestamp_seconds", "kvx_document_lines", "kvx_handler_pending"] {
+        assert_eq!(read(unknown), None);
+    }
+
+    place.upload(lines(20));
+    out(&["-e", "false"]).expect(1);
+    result("handler_failed");
+    assert_eq!(read("kvx_handler_pending").as_deref(), Some("1"));
+    assert_eq!(read("kvx_document_lines").as_deref(), Some("20"));
+    assert_eq!(read("kvx_last_success_timestamp_seconds"), None);
+
+    // What a run cannot know stays as it was.
+    out(&["-s", "127.0.0.1:1", "--timeout", "100ms"]).expect(69);
+    result("failed");
+    assert_eq!(read("kvx_handler_pending").as_deref(), Some("1"));
+    assert_eq!(read("kvx_document_bytes").as_deref(), Some("51"));
+
+    out(&["-e", "true"]).expect(0);
+    result("reloaded");
+    assert_eq!(read("kvx_handler_pending").as_deref(), Some("0"));
+    let success = read("kvx_last_success_timestamp_seconds").unwrap();
+    let ago = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs_f64() - success.parse::<f64>().unwrap();
+    assert!((0.0..60.0).contains(&ago), "{ago}");
+    assert_eq!(read("kvx_last_run_timestamp_seconds"), Some(success.clone()));
+
+    place.consul.put(&place.kv("stop"), "bad DNS, anna");
+    out(&["-l", "99"]).expect(0);
+    result("stopped");
+    place.consul.delete(&place.kv("stop"));
+    let success = read("kvx_last_success_timestamp_seconds");
+    out(&["-l", "99"]).expect(65);
+    result("too_short");
+    assert_eq!(read("kvx_last_success_timestamp_seconds"), success);
+
+    let [file] = &textfiles(&dir)[..] else { panic!("not one file") };
+    assert_eq!(std::fs::metadata(file).unwrap().mode() & 0o7777, 0o644);
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with(&format!("kvx-out-{}-", place.key)) && name.ends_with(".prom"), "{name}");
+}
+
+#[test]
+fn a_textfile_that_cannot_be_written_is_a_warning() {
+    let place = Place::new();
+    let missing = place.path().join("missing");
+    for (number, dir) in [missing.as_path(), Path::new("/proc"), Path::new("/dev/null")].into_iter().enumerate() {
+        place.upload(lines(20 + number));
+        let run = |more: &[&str]| place.kvx_out().arg("--metrics-textfile").arg(dir).args(more).run();
+        let ran = run(&[]).expect(0);
+        let [installed, warning] = ran.stderr.lines().collect::<Vec<_>>()[..] else { panic!("{}", ran.stderr) };
+        assert!(installed.contains("installed"), "{installed}");
+        assert!(warning.contains("no metrics in") && warning.contains(dir.to_str().unwrap()), "{warning}");
+        run(&["-q"]).expect(0).is_silent();
+        assert_eq!(place.content(), lines(20 + number));
+    }
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_run_without_a_key_writes_no_textfile_and_a_payload_that_names_one_does() {
+    let place = Place::new();
+    let run = || place.kvx_out_bare().arg("--metrics-textfile").arg(place.path());
+    let written =
+        || textfiles(place.path()).iter().filter(|path| path.extension().is_some_and(|e| e == "prom")).count();
+    run().payload("null\n").run().expect(0);
+    run().payload("{").run().expect(65);
+    assert_eq!(written(), 0);
+    // It is refused, but known.
+    place.upload(lines(3));
+    run().payload(place.payload("checksum")).run().expect(65);
+    assert_eq!(written(), 1);
+}
+
+/// A program that is killed when the test is over.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn of_prometheus(program: &str) -> PathBuf {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/get-prometheus");
+    let output = Command::new(script).arg(program).stderr(Stdio::inherit()).output().unwrap();
+    assert!(output.status.success(), "get-prometheus failed");
+    String::from_utf8(output.stdout).unwrap().trim().into()
+}
+
+/// With keys and paths that try to leave their labels.
+#[test]
+fn node_exporter_and_promtool_take_what_is_written() {
+    let place = Place::new();
+    let dir = place.path().join("textfiles");
+    std::fs::create_dir(&dir).unwrap();
+    let hostile = format!("{}/\"}} 1\\\n# TYPE kvx gauge\nü", place.key);
+    let file = place.path().join("out").join("a \"quoted\\ \n} 2\u{7f}é");
+    let key = hostile.replace('\n', " "); // A key has no newline.
+    place.consul.put_pair(&format!("kvexpress/{key}"), lines(20));
+    let run = |program: &str, key: &str| {
+        let run = Run::new(program, &place.consul.address);
+        run.args(["-k", key]).arg("--metrics-textfile").arg(&dir)
+    };
+    let state = place.path().join("state");
+    run("kvx-out", &key).arg("-f").arg(&file).arg("--state-dir").arg(&state).args(["-e", "false"]).run().expect(1);
+    run("kvx-in", &key).stdin(lines(30)).run().expect(0);
+    run("kvx-in", &place.key).stdin(lines(2)).run().expect(65);
+    assert_eq!(textfiles(&dir).len(), 3);
+    // Of a run that is under way, or was killed.
+    std::fs::write(dir.join(".kvx-in-x-00000000.prom.1~"), "half of").unwrap();
+
+    let ip = Consul::free_ip();
+    let mut command = Command::new(of_prometheus("node-exporter"));
+    command.args(["--collector.disable-defaults", "--collector.textfile"]);
+    command.arg(format!("--collector.textfile.directory={}", dir.display()));
+    command.arg(format!("--web.listen-address={ip}:9100")).stdout(Stdio::null()).stderr(Stdio::null());
+    let _server = Server(command.spawn().unwrap());
+    let scraped = wait_for("node_exporter", 20, || {
+        ureq::get(format!("http://{ip}:9100/metrics")).call().ok()?.body_mut().read_to_string().ok()
+    });
+    let has = |line: &str| assert!(scraped.lines().any(|found| found == line), "no {line} in:\n{scraped}");
+    has("node_textfile_scrape_error 0");
+    let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let (key, file) = (escape(&key), escape(file.to_str().unwrap()));
+    has(&format!("kvx_last_run_exit_status{{direction=\"out\",file=\"{file}\",key=\"{key}\"}} 1"));
+    has(&format!("kvx_handler_pending{{direction=\"out\",file=\"{file}\",key=\"{key}\"}} 1"));
+    has(&format!("kvx_document_lines{{direction=\"in\",file=\"\",key=\"{key}\"}} 30"));
+    let short = format!("{{direction=\"in\",file=\"\",key=\"{}\",result=\"too_short\"}} 1", place.key);
+    has(&format!("kvx_last_run_result{short}"));
+
+    let promtool = of_prometheus("promtool");
+    for file in textfiles(&dir).iter().filter(|file| file.extension().is_some_and(|extension| extension == "prom")) {
+        let mut check = Command::new(&promtool);
+        let output = check.args(["check", "metrics"]).stdin(std::fs::File::open(file).unwrap()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{}: {said}", file.display());
+    }
+}
+
+#[test]
+fn what_is_there_already_is_replaced_whatever_it_is() {
+    let place = Place::new();
+    let dir = place.path().join("textfiles");
+    std::fs::create_dir(&dir).unwrap();
+    let run = || place.kvx_in().arg("--metrics-textfile").arg(&dir).stdin(lines(20)).run().expect(0);
+    run();
+    let file = textfiles(&dir).remove(0);
+    for odd in [&b"\xff\xfe"[..], b"kvx_handler_pending{} not a number\n", b""] {
+        std::fs::write(&file, odd).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        run();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("result=\"unchanged\"} 1\n") && !text.contains("pending"), "{text}");
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o7777, 0o644);
+    }
+    assert_eq!(textfiles(&dir), [file]);
+}
