@@ -20,7 +20,7 @@ pub fn unified(old: (&[u8], &str), new: (&[u8], &str), limit: Duration) -> Strin
     let (before, after) = (String::from_utf8_lossy(old).into_owned(), String::from_utf8_lossy(new).into_owned());
     let (done, result) = sync_channel(1);
     // Left alone when it takes too long: it ends with the process.
-    drop(std::thread::spawn(move || done.send(hunks(&before, &after))));
+    drop(std::thread::Builder::new().spawn(move || done.send(hunks(&before, &after))));
     let hunks = result.recv_timeout(limit).unwrap_or_else(|_| replaced(old, new));
     let text = if hunks.is_empty() { "Binary documents differ\n".into() } else { hunks };
     format!("--- {old_name}\n+++ {new_name}\n{text}")

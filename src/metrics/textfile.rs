@@ -124,7 +124,9 @@ fn text(run: &Summary, now: Duration, before: &str) -> String {
 fn value_of(name: &str, before: &str) -> Option<String> {
     let line = before.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{'))?;
     let (_, value) = line.rsplit_once("} ")?;
-    value.parse::<f64>().is_ok_and(f64::is_finite).then(|| value.to_owned())
+    let is_number =
+        value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(|c| c.is_ascii_digit() || c == '.');
+    is_number.then(|| value.to_owned())
 }
 
 fn escaped(value: &str) -> String {

@@ -98,13 +98,13 @@ fn look_up(host: &str, port: u16) -> Result<SocketAddr, String> {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
     }
     let (found, result) = sync_channel(1);
-    let name = host.to_owned();
+    let place = format!("{host}:{port}");
     // Left alone when it takes too long: it ends with the process.
-    let looking = move || found.send((name.as_str(), port).to_socket_addrs().ok().and_then(|mut all| all.next()));
-    std::thread::Builder::new().spawn(looking).map_err(|cause| cause.to_string())?;
+    let looking = std::thread::Builder::new().spawn(move || found.send(place.to_socket_addrs()));
+    looking.map_err(|cause| cause.to_string())?;
     match result.recv_timeout(LOOK_UP) {
-        Ok(Some(address)) => Ok(address),
-        Ok(None) => Err(format!("{host} has no address")),
+        Ok(Ok(mut addresses)) => addresses.next().ok_or_else(|| format!("{host} has no address")),
+        Ok(Err(cause)) => Err(format!("{host}: {cause}")),
         Err(_) => Err(format!("the address of {host} was not found in {} ms", LOOK_UP.as_millis())),
     }
 }
