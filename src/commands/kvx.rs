@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::{Command, ExitCode, Stdio};
 
-use super::{fail, kvx_in, kvx_out, run};
+use super::{fail, kvx_in, kvx_out, marks, run};
 use crate::args::kvx::{clean, diff, list, lock, resume, status, stop, unlock};
 use crate::error::{Error, Result, Status};
 use crate::journal::Format;
@@ -56,9 +56,8 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "raw" => raw(rest),
         "stop" => run::<stop::Options>("kvx stop", rest, |options, command, world| {
             no_command(command)?;
-            let order = options.order();
-            let stopped = operator::stop::stop(&order, world).map_err(|error| error.of(&order.key))?;
-            say(world, format_args!("{}: {stopped}", order.key))
+            let metrics = options.told()?;
+            Ok(marks::stop(&options.order(), &metrics, world).status)
         }),
         "resume" => run::<resume::Options>("kvx resume", rest, |options, command, world| {
             no_command(command)?;
@@ -68,18 +67,19 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         }),
         "lock" => run::<lock::Options>("kvx lock", rest, |options, command, world| {
             no_command(command)?;
+            let metrics = options.told()?;
             let (order, manner) = options.order();
-            let file = order.file.display();
-            let locked = operator::lock::lock(&order, &manner, world).map_err(|error| error.of(&file))?;
-            say(world, format_args!("{file}: {locked}"))
+            Ok(marks::lock(&order, &manner, &metrics, world).status)
         }),
         "unlock" => run::<unlock::Options>("kvx unlock", rest, |options, command, world| {
             no_command(command)?;
+            let metrics = options.told()?;
             let (runs, order) = (options.runs(), options.order());
-            let file = order.file.display();
-            let unlocked = operator::lock::unlock(&order, world).map_err(|error| error.of(&file))?;
-            say(world, format_args!("{file}: {unlocked}"))?;
-            if runs { catch_up(&unlocked).map_err(|error| error.of(&file)) } else { how_to_catch_up(&unlocked, world) }
+            match marks::unlock(&order, &metrics, world) {
+                (_, Some(unlocked)) if runs => catch_up(&unlocked).map_err(|error| error.of(order.file.display())),
+                (_, Some(unlocked)) => how_to_catch_up(&unlocked, world),
+                (ended, None) => Ok(ended.status),
+            }
         }),
         "status" => run::<status::Options>("kvx status", rest, |options, command, world| {
             no_command(command)?;

@@ -1,30 +1,35 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::{Came, end, run};
+use super::{Came, Ended, end, run};
 use crate::args::kvx_in::Options;
+use crate::metrics::Metrics;
 use crate::summary::Direction;
-use crate::upload::{self, Report};
-use crate::world::print;
+use crate::upload::{self, Order, Report};
+use crate::world::{World, print};
 
 /// `kvx-in`: a rendered file into Consul. The arguments are those after the program's name.
 pub fn kvx_in(program: &str, arguments: Vec<OsString>) -> ExitCode {
     run::<Options>(program, arguments, |options, command, world| {
         let metrics = options.told()?;
         let order = options.order(command)?;
-        let done = upload::run(&order, world).map_err(|error| error.of(&order.key)).and_then(|report| {
-            if let Report::WouldUpload(_, difference, _) = &report {
-                print(difference.as_bytes())?;
-            }
-            Ok(report)
-        });
-        let begun = world.summary(Direction::In, &order.prefix).on(Some(&order.key), order.input.file());
-        let came = done.map(|report| Came {
-            is_news: report.is_news(order.mode),
-            line: format!("{}: {report}", order.key),
-            summary: report.sum_up(begun.clone()),
-            difference: report.difference(),
-        });
-        Ok(end(came, begun, &metrics, world))
+        Ok(upload(&order, &metrics, world).status)
     })
+}
+
+pub(super) fn upload(order: &Order, metrics: &Metrics, world: &World) -> Ended {
+    let done = upload::run(order, world).map_err(|error| error.of(&order.key)).and_then(|report| {
+        if let Report::WouldUpload(_, difference, _) = &report {
+            print(difference.as_bytes())?;
+        }
+        Ok(report)
+    });
+    let begun = world.summary(Direction::In, &order.prefix).on(Some(&order.key), order.input.file());
+    let came = done.map(|report| Came {
+        is_news: report.is_news(order.mode),
+        line: format!("{}: {report}", order.key),
+        summary: report.sum_up(begun.clone()),
+        difference: report.difference(),
+    });
+    end(came, begun, metrics, world)
 }

@@ -1,30 +1,36 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::{Came, end, run};
+use super::{Came, Ended, end, run};
 use crate::args::kvx_out::Options;
 use crate::consul::Subject;
-use crate::download;
+use crate::download::{self, Order};
+use crate::metrics::Metrics;
 use crate::summary::Direction;
+use crate::world::World;
 
 /// `kvx-out`: a file out of Consul. The arguments are those after the program's name.
 pub fn kvx_out(program: &str, arguments: Vec<OsString>) -> ExitCode {
     run::<Options>(program, arguments, |options, command, world| {
         let metrics = options.told()?;
         let order = options.order(command, world)?;
-        let mut subject = order.subject.clone();
-        let done = download::hear(&order, world).and_then(|heard| {
-            subject.clone_from(&heard.subject);
-            download::run(&order, heard, world)
-        });
-        let direction = if matches!(subject, Some(Subject::Value(_))) { Direction::Raw } else { Direction::Out };
-        let begun = world.summary(direction, &order.prefix).on(subject, order.to.file());
-        let came = done.map(|report| Came {
-            is_news: report.is_news(),
-            line: report.to_string(),
-            summary: report.sum_up(begun.clone()),
-            difference: None,
-        });
-        Ok(end(came, begun, &metrics, world))
+        Ok(download(&order, &metrics, world).status)
     })
+}
+
+pub(super) fn download(order: &Order, metrics: &Metrics, world: &World) -> Ended {
+    let mut subject = order.subject.clone();
+    let done = download::hear(order, world).and_then(|heard| {
+        subject.clone_from(&heard.subject);
+        download::run(order, heard, world)
+    });
+    let direction = if matches!(subject, Some(Subject::Value(_))) { Direction::Raw } else { Direction::Out };
+    let begun = world.summary(direction, &order.prefix).on(subject, order.to.file());
+    let came = done.map(|report| Came {
+        is_news: report.is_news(),
+        line: report.to_string(),
+        summary: report.sum_up(begun.clone()),
+        difference: None,
+    });
+    end(came, begun, metrics, world)
 }

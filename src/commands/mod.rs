@@ -3,6 +3,7 @@
 mod kvx;
 mod kvx_in;
 mod kvx_out;
+mod marks;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use crate::args::{self, Asked, Options};
 use crate::error::{Error, Result};
 use crate::journal::{Format, Journal};
 use crate::metrics::Metrics;
-use crate::summary::Summary;
+use crate::summary::{Ending, Summary};
 use crate::world::{Voice, World, print};
 
 /// What stands behind `--`.
@@ -54,19 +55,25 @@ struct Came {
     difference: Option<String>,
 }
 
+/// How a run has ended, and all have been told.
+struct Ended {
+    status: ExitCode,
+    ending: Ending,
+}
+
 /// The end of a run: people are told what came of it, then those who count. `begun` is what is known of it if it failed.
-fn end(done: Result<Came>, begun: Summary, metrics: &Metrics, world: &World) -> ExitCode {
+fn end(done: Result<Came>, begun: Summary, metrics: &Metrics, world: &World) -> Ended {
     match done {
         Ok(came) => {
             world.conclude(came.is_news, || came.line, Some(&came.summary));
             metrics.tell(&came.summary, came.difference.as_deref(), world);
-            ExitCode::SUCCESS
+            Ended { status: ExitCode::SUCCESS, ending: came.summary.ending }
         }
         Err(error) => {
             let summary = begun.failed(&error);
             let status = world.fail(error, Some(&summary));
             metrics.tell(&summary, None, world);
-            status
+            Ended { status, ending: summary.ending }
         }
     }
 }

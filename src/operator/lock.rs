@@ -65,6 +65,13 @@ pub struct Unlocked {
     pub remembered: Option<Remembered>,
 }
 
+impl Order {
+    /// Where its lock is in Consul.
+    pub fn path(&self, world: &World) -> String {
+        names(self, world).1
+    }
+}
+
 /// Locks a file: once this returns, no run changes it.
 ///
 /// # Errors

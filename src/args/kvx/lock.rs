@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use crate::args::options::site_options;
+use crate::args::options::metrics_options;
 use crate::args::values;
+use crate::error::Result;
+use crate::metrics::Metrics;
 use crate::operator::lock::{Manner, Order};
 use crate::operator::stop::Reason;
 
 /// Everybody may read why.
 const MODE: u32 = 0o644;
 
-site_options! {
+metrics_options! {
+    over site_options:
     /// Lock a file on this node: it stays as it is until it is unlocked.
     #[argh(
         help_triggers("-h", "--help"),
@@ -39,10 +42,22 @@ Give the path as kvx-out is given it. A run that is at the file is waited for.",
         /// directory for what is remembered of installed files
         #[argh(option, arg_name = "dir")]
         state_dir: Option<PathBuf>,
+
+        /// with --dogstatsd: an event, too
+        #[argh(switch)]
+        events: bool,
     }
 }
 
 impl Options {
+    /// Who is told of it.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn told(&self) -> Result<Metrics> {
+        self.metrics(self.events)
+    }
+
     /// The order.
     pub fn order(self) -> (Order, Manner) {
         let site = self.site();

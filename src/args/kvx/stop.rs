@@ -1,11 +1,14 @@
 //! The command line of `kvx stop`.
 
-use crate::args::options::site_options;
+use crate::args::options::metrics_options;
 use crate::args::values;
 use crate::consul::Key;
+use crate::error::Result;
+use crate::metrics::Metrics;
 use crate::operator::stop::{Reason, Stop};
 
-site_options! {
+metrics_options! {
+    over site_options:
     /// Stop a key: nobody uploads it, and nobody installs it, until it is resumed.
     #[argh(
         help_triggers("-h", "--help"),
@@ -33,10 +36,22 @@ of kvx-in and kvx-out tells it, and so does kvexpress.",
         /// also a key that is not there (yet)
         #[argh(switch)]
         force: bool,
+
+        /// with --dogstatsd: an event, too
+        #[argh(switch)]
+        events: bool,
     }
 }
 
 impl Options {
+    /// Who is told of it.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn told(&self) -> Result<Metrics> {
+        self.metrics(self.events)
+    }
+
     /// The order.
     pub fn order(self) -> Stop {
         Stop { site: self.site(), key: self.key, reason: Reason::ToSign(self.reason), force: self.force }

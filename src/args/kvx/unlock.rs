@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
-use crate::args::options::site_options;
+use crate::args::options::metrics_options;
 use crate::args::values;
+use crate::error::Result;
+use crate::metrics::Metrics;
 use crate::operator::lock::Order;
 
-site_options! {
+metrics_options! {
+    over site_options:
     /// Unlock a file on this node.
     #[argh(
         help_triggers("-h", "--help"),
@@ -40,6 +43,14 @@ user, if this user has run it before.",
 }
 
 impl Options {
+    /// Who is told of it.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn told(&self) -> Result<Metrics> {
+        self.metrics(false)
+    }
+
     /// Whether to run afterwards what has installed the file.
     pub fn runs(&self) -> bool {
         self.run
