@@ -1,7 +1,15 @@
-//! `kvx`: for the person at the terminal.
+//! `kvx`: for the person at the terminal; and kvexpress, where it is called so.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    kvx::commands::kvx(std::env::args_os().skip(1).collect())
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    let arguments = words.collect();
+    if Path::new(&name).file_name().is_some_and(|name| name == "kvexpress") {
+        kvx::commands::kvexpress(arguments)
+    } else {
+        kvx::commands::kvx(arguments)
+    }
 }

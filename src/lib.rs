@@ -29,6 +29,7 @@ pub mod handler;
 pub mod input;
 pub mod install;
 pub mod journal;
+pub mod kvexpress;
 pub mod metrics;
 pub mod operator;
 pub mod pair;

@@ -12,10 +12,7 @@ use crate::error::{Result, Status};
 use crate::guard::Percent;
 use crate::input::Input;
 use crate::metrics::Metrics;
-use crate::upload::{Mode, Order};
-
-/// An event is not worth more time.
-const DIFFER: Duration = Duration::from_millis(200);
+use crate::upload::{self, Mode, Order};
 
 metrics_options! {
     over consul_options:
@@ -109,7 +106,7 @@ impl Options {
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>) -> Result<Order> {
         let consul = self.consul();
-        let differ = self.events.then_some(DIFFER);
+        let differ = self.events.then_some(upload::DIFFER);
         let usage = |what: &str| Status::Usage.error(what);
         let input = match (self.file, command) {
             (Some(_), Some(_)) => return Err(usage("give -f or a command behind --, not both")),

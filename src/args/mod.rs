@@ -85,7 +85,7 @@ fn metrics(
     if events && dogstatsd.is_none() {
         return Err(Status::Usage.error("--events are sent to dogstatsd; give --dogstatsd, too"));
     }
-    let dogstatsd = dogstatsd.map(|address| Dogstatsd { address, prefix: prefix.to_owned(), events });
+    let dogstatsd = dogstatsd.map(|address| Dogstatsd { address, prefix: prefix.to_owned(), metrics: true, events });
     Ok(Metrics { dogstatsd, textfiles })
 }
 

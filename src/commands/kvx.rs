@@ -109,12 +109,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         }),
         "clean" => run::<clean::Options>("kvx clean", rest, |options, command, world| {
             no_command(command)?;
-            let order = options.order();
-            let file = order.file.display();
-            let gone = operator::clean::clean(&order, world).map_err(|error| error.of(&file))?;
-            let names: Vec<String> = gone.iter().map(|gone| gone.display().to_string()).collect();
-            let names = if names.is_empty() { "nothing".into() } else { names.join(", ") };
-            say(world, format_args!("{file}: removed {names}"))
+            Ok(super::clean(&options.order(), world)?.status)
         }),
         "--help" | "-h" | "help" => print(HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS),
         "--version" => {

@@ -1,5 +1,7 @@
 //! From a command line to what is told of it: parse, run, tell, exit. What a binary does is one of these.
 
+mod clean;
+mod kvexpress;
 mod kvx;
 mod kvx_in;
 mod kvx_out;
@@ -8,6 +10,8 @@ mod marks;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use self::clean::clean;
+pub use self::kvexpress::kvexpress;
 pub use self::kvx::kvx;
 pub use self::kvx_in::kvx_in;
 pub use self::kvx_out::kvx_out;

@@ -20,6 +20,9 @@ use crate::{diff, payload};
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;
 
+/// An event is not worth more time.
+pub const DIFFER: Duration = Duration::from_millis(200);
+
 /// What to do, from the command line.
 #[derive(Clone)]
 pub struct Order {

@@ -128,11 +128,13 @@ impl Ran {
     }
 }
 
-/// One of ours.
+/// One of ours, by its name; or whatever is at an absolute path.
 pub fn binary(program: &str) -> PathBuf {
     match program {
+        "kvx" => env!("CARGO_BIN_EXE_kvx").into(),
         "kvx-in" => env!("CARGO_BIN_EXE_kvx-in").into(),
         "kvx-out" => env!("CARGO_BIN_EXE_kvx-out").into(),
+        path if path.starts_with('/') => path.into(),
         other => panic!("no program {other} of ours"),
     }
 }

@@ -20,6 +20,8 @@ pub struct Dogstatsd {
     pub address: Option<Address>,
     /// `--metrics-prefix`.
     pub prefix: String,
+    /// Metrics (kvexpress may send events alone).
+    pub metrics: bool,
     /// `--events`.
     pub events: bool,
 }
@@ -28,7 +30,7 @@ impl Dogstatsd {
     /// Tells of a run. Never waits, but for the name of a host, and not long.
     pub(super) fn tell(&self, run: &Summary, difference: Option<&str>, world: &World) -> Result<(), String> {
         let host = world.hostname();
-        let metrics = counts::of(run, &self.prefix, &host);
+        let metrics = if self.metrics { counts::of(run, &self.prefix, &host) } else { Vec::new() };
         let mut datagrams = wire::packed(&metrics, DATAGRAM);
         if self.events {
             datagrams.extend(events::of(run, difference, &self.prefix, &host));

@@ -1,0 +1,23 @@
+//! Called by the name `kvexpress`, `kvx` takes kvexpress's own command lines, so that watches and scripts of years go on
+//! unchanged. Words become an order of our own stories here; the stories know nothing of it.
+//!
+//! What kvexpress does is kept where somebody may rely on it. What it does against its users is not: a failure has a
+//! status, a file that cannot be read is an error, and what cannot be understood is not passed over.
+
+mod command;
+mod config;
+mod flags;
+mod grammar;
+mod help;
+mod numbers;
+mod orders;
+mod owner;
+
+pub use self::command::Command;
+pub use self::flags::Options;
+pub use self::grammar::{Asked, parse};
+pub use self::help::{text as help, version};
+pub use self::orders::{Job, Work, job};
+
+/// The name that our own messages have, and that a lock tells people to call.
+pub const PROGRAM: &str = "kvexpress";

@@ -1,0 +1,242 @@
+//! Flags become an order of our own stories, with what kvexpress takes for granted.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::command::Command;
+use super::flags::Options;
+use super::{PROGRAM, config, owner};
+use crate::consul::{self, Consistency, Key, Prefix, Subject, ValuePath};
+use crate::download::{self, Destination, Due, Ignored, Stdin};
+use crate::error::{Error, Result, Status};
+use crate::guard::Guards;
+use crate::handler::Handler;
+use crate::input::Input;
+use crate::install::{Manner, Parents};
+use crate::metrics::Metrics;
+use crate::metrics::dogstatsd::{Address, Dogstatsd};
+use crate::operator::stop::{Reason, Stop};
+use crate::operator::{Site, clean, lock};
+use crate::program::Program;
+use crate::upload::{self, Mode};
+use crate::world::World;
+
+/// Its configuration.
+const DATADOG_AGENT: &str = "/etc/dd-agent/datadog.conf";
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// kvexpress waits for ever. What restarts a service slowly goes on doing so.
+const HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// What a run may take besides, while it has the file's lock.
+const GRACES: Duration = Duration::from_secs(14);
+/// kvexpress knows no limit but Consul's, which may have been raised.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// What is to be done, and what is to be run afterwards.
+pub struct Job {
+    /// The order.
+    pub work: Work,
+    /// `-d`, `-a` and `-A`.
+    pub metrics: Metrics,
+    /// `-e`, but for `out` and `raw`, whose handler is part of the order.
+    pub then: Option<Handler>,
+}
+
+/// An order for one of our stories.
+pub enum Work {
+    /// `in`.
+    Upload(Box<upload::Order>),
+    /// `out` and `raw`.
+    Download(Box<download::Order>),
+    /// `stop`.
+    Stop(Stop),
+    /// `lock`.
+    Lock(lock::Order, lock::Manner),
+    /// `unlock`.
+    Unlock(lock::Order),
+    /// `clean`.
+    Clean(clean::Order),
+}
+
+/// The order, and whether it makes sense.
+///
+/// # Errors
+/// 64, 78.
+pub fn job(command: Command, flags: Options, world: &World) -> Result<Job> {
+    let words = repeatable(&flags, world);
+    let options = config::apply(flags)?;
+    let handler = handler(&options)?;
+    let (work, then) = match command {
+        Command::In => (Work::Upload(Box::new(upload(&options)?)), handler),
+        Command::Out => {
+            let subject = Subject::Document(key("-k", &options.key)?);
+            let ignored = Ignored { stop: options.ignore_stop, lock: false };
+            let order = download(&options, subject, handler, words, world)?;
+            (Work::Download(Box::new(download::Order { ignored, ..order })), None)
+        }
+        Command::Raw => {
+            let subject = Subject::Value(parsed("-k", needed("-k", &options.key)?, ValuePath::parse)?);
+            (Work::Download(Box::new(download(&options, subject, handler, words, world)?)), None)
+        }
+        Command::Stop => (Work::Stop(stop(&options)?), handler),
+        Command::Lock => {
+            let reason = Some(options.reason.clone()).filter(|reason| !reason.is_empty()).map(Reason::Literal);
+            let manner = lock::Manner { reason, program: PROGRAM, mode: options.chmod };
+            (Work::Lock(locked(&options)?, manner), None)
+        }
+        Command::Unlock => (Work::Unlock(locked(&options)?), None),
+        Command::Clean => {
+            let file = needed("-f", &options.file)?.into();
+            (Work::Clean(clean::Order { file, removes_file: true, state_dir: None }), handler)
+        }
+        Command::Copy => return Err(Status::Usage.error("copy is not there yet")),
+    };
+    Ok(Job { work, metrics: metrics(&options)?, then })
+}
+
+/// Where there is Datadog's agent of old, kvexpress sends metrics without being told. Its events went to Datadog itself, by
+/// two keys; ours go to the agent.
+fn metrics(options: &Options) -> Result<Metrics> {
+    let metrics = options.dogstatsd || Path::new(DATADOG_AGENT).exists();
+    let events = has_events(options);
+    if !metrics && !events {
+        return Ok(Metrics::default());
+    }
+    let address = Some(parsed("-D", &options.dogstatsd_address, Address::parse)?);
+    Ok(Metrics { dogstatsd: Some(Dogstatsd { address, prefix: PROGRAM.into(), metrics, events }), textfiles: None })
+}
+
+fn has_events(options: &Options) -> bool {
+    !options.datadog_api_key.is_empty() && !options.datadog_app_key.is_empty()
+}
+
+fn upload(options: &Options) -> Result<upload::Order> {
+    let input = match (options.file.as_str(), options.url.as_str()) {
+        ("", "") => return Err(missing("-f or -u")),
+        (file, "") if !options.sorted && !options.compress => Input::File(file.into()),
+        (_, "") | ("", _) => return Err(Status::Usage.error("-S, -z and -u are not there yet")),
+        _ => return Err(Status::Usage.error("give -f or -u, not both")),
+    };
+    Ok(upload::Order {
+        key: key("-k", &options.key)?,
+        prefix: prefix(options)?,
+        input,
+        // Nothing at all is never let in, whatever -l is.
+        guards: Guards { min_lines: lines(options).max(1), max_size: LARGEST, max_shrink: None },
+        expect: None,
+        differ: has_events(options).then_some(upload::DIFFER),
+        mode: Mode::Upload,
+        consistency: Consistency::Default,
+        timeout: TIMEOUT,
+        consul: consul(options),
+    })
+}
+
+fn download(
+    options: &Options,
+    subject: Subject,
+    handler: Option<Handler>,
+    words: Option<Vec<String>>,
+    world: &World,
+) -> Result<download::Order> {
+    Ok(download::Order {
+        subject: Some(subject),
+        prefix: prefix(options)?,
+        to: Destination::File(PathBuf::from(needed("-f", &options.file)?)),
+        guards: Guards { min_lines: lines(options), max_size: LARGEST, max_shrink: None },
+        attributes: owner::attributes(&options.owner, options.chmod)?,
+        parents: Parents::Create,
+        manner: Manner::Rename,
+        check: None,
+        handler,
+        due: Due::WhenOwed,
+        splay: None,
+        wait: None,
+        // A script that was never given a payload may have a stdin that never ends.
+        stdin: match (world.variable)("CONSUL_INDEX") {
+            Some(index) if !index.is_empty() => Stdin::Payload,
+            _ => Stdin::Untouched,
+        },
+        state_dir: None,
+        consistency: Consistency::Default,
+        timeout: TIMEOUT,
+        patience: TIMEOUT.saturating_add(HANDLER_TIMEOUT).saturating_add(GRACES),
+        consul: consul(options),
+        ignored: Ignored::default(),
+        words,
+    })
+}
+
+/// As there, also a key that is not in Consul yet, and the reason as it is.
+fn stop(options: &Options) -> Result<Stop> {
+    Ok(Stop {
+        key: key("-k", &options.key)?,
+        reason: Reason::Literal(needed("-r", &options.reason)?.to_owned()),
+        force: true,
+        site: site(options)?,
+    })
+}
+
+fn locked(options: &Options) -> Result<lock::Order> {
+    let file = PathBuf::from(needed("-f", &options.file)?);
+    if !file.is_absolute() {
+        return Err(Status::Usage.error("-f: write the whole path, from / on, as out is given it"));
+    }
+    Ok(lock::Order { file, site: site(options)?, state_dir: None })
+}
+
+fn site(options: &Options) -> Result<Site> {
+    Ok(Site { prefix: prefix(options)?, consul: consul(options), timeout: TIMEOUT })
+}
+
+/// The command line, if it is the same everywhere and holds no secret.
+fn repeatable(flags: &Options, world: &World) -> Option<Vec<String>> {
+    let secrets = [&flags.datadog_api_key, &flags.datadog_app_key];
+    let is_public = flags.token == Options::default().token && secrets.iter().all(|secret| secret.is_empty());
+    let is_anywhere = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
+    let words = world.words.iter().map(|word| word.to_str().map(str::to_owned));
+    if is_public && is_anywhere { words.collect() } else { None }
+}
+
+fn key(flag: &str, text: &str) -> Result<Key> {
+    parsed(flag, needed(flag, text)?, Key::parse)
+}
+
+fn prefix(options: &Options) -> Result<Prefix> {
+    parsed("-p", &options.prefix, Prefix::parse)
+}
+
+fn parsed<T>(flag: &str, text: &str, parse: impl Fn(&str) -> std::result::Result<T, String>) -> Result<T> {
+    parse(text).map_err(|wrong| Status::Usage.error(format!("{flag}: {wrong}")))
+}
+
+fn needed<'a>(flag: &str, text: &'a str) -> Result<&'a str> {
+    if text.is_empty() { Err(missing(flag)) } else { Ok(text) }
+}
+
+fn missing(flag: &str) -> Error {
+    Status::Usage.error(format!("{flag} is missing"))
+}
+
+fn lines(options: &Options) -> u64 {
+    u64::try_from(options.length).unwrap_or(0)
+}
+
+/// Split at blanks: quotes are part of the words, as there.
+fn handler(options: &Options) -> Result<Option<Handler>> {
+    if options.exec.is_empty() {
+        return Ok(None);
+    }
+    let program = Program::new(options.exec.split_whitespace().map(Into::into).collect());
+    let program = program.ok_or_else(|| Status::Usage.error("-e names no program"))?;
+    Ok(Some(Handler { program, limit: HANDLER_TIMEOUT }))
+}
+
+/// The address wins over CONSUL_HTTP_ADDR also where it is not given, as there; `anonymous` is no token.
+fn consul(options: &Options) -> consul::Flags {
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    consul::Flags {
+        address: given(&options.server),
+        token: given(&options.token).filter(|token| token != "anonymous"),
+        ..consul::Flags::default()
+    }
+}

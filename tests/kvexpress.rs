@@ -1,0 +1,396 @@
+//! Called kvexpress, kvx does what kvexpress's watches and scripts rely on. The golden values were written by kvexpress
+//! 1.16 (one by 1.14), the same under Consul 1.8.7 and 1.20.6.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+mod common;
+
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use common::run::binary;
+use common::{Consul, Place, Run, lines, lock_of, sha256, wait_for};
+use nix::unistd::{User, getgid, getuid};
+use serde_json::{Value, json};
+
+/// What was uploaded: `1 line` to `12 line`.
+fn document() -> String {
+    (1..=12).map(|line| format!("{line} line\n")).collect()
+}
+
+/// Of `in -z`, under Flags 1.
+const BROTLI: &str = "G1YA+I2Ubt40mxyRBthdP0LQVim4NQMNVMLLKiCBg/xdzLiQSptBBQQ=";
+/// Of `in -z` of version 1.14, under Flags 0, as it stands in Consul.
+const GZIP_BASE64: &str = "H4sIAAAAAAAA/zJUyMnMS+UyglDGEMoEQplCKDMIZQ6hLCCUJYQyNIDSUHMMoQYBAAAA//8BAAD//1IUHlVXAAAA";
+
+/// Nobody is there.
+const NOBODY: &str = "127.0.0.1:1";
+
+/// kvx by another name.
+fn link(place: &Place) -> PathBuf {
+    let link = place.path().join("kvexpress");
+    if !link.is_symlink() {
+        symlink(binary("kvx"), &link).unwrap();
+    }
+    link
+}
+
+/// Without an address; the environment's is nobody's.
+fn bare(place: &Place) -> Run {
+    Run::new(link(place).to_str().unwrap(), NOBODY).env("STATE_DIRECTORY", place.path().join("state"))
+}
+
+/// `kvexpress COMMAND -s ADDRESS ...`
+fn kvexpress(place: &Place, command: &str) -> Run {
+    bare(place).args([command, "-s", &place.consul.address])
+}
+
+/// Of this test's key and file.
+fn out(place: &Place) -> Run {
+    kvexpress(place, "out").args(["-k", &place.key]).arg("-f").arg(place.file())
+}
+
+/// Of this test's key.
+fn upload(place: &Place, document: &str) -> Run {
+    kvexpress(place, "in").args(["-k", &place.key]).arg("-f").arg(place.write("input", document))
+}
+
+#[test]
+fn the_whole_help_is_this() {
+    let place = Place::at(Arc::new(Consul::elsewhere(NOBODY)));
+    let mut all = bare(&place).arg("-h").run().expect(0).is_silent().out().to_owned();
+    for command in ["clean", "copy", "in", "lock", "out", "raw", "stop", "unlock"] {
+        let help = bare(&place).args([command, "--help"]).run().expect(0).is_silent();
+        assert_eq!(bare(&place).args(["help", command]).run().expect(0).out(), help.out());
+        let own = help.out().split("\nFlags of every command").next().unwrap();
+        all.push_str(&format!("\n{own}"));
+    }
+    assert_eq!(all, include_str!("help/kvexpress.txt"), "tests/help/kvexpress.txt is not what kvexpress -h prints");
+    assert!(all.lines().all(|line| line.chars().count() <= 80), "too wide");
+    let version = bare(&place).arg("-v").run().expect(0).is_silent();
+    assert_eq!(version.out(), format!("Version  : {} (kvx)\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_makes_no_sense_is_64_and_asks_nobody() {
+    let place = Place::at(Arc::new(Consul::elsewhere(NOBODY)));
+    for (line, why) in [
+        ("", "a command is missing"),
+        ("frobnicate", "\"frobnicate\" is no command"),
+        ("out --nosuch", "--nosuch is no flag"),
+        ("in", "-f or -u is missing"),
+        ("in -f F", "-k is missing"),
+        ("in -k k", "-f or -u is missing"),
+        ("in -k k -f F -u http://h/", "give -f or -u, not both"),
+        ("in -k locks/x -f F", "-k"),
+        ("out -k k", "-f is missing"),
+        ("out -f F", "-k is missing"),
+        ("out -k k -f F -p ''", "-p: it is empty"),
+        ("out -k k -f F -e ' '", "-e names no program"),
+        ("raw -k k", "-f is missing"),
+        ("raw -f F", "-k is missing"),
+        ("stop -k k", "-r is missing"),
+        ("stop -r why", "-k is missing"),
+        ("lock", "-f is missing"),
+        ("lock -f relative", "the whole path"),
+        ("unlock -f relative", "the whole path"),
+        ("clean", "-f is missing"),
+    ] {
+        let ran = bare(&place).args(shell_words::split(line).unwrap()).run().expect(64);
+        ran.says(&["kvexpress: ", why, "; see kvexpress --help"]);
+    }
+    assert_eq!(place.beside(), [""; 0]);
+    assert!(!place.path().join("state").exists());
+}
+
+#[test]
+fn in_writes_what_kvexpress_wrote() {
+    let place = Place::new();
+    for (flags, input, data, marked, document) in [
+        (vec![], document(), BASE64_STANDARD.encode(document()), 0, document()),
+        (vec!["-l=0x2"], "a\nb\nc".into(), "YQpiCmM=".into(), 0, "a\nb\nc".into()),
+    ] {
+        place.consul.delete(&place.kv("data"));
+        place.consul.delete(&place.kv("checksum"));
+        upload(&place, &input).args(&flags).run().expect(0).says(&[&place.key, "uploaded"]);
+        let entry = |part: &str| place.consul.entry(&place.kv(part)).unwrap();
+        let (stored, checksum) = (entry("data"), entry("checksum"));
+        assert_eq!(
+            (stored["Value"].as_str(), stored["Flags"].as_u64()),
+            (Some(data.as_str()), Some(marked)),
+            "{flags:?}"
+        );
+        assert_eq!(checksum["Value"].as_str(), Some(BASE64_STANDARD.encode(sha256(&document)).as_str()), "{flags:?}");
+        assert_eq!(checksum["Flags"].as_u64(), Some(0), "{flags:?}");
+        // Compressed or not, it is the same document.
+        upload(&place, &input).args(&flags).run().expect(0).is_silent();
+    }
+    let beside = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(beside.into_iter().all(|name| !name.to_str().unwrap().starts_with("input.")), "no .compare, no .last");
+}
+
+#[test]
+fn out_installs_what_kvexpress_wrote() {
+    let place = Place::new();
+    let brotli = BASE64_STANDARD.decode(BROTLI).unwrap();
+    let (plain, gzip) = (document().into_bytes(), GZIP_BASE64.as_bytes().to_vec());
+    place.consul.put(&place.kv("checksum"), sha256(document()));
+    for (what, data, marked) in [("plain", plain, 0), ("brotli", brotli, 1), ("1.14", gzip, 0)] {
+        place.consul.put_flags(&place.kv("data"), &data, marked);
+        for flags in [vec![], vec!["-z"], vec!["-z", "true"]] {
+            drop(std::fs::remove_file(place.file()));
+            out(&place).args(&flags).run().expect(0).says(&[&place.key, "12 lines", "installed"]);
+            assert_eq!(place.content(), document(), "{what} {flags:?}");
+            assert_eq!(place.beside(), ["hosts"], "{what} {flags:?}");
+        }
+    }
+}
+
+/// Whatever the old file had, and though its directory is not there.
+#[test]
+fn a_file_has_the_mode_of_the_flag_and_this_users_owner() {
+    let place = Place::new();
+    place.upload(document());
+    std::fs::remove_dir(place.path().join("out")).unwrap();
+    let (user, group) = (getuid(), User::from_uid(getuid()).unwrap().map_or(getgid(), |user| user.gid));
+    for (flags, mode) in [
+        (vec![], 0o640),
+        (vec!["-c", "00644"], 0o644),
+        (vec!["-c", "420"], 0o644),
+        (vec!["-c", "0600"], 0o600),
+        (vec!["-c", "644"], 0o644),
+        (vec!["-c", "04755"], 0o755),
+        (vec![], 0o640),
+    ] {
+        if getuid().is_root() && place.file().exists() {
+            std::os::unix::fs::chown(place.file(), Some(65534), Some(65534)).unwrap();
+        }
+        out(&place).args(&flags).run().expect(0);
+        let has = std::fs::metadata(place.file()).unwrap();
+        assert_eq!(place.mode(), mode, "{flags:?}");
+        assert_eq!((has.uid(), has.gid()), (user.as_raw(), group.as_raw()), "{flags:?}");
+    }
+    if getuid().is_root()
+        && let Some(nobody) = User::from_name("nobody").unwrap()
+    {
+        out(&place).args(["-o", "nobody"]).run().expect(0);
+        let has = std::fs::metadata(place.file()).unwrap();
+        assert_eq!((has.uid(), has.gid()), (nobody.uid.as_raw(), nobody.gid.as_raw()));
+    }
+    let before = std::fs::metadata(place.file()).unwrap().ctime_nsec();
+    out(&place).args(["-o", "no-such-user", "-c", "0600"]).run().expect(78).says(&["-o", "\"no-such-user\""]);
+    assert_eq!(std::fs::metadata(place.file()).unwrap().ctime_nsec(), before, "nothing is changed");
+}
+
+#[test]
+fn a_guard_refuses_with_a_status() {
+    let place = Place::new();
+    upload(&place, &document()).args(["-l", "13"]).run().expect(65).says(&["12 lines", "13"]);
+    for length in ["0", "-1", "1"] {
+        upload(&place, "").args(["-l", length]).run().expect(65).says(&["empty"]);
+    }
+    assert_eq!(place.consul.get(&place.kv("data")), None);
+    out(&place).run().expect(66);
+    kvexpress(&place, "raw").args(["-k", &place.kv("data"), "-l", "0", "-f"]).arg(place.file()).run().expect(66);
+    upload(&place, &document()).run().expect(0);
+    out(&place).args(["-l", "0xd"]).run().expect(65).says(&["12 lines", "13"]);
+    assert_eq!(place.beside(), [""; 0]);
+}
+
+#[test]
+fn a_stop_is_exactly_its_reason_and_is_heeded_unless_ignored() {
+    let place = Place::new();
+    let reason = "Restarting all Consul nodes - want this to be locked for all nodes.";
+    kvexpress(&place, "stop").args(["-k", &place.key, "-r", reason]).run().expect(0).says(&[&place.key, reason]);
+    let stop = place.consul.entry(&place.kv("stop")).unwrap();
+    assert_eq!(stop["Value"].as_str(), Some(BASE64_STANDARD.encode(reason).as_str()));
+    assert_eq!(stop["Flags"].as_u64(), Some(0));
+    upload(&place, &document()).run().expect(0).says(&["stopped", reason]);
+    assert_eq!(place.consul.get(&place.kv("data")), None);
+    place.consul.put_pair(place.kv("").trim_end_matches('/'), document());
+    out(&place).run().expect(0).says(&["stopped", reason]);
+    assert_eq!(place.beside(), [""; 0]);
+    out(&place).arg("--ignore_stop").run().expect(0).says(&["installed"]);
+    assert_eq!(place.content(), document());
+}
+
+#[test]
+fn a_lock_is_kvexpresss_in_consul_and_beside_the_file() {
+    let place = Place::new();
+    place.upload(document());
+    let (file, mark) = (place.file(), place.path().join("out/hosts.locked"));
+    let path = file.display();
+    let lock = |flags: &[&str]| kvexpress(&place, "lock").arg("-f").arg(&file).args(flags).run().expect(0);
+    lock(&["-r", "I need this file to be locked for an hour."]);
+    let in_consul = || place.consul.text(&lock_of(&place));
+    assert_eq!(in_consul().as_deref(), Some("I need this file to be locked for an hour."));
+    let text = std::fs::read_to_string(&mark).unwrap();
+    assert_eq!(
+        text,
+        format!(
+            "To unlock '{path}' and allow kvexpress to write again:\n\nsudo kvexpress unlock -f {path}\n\n\
+             Reason Locked: I need this file to be locked for an hour.\n\n"
+        )
+    );
+    assert_eq!(std::fs::metadata(&mark).unwrap().mode() & 0o7777, 0o640);
+    out(&place).arg("--ignore_stop").run().expect(0).says(&["locked", "for an hour"]);
+    let raw = kvexpress(&place, "raw").args(["-k", &place.kv("data")]).arg("-f").arg(&file).run();
+    raw.expect(0).says(&["locked", "for an hour"]);
+    assert_eq!(place.beside(), ["hosts.locked"]);
+
+    let unlock = || kvexpress(&place, "unlock").arg("-f").arg(&file).run().expect(0);
+    unlock();
+    assert_eq!((in_consul(), place.beside().len()), (None, 0));
+    unlock().says(&["not locked"]);
+    out(&place).run().expect(0);
+    assert_eq!(place.content(), document());
+
+    lock(&[]);
+    let reason = in_consul().unwrap();
+    assert!(reason.starts_with(&format!("No reason given for '{path}' by '")), "{reason}");
+    assert!(reason.ends_with("Z'."), "{reason}");
+}
+
+#[test]
+fn raw_takes_any_key_and_clean_takes_away_what_kvexpress_left() {
+    let place = Place::new();
+    place.consul.put(&format!("{}/value", place.key), lines(12));
+    let raw = |flags: &[&str]| {
+        kvexpress(&place, "raw").args(["-k", &format!("/{}/value", place.key)]).arg("-f").arg(place.file()).args(flags)
+    };
+    raw(&["-c", "0600"]).run().expect(0).says(&["12 lines", "installed"]);
+    assert_eq!((place.content(), place.mode()), (lines(12), 0o600));
+    for suffix in ["compare", "last", "kvexpress"] {
+        std::fs::write(place.path().join(format!("out/hosts.{suffix}")), "").unwrap();
+    }
+    let clean = || kvexpress(&place, "clean").arg("-f").arg(place.file()).run().expect(0);
+    clean();
+    assert_eq!(place.beside(), [""; 0]);
+    clean().is_silent();
+}
+
+/// Quotes are part of the words. What fails is not forgotten: neither its status nor, for `out`, that it is owed.
+#[test]
+fn a_command_is_split_at_blanks_and_its_failure_counts() {
+    let place = Place::new();
+    let touch = |name: &str| format!("touch  {}/{name}'x\t\"y\"", place.path().display());
+    let mut run = upload(&place, &document()).args(["-e", &touch("in-")]);
+    run.command.current_dir(place.path());
+    run.run().expect(0);
+    assert!(place.path().join("in-'x").exists() && place.path().join("\"y\"").exists());
+    // Nothing is new: it is not run.
+    upload(&place, &document()).args(["-e", "false"]).run().expect(0).is_silent();
+    let failed = upload(&place, &lines(20)).args(["-e", "false"]).run().expect(1);
+    assert!(failed.stderr.contains("uploaded") && failed.stderr.contains("`false` failed"), "{}", failed.stderr);
+    assert_eq!(place.document().unwrap(), lines(20).into_bytes());
+
+    out(&place).args(["-e", "false"]).run().expect(1);
+    assert_eq!(place.content(), lines(20));
+    out(&place).args(["-e", "false"]).run().expect(1);
+    let count = place.write("count", "#!/bin/sh\necho run >> \"$0.ran\"\n");
+    std::fs::set_permissions(&count, Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..2 {
+        out(&place).args(["-e", count.to_str().unwrap()]).run().expect(0);
+    }
+    assert_eq!(std::fs::read_to_string(place.path().join("count.ran")).unwrap(), "run\n");
+}
+
+#[test]
+fn a_config_file_beats_the_flags_and_must_make_sense() {
+    let place = Place::new();
+    place.upload(document());
+    let file = place.write("good.yml", format!("---\n  consul_server: {}\n  token:\n", place.consul.address));
+    let words = || bare(&place).args(["out", "-s", NOBODY, "-k", &place.key]).arg("-f").arg(place.file()).arg("-C");
+    words().arg(file).run().expect(0).says(&["installed"]);
+    std::fs::remove_file(place.file()).unwrap();
+    let broken = place.write("bad.yml", "token: [s3cr3t");
+    let ran = words().arg(broken).run().expect(78).says(&["-C", "bad.yml", "YAML"]);
+    assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
+    words().arg(place.path().join("none.yml")).run().expect(78).says(&["-C", "none.yml"]);
+    assert_eq!(place.beside(), [""; 0]);
+}
+
+/// `-s` stands for localhost:8500 where it is not given. A stdin that never ends is nobody's payload.
+#[test]
+fn stdin_is_read_from_a_watch_only() {
+    let place = Place::new();
+    place.upload(document());
+    let mut child = out(&place).spawn();
+    let stdin = child.stdin.take();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(stdin);
+    assert_eq!(place.content(), document());
+    std::fs::remove_file(place.file()).unwrap();
+    out(&place).payload("null\n").run().expect(0).says(&["nothing there"]);
+    assert_eq!(place.beside(), [""; 0]);
+    out(&place).payload(place.payload("checksum")).run().expect(0).says(&["installed"]);
+}
+
+#[test]
+fn more_is_told_with_verbose_or_in_debug() {
+    let place = Place::new();
+    place.upload(document());
+    out(&place).run().expect(0);
+    out(&place).run().expect(0).is_silent();
+    out(&place).env("KVEXPRESS_DEBUG", "").run().expect(0).is_silent();
+    for told in [out(&place).arg("--verbose"), out(&place).env("KVEXPRESS_DEBUG", "1")] {
+        told.run().expect(0).says(&["unchanged"]);
+    }
+}
+
+#[test]
+fn words_that_belong_to_no_flag_are_told_of() {
+    let place = Place::new();
+    place.upload(document());
+    let ran = out(&place).args(["-d=false", "true", "-z", "false", "-HUP"]).run().expect(64);
+    assert!(!ran.stderr.contains("passed over"), "{}", ran.stderr);
+    let ran = out(&place).args(["-z", "false", "dnsmasq", "true"]).run().expect(0);
+    assert!(ran.stderr.starts_with("2 words passed over"), "{}", ran.stderr);
+    assert!(!out(&place).args(["-z", "true"]).run().expect(0).stderr.contains("passed over"));
+}
+
+/// The announcement's watch, but for the paths, the address and the command, in both forms that agents know.
+#[test]
+fn the_announcements_watch_installs_and_reloads_once() {
+    let consul = Arc::new(Consul::dev(""));
+    let places = [Place::at(consul.clone()), Place::at(consul.clone())];
+    let watch = |place: &Place, form: &str| {
+        let count = place.write("reload", "#!/bin/sh\necho \"$*\" >> \"$0.ran\"\n");
+        std::fs::set_permissions(&count, Permissions::from_mode(0o755)).unwrap();
+        let line = format!(
+            "env STATE_DIRECTORY={} {} out -k {} -f {} -l 10 -c 00644 -e '{} -HUP dnsmasq' -s {}",
+            place.path().join("state").display(),
+            link(place).display(),
+            place.key,
+            place.file().display(),
+            count.display(),
+            place.consul.address
+        );
+        let words: Value = shell_words::split(&line).unwrap().into();
+        let handler = if form == "handler" { line.into() } else { words };
+        json!({"type": "key", "key": format!("/{}", place.kv("checksum")), form: handler})
+    };
+    let watches = [watch(&places[0], "handler"), watch(&places[1], "args")];
+    consul.configure(&json!({"watches": watches}).to_string());
+    consul.reload();
+    let fired = |place: &Place, n: usize| {
+        wait_for(&format!("{n} reloads"), 20, || {
+            let ran = std::fs::read_to_string(place.path().join("reload.ran")).ok()?;
+            (ran.lines().count() >= n).then_some(ran)
+        })
+    };
+    for (round, document) in [lines(600), lines(601)].iter().enumerate() {
+        for place in &places {
+            upload(place, document).run().expect(0);
+        }
+        for place in &places {
+            assert_eq!(fired(place, round + 1), "-HUP dnsmasq\n".repeat(round + 1));
+            assert_eq!((place.content(), place.mode()), (document.clone(), 0o644));
+            assert_eq!(place.beside(), ["hosts"]);
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! Command lines of kvexpress's documents and of its users, and what they mean. Pure. What is said of kvexpress was seen
+//! with its version 1.16.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use kvx::consul::Subject;
+use kvx::download::{Destination, Due, Ignored, Stdin};
+use kvx::error::Status;
+use kvx::input::Input;
+use kvx::install::{Manner, Parents};
+use kvx::journal::{Format, Journal};
+use kvx::kvexpress::{Asked, Command, Job, Options, Work, job, parse};
+use kvx::operator::stop::Reason;
+use kvx::world::{Voice, World};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Split as a shell would.
+fn words(line: &str) -> Vec<OsString> {
+    shell_words::split(line).unwrap().into_iter().map(OsString::from).collect()
+}
+
+#[track_caller]
+fn means(line: &str, command: Command, options: Options) {
+    let Ok(Asked::Run(is, has, _)) = parse(words(line)) else { panic!("not understood: {line}") };
+    assert_eq!(is, command, "{line}");
+    assert!(*has == options, "{line}");
+}
+
+#[track_caller]
+fn refused(line: &str, why: &str) {
+    let Err(error) = parse(words(line)) else { panic!("not refused: {line}") };
+    assert_eq!(error.status(), Status::Usage, "{line}");
+    assert!(error.to_string().contains(why), "{line}: {error}");
+}
+
+fn none() -> Options {
+    Options::default()
+}
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+#[test]
+fn lines_of_the_documents() {
+    means(
+        "in --key hosts --file /etc/consul-template/output/hosts.consul --length 100 --sorted=true",
+        Command::In,
+        Options {
+            key: text("hosts"),
+            file: text("/etc/consul-template/output/hosts.consul"),
+            length: 100,
+            sorted: true,
+            ..none()
+        },
+    );
+    means(
+        "in -d true -k hosts -f /etc/consul-template/output/hosts.consul -l 100 --sorted=true",
+        Command::In,
+        Options {
+            dogstatsd: true,
+            key: text("hosts"),
+            file: text("/etc/consul-template/output/hosts.consul"),
+            length: 100,
+            sorted: true,
+            ..none()
+        },
+    );
+    means(
+        "in --prefix tmp --key config --length 5 --url https://git.io/vzz5P",
+        Command::In,
+        Options { prefix: text("tmp"), key: text("config"), length: 5, url: text("https://git.io/vzz5P"), ..none() },
+    );
+    means(
+        "out --prefix tmp --key config --length 5 -f /etc/file.conf -e 'sudo restart something here'",
+        Command::Out,
+        Options {
+            prefix: text("tmp"),
+            key: text("config"),
+            length: 5,
+            file: text("/etc/file.conf"),
+            exec: text("sudo restart something here"),
+            ..none()
+        },
+    );
+    means(
+        "out -d true -k hosts -f /etc/hosts.consul -l 100 -e 'sudo pkill -HUP dnsmasq'",
+        Command::Out,
+        Options {
+            dogstatsd: true,
+            key: text("hosts"),
+            file: text("/etc/hosts.consul"),
+            length: 100,
+            exec: text("sudo pkill -HUP dnsmasq"),
+            ..none()
+        },
+    );
+    means(
+        "raw -f /etc/hosts.consul -k kvexpress/hosts/data",
+        Command::Raw,
+        Options { file: text("/etc/hosts.consul"), key: text("kvexpress/hosts/data"), ..none() },
+    );
+    means(
+        "copy --keyfrom \"hosts\" --keyto \"hosts_alternate\"",
+        Command::Copy,
+        Options { keyfrom: text("hosts"), keyto: text("hosts_alternate"), ..none() },
+    );
+    means(
+        "stop -k hosts -r \"Restarting all Consul nodes - want this to be locked for all nodes.\"",
+        Command::Stop,
+        Options {
+            key: text("hosts"),
+            reason: text("Restarting all Consul nodes - want this to be locked for all nodes."),
+            ..none()
+        },
+    );
+    means(
+        "lock -f /etc/hosts.consul -r \"I need this file to be locked for an hour.\"",
+        Command::Lock,
+        Options {
+            file: text("/etc/hosts.consul"),
+            reason: text("I need this file to be locked for an hour."),
+            ..none()
+        },
+    );
+    means("unlock -f /etc/hosts.consul", Command::Unlock, Options { file: text("/etc/hosts.consul"), ..none() });
+    means(
+        "clean -f /etc/consul-template/output/hosts.consul",
+        Command::Clean,
+        Options { file: text("/etc/consul-template/output/hosts.consul"), ..none() },
+    );
+}
+
+/// Of the announcement, of kvexpress's tests, of its cookbook, of a Consul Template configuration.
+#[test]
+fn lines_of_the_wild() {
+    means(
+        "out -k hosts -f /etc/hosts.consul -l 10 -c 00644 -e 'sudo pkill -HUP dnsmasq'",
+        Command::Out,
+        Options {
+            key: text("hosts"),
+            file: text("/etc/hosts.consul"),
+            length: 10,
+            chmod: 0o644,
+            exec: text("sudo pkill -HUP dnsmasq"),
+            ..none()
+        },
+    );
+    means(
+        "out -k hosts -f /etc/hosts.consul -l 10 -c 00644 -d true -z true -e 'sudo pkill -HUP dnsmasq'",
+        Command::Out,
+        Options {
+            key: text("hosts"),
+            file: text("/etc/hosts.consul"),
+            length: 10,
+            chmod: 0o644,
+            dogstatsd: true,
+            compress: true,
+            exec: text("sudo pkill -HUP dnsmasq"),
+            ..none()
+        },
+    );
+    means(
+        "out -k features.ini -f /etc/another.ini -l 100 -c 00750 -d true -o dog -e 'w'",
+        Command::Out,
+        Options {
+            key: text("features.ini"),
+            file: text("/etc/another.ini"),
+            length: 100,
+            chmod: 0o750,
+            dogstatsd: true,
+            owner: text("dog"),
+            exec: text("w"),
+            ..none()
+        },
+    );
+    means(
+        "in -C /etc/kvexpress.yaml --file='/etc/out/config_hosts' --key='hosts' --length=1 --sorted true --compress true",
+        Command::In,
+        Options {
+            config: text("/etc/kvexpress.yaml"),
+            file: text("/etc/out/config_hosts"),
+            key: text("hosts"),
+            length: 1,
+            sorted: true,
+            compress: true,
+            ..none()
+        },
+    );
+    means(
+        "in -z true -k compressed -u https://gist.example/1.txt",
+        Command::In,
+        Options { compress: true, key: text("compressed"), url: text("https://gist.example/1.txt"), ..none() },
+    );
+    means(
+        "out -k testing -f ignored --ignore_stop",
+        Command::Out,
+        Options { key: text("testing"), file: text("ignored"), ignore_stop: true, ..none() },
+    );
+}
+
+#[test]
+fn every_spelling() {
+    let hosts = || Options { key: text("hosts"), file: text("F"), length: 3, ..none() };
+    for line in [
+        "out -k hosts -f F -l 3",
+        "out -khosts -fF -l3",
+        "out -k=hosts -f=F -l=3",
+        "out --key hosts --file F --length 3",
+        "out --key=hosts --file=F --length=0x3",
+        "-k hosts -f F -l 3 out",
+        "-k hosts out -l 3 -f F",
+        "out -k hosts -f F -l 3 these words -- -k count not",
+        "out -k other -k hosts -l 9 -f F -l 3",
+        "out -z=false -d=0 -k hosts -f F --verbose=F -l +3",
+    ] {
+        means(line, Command::Out, hosts());
+    }
+    let sorted = || Options { key: text("k"), sorted: true, compress: true, length: 2, ..none() };
+    for line in [
+        "in -k k -Szl2",
+        "in -k k -zSl 2",
+        "in -k k -Sz=true -l=2",
+        "in -k k -S=T --compress=1 -l 2",
+        "in -Szkk -l2",
+        "-Sz in true -k k -l 2",
+    ] {
+        means(line, Command::In, sorted());
+    }
+    means("out -zd=false -k k", Command::Out, Options { compress: true, key: text("k"), ..none() });
+    // As there, where nobody means it: -k with the value ey.
+    means("out -key plain", Command::Out, Options { key: text("ey"), ..none() });
+    means("out -k -f -f -", Command::Out, Options { key: text("-f"), file: text("-"), ..none() });
+    means("out -k '' -p '' -e=", Command::Out, Options { prefix: text(""), ..none() });
+    means(
+        "out -D h:1 -a A -A B -s S -t T --dogstatsd",
+        Command::Out,
+        Options {
+            dogstatsd_address: text("h:1"),
+            datadog_api_key: text("A"),
+            datadog_app_key: text("B"),
+            server: text("S"),
+            token: text("T"),
+            dogstatsd: true,
+            ..none()
+        },
+    );
+}
+
+#[test]
+fn other_words_are_passed_over_but_known() {
+    let Ok(Asked::Run(_, _, others)) = parse(words("out -z true -k k pkill - -- -x")) else { panic!("understood") };
+    assert_eq!(others, ["true", "pkill", "-", "-x"]);
+}
+
+/// The order that a line becomes, in a world without variables.
+fn ordered(line: &str) -> Job {
+    let Ok(Asked::Run(command, options, _)) = parse(words(line)) else { panic!("not understood: {line}") };
+    let mut world = World::of_this_process(Voice::Quiet, Journal::new("kvexpress", Format::Text));
+    world.variable = |_| None;
+    world.words = words(&format!("kvexpress {line}"));
+    job(command, *options, &world).unwrap_or_else(|error| panic!("{line}: {error}"))
+}
+
+/// `-e`, as a shell would take it.
+fn runs(handler: &Option<kvx::handler::Handler>) -> Option<String> {
+    handler.as_ref().map(|handler| handler.program.to_string())
+}
+
+#[test]
+fn out_and_raw_are_orders_to_download() {
+    let Work::Download(order) = ordered("out -k /hosts/ -f /etc/hosts.consul -e 'sudo pkill -HUP \"dnsmasq\"'").work
+    else {
+        panic!("to download")
+    };
+    assert!(matches!(&order.subject, Some(Subject::Document(key)) if key.to_string() == "hosts"));
+    assert_eq!(order.prefix.to_string(), "kvexpress");
+    assert_eq!(order.to, Destination::File("/etc/hosts.consul".into()));
+    assert_eq!((order.guards.min_lines, order.attributes.mode), (10, Some(0o640)));
+    assert!(order.attributes.user.is_some() && order.attributes.group.is_some(), "this user");
+    assert_eq!((order.parents, order.manner, order.due), (Parents::Create, Manner::Rename, Due::WhenOwed));
+    assert_eq!((order.stdin, order.ignored), (Stdin::Untouched, Ignored::default()));
+    assert_eq!(runs(&order.handler).as_deref(), Some("sudo pkill -HUP '\"dnsmasq\"'"));
+    assert_eq!(order.consul.address.as_deref(), Some("localhost:8500"));
+    assert_eq!(order.consul.token, None);
+    assert!(order.words.is_some_and(|words| words[..2] == ["kvexpress", "out"]));
+
+    let Work::Download(order) = ordered("out -k hosts -f hosts -l -1 -p /pre/ -s h:1 -t T --ignore_stop -c 0600").work
+    else {
+        panic!("to download")
+    };
+    assert_eq!((order.guards.min_lines, order.attributes.mode), (0, Some(0o600)));
+    assert_eq!(order.prefix.to_string(), "pre");
+    assert_eq!(order.ignored, Ignored { stop: true, lock: false });
+    assert_eq!((order.consul.address.as_deref(), order.consul.token.as_deref()), (Some("h:1"), Some("T")));
+    assert_eq!(order.words, None, "it holds a secret");
+
+    let Work::Download(order) = ordered("raw -k /any/path -f /f -s '' -t anonymous").work else {
+        panic!("to download")
+    };
+    assert!(matches!(&order.subject, Some(Subject::Value(path)) if path.as_str() == "any/path"));
+    assert_eq!((order.consul.address, order.consul.token), (None, None), "the environment's");
+}
+
+#[test]
+fn the_others_are_orders_too() {
+    let Job { work: Work::Upload(order), then, .. } = ordered("in -k hosts -f F -l 0 -e 'a  b'") else {
+        panic!("to upload")
+    };
+    assert_eq!((order.key.to_string().as_str(), order.guards.min_lines), ("hosts", 1));
+    assert_eq!((order.input, runs(&then).as_deref()), (Input::File("F".into()), Some("a b")));
+
+    let Job { work: Work::Stop(order), then, .. } = ordered("stop -k hosts -r ' why ' -e true") else {
+        panic!("to stop")
+    };
+    assert_eq!((order.reason, order.force), (Reason::Literal(" why ".into()), true));
+    assert_eq!(runs(&then).as_deref(), Some("true"));
+
+    // kvexpress runs nothing after these two.
+    let Job { work: Work::Lock(order, manner), then, .. } = ordered("lock -f /F -c 0600 -e true") else {
+        panic!("to lock")
+    };
+    assert_eq!((order.file, manner.program, manner.mode), ("/F".into(), "kvexpress", 0o600));
+    assert!(manner.reason.is_none() && then.is_none());
+    let Job { work: Work::Unlock(order), then, .. } = ordered("unlock -f /F -e true") else { panic!("to unlock") };
+    assert_eq!((order.file, then.is_none()), ("/F".into(), true));
+
+    let Job { work: Work::Clean(order), then, .. } = ordered("clean -f F -e true") else { panic!("to clean") };
+    assert_eq!((order.file, order.removes_file), ("F".into(), true));
+    assert_eq!(runs(&then).as_deref(), Some("true"));
+}
+
+/// kvexpress printed its usage, and exited 0.
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for (line, why) in [
+        ("", "a command is missing"),
+        ("-d", "a command is missing"),
+        ("nosuch -k k", "\"nosuch\" is no command"),
+        ("help nosuch", "\"nosuch\" is no command"),
+        ("true out", "\"true\" is no command"),
+        ("-- -k", "\"-k\" is no command"),
+        ("out --nosuch", "--nosuch is no flag"),
+        ("out --igno", "--igno is no flag"),
+        ("out --ignore-stop", "--ignore-stop is no flag"),
+        ("out --=x", "-- is no flag"),
+        ("out -Q", "-Q is no flag"),
+        ("out -zQ", "-Q is no flag"),
+        ("out -é", "-é is no flag"),
+        ("out -k", "-k needs a value"),
+        ("out -zk", "-k needs a value"),
+        ("out --key", "--key needs a value"),
+        ("out -u http://x/", "out has no --url"),
+        ("-S out", "out has no --sorted"),
+        ("in --ignore_stop", "in has no --ignore_stop"),
+        ("clean -k k", "clean has no --key"),
+        ("copy -f f", "copy has no --file"),
+        ("out -l ten", "--length"),
+        ("out -l ''", "--length"),
+        ("out -l 08", "--length"),
+        ("out -c u=rw", "--chmod"),
+        ("out -c 888", "--chmod"),
+        ("out -z=maybe", "--compress"),
+        ("out --ignore_stop=", "--ignore_stop"),
+    ] {
+        refused(line, why);
+    }
+    let not_utf8 = OsString::from_vec(b"\xff".to_vec());
+    for before in ["out", "-k", "--"] {
+        assert!(parse(vec!["out".into(), before.into(), not_utf8.clone()]).is_err(), "{before}");
+    }
+}
+
+#[test]
+fn help_and_version_are_asked_for_anywhere() {
+    for (line, command) in [
+        ("-h", None),
+        ("--help", None),
+        ("help", None),
+        ("out -h", Some(Command::Out)),
+        ("out -k k --help -f f", Some(Command::Out)),
+        ("--help lock", Some(Command::Lock)),
+        ("help clean", Some(Command::Clean)),
+        ("in -zh", Some(Command::In)),
+    ] {
+        assert!(parse(words(line)).ok() == Some(Asked::Help(command)), "{line}");
+    }
+    for line in ["-v", "--version", "in --version", "-zv out -h"] {
+        assert!(parse(words(line)).ok() == Some(Asked::Version), "{line}");
+    }
+    for line in ["out -e -h", "out -k -v", "out -- -h", "out --help=true"] {
+        assert!(!matches!(parse(words(line)), Ok(Asked::Help(_) | Asked::Version)), "{line}");
+    }
+}
+
+proptest! {
+    /// A value is what it is, however it is spelt, whatever it looks like.
+    #[test]
+    fn values_are_taken_as_they_are(value in ".{1,12}") {
+        for line in [
+            vec!["out".into(), "-k".into(), value.clone()],
+            vec!["out".into(), format!("-k={value}")],
+            vec!["out".into(), "--key".into(), value.clone()],
+            vec!["out".into(), format!("--key={value}")],
+            vec!["-k".into(), value.clone(), "out".into()],
+        ] {
+            let Ok(Asked::Run(_, options, _)) = parse(line.iter().map(OsString::from).collect()) else {
+                return Err(TestCaseError::fail(format!("{line:?}")));
+            };
+            prop_assert_eq!(&options.key, &value);
+        }
+    }
+
+    /// Whatever is typed: no panic, and a token is not told, not even where another flag has swallowed it.
+    #[test]
+    fn no_words_are_too_odd(
+        mut line in vec("(-|--)?[a-zA-Zé=]{0,6}|in|out|copy|-[lct]|--|-[Szd]{1,3}(=(true|[0-9a-z]))?|.*", 0..8),
+        at in 0usize..9,
+    ) {
+        line.insert(at.min(line.len()), "--token=s3cr3t".into());
+        line.insert(0, "out".into());
+        if let Err(error) = parse(line.into_iter().map(OsString::from).collect()) {
+            prop_assert!(!error.to_string().contains("s3cr3t"), "{error}");
+        }
+    }
+}
