@@ -122,6 +122,7 @@ impl Journal {
                 .maybe("checksum", run.checksum.map(|checksum| checksum.to_string()).as_deref())
                 .some_number("bytes", run.bytes)
                 .some_number("lines", run.lines)
+                .maybe("reason", run.reason.as_deref().filter(|_| run.failure.is_none()))
                 .maybe("handler", run.handler.word())
                 .number("duration_ms", run.took.as_millis())
                 .number("retries", run.retries),

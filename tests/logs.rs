@@ -66,7 +66,9 @@ fn the_last_line_of_an_upload_says_what_came_of_it() {
     expected["file"] = file.to_str().unwrap().into();
     assert_eq!(run("", &["-f", file.to_str().unwrap()], 0), expected);
     place.consul.put(&place.kv("stop"), "bad DNS, anna");
-    assert_eq!(run(&document, &[], 0), of("info", 0, "stopped"));
+    let mut stopped = of("info", 0, "stopped");
+    stopped["reason"] = format!("bad DNS, anna ({})", place.kv("stop")).into();
+    assert_eq!(run(&document, &[], 0), stopped);
     json(place.kvx_in()).arg("-q").stdin(&document).run().expect(0).is_silent();
     place.consul.delete(&place.kv("stop"));
     json(place.kvx_in()).stdin(lines(22)).run().expect(0).is_silent(); // Unchanged is no news.
@@ -100,7 +102,9 @@ fn the_last_line_of_a_download_says_what_came_of_it() {
     assert_eq!(run(&["-e", "true", "--always-run"], 0), with(of("info", 0, "installed"), "ran"));
     assert_eq!(run(&["-l", "30"], 65), of("error", 65, "too_short"));
     place.consul.put(&lock_of(&place), "canary, carol");
-    assert_eq!(run(&[], 0), of("info", 0, "locked"));
+    let mut locked = of("info", 0, "locked");
+    locked["reason"] = format!("canary, carol ({})", lock_of(&place)).into();
+    assert_eq!(run(&[], 0), locked);
     place.consul.delete(&lock_of(&place));
     place.consul.put(&place.kv("data"), "torn\n");
     assert_eq!(run(&["--timeout", "200ms"], 75), of("error", 75, "torn"));
@@ -112,6 +116,9 @@ fn the_last_line_of_a_download_says_what_came_of_it() {
 
 #[test]
 fn a_command_line_that_makes_no_sense_is_an_object_too() {
+    let ran = Run::new("kvx", "127.0.0.1:1").args(["no-command", "--log-format=json"]).run().expect(64);
+    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert!(error["program"] == "kvx" && error["message"].as_str().unwrap().contains("no-command"), "{error}");
     for program in ["kvx-in", "kvx-out"] {
         for words in [
             &["--log-format", "json"][..],

@@ -101,6 +101,55 @@ fn what_becomes_of_a_download_is_counted_as_kvexpress_counts() {
     assert_eq!(told(unwritable, 73).short(), ["panic:1|c write_file"]);
 }
 
+/// `kvx`, of the operator.
+#[test]
+fn what_an_operator_does_is_counted_and_an_event() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    place.upload(lines(20));
+    let told = |words: &[&str], status: i32| {
+        let run = Run::new("kvx", &place.consul.address).args(words).arg(daemon.option());
+        run.run().expect(status);
+        daemon.received()
+    };
+    let (key, file, host) = (place.key.as_str(), place.file().to_str().unwrap().to_owned(), hostname());
+    let told_of = |subject: &str, direction: &str, location: &str| {
+        tags(&[("key", subject), ("host", &host), ("direction", direction), ("location", location)])
+    };
+    let state = place.path().join("state").to_str().unwrap().to_owned();
+
+    let stopped = told(&["stop", "-k", key, "-r", "bad DNS", "--events"], 0);
+    assert_eq!(stopped.short(), ["time:?|g complete"]);
+    assert_eq!(stopped.metrics[0].tags, told_of(key, "stop", "complete"));
+    let event = &stopped.events[0];
+    let stop = place.kv("stop");
+    assert_eq!((event.title.as_str(), event.alert.as_str()), (format!("Set Stop Key: {stop}").as_str(), "warning"));
+    let mut expected = told_of(&stop, "stop", "stop_key_save");
+    expected.insert("kvexpress".into(), "stop_set".into());
+    assert!(event.text.contains("bad DNS") && event.tags == expected && event.group == key, "{event:?}");
+    assert_eq!(told(&["stop", "-k", "no-such-key", "-r", "x"], 66).short(), ["panic:1|c no_such_key"]);
+
+    let locked = told(&["lock", "-f", &file, "-r", "canary", "--state-dir", &state, "--events"], 0);
+    assert_eq!(locked.short(), ["lock:1|c complete"]);
+    assert_eq!(locked.metrics[0].tags, told_of(&lock_of(&place), "lock", "complete"));
+    let event = &locked.events[0];
+    assert_eq!(event.title, format!("Locked: {file} on {host}"));
+    assert!(event.text.contains("canary") && event.alert == "warning", "{event:?}");
+
+    let unlocked = told(&["unlock", "-f", &file, "--state-dir", &state], 0);
+    assert_eq!((unlocked.short(), unlocked.events.len()), (vec!["unlock:1|c complete".into()], 0));
+    assert_eq!(unlocked.metrics[0].tags, told_of(&lock_of(&place), "unlock", "complete"));
+    let down = told(&["unlock", "-f", &file, "-s", "127.0.0.1:1", "--timeout", "1s"], 69);
+    assert_eq!(down.short().last().unwrap(), "consul_error:1|c delete");
+
+    place.consul.put(&place.kv("any"), lines(12));
+    let path = place.kv("any");
+    let raw = Run::new("kvx", &place.consul.address).args(["raw", "-k", &path, "-f", &file, "--state-dir", &state]);
+    raw.arg(daemon.option()).run().expect(0);
+    let raw = daemon.received();
+    assert_eq!(raw.short(), ["raw:1|c complete", "time:?|g complete"]);
+    assert_eq!(raw.metrics[0].tags, told_of(&path, "raw", "complete"));
+}
+
 #[test]
 fn a_consul_that_is_down_is_counted_by_how_often_it_was_asked() {
     let (place, daemon) = (Place::new(), Daemon::udp());

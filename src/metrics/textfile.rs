@@ -124,8 +124,8 @@ fn text(run: &Summary, now: Duration, before: &str) -> String {
 fn value_of(name: &str, before: &str) -> Option<String> {
     let line = before.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{'))?;
     let (_, value) = line.rsplit_once("} ")?;
-    let is_number =
-        value.starts_with(|c: char| c.is_ascii_digit()) && value.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let (whole, part) = value.split_once('.').unwrap_or((value, "0"));
+    let is_number = [whole, part].iter().all(|digits| digits.parse::<u64>().is_ok());
     is_number.then(|| value.to_owned())
 }
 
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_nobody_knows_is_not_there_and_what_is_no_number_is_not_kept() {
-        for before in ["", "kvx_handler_pending{} x\nkvx_document_bytes{} NaN\n", "kvx_handler_pending"] {
+        for before in ["", "kvx_handler_pending{} 1.2.3\nkvx_document_bytes{} NaN\n", "kvx_handler_pending"] {
             let text = text(&run(), Duration::ZERO, before);
             assert!(!text.contains("pending") && !text.contains("bytes"), "{text}");
         }
