@@ -6,9 +6,11 @@
 mod common;
 
 use std::fs::Permissions;
+use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -340,6 +342,19 @@ fn more_is_told_with_verbose_or_in_debug() {
     for told in [out(&place).arg("--verbose"), out(&place).env("KVEXPRESS_DEBUG", "1")] {
         told.run().expect(0).says(&["unchanged"]);
     }
+}
+
+#[test]
+fn metrics_go_where_the_flag_says() {
+    let place = Place::new();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    upload(&place, &document()).args(["-d", "true", "-D", &address]).run().expect(0);
+    let mut datagram = [0; 4096];
+    let length = socket.recv(&mut datagram).unwrap();
+    let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+    assert!(text.contains("kvexpress.in:1|c") && text.contains(&format!("key:{}", place.key)), "{text}");
 }
 
 #[test]

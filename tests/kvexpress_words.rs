@@ -13,6 +13,7 @@ use kvx::input::Input;
 use kvx::install::{Manner, Parents};
 use kvx::journal::{Format, Journal};
 use kvx::kvexpress::{Asked, Command, Job, Options, Work, job, parse};
+use kvx::metrics::dogstatsd::Address;
 use kvx::operator::stop::Reason;
 use kvx::world::{Voice, World};
 use proptest::collection::vec;
@@ -334,6 +335,29 @@ fn the_others_are_orders_too() {
     assert_eq!(runs(&then).as_deref(), Some("true"));
 }
 
+#[test]
+fn metrics_are_wanted_by_a_flag_or_by_datadogs_keys() {
+    let wanted = |line: &str| {
+        let dogstatsd = ordered(line).metrics.dogstatsd.unwrap_or_else(|| panic!("no metrics: {line}"));
+        assert_eq!(dogstatsd.prefix, "kvexpress", "{line}");
+        (dogstatsd.address, dogstatsd.metrics, dogstatsd.events)
+    };
+    let at = |text: &str| Some(Address::parse(text).unwrap());
+    // An agent of Datadog's on this machine is reason enough for metrics.
+    let datadog = std::path::Path::new("/etc/dd-agent/datadog.conf").exists();
+    assert_eq!(wanted("out -k k -f f -d true"), (at("localhost:8125"), true, false));
+    assert_eq!(wanted("stop -k k -r r -d -D h:1"), (at("h:1"), true, false));
+    assert_eq!(wanted("out -k k -f f -d -D ''"), (None, true, false));
+    assert_eq!(wanted("in -k k -f f -a KEY -A KEY"), (at("localhost:8125"), datadog, true));
+    assert_eq!(wanted("in -k k -f f -d -a KEY"), (at("localhost:8125"), true, false));
+    let differ = |line: &str| match ordered(line).work {
+        Work::Upload(order) => order.differ.is_some(),
+        _ => panic!("to upload"),
+    };
+    assert!(differ("in -k k -f f -a KEY -A KEY") && !differ("in -k k -f f -d"));
+    assert_eq!(ordered("out -k k -f f -a KEY").metrics.dogstatsd.is_some(), datadog);
+}
+
 /// kvexpress printed its usage, and exited 0.
 #[test]
 fn what_makes_no_sense_is_refused() {
@@ -389,7 +413,7 @@ fn help_and_version_are_asked_for_anywhere() {
     ] {
         assert!(parse(words(line)).ok() == Some(Asked::Help(command)), "{line}");
     }
-    for line in ["-v", "--version", "in --version", "-zv out -h"] {
+    for line in ["-v", "--version", "in --version", "-zv out -h", "nosuch -v"] {
         assert!(parse(words(line)).ok() == Some(Asked::Version), "{line}");
     }
     for line in ["out -e -h", "out -k -v", "out -- -h", "out --help=true"] {

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use yaml_rust2::{Yaml, YamlLoader};
+use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::flags::Options;
 use crate::error::{Result, Status};
@@ -26,36 +26,80 @@ pub fn apply(options: Options) -> Result<Options> {
 }
 
 fn merge(mut options: Options, text: &str) -> std::result::Result<Options, String> {
-    // Only where, not what: the line may be the token's.
-    let broken = |line: usize| format!("it is no YAML, see line {line}");
-    let documents = YamlLoader::load_from_str(text).map_err(|error| broken(error.marker().line()))?;
-    let map = match documents.first() {
-        None | Some(Yaml::Null) => return Ok(options),
-        Some(map @ Yaml::Hash(_)) => map,
-        Some(_) => return Err("it is no mapping; write lines such as `consul_server: HOST:PORT`".into()),
-    };
-    let texts = [
-        ("consul_server", &mut options.server),
-        ("token", &mut options.token),
-        ("dogstatsd_address", &mut options.dogstatsd_address),
-        ("datadog_api_key", &mut options.datadog_api_key),
-        ("datadog_app_key", &mut options.datadog_app_key),
-    ];
-    for (name, option) in texts {
-        match &map[name] {
-            Yaml::String(text) if !text.is_empty() => text.clone_into(option),
-            Yaml::String(_) | Yaml::Null | Yaml::BadValue => {}
-            _ => return Err(format!("{name} is no text; put it in quotes")),
+    for (name, value) in pairs(text)? {
+        let option = match name.as_str() {
+            "consul_server" => &mut options.server,
+            "token" => &mut options.token,
+            "dogstatsd_address" => &mut options.dogstatsd_address,
+            "datadog_api_key" => &mut options.datadog_api_key,
+            "datadog_app_key" => &mut options.datadog_app_key,
+            "dogstatsd" => {
+                let on = value.as_deref().and_then(boolean).ok_or("dogstatsd is neither true nor false")?;
+                options.dogstatsd |= on;
+                continue;
+            }
+            "<<" => return Err("<< is not understood; write out what it brings".into()),
+            _ => continue,
+        };
+        match value {
+            Some(value) if value.is_empty() => {}
+            Some(value) => *option = value,
+            None => return Err(format!("{name} is no text")),
         }
     }
-    match &map["dogstatsd"] {
-        Yaml::Boolean(on) => options.dogstatsd |= on,
-        Yaml::String(word) if matches!(word.as_str(), "yes" | "on") => options.dogstatsd = true, // YAML 1.1, as there.
-        Yaml::String(word) if matches!(word.as_str(), "" | "no" | "off") => {}
-        Yaml::Null | Yaml::BadValue => {}
-        _ => return Err("dogstatsd is neither true nor false".into()),
-    }
     Ok(options)
+}
+
+/// Names and values of the mapping. No value: it is a list or a mapping itself, or an alias. Nothing is built of it, so that
+/// it takes no more memory than its text, whatever that says.
+fn pairs(text: &str) -> std::result::Result<Vec<(String, Option<String>)>, String> {
+    let (mut pairs, mut level, mut name) = (Vec::new(), 0_usize, None);
+    for event in Parser::new_from_str(text) {
+        // Only where, not what: it may be the token.
+        let (event, _) = event.map_err(|error| format!("it is no YAML, see line {}", error.marker().line()))?;
+        let value = match event {
+            Event::DocumentEnd => break,
+            Event::Scalar(text, style, ..) => Some(said(&text, style)),
+            Event::Alias(_) => None,
+            Event::MappingStart(..) | Event::SequenceStart(..) => {
+                if level == 0 && matches!(event, Event::SequenceStart(..)) {
+                    return Err(NO_MAPPING.into());
+                }
+                level = level.saturating_add(1);
+                continue;
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                level = level.saturating_sub(1);
+                None
+            }
+            _ => continue,
+        };
+        match (level, name.take(), value) {
+            (0, _, Some(value)) if !value.is_empty() => return Err(NO_MAPPING.into()),
+            (1, None, value) => name = Some(value.unwrap_or_default()),
+            (1, Some(name), value) => pairs.push((name, value)),
+            (_, outer, _) => name = outer,
+        }
+    }
+    Ok(pairs)
+}
+
+const NO_MAPPING: &str = "it is no mapping; write lines such as `consul_server: HOST:PORT`";
+
+fn said(text: &str, style: ScalarStyle) -> String {
+    match text {
+        "~" | "null" | "Null" | "NULL" if style == ScalarStyle::Plain => String::new(),
+        text => text.to_owned(),
+    }
+}
+
+/// Of YAML 1.1, as there.
+fn boolean(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" => Some(true),
+        "false" | "no" | "off" | "n" | "" => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -98,8 +142,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_of_others_is_passed_over() {
+        let text = "a: [token, {token: x}]\n? [token]\n: token\nb: {token: y, consul_server: [z]}\ntoken: 0123\ndogstatsd: Yes\n";
+        let wanted = merged("").map(|options| Options { token: "0123".into(), dogstatsd: true, ..options });
+        assert!(merged(text) == wanted && wanted.is_ok());
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_without_being_told() {
-        for text in ["token: [secret", "token: 'secret", "- token: secret\n", "token: [secret]", "token: 5", "secret"] {
+        for text in [
+            "token: [secret",
+            "token: 'secret",
+            "- token: secret\n",
+            "token: [secret]",
+            "token: {a: secret}",
+            "secret",
+            "a: &a secret\ntoken: *a",
+            "dogstatsd: secret",
+            "a: &a {token: secret}\n<<: *a",
+            "dogstatsd: [secret]",
+        ] {
             let wrong = merged(text).err();
             assert!(wrong.as_ref().is_some_and(|wrong| !wrong.contains("secret")), "{text}: {wrong:?}");
         }

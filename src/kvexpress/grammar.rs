@@ -43,13 +43,10 @@ fn read(arguments: Vec<OsString>) -> std::result::Result<Asked, String> {
         Some("help") => (words.next(), true),
         _ => (named, help),
     };
-    let command = match &named {
-        None => None,
-        Some(name) => Some(command(name)?),
-    };
     if version {
         return Ok(Asked::Version);
     }
+    let command = named.as_deref().map(command).transpose()?;
     let command = match command {
         command if help => return Ok(Asked::Help(command)),
         Some(command) => command,

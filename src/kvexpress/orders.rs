@@ -101,7 +101,10 @@ fn metrics(options: &Options) -> Result<Metrics> {
     if !metrics && !events {
         return Ok(Metrics::default());
     }
-    let address = Some(parsed("-D", &options.dogstatsd_address, Address::parse)?);
+    let address = match options.dogstatsd_address.as_str() {
+        "" => None,
+        address => Some(parsed("-D", address, Address::parse)?),
+    };
     Ok(Metrics { dogstatsd: Some(Dogstatsd { address, prefix: PROGRAM.into(), metrics, events }), textfiles: None })
 }
 
