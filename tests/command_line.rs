@@ -13,34 +13,102 @@ fn run(program: &str, arguments: &[&str]) -> Ran {
     Run::new(program, NOBODY).args(arguments).run()
 }
 
+/// Every command line, and all that its help says.
+const COMMANDS: [(&str, &str); 14] = [
+    ("kvx", include_str!("help/kvx.txt")),
+    ("kvx clean", include_str!("help/kvx-clean.txt")),
+    ("kvx diff", include_str!("help/kvx-diff.txt")),
+    ("kvx in", include_str!("help/kvx-in.txt")),
+    ("kvx list", include_str!("help/kvx-list.txt")),
+    ("kvx lock", include_str!("help/kvx-lock.txt")),
+    ("kvx out", include_str!("help/kvx-out.txt")),
+    ("kvx raw", include_str!("help/kvx-raw.txt")),
+    ("kvx resume", include_str!("help/kvx-resume.txt")),
+    ("kvx status", include_str!("help/kvx-status.txt")),
+    ("kvx stop", include_str!("help/kvx-stop.txt")),
+    ("kvx unlock", include_str!("help/kvx-unlock.txt")),
+    ("kvx-in", include_str!("help/kvx-in.txt")),
+    ("kvx-out", include_str!("help/kvx-out.txt")),
+];
+
+/// `kvx stop` and more words.
+fn run_command(command: &str, arguments: &[&str]) -> Ran {
+    let mut words = command.split(' ');
+    let program = words.next().unwrap();
+    run(program, &words.chain(arguments.iter().copied()).collect::<Vec<_>>())
+}
+
 #[test]
 fn the_whole_help_is_this() {
-    for (program, whole) in [("kvx-in", include_str!("help/kvx-in.txt")), ("kvx-out", include_str!("help/kvx-out.txt"))]
-    {
+    for (command, whole) in COMMANDS {
+        // `kvx in` is `kvx-in`, to the letter.
+        let whole = match command {
+            "kvx in" | "kvx out" => whole.replace(&command.replace(' ', "-"), command),
+            _ => whole.to_owned(),
+        };
         for help in ["--help", "-h"] {
-            let ran = run(program, &[help]).expect(0).is_silent();
-            assert_eq!(ran.out(), whole, "tests/help/{program}.txt is not what {program} {help} prints");
+            let ran = run_command(command, &[help]).expect(0).is_silent();
+            let file = command.replace(' ', "-");
+            assert_eq!(ran.out(), whole, "tests/help/{file}.txt is not what {command} {help} prints");
         }
-        assert!(
-            whole.lines().all(|line| line.starts_with("Usage:") || line.chars().count() <= 80),
-            "{program}: too wide"
-        );
+        let narrow = |line: &str| line.starts_with("Usage:") || line.chars().count() <= 80;
+        assert!(whole.lines().all(narrow), "{command}: too wide");
     }
+    assert_eq!(run("kvx", &["help"]).expect(0).out(), COMMANDS[0].1);
+}
+
+#[test]
+fn the_help_names_every_command_and_no_other() {
+    let named = COMMANDS[0].1.lines().filter_map(|line| line.strip_prefix("  ")?.split_once(' ')).map(|(name, _)| name);
+    let mut named: Vec<&str> = named.collect();
+    named.retain(|name| *name != "copy"); // To come.
+    named.sort_unstable();
+    let known: Vec<&str> = COMMANDS.iter().filter_map(|(command, _)| command.strip_prefix("kvx ")).collect();
+    assert_eq!(named, known);
 }
 
 #[test]
 fn the_version_is_the_packages() {
-    for program in ["kvx-in", "kvx-out"] {
-        let ran = run(program, &["--version"]).expect(0).is_silent();
-        assert_eq!(ran.out(), format!("{program} {}\n", env!("CARGO_PKG_VERSION")));
+    for (command, _) in COMMANDS {
+        let ran = run_command(command, &["--version"]).expect(0).is_silent();
+        assert_eq!(ran.out(), format!("{command} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn a_command_that_is_missing_or_unknown_is_64_and_the_help_is_named() {
+    run("kvx", &[]).expect(64).says(&["kvx: ", "command is missing", "see kvx --help"]);
+    for unknown in ["stpo", "", "-k", "--nonsense", "Stop"] {
+        run("kvx", &[unknown, "-k", "x"]).expect(64).says(&["kvx: ", &format!("\"{unknown}\""), "see kvx --help"]);
+    }
+    use std::os::unix::ffi::OsStrExt;
+    let odd = std::ffi::OsStr::from_bytes(b"\xff");
+    Run::new("kvx", NOBODY).arg(odd).run().expect(64).says(&["no command", "see kvx --help"]);
+}
+
+#[test]
+fn a_command_of_kvx_runs_none_behind_two_dashes() {
+    let cases: [(&str, &[&str]); 8] = [
+        ("kvx stop", &["-k", "x", "-r", "y"]),
+        ("kvx resume", &["-k", "x"]),
+        ("kvx lock", &["-f", "/nowhere/x"]),
+        ("kvx unlock", &["-f", "/nowhere/x"]),
+        ("kvx status", &[]),
+        ("kvx list", &[]),
+        ("kvx diff", &["-k", "x", "/dev/null"]),
+        ("kvx clean", &["-f", "/nowhere/x"]),
+    ];
+    for (command, arguments) in cases {
+        let ran = run_command(command, &[arguments, &["--", "true"]].concat()).expect(64);
+        ran.says(&[command, "--", &format!("see {command} --help")]);
     }
 }
 
 #[test]
 fn a_reader_of_the_help_may_leave() {
     let path = common::run::path();
-    for program in ["kvx-in", "kvx-out"] {
-        let script = format!("{program} --help | true; {program} --help >&-; echo done");
+    for (program, _) in COMMANDS {
+        let script = format!("{program} --help | true; {program} --help >&-; {program} --version >&-; echo done");
         let output = std::process::Command::new("sh").args(["-c", &script]).env("PATH", &path).output().unwrap();
         assert_eq!(
             (output.stdout.as_slice(), output.stderr.as_slice()),
@@ -71,6 +139,9 @@ fn a_closed_stderr_is_no_failure() {
     assert_eq!(run(format!("{out} -l 99 2>&-")), Some(65));
     assert_eq!(run(format!("seq 30 | kvx-in -k {} 2>&-", place.key)), Some(0));
     place.assert_pair_is_whole();
+    assert_eq!(run(format!("kvx stop -k {} -r why 2>&- >&- <&-", place.key)), Some(0));
+    assert!(place.consul.get(&place.kv("stop")).is_some());
+    assert_eq!(run(format!("kvx status -k {} --state-dir {} 2>&- >&-", place.key, place.path().display())), Some(1));
 }
 
 #[test]
@@ -99,9 +170,16 @@ fn options_are_spelt_as_people_type_them() {
     }
 }
 
+/// 201 characters.
+const LONG: &str = concat!(
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0"
+);
+
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
-    let cases: [(&str, &[&str], &[&str]); 41] = [
+    let cases: [(&str, &[&str], &[&str]); 64] = [
         ("kvx-in", &[], &["not provided", "--key"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
@@ -143,9 +221,32 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx-out", &["-k", "x", "-f", "y", "-e", "a && b"], &["-e", "shell", "sh -c"]),
         ("kvx-out", &["-k", "x", "-f", "y", "--check", "a {} > b"], &["--check", "shell", "sh -c"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-e", " "], &["-e", "no program"]),
+        ("kvx stop", &["-r", "why"], &["not provided", "--key"]),
+        ("kvx stop", &["-k", "x"], &["not provided", "--reason"]),
+        ("kvx stop", &["-k", "x", "-r", ""], &["-r", "say why"]),
+        ("kvx stop", &["-k", "x", "-r", " \n\t "], &["-r", "say why"]),
+        ("kvx stop", &["-k", "x", "-r", LONG], &["-r", "too long", "200"]),
+        ("kvx stop", &["-k", "locks/x", "-r", "why"], &["-k", "folder of the locks"]),
+        ("kvx resume", &[], &["not provided", "--key"]),
+        ("kvx lock", &[], &["not provided", "--file"]),
+        ("kvx lock", &["-f", ""], &["-f", "empty"]),
+        ("kvx lock", &["-f", "-"], &["-f", "name a file"]),
+        ("kvx lock", &["-f", "/x", "-r", " "], &["-r", "say why"]),
+        ("kvx unlock", &["-f", "-"], &["-f", "name a file"]),
+        ("kvx status", &["-k", "x", "-f", "/y"], &["-k or -f", "not both"]),
+        ("kvx diff", &["-k", "x"], &["not provided", "file"]),
+        ("kvx diff", &["/x"], &["not provided", "--key"]),
+        ("kvx diff", &["-k", "x", "/y", "/z"], &["/z"]),
+        ("kvx list", &["stray"], &["stray"]),
+        ("kvx clean", &[], &["not provided", "--file"]),
+        ("kvx raw", &["-f", "/x"], &["-k is missing"]),
+        ("kvx raw", &["-k", "", "-f", "/x"], &["-k", "empty"]),
+        ("kvx-out", &["-k", "x", "--raw", "y", "-f", "/z"], &["-k or --raw", "not both"]),
+        ("kvx-out", &["--raw", "", "-f", "/z"], &["--raw", "empty"]),
+        ("kvx-out", &["--raw", "a/../b", "-f", "/z"], &["--raw", "`..`"]),
     ];
     for (program, arguments, says) in cases {
-        let ran = run(program, arguments).expect(64);
+        let ran = run_command(program, arguments).expect(64);
         ran.says(&[program, "; see ", program, "--help"]).says(says);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::options::metrics_options;
 use super::values;
 use crate::check::Check;
-use crate::consul::{Consistency, Key, Prefix, Subject, ValuePath};
+use crate::consul::{Consistency, Flags, Key, Prefix, Subject, ValuePath};
 use crate::download::{Destination, Due, Ignored, Order, Stdin};
 use crate::error::{Result, Status};
 use crate::guard::Percent;
@@ -20,6 +20,17 @@ use crate::world::World;
 /// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
 /// until their output is read.
 const GRACES: Duration = Duration::from_secs(14);
+
+/// A command line that is longer is not remembered.
+const LONGEST_COMMAND: usize = 16 * 1024;
+
+/// A program that is found by PATH or by a whole path: the same for everybody, wherever he is.
+fn to_be_kept(words: &[OsString]) -> Option<Vec<String>> {
+    let words: Vec<String> = words.iter().map(|word| word.to_str().map(str::to_owned)).collect::<Option<_>>()?;
+    let program = words.first()?;
+    let is_short = words.iter().map(String::len).sum::<usize>() <= LONGEST_COMMAND;
+    (is_short && (program.starts_with('/') || !program.contains('/'))).then_some(words)
+}
 
 metrics_options! {
     over consul_options:
@@ -168,20 +179,41 @@ impl Options {
         self.metrics(false)
     }
 
+    /// The same, where `-k` is the path of a value: `kvx raw`.
+    ///
+    /// # Errors
+    /// 64 where it is missing: no payload names it.
+    pub fn of_a_value(mut self) -> Result<Options> {
+        match (&self.key, &self.raw) {
+            (Some(key), None) => self.raw = ValuePath::parse(&key.to_string()).ok(),
+            (None, None) => return Err(Status::Usage.error("-k is missing, the whole path of the value")),
+            _ => return Ok(self),
+        }
+        self.key = None;
+        Ok(self)
+    }
+
+    /// Whether the command line means the same elsewhere, without a payload, was not for this once, and holds no secret.
+    fn may_be_run_again(&self, consul: &Flags) -> bool {
+        let files = [&consul.token_file, &consul.ca_file, &consul.client_cert, &consul.client_key, &self.state_dir];
+        let mut files = files.into_iter().flatten().chain([&self.file]);
+        let is_for_once = self.force || self.ignore_stop || self.ignore_lock;
+        let is_complete = self.key.is_some() || self.raw.is_some();
+        self.token.is_none() && !is_for_once && is_complete && files.all(|file| file.is_absolute())
+    }
+
     /// The order, and whether it makes sense. `command` is what stands behind `--`.
     ///
     /// # Errors
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>, world: &World) -> Result<Order> {
         let consul = self.consul();
+        let words = self.may_be_run_again(&consul).then(|| to_be_kept(&world.words)).flatten();
         let usage = |what: &str| Status::Usage.error(what);
         let subject = match (self.key, self.raw) {
             (Some(_), Some(_)) => return Err(usage("give -k or --raw, not both")),
             (key, raw) => key.map(Subject::Document).or(raw.map(Subject::Value)),
         };
-        let words = (self.token.is_none() && self.file.is_absolute())
-            .then(|| world.words.iter().map(|word| word.to_str().map(str::to_owned)).collect())
-            .flatten();
         let to = match self.file {
             file if file.as_os_str() == "-" => Destination::Stdout,
             file => Destination::File(file),

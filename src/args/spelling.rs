@@ -22,6 +22,7 @@ pub fn split(mut arguments: Vec<OsString>) -> (Vec<OsString>, Option<Vec<OsStrin
 /// Rewrites to what argh understands.
 pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<String>, String> {
     let mut words = Vec::with_capacity(arguments.len());
+    let mut dashes = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let argument = text(argument)?;
@@ -43,7 +44,10 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
                     takes_value(flags, |flag| flag.long.trim_start_matches('-') == long)
                 }
             }
-        } else if argument.len() > 1 && argument.starts_with('-') {
+        } else if argument == "-" {
+            dashes.push(argument);
+            false
+        } else if argument.starts_with('-') {
             cluster(&argument, flags, &mut words)
         } else {
             words.push(argument);
@@ -53,6 +57,11 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
             // As it is, even if it looks like an option.
             words.extend(arguments.next().map(text).transpose()?);
         }
+    }
+    // argh takes a dash for an option, unless it stands behind this.
+    if !dashes.is_empty() {
+        words.push("--".into());
+        words.append(&mut dashes);
     }
     Ok(words)
 }

@@ -69,10 +69,16 @@ pub fn check(words: &str) -> Result<Check, String> {
     Check::parse(words).map_err(|wrong| format!("it {wrong}"))
 }
 
+/// Of a reason, so much is shown everywhere, with who, where and when behind it.
+const LONGEST_REASON: usize = 200;
+
 /// `-r`: why. Never empty: an empty mark is none, for kvexpress and for us.
 pub fn reason(text: &str) -> Result<String, String> {
     match one_line(text) {
         reason if reason.is_empty() => Err("say why".into()),
+        reason if reason.chars().count() > LONGEST_REASON => {
+            Err(format!("it is too long; say it in {LONGEST_REASON} characters"))
+        }
         reason => Ok(reason),
     }
 }

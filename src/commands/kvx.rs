@@ -2,6 +2,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::{Command, ExitCode, Stdio};
 
+use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, marks, run};
 use crate::args::kvx::{clean, diff, list, lock, resume, status, stop, unlock};
 use crate::error::{Error, Result, Status};
@@ -83,7 +84,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         }),
         "status" => run::<status::Options>("kvx status", rest, |options, command, world| {
             no_command(command)?;
-            let (is_json, order) = (options.is_json(), options.order());
+            let (is_json, order) = (options.is_json(), options.order()?);
             let (overview, trouble) = operator::status::status(&order, world)?;
             let text = if is_json { json(&overview) } else { overview.to_string() };
             print(text.as_bytes())?;
@@ -139,22 +140,17 @@ Examples:
 
 /// `-k` means the path.
 fn raw(arguments: Vec<OsString>) -> ExitCode {
-    if arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+    let mut options = arguments.iter().take_while(|argument| *argument != "--");
+    if options.any(|argument| argument == "--help" || argument == "-h") {
         let fail = |error| fail("kvx raw", Format::among(&arguments), error);
         return print(RAW_HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS);
     }
-    let command = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
-    let rename = |(at, argument): (usize, OsString)| match argument.to_str() {
-        Some("-k" | "--key") if at < command => "--raw".into(),
-        Some(key) if at < command && key.starts_with("--key=") => key.replacen("--key=", "--raw=", 1).into(),
-        _ => argument,
-    };
-    kvx_out("kvx raw", arguments.into_iter().enumerate().map(rename).collect())
+    kvx_raw(arguments)
 }
 
 fn no_command(command: super::Command) -> Result<()> {
     match command {
-        Some(_) => Err(Status::Usage.error("there is no command to be run behind --")),
+        Some(_) => Err(Status::Usage.error("it runs no command; leave out -- and what is behind it")),
         None => Ok(()),
     }
 }
@@ -192,7 +188,7 @@ fn how_to_catch_up(unlocked: &Unlocked, world: &World) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs it again, as it was.
+/// Runs it again, as it was. In the root directory, where nobody can have put a program or a file for it to find.
 fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
     let command = unlocked.remembered.as_ref().filter(|remembered| remembered.is_ours);
     let Some([program, arguments @ ..]) = command.map(|remembered| remembered.stamp.command.as_slice()) else {
@@ -200,9 +196,10 @@ fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
             "unlocked, but --run has nothing to run: no command line is remembered that this user has run for it; run kvx-out by hand",
         ));
     };
-    let status = Command::new(program).args(arguments).stdin(Stdio::null()).status().map_err(|cause| {
-        Status::HandlerFailed.error(format!("unlocked, but `{program}` could not be run: {cause}; run it by hand"))
-    })?;
+    let status =
+        Command::new(program).args(arguments).current_dir("/").stdin(Stdio::null()).status().map_err(|cause| {
+            Status::HandlerFailed.error(format!("unlocked, but `{program}` could not be run: {cause}; run it by hand"))
+        })?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

@@ -5,15 +5,25 @@ use super::{Came, Ended, end, run};
 use crate::args::kvx_out::Options;
 use crate::consul::Subject;
 use crate::download::{self, Order};
+use crate::error::Result;
 use crate::metrics::Metrics;
 use crate::summary::Direction;
 use crate::world::World;
 
 /// `kvx-out`: a file out of Consul. The arguments are those after the program's name.
 pub fn kvx_out(program: &str, arguments: Vec<OsString>) -> ExitCode {
+    install(program, arguments, Ok)
+}
+
+/// `kvx raw`: the same, but that `-k` is the path of a value.
+pub(super) fn kvx_raw(arguments: Vec<OsString>) -> ExitCode {
+    install("kvx raw", arguments, Options::of_a_value)
+}
+
+fn install(program: &str, arguments: Vec<OsString>, meant: fn(Options) -> Result<Options>) -> ExitCode {
     run::<Options>(program, arguments, |options, command, world| {
         let metrics = options.told()?;
-        let order = options.order(command, world)?;
+        let order = meant(options)?.order(command, world)?;
         Ok(download(&order, &metrics, world).status)
     })
 }

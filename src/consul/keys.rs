@@ -83,6 +83,12 @@ impl Prefix {
         format!("{}/{LOCKS}/{}/{hostname}", self.0, Checksum::of(file.as_os_str().as_bytes()))
     }
 
+    /// Splits the path of a lock into the hash of the file's path, and the host; none where it is no lock's.
+    pub fn split_lock<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
+        let (hash, host) = path.strip_prefix(&self.locks())?.strip_prefix('/')?.split_once('/')?;
+        (Checksum::parse(hash.as_bytes()).is_some() && !host.is_empty()).then_some((hash, host))
+    }
+
     /// The folder of all locks.
     pub fn locks(&self) -> String {
         format!("{}/{LOCKS}", self.0)

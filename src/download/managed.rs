@@ -11,6 +11,7 @@ use crate::document::{Checksum, Verified};
 use crate::error::{Kind, Result, Status};
 use crate::handler::Handler;
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
+use crate::payload::one_line;
 use crate::stamp::{Memory, Owed, Stamp};
 use crate::time::Deadline;
 use crate::world::World;
@@ -87,7 +88,7 @@ impl Managed<'_> {
                 if begun {
                     installed.sync(self.target)?;
                 }
-                memory.adopt(self.stamp(document, index))?;
+                memory.adopt(self.stamp(document, index, memory.stamp()))?;
                 Ok(if right { Change::None } else { Change::Mended })
             }
             installed => {
@@ -98,7 +99,7 @@ impl Managed<'_> {
                 }
                 // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
                 // late: an upload that goes back to the document before would find its old stamp.
-                memory.remember(self.stamp(document, index))?;
+                memory.remember(self.stamp(document, index, memory.stamp()))?;
                 new.put()?;
                 memory.is_finished()?;
                 Ok(Change::Installed)
@@ -147,17 +148,19 @@ impl Managed<'_> {
         ]
     }
 
-    fn stamp(&self, document: &Verified, index: u64) -> Stamp {
+    fn stamp(&self, document: &Verified, index: u64, before: Option<&Stamp>) -> Stamp {
+        let key = self.subject.to_string();
+        let before = before.filter(|before| before.key == key).map(|before| before.command.clone());
         Stamp {
             named: (self.path != self.target.path()).then(|| self.path.to_string_lossy().into_owned()),
             prefix: matches!(self.subject, Subject::Document(_)).then(|| self.order.prefix.to_string()),
             owed: self.order.handler.iter().map(|handler| self.owed(handler)).collect(),
-            command: self.order.words.clone().unwrap_or_default(),
-            ..Stamp::new(self.target.path(), &self.subject.to_string(), document.checksum(), index)
+            command: self.order.words.clone().or(before).unwrap_or_default(),
+            ..Stamp::new(self.target.path(), &key, document.checksum(), index)
         }
     }
 
     fn owed(&self, handler: &Handler) -> Owed {
-        Owed { handler: handler.id(), words: handler.program.to_string() }
+        Owed { handler: handler.id(), words: one_line(&handler.program.to_string()) }
     }
 }

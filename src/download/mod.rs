@@ -69,8 +69,8 @@ pub struct Order {
     pub consul: consul::Flags,
     /// `--ignore-stop`, `--ignore-lock`.
     pub ignored: Ignored,
-    /// The command line, to be run again by somebody else; none where it holds a secret, or means something else
-    /// elsewhere.
+    /// The command line, to be run again by somebody else; none where it holds a secret, means something else elsewhere,
+    /// or was for this once.
     pub words: Option<Vec<String>>,
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Ignored, Order};
+use super::{Destination, Ignored, Order};
 use crate::consul::{Client, Consistency, Entries, Folder, Server, Subject};
 use crate::document::Checksum;
 use crate::error::{Error, Kind, Result, Status};
@@ -226,7 +226,7 @@ impl<'a> Source<'a> {
                 (Err(error), _) => return Err(error),
             };
             let Found::Torn(found) = &state.found else { return Ok(state) };
-            if self.lock.is_some() && (state.stop.is_some() || state.lock.is_some()) {
+            if self.order.to != Destination::Stdout && (state.stop.is_some() || state.lock.is_some()) {
                 return Ok(state);
             }
             if torn.is_none() {

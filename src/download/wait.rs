@@ -16,15 +16,17 @@ pub(super) fn until_there(order: &Order, subject: &Subject, limit: Duration, wor
     let patience = Deadline::within(limit);
     let server = Server::find(&order.consul, world)?;
     let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, world);
-    let path = match subject {
-        Subject::Document(key) => Folder::of(&order.prefix, key).checksum,
-        Subject::Value(path) => path.as_str().to_owned(),
+    let (path, remedy) = match subject {
+        Subject::Document(key) => {
+            (Folder::of(&order.prefix, key).checksum, "upload it with kvx-in, or check -k and -p")
+        }
+        Subject::Value(path) => (path.as_str().to_owned(), "put it there, or check --raw, which takes a whole path"),
     };
     if client.await_key(&path, patience, order.consistency)? {
         return Ok(());
     }
     Err(Status::NoSuchKey.error(format!(
-        "there was no {path} in Consul at {} within {} (--wait); upload it with kvx-in, or check -k and -p",
+        "there was no {path} in Consul at {} within {} (--wait); {remedy}",
         client.server(),
         humantime::format_duration(limit)
     )))

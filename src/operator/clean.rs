@@ -34,9 +34,9 @@ pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
     let directory = stamp::directory(order.state_dir.as_deref(), world)?;
     let mut gone = Vec::new();
     // Nobody is at the file meanwhile.
-    let memory = match stamp::read(&directory, target.path())? {
-        Some(_) => Some(Memory::open(&directory, target.path(), Deadline::within(PATIENCE), world)?),
-        None => None,
+    let memory = match stamp::is_there(&directory, target.path()) {
+        true => Some(Memory::open(&directory, target.path(), Deadline::within(PATIENCE), world)?),
+        false => None,
     };
     target.sweep()?;
     for suffix in OF_KVEXPRESS {

@@ -3,7 +3,7 @@
 use super::Site;
 use crate::consul::{Consistency, Folder, Key};
 use crate::diff::unified;
-use crate::document::{LARGEST, Verified};
+use crate::document::LARGEST;
 use crate::error::{Result, Status};
 use crate::input::Input;
 use crate::pair::{Found, Pair};
@@ -45,7 +45,6 @@ pub fn diff(order: &Order, world: &World) -> Result<String> {
             )));
         }
     };
-    let here = Verified::ours(file);
     let from = format!("{} (in Consul)", folder.data);
-    Ok(unified((there.bytes(), &from), (here.bytes(), &order.name), client.deadline().left()))
+    Ok(unified((there.bytes(), &from), (&file, &order.name), client.deadline().left()))
 }

@@ -101,15 +101,14 @@ pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
     let (file, path) = names(order, world);
     let client = order.site.client(world)?;
     let reason = mark::clear(&client, &path, world)?;
-    let mark = beside::mark(&file);
-    let was_beside = match fs_err::remove_file(&mark) {
-        Ok(()) => true,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => false,
-        Err(cause) => {
+    let beside = beside::reason(&file);
+    match fs_err::remove_file(beside::mark(&file)) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => {
             return Err(Status::CannotWrite.error(format!("it stays locked: {cause}; run as a user who may remove it")));
         }
-    };
-    let reason = reason.or_else(|| was_beside.then(|| format!("by {} alone", mark.display())));
+        _ => {}
+    }
+    let reason = reason.or(beside);
     Ok(Unlocked { reason, path, remembered: remembered(order, &file, world) })
 }
 

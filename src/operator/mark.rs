@@ -13,18 +13,30 @@ const RACES: usize = 10;
 
 /// Sets a mark; what it said before, if it was set.
 pub(super) fn set(client: &Client, path: &str, text: &str, world: &World) -> Result<Option<String>> {
+    let mut tried = None;
     converge(client, world, || {
-        let before = client.read(Consistency::Default, &[], &[path])?.take(path);
-        let index = before.as_ref().map_or(0, |before| before.modify_index);
-        Ok((client.change(&[Change::Cas(path, text.as_bytes(), index)])?, before.as_ref().and_then(text_of)))
+        let now = client.read(Consistency::Default, &[], &[path])?.take(path);
+        // Ours already: the answer that said so was lost.
+        if let Some(before) = tried.take()
+            && now.as_ref().is_some_and(|now| now.value == text.as_bytes())
+        {
+            return Ok((Outcome::Done, before));
+        }
+        let (index, before) = (now.as_ref().map_or(0, |now| now.modify_index), now.as_ref().and_then(text_of));
+        tried = Some(before.clone());
+        Ok((client.change(&[Change::Cas(path, text.as_bytes(), index)])?, before))
     })
 }
 
 /// Takes a mark away; what it said, if it was set.
 pub(super) fn clear(client: &Client, path: &str, world: &World) -> Result<Option<String>> {
+    let mut tried = None;
     converge(client, world, || match client.read(Consistency::Default, &[], &[path])?.take(path) {
-        None => Ok((Outcome::Done, None)),
-        Some(mark) => Ok((client.change(&[Change::DeleteCas(path, mark.modify_index)])?, text_of(&mark))),
+        None => Ok((Outcome::Done, tried.take())), // By us, if the answer was lost.
+        Some(mark) => {
+            tried = text_of(&mark);
+            Ok((client.change(&[Change::DeleteCas(path, mark.modify_index)])?, tried.clone()))
+        }
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Site;
 use super::mark::{self, converge, text_of};
 use super::signature::signed;
-use crate::consul::{Change, Consistency, Folder, Key};
+use crate::consul::{Change, Consistency, Folder, Key, Outcome};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::world::World;
@@ -78,7 +78,7 @@ impl fmt::Display for Stopped {
 }
 
 /// What has come of a resumption.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Resumed {
     /// Why it was stopped, if it was.
     pub reason: Option<String>,
@@ -95,10 +95,11 @@ pub struct Resumed {
 /// 69, 75, 77, 78.
 pub fn resume(key: &Key, site: &Site, world: &World) -> Result<Resumed> {
     let (client, folder) = (site.client(world)?, Folder::of(&site.prefix, key));
+    let mut tried = Resumed::default();
     converge(&client, world, || {
         let mut entries = client.read(Consistency::Default, &[&folder.checksum], &[&folder.stop])?;
-        let Some(stop) = entries.take(&folder.stop) else {
-            return Ok((crate::consul::Outcome::Done, Resumed { reason: None, checksum: None }));
+        let Some(stop) = entries.take(&folder.stop).filter(|stop| text_of(stop).is_some()) else {
+            return Ok((Outcome::Done, tried.clone())); // By us, if the answer was lost.
         };
         let mut changes = vec![Change::DeleteCas(&folder.stop, stop.modify_index)];
         let checksum = entries.take(&folder.checksum);
@@ -106,11 +107,11 @@ pub fn resume(key: &Key, site: &Site, world: &World) -> Result<Resumed> {
             changes.push(Change::DeleteCas(&folder.checksum, checksum.modify_index));
             changes.push(Change::Set(&folder.checksum, &checksum.value));
         }
-        let resumed = Resumed {
+        tried = Resumed {
             reason: text_of(&stop),
             checksum: checksum.as_ref().and_then(|checksum| Checksum::parse(&checksum.value)),
         };
-        Ok((client.change(&changes)?, resumed))
+        Ok((client.change(&changes)?, tried.clone()))
     })
 }
 

@@ -1,7 +1,8 @@
 //! Looking at what is remembered, without changing it and, but for a moment, without keeping anybody waiting.
 
+use std::ffi::OsStr;
 use std::fs::TryLockError;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -37,10 +38,15 @@ pub fn read(directory: &Path, path: &Path) -> Result<Option<Remembered>> {
     look(&directory.join(name_of(path)))
 }
 
-/// What is remembered of all files, by their paths.
+/// Whether there is anything of the file at `path` (canonical): also of a run that has not remembered anything yet.
+pub fn is_there(directory: &Path, path: &Path) -> bool {
+    directory.join(name_of(path)).symlink_metadata().is_ok()
+}
+
+/// What is remembered of all files, by their paths. What is none of ours does not matter.
 ///
 /// # Errors
-/// 74 where the directory, or anything in it, cannot be read.
+/// 74 where the directory, or a stamp in it, cannot be read.
 pub fn all(directory: &Path) -> Result<Vec<Remembered>> {
     let entries = match fs_err::read_dir(directory) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -48,8 +54,10 @@ pub fn all(directory: &Path) -> Result<Vec<Remembered>> {
     };
     let mut all = Vec::new();
     for entry in entries {
-        let path = entry.map_err(|cause| cannot(&cause))?.path();
-        all.extend(look(&path)?);
+        let entry = entry.map_err(|cause| cannot(&cause))?;
+        if is_ours(&entry.file_name()) && entry.file_type().is_ok_and(|is| is.is_file()) {
+            all.extend(look(&entry.path())?);
+        }
     }
     all.sort_by(|a, b| a.stamp.path.cmp(&b.stamp.path));
     Ok(all)
@@ -81,18 +89,27 @@ pub fn wait_for_runs(directory: &Path, path: &Path, deadline: Deadline, world: &
     }
 }
 
+/// As [`name_of`] makes it.
+fn is_ours(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 fn look(at: &Path) -> Result<Option<Remembered>> {
-    let Some(file) = open(at)? else { return Ok(None) };
+    let Some(mut file) = open(at)? else { return Ok(None) };
     let metadata = file.metadata().map_err(|cause| cannot(&cause))?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
     let is_busy = matches!(file.file().try_lock_shared(), Err(TryLockError::WouldBlock));
     drop(file.file().unlock());
     let is_ours = metadata.uid() == geteuid().as_raw() && metadata.permissions().mode() & 0o022 == 0;
     for _ in 0..TRIES {
         let mut text = Vec::new();
-        let Some(file) = open(at)? else { return Ok(None) };
-        file.take(LARGEST).read_to_end(&mut text).map_err(|cause| cannot(&cause))?;
-        if let Ok(stamp) = serde_json::from_slice(&text) {
-            return Ok(Some(Remembered { stamp, is_busy, is_ours }));
+        let read = file.rewind().and_then(|()| (&mut file).take(LARGEST).read_to_end(&mut text));
+        read.map_err(|cause| cannot(&cause))?;
+        if let Ok(stamp) = serde_json::from_slice::<Stamp>(&text) {
+            // A copy of another's says nothing of this one.
+            return Ok(is_of(&stamp, at).then_some(Remembered { stamp, is_busy, is_ours }));
         }
         if !is_busy {
             break; // Nothing is known: no run has ended well, or a power loss has come.
@@ -100,6 +117,12 @@ fn look(at: &Path) -> Result<Option<Remembered>> {
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(None)
+}
+
+/// Of a path that is not UTF-8, the stamp does not have every byte.
+fn is_of(stamp: &Stamp, at: &Path) -> bool {
+    stamp.path.contains(char::REPLACEMENT_CHARACTER)
+        || at.file_name() == Some(OsStr::new(&name_of(Path::new(&stamp.path))))
 }
 
 fn open(at: &Path) -> Result<Option<fs_err::File>> {

@@ -19,7 +19,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
-pub use self::look::{Remembered, all, read, wait_for_runs};
+pub use self::look::{Remembered, all, is_there, read, wait_for_runs};
 use crate::document::Checksum;
 use crate::error::{Error, Result, Status};
 use crate::time::{Backoff, Deadline};
@@ -118,6 +118,11 @@ impl Stamp {
         Path::new(self.named.as_ref().unwrap_or(&self.path))
     }
 
+    /// Whether it is of the same key, and locked by the same path.
+    fn is_made_as(&self, other: &Stamp) -> bool {
+        (&self.key, &self.prefix, &self.named) == (&other.key, &other.prefix, &other.named)
+    }
+
     /// Whether it is of this document.
     pub fn is_of(&self, checksum: Checksum) -> bool {
         self.checksum == checksum.to_string()
@@ -197,9 +202,17 @@ impl Memory {
     pub fn adopt(&mut self, now: Stamp) -> Result<()> {
         let now = match &self.stamp {
             // The same document: what has been done for it is still done.
-            Some(stamp) if stamp.checksum == now.checksum => {
+            Some(stamp) if stamp.checksum == now.checksum && stamp.is_made_as(&now) => {
                 Stamp { index: now.index, unfinished: false, ..stamp.clone() }
             }
+            // Also if it comes from elsewhere now.
+            Some(stamp) if stamp.checksum == now.checksum => Stamp {
+                time: stamp.time,
+                handlers: stamp.handlers.clone(),
+                owed: stamp.owed.clone(),
+                unfinished: false,
+                ..now
+            },
             _ => Stamp { unfinished: false, ..now },
         };
         if self.stamp.as_ref() == Some(&now) { Ok(()) } else { self.remember(now) }

@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::wrong_self_convention)]
 
+pub mod busy;
 pub mod certificates;
 pub mod consul;
 pub mod dogstatsd;
@@ -52,6 +53,29 @@ impl Place {
     /// The managed file, alone in its directory.
     pub fn file(&self) -> PathBuf {
         self.path().join("out/hosts")
+    }
+
+    /// `FILE.locked`.
+    pub fn mark(&self) -> PathBuf {
+        self.path().join("out/hosts.locked")
+    }
+
+    /// The only file in the state directory.
+    pub fn stamp_file(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.path().join("state")).unwrap();
+        let stamps: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(stamps.len(), 1, "{stamps:?}");
+        stamps[0].clone()
+    }
+
+    pub fn stamp(&self) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.stamp_file()).unwrap()).unwrap()
+    }
+
+    pub fn change_stamp(&self, change: impl FnOnce(&mut serde_json::Value)) {
+        let mut stamp = self.stamp();
+        change(&mut stamp);
+        std::fs::write(self.stamp_file(), stamp.to_string()).unwrap();
     }
 
     /// What stands in the managed file.
@@ -113,6 +137,16 @@ impl Place {
             .arg(self.path().join("state"))
             .arg("-f")
             .arg(self.file())
+    }
+
+    /// `kvx` with this command, for this test's agent.
+    pub fn kvx(&self, command: &str) -> Run {
+        Run::new("kvx", &self.consul.address).arg(command)
+    }
+
+    /// A command of `kvx` for this test's file and state directory.
+    pub fn kvx_file(&self, command: &str) -> Run {
+        self.kvx(command).arg("--state-dir").arg(self.path().join("state")).arg("-f").arg(self.file())
     }
 
     /// Uploads; panics if it fails.

@@ -10,13 +10,13 @@ options! {
     /// Take away what was left beside a file, and what is remembered of it.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "That is FILE.compare, FILE.last and FILE.kvexpress, which kvexpress keeps, what a
-run that died has left, and the file's stamp: the next run installs it anew if it
-differs, and reloads.",
+        note = "That is FILE.compare, FILE.last and FILE.kvexpress, which kvexpress keeps,
+what a run that died has left, and the file's stamp: the next run installs it
+anew if it differs, and reloads.",
         example = "{command_name} -f /etc/hosts.consul",
         error_code(0, "cleaned, or nothing was there"),
         error_code(64, "the command line makes no sense"),
-        error_code(73, "something cannot be removed"),
+        error_code(73, "something cannot be removed, or there is no such directory"),
         error_code(75, "a run is busy with the file")
     )]
     pub struct Options {

@@ -7,8 +7,8 @@ site_options! {
     /// List the keys, one a line.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "Those with a document, half of one, or a stop. Keys that the token may not list are
-left out; Consul does not tell.",
+        note = "Those with a document, half of one, or a stop. Keys that the token may not
+list are left out; Consul does not tell.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name} | while read key; do kvx status -k $key; done",
         error_code(0, "listed"),

@@ -17,15 +17,17 @@ metrics_options! {
     /// Lock a file on this node: it stays as it is until it is unlocked.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The reason, with who, where and when, stands in FILE.locked beside the file, and in
-Consul as PREFIX/locks/SHA-256 OF THE PATH/HOSTNAME, which kvexpress heeds, too.
-Give the path as kvx-out is given it. A run that is at the file is waited for.",
+        note = "The reason, with who, where and when, stands in FILE.locked beside the file,
+and in Consul as PREFIX/locks/SHA-256 OF THE PATH/HOSTNAME, which kvexpress
+heeds, too. Give the path as kvx-out is given it. A run that is at the file
+is waited for.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name} -f /etc/hosts.consul -r 'canary until Friday'",
         error_code(0, "locked"),
         error_code(64, "the command line makes no sense"),
         error_code(69, "Consul cannot be reached"),
         error_code(73, "FILE.locked cannot be written"),
+        error_code(74, "what is remembered cannot be read; it is locked all the same"),
         error_code(75, "others were faster every time, or a run is busy"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")

@@ -9,8 +9,8 @@ site_options! {
     /// Let a stopped key go on.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The watches on its checksum fire, so that what was missed arrives. Uploads that
-were refused meanwhile do not come by themselves: run kvx-in again.",
+        note = "The watches on its checksum fire, so that what was missed arrives. Uploads
+that were refused meanwhile do not come by themselves: run kvx-in again.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name} -k hosts",
         error_code(0, "resumed, or not stopped"),

@@ -5,17 +5,20 @@ use std::path::PathBuf;
 use crate::args::options::site_options;
 use crate::args::values;
 use crate::consul::Key;
+use crate::error::{Result, Status};
 use crate::operator::status::Order;
 
 site_options! {
     /// Show how the keys in Consul and the files of this node are.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "Of a key: its checksum, size and encoding, the index of its last change, whether
-data and checksum belong together, whether it is stopped and why. The locks of all
-nodes. Of each file that this node remembers: what is installed, since when,
-whether Consul has the same, whether it is locked, which handlers are owed.
-Without Consul, the files are shown all the same.",
+        note = "Of a key: its checksum, size and encoding, the index of its last change,
+whether data and checksum belong together, whether it is stopped and why. The
+locks of all nodes. Of each file that this node remembers: what is installed,
+since when, whether Consul has the same, whether it is locked, which handlers
+are owed. Without Consul, the files are shown all the same.",
+        note = "A handler that failed and was then taken out of the configuration is listed as
+owed until the document changes, or until kvx clean.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name}
 {command_name} -k hosts
@@ -23,6 +26,7 @@ Without Consul, the files are shown all the same.",
         error_code(0, "all is well"),
         error_code(1, "something is torn, stopped, locked, behind, changed or owed"),
         error_code(64, "the command line makes no sense"),
+        error_code(66, "there is nothing to show"),
         error_code(69, "Consul cannot be reached"),
         error_code(74, "what is remembered cannot be read"),
         error_code(77, "Consul's ACLs deny it"),
@@ -53,9 +57,15 @@ impl Options {
         self.json
     }
 
-    /// The order.
-    pub fn order(self) -> Order {
+    /// The order, and whether it makes sense.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn order(self) -> Result<Order> {
+        if self.key.is_some() && self.file.is_some() {
+            return Err(Status::Usage.error("give -k or -f, not both"));
+        }
         let site = self.site();
-        Order { key: self.key, file: self.file, state_dir: self.state_dir, site }
+        Ok(Order { key: self.key, file: self.file, state_dir: self.state_dir, site })
     }
 }

@@ -12,8 +12,8 @@ metrics_options! {
     /// Stop a key: nobody uploads it, and nobody installs it, until it is resumed.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The reason stands in Consul as PREFIX/KEY/stop, with who, where and when; every run
-of kvx-in and kvx-out tells it, and so does kvexpress.",
+        note = "The reason stands in Consul as PREFIX/KEY/stop, with who, where and when;
+every run of kvx-in and kvx-out tells it, and so does kvexpress.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name} -k hosts -r 'bad DNS since 14:00'",
         error_code(0, "stopped"),

@@ -13,9 +13,9 @@ metrics_options! {
     /// Unlock a file on this node.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "What was missed arrives with the next run: by the timer, the next upload, or at
-once with --run. That runs the command line that has installed the file, as this
-user, if this user has run it before.",
+        note = "What was missed arrives with the next run: by the timer, the next upload, or
+at once with --run. That runs the command line that has installed the file, as
+this user, if this user has run it before.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name} -f /etc/hosts.consul --run",
         error_code(0, "unlocked, or not locked"),

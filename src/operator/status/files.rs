@@ -40,17 +40,12 @@ pub struct FileState {
     pub problems: Vec<String>,
 }
 
-/// What is remembered, of the files that are wanted.
-pub(super) fn remembered(order: &Order, directory: &Path) -> Result<Vec<Remembered>> {
-    let all = match &order.file {
-        Some(file) => {
-            let target = Target::resolve(file, Parents::MustExist)?;
-            stamp::read(directory, target.path())?.into_iter().collect()
-        }
-        None => stamp::all(directory)?,
-    };
-    let wanted = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
-    Ok(all.into_iter().filter(|one| wanted.is_none() || document_of(one) == wanted).collect())
+/// What is remembered.
+pub(super) struct Files {
+    /// Of the files that are wanted.
+    pub wanted: Vec<Remembered>,
+    /// Of those that are not, as far as they were looked at.
+    pub others: Vec<Remembered>,
 }
 
 /// The document that a file was made of.
@@ -59,47 +54,72 @@ pub(super) fn document_of(remembered: &Remembered) -> Option<(Prefix, Key)> {
     Some((Prefix::parse(prefix.as_ref()?).ok()?, Key::parse(key).ok()?))
 }
 
-/// Looks at the files. Without a client, Consul cannot be asked.
-pub(super) fn states(
-    order: &Order,
-    remembered: Vec<Remembered>,
-    keys: &[KeyState],
-    client: Option<&Client>,
-    world: &World,
-) -> Result<Vec<FileState>> {
-    let unknown = order.file.iter().filter(|_| remembered.is_empty());
-    let unknown: Vec<FileState> = unknown.map(|file| strange(file)).collect::<Result<_>>()?;
-    let known = remembered.into_iter().map(|remembered| state(order, remembered, keys, client, world));
-    Ok(known.collect::<Result<Vec<FileState>>>()?.into_iter().chain(unknown).collect())
+impl Files {
+    /// Looks it up.
+    pub fn remembered(order: &Order, directory: &Path) -> Result<Files> {
+        let all = match &order.file {
+            // Where its directory is gone, there is no file to know.
+            Some(file) => match Target::resolve(file, Parents::MustExist) {
+                Ok(target) => stamp::read(directory, target.path())?.into_iter().collect(),
+                Err(_) => Vec::new(),
+            },
+            None => stamp::all(directory)?,
+        };
+        let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
+        let (wanted, others) = all.into_iter().partition(|one| document.is_none() || document_of(one) == document);
+        Ok(Files { wanted, others })
+    }
+
+    /// Looks at the files. Without a client, Consul cannot be asked.
+    pub fn states(
+        &self,
+        order: &Order,
+        directory: &Path,
+        keys: &[KeyState],
+        client: Option<&Client>,
+        world: &World,
+    ) -> Result<Vec<FileState>> {
+        let known = self.wanted.iter().map(|one| state(order, directory, one, keys, client, world));
+        let unknown = order.file.iter().filter(|_| self.wanted.is_empty());
+        known.chain(unknown.map(|file| strange(order, file, client, world))).collect()
+    }
 }
 
 /// A file of which nothing is remembered.
-fn strange(file: &Path) -> Result<FileState> {
-    let target = Target::resolve(file, Parents::MustExist)?;
+fn strange(order: &Order, file: &Path, client: Option<&Client>, world: &World) -> Result<FileState> {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let lock = lock(&order.site.prefix, &file, client, world)?;
+    let (checksum, mut problems) = match Disk::look(&file) {
+        Disk::Has(checksum) => (checksum, Vec::new()),
+        Disk::Missing => (None, vec!["missing".to_owned()]),
+        Disk::Unreadable(why) => (None, vec![why]),
+    };
+    problems.push("not installed by kvx-out, as far as this state directory knows".into());
+    problems.extend(lock.iter().map(|why| format!("locked: {why}")));
     Ok(FileState {
-        file: target.path().display().to_string(),
+        file: file.display().to_string(),
         key: None,
-        checksum: on_disk(target.path())?.map(|checksum| checksum.to_string()),
+        checksum,
         in_consul: None,
         since: None,
-        lock: beside::reason(file),
+        lock,
         owed: Vec::new(),
         busy: false,
         command: Vec::new(),
-        problems: vec!["not installed by kvx-out, as far as this state directory knows".into()],
+        problems,
     })
 }
 
 fn state(
     order: &Order,
-    remembered: Remembered,
+    directory: &Path,
+    remembered: &Remembered,
     keys: &[KeyState],
     client: Option<&Client>,
     world: &World,
 ) -> Result<FileState> {
-    let Remembered { stamp, is_busy, .. } = remembered;
+    let stamp = &remembered.stamp;
     let file = Path::new(&stamp.path);
-    let is = on_disk(file)?.map(|checksum| checksum.to_string());
     let in_consul = match &stamp.prefix {
         Some(prefix) => {
             let key = keys.iter().find(|key| key.prefix == *prefix && key.key == stamp.key);
@@ -107,57 +127,90 @@ fn state(
         }
         None => client.map(|client| value(client, &stamp.key)).transpose()?.flatten(),
     };
-    let lock = match (beside::reason(stamp.locked_as()), client) {
-        (None, Some(client)) => {
-            let path = order.site.prefix.lock(stamp.locked_as(), &world.hostname());
-            client.read(Consistency::Default, &[], &[&path])?.take(&path).as_ref().and_then(text_of)
-        }
-        (beside, _) => beside,
-    };
+    let prefix = stamp.prefix.as_ref().and_then(|prefix| Prefix::parse(prefix).ok());
+    let lock = lock(prefix.as_ref().unwrap_or(&order.site.prefix), stamp.locked_as(), client, world)?;
     let owed: Vec<String> = stamp.owed.iter().map(|owed| owed.words.clone()).collect();
-    let mut problems = Vec::new();
-    match (&is, &in_consul) {
-        (None, _) => problems.push("missing".into()),
-        (is, there @ Some(_)) if is != there && *is == Some(stamp.checksum.clone()) => {
-            problems.push(format!("behind: Consul has {}", short(there)));
+    let (checksum, mut problems) = match Disk::look(file) {
+        Disk::Missing => (None, vec!["missing".to_owned()]),
+        Disk::Unreadable(why) => (None, vec![why]),
+        Disk::Has(is) => {
+            let problem = compared(stamp, is.as_deref(), in_consul.as_deref(), client.is_some());
+            (is, problem.into_iter().collect())
         }
-        (is, there) if *is != Some(stamp.checksum.clone()) && is != there => {
-            problems.push(format!("changed by somebody else: {} was installed", short(&Some(stamp.checksum.clone()))));
-        }
-        (_, None) if client.is_some() => problems.push("its key is not in Consul, or torn".into()),
-        _ => {}
-    }
-    if stamp.unfinished {
-        problems.push(if is_busy { "being installed".into() } else { "a run that died has left it unfinished".into() });
+    };
+    problems.extend(stamp.unfinished.then(|| "a run that died has left it unfinished".to_owned()));
+    problems.extend(owed.iter().map(|words| format!("owed: {words}")));
+    // What a run is just putting right is not wrong.
+    let busy = remembered.is_busy || (!problems.is_empty() && has_moved_on(directory, file, stamp)?);
+    if busy {
+        problems.clear();
     }
     problems.extend(lock.iter().map(|why| format!("locked: {why}")));
-    problems.extend(owed.iter().map(|words| format!("owed: {words}")));
     Ok(FileState {
-        file: stamp.path,
-        key: Some(stamp.key),
-        checksum: is,
+        file: stamp.path.clone(),
+        key: Some(stamp.key.clone()),
+        checksum,
         in_consul,
         since: Some(stamp.time),
         lock,
         owed,
-        busy: is_busy,
-        command: stamp.command,
+        busy,
+        command: stamp.command.clone(),
         problems,
     })
 }
 
-fn short(checksum: &Option<String>) -> String {
-    let short =
-        checksum.as_ref().and_then(|hex| Checksum::parse(hex.as_bytes())).map(|known| known.short().to_string());
-    short.unwrap_or("nothing".into())
+/// How a file that is there is, held against what was installed and what Consul has.
+fn compared(stamp: &Stamp, is: Option<&str>, there: Option<&str>, is_asked: bool) -> Option<String> {
+    let is_ours = is == Some(stamp.checksum.as_str());
+    let reloads = !(stamp.handlers.is_empty() && stamp.owed.is_empty());
+    match there {
+        Some(_) if is == there => (!is_ours && reloads)
+            .then(|| "as in Consul, but put there by somebody else: its handlers are owed".to_owned()),
+        Some(there) if is_ours => Some(format!("behind: Consul has {}", short(there))),
+        _ if !is_ours => Some(format!("changed by somebody else: {} was installed", short(&stamp.checksum))),
+        None if is_asked => Some("its key is not in Consul, or torn".into()),
+        _ => None,
+    }
 }
 
-fn on_disk(file: &Path) -> Result<Option<Checksum>> {
-    let target = match Target::resolve(file, Parents::MustExist) {
-        Ok(target) => target,
-        Err(_) => return Ok(None), // Its directory is gone.
-    };
-    Ok(target.installed(LARGEST)?.and_then(|installed| installed.checksum))
+/// Whether a run is at the file now, or has been since it was looked at.
+fn has_moved_on(directory: &Path, file: &Path, stamp: &Stamp) -> Result<bool> {
+    Ok(stamp::read(directory, file)?.is_none_or(|now| now.is_busy || now.stamp != *stamp))
+}
+
+/// Why a file is locked, if it is: by the mark beside it, or else by that in Consul.
+fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, world: &World) -> Result<Option<String>> {
+    match (beside::reason(file), client) {
+        (None, Some(client)) => {
+            let path = prefix.lock(file, &world.hostname());
+            Ok(client.read(Consistency::Default, &[], &[&path])?.take(&path).as_ref().and_then(text_of))
+        }
+        (beside, _) => Ok(beside),
+    }
+}
+
+fn short(checksum: &str) -> String {
+    Checksum::parse(checksum.as_bytes()).map_or("nothing".into(), |known| known.short().to_string())
+}
+
+/// A file as it is now.
+enum Disk {
+    Missing,
+    Unreadable(String),
+    /// Its checksum; none where it is larger than any document.
+    Has(Option<String>),
+}
+
+impl Disk {
+    fn look(file: &Path) -> Disk {
+        let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Disk::Missing }; // Its directory is gone.
+        match target.installed(LARGEST) {
+            Ok(None) => Disk::Missing,
+            Ok(Some(installed)) => Disk::Has(installed.checksum.map(|checksum| checksum.to_string())),
+            Err(error) => Disk::Unreadable(error.to_string()),
+        }
+    }
 }
 
 /// Of a file made by `--raw`.

@@ -1,12 +1,15 @@
 //! The locks of all nodes. Consul has a file's path only as its hash.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::Order;
+use super::files::Files;
 use crate::consul::Client;
 use crate::error::Result;
 use crate::operator::mark::text_of;
-use crate::stamp::Remembered;
+use crate::payload::one_line;
 
 /// One lock.
 #[derive(Clone, Debug, Serialize)]
@@ -22,25 +25,20 @@ pub struct LockState {
 }
 
 /// All of them; those that are surely of other files are left out where only one key or file is wanted.
-pub(super) fn all(order: &Order, remembered: &[Remembered], client: &Client) -> Result<Vec<LockState>> {
+pub(super) fn all(order: &Order, remembered: &Files, client: &Client) -> Result<Vec<LockState>> {
     let prefix = &order.site.prefix;
     let given = order.file.as_ref().and_then(|file| std::path::absolute(file).ok());
-    let known: Vec<(String, String)> = remembered
-        .iter()
-        .map(|remembered| remembered.stamp.locked_as())
-        .chain(given.as_deref())
-        .map(|path| (prefix.lock(path, ""), path.display().to_string()))
-        .collect();
+    let wanted = || remembered.wanted.iter().map(|one| one.stamp.locked_as()).chain(given.as_deref());
+    let others = || remembered.others.iter().map(|one| one.stamp.locked_as());
     let mut locks = Vec::new();
     for mark in client.all(&prefix.locks())? {
-        let Some((folder, node)) = mark.key.rsplit_once('/') else { continue };
-        let Some(reason) = text_of(&mark) else { continue };
-        let file = known.iter().find(|(at, _)| at.trim_end_matches('/') == folder).map(|(_, file)| file.clone());
-        if file.is_none() && order.file.is_some() {
+        let (Some((hash, node)), Some(reason)) = (prefix.split_lock(&mark.key), text_of(&mark)) else { continue };
+        let is_of = |file: &Path| prefix.lock(file, node) == mark.key;
+        let file = wanted().find(|file| is_of(file)).map(|file| file.display().to_string());
+        if file.is_none() && (order.file.is_some() || others().any(is_of)) {
             continue;
         }
-        let hash = folder.rsplit('/').next().unwrap_or(folder).to_owned();
-        locks.push(LockState { node: node.to_owned(), file, hash, reason });
+        locks.push(LockState { node: one_line(node), file, hash: hash.to_owned(), reason });
     }
     Ok(locks)
 }

@@ -53,8 +53,14 @@ fn file(file: &FileState) -> [String; 5] {
         or_dash(file.key.as_ref()),
         short(&file.checksum),
         or_dash(since.map(humantime::format_rfc3339_seconds)),
-        if file.problems.is_empty() { "ok".into() } else { file.problems.join("; ") },
+        state(file),
     ]
+}
+
+fn state(file: &FileState) -> String {
+    let busy = file.busy.then(|| "busy: a run is at it".to_owned());
+    let all: Vec<String> = busy.into_iter().chain(file.problems.iter().cloned()).collect();
+    if all.is_empty() { "ok".into() } else { all.join("; ") }
 }
 
 /// How a file that is not right is brought up to date.
