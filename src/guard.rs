@@ -3,6 +3,12 @@
 use crate::document::{Size, Verified, size};
 use crate::error::{Error, Kind, Result, Status};
 
+/// No larger a document is let through unless `--max-size` says so.
+pub const LARGEST: usize = 16 * 1024 * 1024;
+
+/// No larger a value is stored unless `--max-size` says so: Consul's own limit (`kv_max_value_size`).
+pub const LARGEST_VALUE: usize = 512 * 1024;
+
 /// What a document must be like.
 #[derive(Clone, Copy, Debug)]
 pub struct Guards {

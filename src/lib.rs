@@ -3,7 +3,7 @@
 //! Data flows one way, and a room per word says how:
 //!
 //! ```text
-//! kvx-in    args -> input -> document (Verified) -> guard -> consul
+//! kvx-in    args -> input -> sorted -> document (Verified) -> guard -> stored -> consul
 //! kvx-out   args -> payload -> consul -> pair -> document (Verified) -> guard, check -> install -> handler -> stamp
 //! ```
 //!
@@ -37,8 +37,10 @@ pub mod payload;
 mod process;
 pub mod program;
 mod signals;
+pub mod sorted;
 pub mod stamp;
 mod stderr;
+pub mod stored;
 pub mod summary;
 pub mod time;
 pub mod upload;

@@ -1,7 +1,10 @@
 //! What Consul holds for one key, data and checksum together, and whether they belong together.
 
-use crate::consul::{Entries, Entry, Folder};
-use crate::document::{Checksum, Verified};
+use std::borrow::Cow;
+
+use crate::consul::{Entries, Entry, Folder, Value};
+use crate::document::{self, Checksum, Verified};
+use crate::encoding;
 
 /// Data and checksum as they were read, at one moment.
 #[derive(Debug, Default)]
@@ -81,9 +84,17 @@ impl Found {
 }
 
 impl Torn {
-    /// Whether its data is this document, as it is.
-    pub fn has_data(&self, document: &Verified) -> bool {
-        self.pair.data.as_ref().is_some_and(|data| data.value == document.bytes() && data.flags == 0)
+    /// Whether its data is this, to the letter.
+    pub fn has_data(&self, value: Value) -> bool {
+        self.pair.data.as_ref().is_some_and(|data| data.holds(value))
+    }
+
+    /// What would be the document if its checksum were.
+    pub fn data(&self) -> Cow<'_, [u8]> {
+        let Some(data) = &self.pair.data else { return Cow::Borrowed(&[]) };
+        let brotli = Some(&data.value).filter(|_| data.flags == encoding::BROTLI);
+        let decoded = brotli.and_then(|value| encoding::brotli(value, document::LARGEST));
+        decoded.map_or(Cow::Borrowed(&data.value), Cow::Owned)
     }
 
     /// Whether its checksum is this one, to the letter.

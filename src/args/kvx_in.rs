@@ -9,10 +9,11 @@ use super::values;
 use crate::consul::{Consistency, Key, Prefix};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
-use crate::guard::Percent;
+use crate::guard::{self, Percent};
 use crate::input::Input;
 use crate::metrics::Metrics;
-use crate::upload::{self, Mode, Order};
+use crate::stored::Form;
+use crate::upload::{self, Lines, Mode, Order, Stop};
 
 metrics_options! {
     over consul_options:
@@ -49,6 +50,14 @@ render | {command_name} -k hosts --min-lines 600
         #[argh(option, short = 'f', arg_name = "file")]
         file: Option<PathBuf>,
 
+        /// sort the lines, without the empty ones and without a newline at the end, as kvexpress does
+        #[argh(switch, short = 'S')]
+        sorted: bool,
+
+        /// store it compressed: brotli, which kvx-out knows by itself, and kvexpress from 1.16 on
+        #[argh(switch, short = 'z')]
+        compress: bool,
+
         /// folder of all keys in the KV store (kvexpress)
         #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
         prefix: Option<Prefix>,
@@ -57,8 +66,8 @@ render | {command_name} -k hosts --min-lines 600
         #[argh(option, short = 'l', arg_name = "n", default = "10")]
         min_lines: u64,
 
-        /// refuse a larger document, in bytes or with K, M (512K, which is what Consul stores)
-        #[argh(option, arg_name = "size", default = "512 * 1024", from_str_fn(values::size))]
+        /// refuse what is larger as it is stored, in bytes or with K, M (512K, which is what Consul stores)
+        #[argh(option, arg_name = "size", default = "guard::LARGEST_VALUE", from_str_fn(values::size))]
         max_size: usize,
 
         /// refuse a document that has this much less than the one in Consul, in lines or in bytes
@@ -72,6 +81,10 @@ render | {command_name} -k hosts --min-lines 600
         /// replace only the document with this checksum, otherwise exit with 75
         #[argh(option, arg_name = "checksum", from_str_fn(values::checksum))]
         expect: Option<Checksum>,
+
+        /// upload though the key is stopped
+        #[argh(switch)]
+        ignore_stop: bool,
 
         /// show the difference to what is in Consul, and send nothing; the status is 0 either way
         #[argh(switch, short = 'n')]
@@ -119,8 +132,11 @@ impl Options {
             key: self.key,
             prefix: self.prefix.unwrap_or_default(),
             input,
+            lines: if self.sorted { Lines::Sorted } else { Lines::AsTheyAre },
+            form: if self.compress { Form::Compressed } else { Form::Plain },
             guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
             expect: self.expect,
+            stop: if self.ignore_stop { Stop::Ignored } else { Stop::Heeded },
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
             timeout: self.timeout,

@@ -10,7 +10,7 @@ use crate::check::Check;
 use crate::consul::{Consistency, Flags, Key, Prefix, Subject, ValuePath};
 use crate::download::{Destination, Due, Ignored, Order, Stdin};
 use crate::error::{Result, Status};
-use crate::guard::Percent;
+use crate::guard::{self, Percent};
 use crate::handler::Handler;
 use crate::install::{Attributes, Manner, Parents};
 use crate::metrics::Metrics;
@@ -89,7 +89,7 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
         min_lines: u64,
 
         /// refuse a larger document, in bytes or with K, M (16M)
-        #[argh(option, arg_name = "size", default = "16 * 1024 * 1024", from_str_fn(values::size))]
+        #[argh(option, arg_name = "size", default = "guard::LARGEST", from_str_fn(values::size))]
         max_size: usize,
 
         /// refuse a document that has this much less than the installed file, in lines or in bytes

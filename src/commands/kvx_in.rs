@@ -19,7 +19,7 @@ pub fn kvx_in(program: &str, arguments: Vec<OsString>) -> ExitCode {
 
 pub(super) fn upload(order: &Order, metrics: &Metrics, world: &World) -> Ended {
     let done = upload::run(order, world).map_err(|error| error.of(&order.key)).and_then(|report| {
-        if let Report::WouldUpload(_, difference, _) = &report {
+        if let Report::WouldUpload(_, difference, ..) = &report {
             print(difference.as_bytes())?;
         }
         Ok(report)

@@ -7,6 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::transaction::Value;
+
 /// A key's state in the KV store.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
@@ -24,6 +26,13 @@ pub struct Entry {
     /// Decoded. An empty value is `null` in JSON.
     #[serde(default, deserialize_with = "base64")]
     pub value: Vec<u8>,
+}
+
+impl Entry {
+    /// Whether this is what it holds, Flags included.
+    pub fn holds(&self, value: Value) -> bool {
+        self.value == value.bytes && self.flags == value.flags
+    }
 }
 
 /// Decodes straight from the JSON text, without a copy of it on the way.

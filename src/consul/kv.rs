@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::client::{Body, Call, Client};
 use super::entry::Entry;
-use super::transaction::{Change, Complaint, Op, Transaction};
+use super::transaction::{Change, Complaint, Op, Transaction, Value};
 use crate::error::{Error, Result, Status};
 
 /// What may stand in a path as it is: the unreserved characters of RFC 3986, and the slash.
@@ -187,13 +187,16 @@ impl Client<'_> {
         }
     }
 
-    /// Sets a value that no transaction can carry, if the key's index is still that one (0: it does not exist). Flags 0.
+    /// Sets a value that no transaction can carry, if the key's index is still that one (0: it does not exist).
     ///
     /// # Errors
     /// 77 where it is denied, 65 where it is above Consul's limit, and as [`Client`] says.
-    pub fn put(&self, key: &str, value: &[u8], index: u64) -> Result<Outcome> {
-        let answer =
-            self.call(&Call { path: &path(key), parameter: &format!("cas={index}"), body: Body::Bytes(value) })?;
+    pub fn put(&self, key: &str, value: Value, index: u64) -> Result<Outcome> {
+        let parameter = match value.flags {
+            0 => format!("cas={index}"),
+            flags => format!("cas={index}&flags={flags}"),
+        };
+        let answer = self.call(&Call { path: &path(key), parameter: &parameter, body: Body::Bytes(value.bytes) })?;
         match (answer.status, answer.body.trim_ascii()) {
             (200, b"true") => Ok(Outcome::Done),
             (200, b"false") => Ok(Outcome::Lost { why: format!("{key} has changed"), repeated: answer.repeated }),

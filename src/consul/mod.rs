@@ -20,4 +20,4 @@ pub use flags::Flags;
 pub use keys::{Folder, Key, Part, Prefix, Subject, ValuePath};
 pub use kv::{Consistency, Entries, Outcome};
 pub use server::Server;
-pub use transaction::Change;
+pub use transaction::{Change, Value};

@@ -14,13 +14,29 @@ use crate::error::Result;
 /// 393,180 is 413, on 1.8.7 and 1.20.6).
 const LARGEST: usize = 512 * 1024;
 
+/// What is stored under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value<'a> {
+    /// The value itself.
+    pub bytes: &'a [u8],
+    /// The writer's own number; kvexpress says with 1 that the value is brotli.
+    pub flags: u64,
+}
+
+/// Of no Flags.
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Value<'a> {
+        Value { bytes, flags: 0 }
+    }
+}
+
 /// A change of one key, as part of a transaction. Consul's own verbs.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
-    /// Sets the value, whatever it was; Flags 0.
-    Set(&'a str, &'a [u8]),
+    /// Sets the value, whatever it was.
+    Set(&'a str, Value<'a>),
     /// Sets the value if the index is still that one; 0 means that it does not exist.
-    Cas(&'a str, &'a [u8], u64),
+    Cas(&'a str, Value<'a>, u64),
     /// Deletes the key if the index is still that one.
     DeleteCas(&'a str, u64),
     /// Changes nothing, but fails if the index is not that one any more.
@@ -41,6 +57,8 @@ struct Kv<'a> {
     key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flags: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u64>,
     /// A transaction heeds no `?ns=` and `?partition=` (tried): each operation says it.
@@ -64,7 +82,9 @@ impl<'a> Op<'a> {
             Change::DeleteCas(key, index) => ("delete-cas", key, None, Some(index)),
             Change::CheckIndex(key, index) => ("check-index", key, None, Some(index)),
         };
-        Op { kv: Kv { verb, key, value: value.map(|value| BASE64_STANDARD.encode(value)), index, ..Kv::default() } }
+        let flags = value.map(|value| value.flags).filter(|&flags| flags != 0); // 0 without a word.
+        let value = value.map(|value| BASE64_STANDARD.encode(value.bytes));
+        Op { kv: Kv { verb, key, value, flags, index, ..Kv::default() } }
     }
 }
 

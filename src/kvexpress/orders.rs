@@ -18,7 +18,8 @@ use crate::metrics::dogstatsd::{Address, Dogstatsd};
 use crate::operator::stop::{Reason, Stop};
 use crate::operator::{Site, clean, lock};
 use crate::program::Program;
-use crate::upload::{self, Mode};
+use crate::stored::Form;
+use crate::upload::{self, Lines, Mode};
 use crate::world::World;
 
 /// Its configuration.
@@ -115,18 +116,21 @@ fn has_events(options: &Options) -> bool {
 fn upload(options: &Options) -> Result<upload::Order> {
     let input = match (options.file.as_str(), options.url.as_str()) {
         ("", "") => return Err(missing("-f or -u")),
-        (file, "") if !options.sorted && !options.compress => Input::File(file.into()),
-        (_, "") | ("", _) => return Err(Status::Usage.error("-S, -z and -u are not there yet")),
+        (file, "") => Input::File(file.into()),
+        ("", _) => return Err(Status::Usage.error("-u is not there yet")),
         _ => return Err(Status::Usage.error("give -f or -u, not both")),
     };
     Ok(upload::Order {
         key: key("-k", &options.key)?,
         prefix: prefix(options)?,
         input,
+        lines: if options.sorted { Lines::Sorted } else { Lines::AsTheyAre },
+        form: if options.compress { Form::Compressed } else { Form::Plain },
         // Nothing at all is never let in, whatever -l is.
         guards: Guards { min_lines: lines(options).max(1), max_size: LARGEST, max_shrink: None },
         expect: None,
         differ: has_events(options).then_some(upload::DIFFER),
+        stop: upload::Stop::Heeded,
         mode: Mode::Upload,
         consistency: Consistency::Default,
         timeout: TIMEOUT,

@@ -24,7 +24,7 @@ pub(super) fn set(client: &Client, path: &str, text: &str, world: &World) -> Res
         }
         let (index, before) = (now.as_ref().map_or(0, |now| now.modify_index), now.as_ref().and_then(text_of));
         tried = Some(before.clone());
-        Ok((client.change(&[Change::Cas(path, text.as_bytes(), index)])?, before))
+        Ok((client.change(&[Change::Cas(path, text.as_bytes().into(), index)])?, before))
     })
 }
 

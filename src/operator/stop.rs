@@ -105,7 +105,7 @@ pub fn resume(key: &Key, site: &Site, world: &World) -> Result<Resumed> {
         let checksum = entries.take(&folder.checksum);
         if let Some(checksum) = &checksum {
             changes.push(Change::DeleteCas(&folder.checksum, checksum.modify_index));
-            changes.push(Change::Set(&folder.checksum, &checksum.value));
+            changes.push(Change::Set(&folder.checksum, checksum.value.as_slice().into()));
         }
         tried = Resumed {
             reason: text_of(&stop),

@@ -1,21 +1,22 @@
 //! Replacing data and checksum together.
 
 use crate::consul::{Change, Client, Consistency, Folder, Outcome};
-use crate::document::Verified;
 use crate::error::Result;
 use crate::pair::Found;
+use crate::stored::Stored;
 
 /// Replaces what was found, data and checksum together.
-pub(super) fn put(folder: &Folder, found: &Found, ours: &Verified, client: &Client) -> Result<Outcome> {
+pub(super) fn put(folder: &Folder, found: &Found, ours: &Stored, client: &Client) -> Result<Outcome> {
     let now = Now::of(found, ours);
-    let checksum = ours.checksum().to_string();
-    let set = Change::Set(&folder.data, ours.bytes());
+    let checksum = ours.document().checksum().to_string();
+    let checksum = checksum.as_bytes().into();
+    let set = Change::Set(&folder.data, ours.value());
     let outcome = if now.has_our_checksum {
         // A torn pair. To set the value that it has would wake no watch (tried).
         let delete = Change::DeleteCas(&folder.checksum, now.checksum_index);
-        client.change(&[set, delete, Change::Set(&folder.checksum, checksum.as_bytes())])?
+        client.change(&[set, delete, Change::Set(&folder.checksum, checksum)])?
     } else {
-        client.change(&[set, Change::Cas(&folder.checksum, checksum.as_bytes(), now.checksum_index)])?
+        client.change(&[set, Change::Cas(&folder.checksum, checksum, now.checksum_index)])?
     };
     match outcome {
         Outcome::TooLarge => put_large(folder, &now, ours, client),
@@ -25,7 +26,7 @@ pub(super) fn put(folder: &Folder, found: &Found, ours: &Verified, client: &Clie
 
 /// A document that no transaction can carry: first the data, which makes a torn pair that nobody installs; then the
 /// checksum, if the data is still ours.
-fn put_large(folder: &Folder, now: &Now, ours: &Verified, client: &Client) -> Result<Outcome> {
+fn put_large(folder: &Folder, now: &Now, ours: &Stored, client: &Client) -> Result<Outcome> {
     let mut checksum_index = now.checksum_index;
     if now.has_our_checksum {
         // Or else the data alone would make the pair whole, and no watch on the checksum would fire.
@@ -35,18 +36,18 @@ fn put_large(folder: &Folder, now: &Now, ours: &Verified, client: &Client) -> Re
         }
     }
     if !now.has_our_data {
-        match client.put(&folder.data, ours.bytes(), now.data_index)? {
+        match client.put(&folder.data, ours.value(), now.data_index)? {
             Outcome::Done => {}
             not_done => return Ok(not_done),
         }
     }
     let data = client.read(Consistency::Default, &[&folder.data], &[])?.take(&folder.data);
-    let Some(data) = data.filter(|data| data.value == ours.bytes() && data.flags == 0) else {
+    let Some(data) = data.filter(|data| data.holds(ours.value())) else {
         return Ok(Outcome::Lost { why: format!("{} has changed", folder.data), repeated: false });
     };
     let changed = client.change(&[
         Change::CheckIndex(&folder.data, data.modify_index),
-        Change::Cas(&folder.checksum, ours.checksum().to_string().as_bytes(), checksum_index),
+        Change::Cas(&folder.checksum, ours.document().checksum().to_string().as_bytes().into(), checksum_index),
     ]);
     changed
         .map_err(|error| error.and("its data is there already, so nobody installs the key until it is uploaded again"))
@@ -62,15 +63,15 @@ struct Now {
 }
 
 impl Now {
-    fn of(found: &Found, ours: &Verified) -> Now {
+    fn of(found: &Found, ours: &Stored) -> Now {
         match found {
             Found::Nothing => Now::default(),
             Found::Whole(whole) => Now { data_index: whole.data_index, checksum_index: whole.index, ..Now::default() },
             Found::Torn(torn) => Now {
                 data_index: torn.pair.data.as_ref().map_or(0, |data| data.modify_index),
                 checksum_index: torn.pair.checksum.as_ref().map_or(0, |entry| entry.modify_index),
-                has_our_data: torn.has_data(ours),
-                has_our_checksum: torn.has_checksum(ours.checksum()),
+                has_our_data: torn.has_data(ours.value()),
+                has_our_checksum: torn.has_checksum(ours.document().checksum()),
             },
         }
     }

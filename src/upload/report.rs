@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::Mode;
-use crate::document::{Checksum, Verified};
+use super::{Mode, Stop};
+use crate::document::{Checksum, Verified, size};
+use crate::stored::Stored;
 use crate::summary::{Ending, Summary};
 
 /// What became of it.
@@ -13,10 +14,26 @@ pub enum Report {
     Unchanged(Verified),
     /// The key is stopped, for this reason: nothing was uploaded.
     Stopped(String),
-    /// It would be uploaded, with this difference to what is in Consul; if the key were not stopped for this reason.
-    WouldUpload(Verified, String, Option<String>),
-    /// It was uploaded, instead of that, with this difference if it is wanted and known.
-    Uploaded(Verified, Replaced, Answer, Option<String>),
+    /// It would be uploaded, with this difference to what is in Consul; if the key is stopped, for this reason, only
+    /// where that is ignored.
+    WouldUpload(Verified, String, Option<String>, Stop),
+    /// It was uploaded.
+    Uploaded(Upload),
+}
+
+/// An upload.
+#[derive(Debug)]
+pub struct Upload {
+    /// What.
+    pub stored: Stored,
+    /// Instead of what.
+    pub replaced: Replaced,
+    /// Whether that is sure.
+    pub answer: Answer,
+    /// The key is stopped all the same, for this reason.
+    pub stopped: Option<String>,
+    /// What it changes, if that is wanted and known.
+    pub difference: Option<String>,
 }
 
 /// Whether Consul said that it was done.
@@ -48,14 +65,17 @@ impl Report {
             Report::Unchanged(document) => of(document).came_to(Ending::Unchanged),
             Report::Stopped(reason) => begun.because(reason).came_to(Ending::Stopped),
             Report::WouldUpload(document, ..) => of(document).came_to(Ending::WouldUpload),
-            Report::Uploaded(document, ..) => of(document).came_to(Ending::Uploaded),
+            Report::Uploaded(upload) => {
+                let bytes = u64::try_from(upload.stored.value().bytes.len()).ok();
+                Summary { bytes, ..of(upload.stored.document()) }.came_to(Ending::Uploaded)
+            }
         }
     }
 
     /// What an upload has changed, if that was wanted and is known.
     pub fn difference(self) -> Option<String> {
         match self {
-            Report::Uploaded(.., difference) => difference,
+            Report::Uploaded(upload) => upload.difference,
             _ => None,
         }
     }
@@ -71,14 +91,31 @@ impl fmt::Display for Report {
         match self {
             Report::Unchanged(document) => write!(f, "{document} unchanged"),
             Report::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
-            Report::WouldUpload(document, _, None) => write!(f, "{document} would be uploaded"),
-            Report::WouldUpload(document, _, Some(reason)) => {
+            Report::WouldUpload(document, _, None, _) => write!(f, "{document} would be uploaded"),
+            Report::WouldUpload(document, _, Some(reason), Stop::Heeded) => {
                 write!(f, "{document} would be uploaded, but is stopped: {reason}")
             }
-            Report::Uploaded(document, replaced, Answer::Heard, _) => write!(f, "{document} uploaded, {replaced}"),
-            Report::Uploaded(document, replaced, Answer::Lost, _) => {
-                write!(f, "{document} uploaded, {replaced} (Consul's answer was lost, but it is there)")
+            Report::WouldUpload(document, _, Some(reason), Stop::Ignored) => {
+                write!(f, "{document} would be uploaded, though stopped: {reason}")
             }
+            Report::Uploaded(upload) => upload.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} uploaded, ", self.stored.document())?;
+        if let Some(length) = self.stored.encoded() {
+            write!(f, "compressed to {}, ", size(length))?;
+        }
+        self.replaced.fmt(f)?;
+        if self.answer == Answer::Lost {
+            f.write_str(" (Consul's answer was lost, but it is there)")?;
+        }
+        match &self.stopped {
+            Some(reason) => write!(f, ", though stopped: {reason}"),
+            None => Ok(()),
         }
     }
 }

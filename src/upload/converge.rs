@@ -1,0 +1,147 @@
+//! Reading, deciding and changing, again and again while somebody else is faster: the last writer wins, and knows whom it
+//! replaced.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::put::put;
+use super::report::{Answer, Replaced, Report, Upload};
+use super::{Mode, Order, Stop};
+use crate::consul::{Client, Consistency, Folder, Key, Outcome, Prefix};
+use crate::document::{Checksum, Size};
+use crate::error::{Result, Status};
+use crate::guard::Guards;
+use crate::pair::{Found, Pair, Torn};
+use crate::stored::Stored;
+use crate::time::Backoff;
+use crate::world::World;
+use crate::{diff, payload};
+
+/// So often somebody else may be faster, before we give up.
+const RACES: usize = 10;
+
+/// Where a document goes, and under which terms.
+pub(crate) struct Terms<'a> {
+    pub key: &'a Key,
+    pub prefix: &'a Prefix,
+    /// Of these, how much smaller than what is replaced it may be.
+    pub guards: Guards,
+    pub expect: Option<Checksum>,
+    pub stop: Stop,
+    pub mode: Mode,
+    pub differ: Option<Duration>,
+    pub consistency: Consistency,
+}
+
+impl<'a> Terms<'a> {
+    pub fn of(order: &'a Order) -> Terms<'a> {
+        let &Order { ref key, ref prefix, guards, expect, stop, mode, differ, consistency, .. } = order;
+        Terms { key, prefix, guards, expect, stop, mode, differ, consistency }
+    }
+}
+
+/// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form.
+pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &World) -> Result<Report> {
+    let folder = Folder::of(terms.prefix, terms.key);
+    let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
+    let mut lost = String::new();
+    // What a change replaces whose answer was lost: afterwards the document is there, or half of a large one is.
+    let mut unanswered = None;
+    for race in 0..RACES {
+        if race > 0 && !backoff.sleep(client.deadline(), &world.random) {
+            break;
+        }
+        let mut entries =
+            client.read(terms.consistency, &[&folder.data, &folder.checksum], &[&folder.stop]).map_err(|error| {
+                match error.status() {
+                    Status::Refused => error.and("whatever it is, it is no document: look at it, or use another key"),
+                    _ => error,
+                }
+            })?;
+        let found = Pair::take(&mut entries, &folder).judge();
+        let stopped = entries.take(&folder.stop).as_ref().and_then(payload::reason);
+        if let Found::Whole(previous) = &found
+            && previous.document.checksum() == ours.document().checksum()
+        {
+            return Ok(match unanswered {
+                Some(replaced) => {
+                    Report::Uploaded(Upload { stored: ours, replaced, answer: Answer::Lost, stopped, difference: None })
+                }
+                None => Report::Unchanged(ours.into_document()),
+            });
+        }
+        if let (Mode::Upload, Stop::Heeded, Some(reason)) = (terms.mode, terms.stop, &stopped) {
+            return Ok(Report::Stopped(reason.clone()));
+        }
+        expected(terms, &found, &ours)?;
+        terms.guards.check_shrinkage(ours.document(), Size::of(&previous(&found)))?;
+        if terms.mode == Mode::DryRun {
+            let (from, to) = (format!("{} (in Consul)", folder.data), format!("{} (to upload)", folder.data));
+            let (before, after) = (previous(&found), ours.document().bytes());
+            let difference = diff::unified((&before, &from), (after, &to), client.deadline().left());
+            return Ok(Report::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
+        }
+        let outcome = put(&folder, &found, &ours, client).map_err(|error| match error.status() {
+            Status::Unavailable => error.and("the document may be in Consul all the same: run it again to be sure"),
+            _ => error,
+        })?;
+        let replaced = replaced(&found, &ours, unanswered);
+        match outcome {
+            Outcome::Done => {
+                let (name, before, after) = (folder.data.as_str(), previous(&found), ours.document().bytes());
+                let differ = |limit| diff::unified((&before, name), (after, name), limit);
+                let difference = terms.differ.map(differ);
+                let answer = Answer::Heard;
+                return Ok(Report::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
+            }
+            Outcome::Lost { why, repeated } => {
+                world.detail(|| format!("{}: somebody else was faster ({why}); reading again", terms.key));
+                lost = why;
+                unanswered = repeated.then_some(replaced);
+            }
+            Outcome::TooLarge => return Err(Status::Refused.error("it is too large for Consul")),
+        }
+    }
+    Err(Status::TryAgain.error(format!("other writers were faster every time ({lost}); run it again")))
+}
+
+/// `--expect`. A large document goes in two steps: what stands between them may be of a run that died.
+fn expected(terms: &Terms, found: &Found, ours: &Stored) -> Result<()> {
+    let Some(expect) = terms.expect else { return Ok(()) };
+    let is = match found {
+        Found::Whole(whole) if whole.document.checksum() == expect => return Ok(()),
+        Found::Torn(torn) if torn.has_data(ours.value()) && torn.has_checksum(expect) => return Ok(()),
+        Found::Whole(whole) => format!("holds {}", whole.document.checksum()),
+        Found::Torn(torn) => format!("is torn ({})", torn.why),
+        Found::Nothing => "does not exist".into(),
+    };
+    Err(Status::TryAgain
+        .error(format!("the key {is}, not {expect} as --expect wants; look at what is there and decide anew")))
+}
+
+/// What stands there and is replaced; or, if that is our own first half whose answer was lost, what it replaced.
+fn replaced(found: &Found, ours: &Stored, unanswered: Option<Replaced>) -> Replaced {
+    match (found, unanswered) {
+        (Found::Nothing, _) => Replaced::Nothing,
+        (Found::Whole(whole), _) => Replaced::Document(whole.document.checksum()),
+        (Found::Torn(torn), Some(before)) if torn.has_data(ours.value()) && checksum_is_of(torn, before) => before,
+        (Found::Torn(_), _) => Replaced::Torn,
+    }
+}
+
+fn checksum_is_of(torn: &Torn, before: Replaced) -> bool {
+    match before {
+        Replaced::Document(checksum) => torn.has_checksum(checksum),
+        Replaced::Nothing => torn.pair.checksum.is_none(),
+        Replaced::Torn => false,
+    }
+}
+
+/// What is replaced.
+fn previous(found: &Found) -> Cow<'_, [u8]> {
+    match found {
+        Found::Nothing => Cow::Borrowed(&[]),
+        Found::Torn(torn) => torn.data(),
+        Found::Whole(whole) => Cow::Borrowed(whole.document.bytes()),
+    }
+}
