@@ -31,6 +31,7 @@ pub mod install;
 pub mod journal;
 pub mod kvexpress;
 pub mod metrics;
+mod net;
 pub mod operator;
 pub mod pair;
 pub mod payload;

@@ -3,14 +3,14 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use ureq::config::Config;
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody};
 
-use super::connect;
 use super::server::Server;
+use super::tls;
 use crate::error::{Error, Result, Status};
+use crate::net;
 use crate::time::{Backoff, Deadline};
 use crate::world::World;
 
@@ -80,17 +80,7 @@ enum Failure {
 impl<'w> Client<'w> {
     /// Talks until `deadline`, and reads values of up to `largest` bytes (Consul's JSON takes a third more).
     pub fn new(server: Server, deadline: Deadline, largest: usize, world: &'w World) -> Client<'w> {
-        let config = Config::builder()
-            .http_status_as_error(false)
-            .proxy(None) // by default even 127.0.0.1 would go through it
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("kvx/", env!("CARGO_PKG_VERSION")))
-            .timeout_connect(Some(CONNECT))
-            .input_buffer_size(16 * 1024)
-            .output_buffer_size(4 * 1024)
-            .build();
-        let agent = connect::agent(&server, config);
+        let agent = net::agent(&server.way, net::config().timeout_connect(Some(CONNECT)).build());
         let limit = (largest / 3).saturating_mul(4).saturating_add(64 * 1024);
         Client { server, agent, deadline, limit: u64::try_from(limit).unwrap_or(u64::MAX), world }
     }
@@ -114,7 +104,7 @@ impl<'w> Client<'w> {
     ///
     /// Retried, since it passes: connections that cannot be made or that break, 429 (the agent's or a rate limit), 500
     /// (no leader), 502, 503 (rate limit) and 504. Everything else is Consul's word and final, and so is what TLS refuses
-    /// (what of that, `connect` tells). So a write must be safe to repeat: `cas`.
+    /// (what of that, `tls` tells). So a write must be safe to repeat: `cas`.
     pub(super) fn call(&self, call: &Call) -> Result<Answer> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut tries: u32 = 1;
@@ -242,7 +232,7 @@ impl<'w> Client<'w> {
     fn fault(&self, fault: ureq::Error) -> Failure {
         Failure::Passing(match fault {
             ureq::Error::Timeout(_) => return Failure::TooSlow,
-            ureq::Error::Io(cause) => match connect::explain(&cause, &self.server) {
+            ureq::Error::Io(cause) => match tls::explain(&cause, &self.server) {
                 Some(refused) => return Failure::Final(refused),
                 None if cause.kind() == ErrorKind::TimedOut => return Failure::TooSlow,
                 None => cause.to_string(),

@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ureq::http::HeaderValue;
 
-use super::files;
 use super::flags::Flags;
 use crate::error::{Result, Status};
+use crate::net::files;
 use crate::world::World;
 
 /// A value for a header that nobody may see.

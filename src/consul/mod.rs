@@ -3,10 +3,8 @@
 mod address;
 mod blocking;
 mod client;
-mod connect;
 mod credentials;
 mod entry;
-mod files;
 mod flags;
 mod keys;
 mod kv;

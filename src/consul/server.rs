@@ -10,8 +10,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::address::Address;
 use super::credentials::Credentials;
 use super::flags::Flags;
-use super::tls::Tls;
+use super::tls;
 use crate::error::{Result, Status};
+use crate::net::Way;
 use crate::world::World;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8500";
@@ -20,8 +21,8 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:8500";
 #[derive(Clone, Debug)]
 pub struct Server {
     pub(super) address: Address,
-    /// Where the address is https.
-    pub(super) tls: Option<Tls>,
+    pub(super) way: Way,
+    pub(super) has_client_certificate: bool,
     /// `&dc=...&ns=...&partition=...`, to follow another parameter, or empty.
     query: String,
     namespace: Option<String>,
@@ -52,9 +53,15 @@ impl Server {
                 Some(format!("&{name}={}", utf8_percent_encode(value.as_ref()?, NON_ALPHANUMERIC)))
             })
             .collect();
+        let (way, has_client_certificate) = match &address.socket {
+            Some(path) => (Way::Socket(path.clone()), false),
+            None if address.is_https() => tls::find(flags, &address.host(), verify, world)?,
+            None => (Way::Plain, false),
+        };
         Ok(Server {
-            tls: address.is_https().then(|| Tls::find(flags, &address.host(), verify, world)).transpose()?,
             address,
+            way,
+            has_client_certificate,
             query,
             namespace,
             partition,

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// 78.
-pub(super) fn read(path: &Path, source: &str) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, source: &str) -> Result<Vec<u8>> {
     let mut options = fs_err::OpenOptions::new();
     options.read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
     let file = options.open(path).map_err(|cause| unreadable(source, &cause.to_string()))?;
@@ -37,6 +37,6 @@ pub(super) fn read(path: &Path, source: &str) -> Result<Vec<u8>> {
     })
 }
 
-pub(super) fn unreadable(source: &str, cause: &str) -> Error {
+pub(crate) fn unreadable(source: &str, cause: &str) -> Error {
     Status::Configuration.error(format!("{source}: {cause}; it must be there and readable for this user"))
 }

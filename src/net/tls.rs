@@ -3,23 +3,35 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
 
-use rustls::{AlertDescription, CertificateError, ClientConnection, StreamOwned};
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, StreamOwned};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter, time::Duration,
     time::Instant,
 };
 
-use crate::consul::server::Server;
-use crate::consul::tls::Tls;
-use crate::error::{Error, Status};
+/// How to speak TLS.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub config: Arc<ClientConfig>,
+    /// The name that the certificate must have.
+    pub server_name: ServerName<'static>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}
 
 /// Adds TLS.
 #[derive(Debug)]
 pub(super) struct TlsConnector(Tls);
 
 impl TlsConnector {
-    /// As these files want it.
+    /// Like this.
     pub fn with(tls: Tls) -> TlsConnector {
         TlsConnector(tls)
     }
@@ -105,32 +117,47 @@ impl fmt::Debug for TlsTransport {
     }
 }
 
-/// What of a failure is TLS's refusal, and so does not pass by itself: cause and remedy.
-pub(in crate::consul) fn explain(cause: &io::Error, server: &Server) -> Option<Error> {
-    let has_certificate = server.tls.as_ref().is_some_and(|tls| tls.has_client_certificate);
-    let (status, why) = match cause.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(wrong) => (Status::Unavailable, certificate(wrong)),
-        rustls::Error::AlertReceived(alert) => (Status::Configuration, refusal(*alert, has_certificate)?),
-        rustls::Error::InvalidMessage(_) => (
-            Status::Configuration,
-            "what answers does not speak TLS; if this is Consul's plain port, write http://HOST:PORT and unset CONSUL_HTTP_SSL".into(),
-        ),
+/// What TLS refuses, and so does not pass by itself: cause and remedy.
+pub(crate) enum Refusal {
+    /// Who answers is not who it should be, or no TLS can be spoken with it.
+    OfTheirs(String),
+    /// It does not want us as we are, or is no server for TLS.
+    OfOurs(String),
+}
+
+/// What helps, where that depends on whom we ask.
+pub(crate) struct Remedies {
+    /// Its certificate is of a CA that is not trusted.
+    pub unknown_ca: &'static str,
+    /// Its certificate has another name: what helps besides to ask it by that one.
+    pub other_name: &'static str,
+    /// It says that it does not have the name that we ask for.
+    pub unknown_name: &'static str,
+    /// It does not speak TLS.
+    pub plain: &'static str,
+    /// It wants a certificate of ours, or another: all of it, cause and remedy.
+    pub client_certificate: &'static str,
+}
+
+/// What of a failure is TLS's refusal.
+pub(crate) fn refusal(cause: &io::Error, remedies: &Remedies) -> Option<Refusal> {
+    Some(match cause.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(wrong) => Refusal::OfTheirs(certificate(wrong, remedies)),
+        rustls::Error::AlertReceived(received) => Refusal::OfOurs(alert(*received, remedies)?),
+        rustls::Error::InvalidMessage(_) => {
+            Refusal::OfOurs(format!("what answers does not speak TLS; {}", remedies.plain))
+        }
         rustls::Error::DecryptError => return None, // Broken on the way.
-        other => (Status::Unavailable, format!("no TLS connection can be made: {other}; {MODERN}")),
-    };
-    Some(status.error(format!("Consul at {server}: {why}")))
+        other => Refusal::OfTheirs(format!("no TLS connection can be made: {other}; {MODERN}")),
+    })
 }
 
 const MODERN: &str = "it must know TLS 1.2 or newer, with ECDHE and AES-GCM or ChaCha20";
 
 /// What a server means by an alert; none for those that pass.
-fn refusal(alert: AlertDescription, has_certificate: bool) -> Option<String> {
+fn alert(alert: AlertDescription, remedies: &Remedies) -> Option<String> {
     use AlertDescription as Alert;
-    let ours = if has_certificate {
-        "it does not accept our client certificate; is it of its CA, for clients, and not expired?"
-    } else {
-        "it wants a client certificate; give --client-cert and --client-key, or CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY"
-    };
+    let ours = remedies.client_certificate;
     let why = match alert {
         Alert::CertificateRequired
         | Alert::NoCertificate
@@ -143,14 +170,14 @@ fn refusal(alert: AlertDescription, has_certificate: bool) -> Option<String> {
         | Alert::AccessDenied => ours.into(),
         Alert::HandshakeFailure => format!("we do not agree: either {MODERN}; or {ours}"),
         Alert::ProtocolVersion | Alert::InsufficientSecurity => format!("we do not agree; {MODERN}"),
-        Alert::UnrecognisedName => "it does not have that name; say which it has with --tls-server-name".into(),
+        Alert::UnrecognisedName => format!("it does not have that name; {}", remedies.unknown_name),
         Alert::CloseNotify | Alert::InternalError | Alert::BadRecordMac | Alert::UserCanceled => return None,
         _ => "it refuses to speak TLS with us".into(),
     };
     Some(format!("{why} (TLS alert {alert:?})"))
 }
 
-fn certificate(wrong: &CertificateError) -> String {
+fn certificate(wrong: &CertificateError, remedies: &Remedies) -> String {
     match wrong {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("{wrong}; renew the certificate, or set this machine's clock")
@@ -159,13 +186,13 @@ fn certificate(wrong: &CertificateError) -> String {
             format!("{wrong}; wait, or set this machine's clock")
         }
         CertificateError::UnknownIssuer => {
-            "its certificate is of a CA that is not trusted here; name the CA's certificate with --ca-file, or CONSUL_CACERT".into()
+            format!("its certificate is of a CA that is not trusted here; {}", remedies.unknown_ca)
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("{wrong}; ask it by a name that it has, or say which with --tls-server-name")
+            format!("{wrong}; ask it by a name that it has{}", remedies.other_name)
         }
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "its certificate is that of a CA itself; issue one from it for Consul".into()
+            "its certificate is that of a CA itself; issue one from it for the server".into()
         }
         other => format!("its certificate cannot be trusted: {other}"),
     }
