@@ -13,9 +13,11 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 
 use crate::error::{Error, Result, Status};
+use crate::fetch::fetch;
 use crate::guard::too_large;
 use crate::process::{self, End, Ended};
 use crate::time::Deadline;
+use crate::url::Url;
 use crate::world::World;
 
 /// Where a document comes from.
@@ -25,6 +27,8 @@ pub enum Input {
     Stdin,
     /// `-f FILE`.
     File(PathBuf),
+    /// `-u URL`.
+    Url(Url),
     /// `-- CMD ARGS`: a program's stdout, which counts only if it exits 0.
     Command(Vec<OsString>),
 }
@@ -34,7 +38,7 @@ impl Input {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Input::File(path) => Some(path),
-            Input::Stdin | Input::Command(_) => None,
+            Input::Stdin | Input::Url(_) | Input::Command(_) => None,
         }
     }
 
@@ -59,6 +63,7 @@ impl Input {
                 })?;
                 bounded(file.as_fd(), most, Deadline::within(limit)).map_err(|trouble| trouble.on(&name, most))
             }
+            Input::Url(url) => fetch(url, most, limit, world),
             Input::Command(argv) => output(argv, most, limit),
         }
     }

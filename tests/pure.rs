@@ -10,6 +10,9 @@ use kvx::document::{Checksum, Size, Verified};
 use kvx::guard::{Guards, Percent};
 use kvx::pair::{Found, Pair};
 use kvx::payload::{self, Fire};
+use kvx::sorted::sorted;
+use kvx::stored::{Form, Stored};
+use kvx::url::Url;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -190,6 +193,115 @@ proptest! {
                 prop_assert_eq!(Some(whole.document.bytes()), data.as_deref());
             }
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn sorting_keeps_every_line_that_is_not_empty_and_nothing_else(document in "[ab\\n\\r ]{0,30}") {
+        let sorted = String::from_utf8(sorted(document.as_bytes())).unwrap();
+        let mut expected: Vec<&str> = document.split('\n').filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> = if sorted.is_empty() { Vec::new() } else { sorted.split('\n').collect() };
+        prop_assert!(lines.is_sorted());
+        expected.sort_unstable();
+        prop_assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn sorting_is_the_same_in_whatever_order_the_lines_come_and_however_often(mut lines in vec("[^\n]{0,5}", 0..9), at in any::<usize>()) {
+        let once = sorted(lines.join("\n").as_bytes());
+        prop_assert_eq!(&sorted(&once), &once);
+        let middle = if lines.is_empty() { 0 } else { at % lines.len() };
+        lines.rotate_left(middle);
+        lines.push(String::new());
+        prop_assert_eq!(sorted(lines.join("\n").as_bytes()), once);
+    }
+
+    #[test]
+    fn what_is_stored_decodes_to_the_document(document in bytes(), repeated in 0..200usize, compress in any::<bool>()) {
+        let document = Verified::ours(document.repeat(repeated));
+        let form = if compress { Form::Compressed } else { Form::Plain };
+        let stored = Stored::new(document.clone(), form).unwrap();
+        let (value, flags) = (stored.value().bytes.to_vec(), stored.value().flags);
+        prop_assert_eq!((stored.document(), flags), (&document, u64::from(compress)));
+        prop_assert_eq!(stored.encoded(), compress.then_some(value.len()));
+        prop_assert_eq!(Verified::decode(value.clone(), flags, document.checksum()), Ok(document.clone()));
+        // Stored by somebody, it is stored elsewhere just so.
+        prop_assert_eq!(Stored::found(document, value, flags), Some(stored));
+    }
+
+    #[test]
+    fn what_is_found_is_stored_elsewhere_to_the_letter_or_not_at_all(document in bytes(), other in bytes(), flags in 0..3u64) {
+        let document = Verified::ours(document);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut gzip, document.bytes()).unwrap();
+        let old = BASE64_STANDARD.encode(gzip.finish().unwrap()).into_bytes();
+        for value in [document.bytes().to_vec(), old] {
+            let stored = Stored::found(document.clone(), value.clone(), flags).unwrap();
+            prop_assert_eq!((stored.value().bytes, stored.value().flags), (value.as_slice(), flags));
+        }
+        if other != document.bytes() {
+            prop_assert_eq!(Stored::found(document, other, flags), None);
+        }
+    }
+
+    #[test]
+    fn no_url_makes_it_panic_or_shows_its_secrets(text in "https?://([a-z:%@]{0,8}@)?[a-z.:\\[\\]0-9]{0,8}[/a-z.?#: %é]{0,12}", location in "[/a-z.?#:@é\\[ ]{0,20}") {
+        let Ok(url) = Url::parse(&text) else { return Ok(()) };
+        for url in [Ok(url.clone()), url.redirected(&location)].into_iter().flatten() {
+            let shown = url.to_string();
+            let server = shown.split('/').nth(2).unwrap();
+            prop_assert!(!shown.contains(['?', '#']) && !server.contains('@'), "{}", shown);
+            prop_assert_eq!(&shown, &format!("{url:?}"));
+            prop_assert_eq!(Url::parse(&shown).map(|url| url.to_string()), Ok(shown));
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_leads_from_https_to_http(location in "(http|https|HTTP|ftp)?:?/{0,2}[a-z@:]{0,9}(/[a-z.]{0,3}){0,3}") {
+        let from = Url::parse("https://anna:secret@host/a/b").unwrap();
+        if let Ok(to) = from.redirected(&location) {
+            prop_assert!(to.is_https(), "{to}");
+        }
+    }
+}
+
+/// RFC 3986, 5.4, as far as http goes.
+#[test]
+fn a_redirect_leads_where_it_should() {
+    let from = Url::parse("http://a/b/c/d?q").unwrap();
+    let cases = [
+        ("g", "http://a/b/c/g"),
+        ("./g", "http://a/b/c/g"),
+        ("g/", "http://a/b/c/g/"),
+        ("/g", "http://a/g"),
+        ("//g", "http://g/"),
+        ("//g:81/x", "http://g:81/x"),
+        ("?y", "http://a/b/c/d"),
+        ("g?y#s", "http://a/b/c/g"),
+        ("#s", "http://a/b/c/d"),
+        ("", "http://a/b/c/d"),
+        (".", "http://a/b/c/"),
+        ("./", "http://a/b/c/"),
+        ("..", "http://a/b/"),
+        ("../g", "http://a/b/g"),
+        ("../..", "http://a/"),
+        ("../../../g", "http://a/g"),
+        ("/./g", "http://a/g"),
+        ("/../g", "http://a/g"),
+        ("g.", "http://a/b/c/g."),
+        ("..g", "http://a/b/c/..g"),
+        ("./g/.", "http://a/b/c/g/"),
+        ("g/../h", "http://a/b/c/h"),
+        ("g?y/../x", "http://a/b/c/g"),
+        ("https://g/h?y", "https://g/h"),
+        ("HTTPS://g/h", "https://g/h"),
+    ];
+    for (location, to) in cases {
+        assert_eq!(from.redirected(location).map(|url| url.to_string()), Ok(to.to_owned()), "{location}");
+    }
+    for nowhere in ["ftp://g/", "mailto:x", "http:g", "http://", "//", "/a b", "http://[/"] {
+        assert!(from.redirected(nowhere).is_err(), "{nowhere}");
     }
 }
 

@@ -14,24 +14,33 @@ use crate::input::Input;
 use crate::metrics::Metrics;
 use crate::stored::Form;
 use crate::upload::{self, Lines, Mode, Order, Stop};
+use crate::url::Url;
 
 metrics_options! {
     over consul_options:
     /// Upload a rendered file into Consul's KV store, if it has changed.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The document is read from stdin, from -f FILE, or from the stdout of a command
-behind -- (which counts only if the command exits 0).
+        note = "The document is read from stdin, from -f FILE, from -u URL (which counts only
+if it is answered with 200), or from the stdout of a command behind -- (which
+counts only if the command exits 0).
 It is stored as PREFIX/KEY/data with its SHA-256 as PREFIX/KEY/checksum, both
-or neither. Nothing is sent if Consul has it already.",
+or neither. Nothing is sent if Consul has it already, with -z or without.",
+        note = "With -S the document has no newline at the end, so it counts one line less.",
+        note = "With -z the document itself may have 16M, or --max-size if that is more.",
+        note = "-u follows up to 10 redirects, but none from https to http. It trusts the
+system's CAs (SSL_CERT_FILE, SSL_CERT_DIR), takes no proxy, and does not try
+again.",
         note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded.",
-        note = "A run ends within 2 times --timeout and 6s (66s).",
+        note = "A run ends within 2 times --timeout and 6s (66s); -z takes up to 1s for
+each megabyte besides.",
         example = "{command_name} -k hosts < /etc/hosts.rendered
 render | {command_name} -k hosts --min-lines 600
 {command_name} -k hosts -- ./render --all
-{command_name} -k hosts -n -f hosts.new",
+{command_name} -k hosts -n -f hosts.new
+{command_name} -k bans -S -z -u https://intranet/bans.txt",
         error_code(0, "uploaded, unchanged or stopped"),
         error_code(64, "the command line makes no sense"),
         error_code(65, "a guard refused the document"),
@@ -49,6 +58,10 @@ render | {command_name} -k hosts --min-lines 600
         /// read the document from this file instead of stdin (-)
         #[argh(option, short = 'f', arg_name = "file")]
         file: Option<PathBuf>,
+
+        /// read the document from this http or https URL; whoever sees ps sees a password in it
+        #[argh(option, short = 'u', arg_name = "url", from_str_fn(values::url))]
+        url: Option<Url>,
 
         /// sort the lines, without the empty ones and without a newline at the end, as kvexpress does
         #[argh(switch, short = 'S')]
@@ -121,12 +134,13 @@ impl Options {
         let consul = self.consul();
         let differ = self.events.then_some(upload::DIFFER);
         let usage = |what: &str| Status::Usage.error(what);
-        let input = match (self.file, command) {
-            (Some(_), Some(_)) => return Err(usage("give -f or a command behind --, not both")),
-            (Some(file), None) if file.as_os_str() == "-" => Input::Stdin,
-            (Some(file), None) => Input::File(file),
-            (None, Some(command)) => Input::Command(command),
-            (None, None) => Input::Stdin,
+        let input = match (self.file, self.url, command) {
+            (None, None, None) => Input::Stdin,
+            (Some(file), None, None) if file.as_os_str() == "-" => Input::Stdin,
+            (Some(file), None, None) => Input::File(file),
+            (None, Some(url), None) => Input::Url(url),
+            (None, None, Some(command)) => Input::Command(command),
+            _ => return Err(usage("give one of -f, -u and a command behind --, not several")),
         };
         Ok(Order {
             key: self.key,

@@ -56,18 +56,20 @@ pub fn parse<T: Options>(program: &str, arguments: Vec<OsString>) -> Result<Aske
         Ok(options) => Ok(Asked::Run(options, command)),
         Err(exit) if exit.status.is_ok() => Ok(Asked::Print(exit.output)),
         Err(exit) => {
-            let what = exit.output.split_whitespace().collect::<Vec<_>>().join(" ");
-            Err(usage(&without_tokens(what, &words)))
+            let what = without_secrets(exit.output, &words);
+            Err(usage(&what.split_whitespace().collect::<Vec<_>>().join(" ")))
         }
     }
 }
 
 /// argh repeats the value that it does not like.
-fn without_tokens(what: String, words: &[&str]) -> String {
-    words.windows(2).fold(what, |what, pair| match pair {
-        ["-t" | "--token", token] if !token.is_empty() => what.replace(token, "(secret)"),
-        _ => what,
-    })
+fn without_secrets(what: String, words: &[&str]) -> String {
+    let tokens = words.windows(2).filter_map(|pair| match pair {
+        ["-t" | "--token", token] if !token.is_empty() => Some(token),
+        _ => None,
+    });
+    let logins = words.iter().filter(|word| word.contains('@') && word.contains("//"));
+    tokens.chain(logins).fold(what, |what, secret| what.replace(secret, "(secret)"))
 }
 
 /// `--force` takes `--max-shrink` back; and all that a document has is no limit.

@@ -11,6 +11,7 @@ use crate::install::Attributes;
 use crate::journal::Format;
 use crate::metrics::dogstatsd::Address;
 use crate::payload::one_line;
+use crate::url::Url;
 
 /// `-k`.
 pub fn key(text: &str) -> Result<Key, String> {
@@ -30,6 +31,11 @@ pub fn value_path(text: &str) -> Result<ValuePath, String> {
 /// `--expect`.
 pub fn checksum(text: &str) -> Result<Checksum, String> {
     Checksum::parse(text.as_bytes()).ok_or_else(|| "a checksum is 64 hex digits, as sha256sum prints".into())
+}
+
+/// `-u`.
+pub fn url(text: &str) -> Result<Url, String> {
+    Url::parse(text).map_err(str::to_owned)
 }
 
 /// A duration such as `30s`, `500ms` or `2m`.

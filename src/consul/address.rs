@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use ureq::http::Uri;
-use ureq::http::uri::Authority;
 
 use crate::error::{Error, Result, Status};
+use crate::net::is_reachable;
 
 /// A socket's path may be this long (`sun_path`, with its end).
 const LONGEST: usize = 107;
@@ -70,12 +70,6 @@ impl Address {
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
-}
-
-/// It has a host, and a port that is one if it has any (a number above 65535 parses, and is none).
-fn is_reachable(authority: &Authority) -> bool {
-    let after_host = authority.as_str().strip_prefix(authority.host());
-    !authority.host().is_empty() && (after_host == Some("") || authority.port_u16().is_some_and(|port| port > 0))
 }
 
 /// Not shown: what stands before an @ is a password.

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::flags::Flags;
 use super::server::Server;
 use crate::error::{Error, Result, Status};
 use crate::net::tls::{Refusal, Remedies, Tls, refusal};
 use crate::net::trust::{self, certificates, wrong};
-use crate::net::{Way, files};
+use crate::net::{self, Way, files};
 use crate::world::World;
 
 /// How to speak TLS with Consul: flags, then variables, then the system's own roots; for the server of this host. And
@@ -34,17 +34,15 @@ pub(super) fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Re
     let ca_path = file(&None, "", "CONSUL_CAPATH")?;
     let certificate = file(&flags.client_cert, "--client-cert", "CONSUL_CLIENT_CERT")?;
     let key = file(&flags.client_key, "--client-key", "CONSUL_CLIENT_KEY")?;
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|cause| Status::Configuration.error(format!("TLS: {cause}")))?;
+    let builder = net::tls::builder()?;
     let builder = if verify {
         builder.with_root_certificates(roots(ca_file, ca_path, world)?)
     } else {
         world.warn(
             "warning: whoever answers as Consul is believed without a check of its certificate (CONSUL_HTTP_SSL_VERIFY)",
         );
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider)))
+        let unverified = Unverified(builder.crypto_provider().clone());
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(unverified))
     };
     let has_client_certificate = certificate.is_some();
     let config = match (certificate, key) {

@@ -20,6 +20,7 @@ use crate::operator::{Site, clean, lock};
 use crate::program::Program;
 use crate::stored::Form;
 use crate::upload::{self, Lines, Mode};
+use crate::url::Url;
 use crate::world::World;
 
 /// Its configuration.
@@ -117,7 +118,7 @@ fn upload(options: &Options) -> Result<upload::Order> {
     let input = match (options.file.as_str(), options.url.as_str()) {
         ("", "") => return Err(missing("-f or -u")),
         (file, "") => Input::File(file.into()),
-        ("", _) => return Err(Status::Usage.error("-u is not there yet")),
+        ("", url) => Input::Url(parsed("-u", url, |url| Url::parse(url).map_err(str::to_owned))?),
         _ => return Err(Status::Usage.error("give -f or -u, not both")),
     };
     Ok(upload::Order {

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use ureq::Agent;
 use ureq::config::{Config, ConfigBuilder};
+use ureq::http::uri::Authority;
 use ureq::typestate::AgentScope;
 use ureq::unversioned::transport::{Connector, TcpConnector};
 
@@ -52,4 +53,10 @@ pub(crate) fn agent(way: &Way, config: Config) -> Agent {
         }
         Way::Socket(path) => Agent::with_parts(config, UnixConnector::to(path.clone()), Nowhere),
     }
+}
+
+/// It has a host, and a port that is one if it has any (a number above 65535 parses, and is none).
+pub(crate) fn is_reachable(authority: &Authority) -> bool {
+    let after_host = authority.as_str().strip_prefix(authority.host());
+    !authority.host().is_empty() && (after_host == Some("") || authority.port_u16().is_some_and(|port| port > 0))
 }

@@ -6,11 +6,16 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, StreamOwned};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, ConfigBuilder, StreamOwned, WantsVerifier,
+    crypto::ring,
+};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, TransportAdapter, time::Duration,
     time::Instant,
 };
+
+use crate::error::Status;
 
 /// How to speak TLS.
 #[derive(Clone)]
@@ -24,6 +29,16 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls")
     }
+}
+
+/// To say whom to trust.
+///
+/// # Errors
+/// None that can be met: ring knows our versions of TLS.
+pub(crate) fn builder() -> crate::error::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|cause| Status::Configuration.error(format!("TLS: {cause}")))
 }
 
 /// Adds TLS.

@@ -11,6 +11,7 @@ pub mod golden;
 pub mod proxy;
 pub mod run;
 pub mod scenario;
+pub mod secure;
 pub mod strace;
 
 use std::os::unix::fs::MetadataExt;

@@ -1,0 +1,62 @@
+//! TLS in front of a plain server.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, Stream};
+
+use super::certificates::Pair;
+
+/// How a connection ends.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Goodbye {
+    /// As TLS has it.
+    Said,
+    /// Without a word, as if it were cut.
+    Unsaid,
+}
+
+/// Answers with what the server at `target` (one that closes its connections) says; at the address that it returns.
+pub fn secure(target: &str, pair: &Pair, goodbye: Goodbye) -> String {
+    let chain = vec![CertificateDer::from_pem_file(&pair.certificate).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(&pair.key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let target = target.to_owned();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let (config, target) = (config.clone(), target.clone());
+            // An error is the client's going away: it does not like our certificate.
+            thread::spawn(move || drop(serve(client, &target, config, goodbye)));
+        }
+    });
+    address
+}
+
+fn serve(mut client: TcpStream, target: &str, config: Arc<ServerConfig>, goodbye: Goodbye) -> std::io::Result<()> {
+    let mut connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
+    let mut tls = Stream::new(&mut connection, &mut client);
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        tls.read_exact(&mut byte)?;
+        request.extend(byte);
+    }
+    let mut server = TcpStream::connect(target)?;
+    server.write_all(&request)?;
+    let mut answer = Vec::new();
+    server.read_to_end(&mut answer)?;
+    tls.write_all(&answer)?;
+    if goodbye == Goodbye::Said {
+        connection.send_close_notify();
+        connection.complete_io(&mut client)?;
+    }
+    Ok(())
+}

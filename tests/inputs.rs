@@ -1,0 +1,564 @@
+//! What goes in, and in which form: sorted, compressed, from a URL, though the key is stopped. Promise 5: whatever is
+//! wrong with it is one clear line, and nothing is sent to Consul.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use common::certificates::Ca;
+use common::gate::{Act, Gate, http};
+use common::secure::{Goodbye, secure};
+use common::{Consul, Place, Run, lines, sha256};
+use kvx::encoding;
+
+/// What nobody can compress: 6 bits in each byte.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state: u64 = 88_172_645_463_325_252;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        BASE64_STANDARD.encode(state.to_le_bytes())
+    };
+    let mut text = String::new();
+    while text.len() < length {
+        text += &next()[..10];
+    }
+    text.truncate(length);
+    text.into_bytes()
+}
+
+/// Value, Flags and index of a part of the test's key.
+fn entry(place: &Place, part: &str) -> Option<(Vec<u8>, u64, u64)> {
+    let entry = place.consul.entry(&place.kv(part))?;
+    let value = BASE64_STANDARD.decode(entry["Value"].as_str().unwrap_or_default()).unwrap();
+    Some((value, entry["Flags"].as_u64().unwrap(), entry["ModifyIndex"].as_u64().unwrap()))
+}
+
+fn state(place: &Place) -> [Option<(Vec<u8>, u64, u64)>; 2] {
+    ["data", "checksum"].map(|part| entry(place, part))
+}
+
+/// The pair in Consul is this document, compressed; how large the value is.
+fn assert_compressed(place: &Place, document: &[u8]) -> usize {
+    let [data, checksum] = state(place).map(Option::unwrap);
+    assert_eq!(data.1, 1, "Flags say that it is brotli");
+    assert_eq!(encoding::brotli(&data.0, 64 << 20).as_deref(), Some(document));
+    assert_eq!((String::from_utf8(checksum.0).unwrap(), checksum.1), (sha256(document), 0));
+    data.0.len()
+}
+
+fn installed(place: &Place) -> Vec<u8> {
+    place.kvx_out().args(["-l", "0"]).run().expect(0);
+    std::fs::read(place.file()).unwrap()
+}
+
+/// To nobody: what is sent fails with 69, so what fails otherwise has sent nothing.
+fn to_nobody(place: &Place) -> Run {
+    Run::new("kvx-in", "127.0.0.1:1").args(["-k", &place.key, "--timeout", "3s"])
+}
+
+#[test]
+fn sorted_lines_have_the_checksum_that_kvexpress_gives_them() {
+    let place = Place::new();
+    let ran = place.kvx_in().args(["-S", "-l", "1"]).stdin("b\n\n a\r\nB\n\nä\nb\n\n").run().expect(0);
+    ran.says(&["4 lines", "uploaded"]);
+    assert_eq!(place.document().unwrap(), " a\r\nB\nb\nb\nä".as_bytes());
+    // kvexpress's own words for these are `sort.Strings` and `strings.Join`.
+    assert_eq!(place.consul.text(&place.kv("checksum")).unwrap(), sha256(" a\r\nB\nb\nb\nä"));
+    let before = state(&place);
+    place.kvx_in().args(["--sorted", "-l", "1"]).stdin("ä\nb\nB\nb\n a\r").run().expect(0).is_silent();
+    assert_eq!(state(&place), before);
+    assert_eq!(installed(&place), " a\r\nB\nb\nb\nä".as_bytes());
+}
+
+#[test]
+fn guards_see_what_is_sorted() {
+    let place = Place::new();
+    // Ten lines are nine newlines, as for kvexpress.
+    to_nobody(&place).arg("-S").stdin(lines(10)).run().expect(65).says(&["has 9 lines", "-l"]);
+    to_nobody(&place).arg("-S").stdin("\n".repeat(20)).run().expect(65).says(&["stdin was empty"]);
+    place.kvx_in().arg("-S").stdin(lines(11)).run().expect(0).says(&["10 lines", "uploaded"]);
+    let shrunk = place.kvx_in().args(["-S", "-l", "1", "--max-shrink", "50"]).stdin(lines(4)).run().expect(65);
+    shrunk.says(&["shrink from 10 lines to 3"]);
+}
+
+#[test]
+fn a_compressed_document_comes_out_as_it_was_and_says_how_small_it_is() {
+    let place = Place::new();
+    for (document, size) in [(lines(600), "2.2 KB"), (String::new(), "0 B"), ("x".into(), "1 B")] {
+        let ran = place.kvx_in().args(["-z", "-l", "0"]).stdin(&document).run().expect(0);
+        let stored = assert_compressed(&place, document.as_bytes());
+        let stored = kvx::document::size(stored);
+        ran.says(&[size, "uploaded, compressed to", &stored, ", "]);
+        assert_eq!(installed(&place), document.as_bytes());
+    }
+    let binary: Vec<u8> = (0..=255).cycle().take(5000).collect();
+    place.kvx_in().args(["--compress", "-l", "0"]).stdin(&binary).run().expect(0);
+    assert_compressed(&place, &binary);
+    assert_eq!(installed(&place), binary);
+    // A keyprefix watch brings it, too.
+    let payload = place.payload("");
+    std::fs::remove_file(place.file()).unwrap();
+    place.kvx_out().args(["-l", "0"]).payload(payload).run().expect(0).says(&["installed"]);
+    assert_eq!(std::fs::read(place.file()).unwrap(), binary);
+}
+
+#[test]
+fn what_is_there_in_whatever_form_is_unchanged() {
+    let forms: [&[&str]; 2] = [&[], &["-z"]];
+    for form in forms {
+        let place = Place::new();
+        place.kvx_in().args(form).stdin(lines(600)).run().expect(0);
+        let before = state(&place);
+        for again in forms {
+            place.kvx_in().args(again).stdin(lines(600)).run().expect(0).is_silent();
+            let dry = place.kvx_in().arg("-n").args(again).stdin(lines(600)).run().expect(0).says(&["unchanged"]);
+            assert_eq!(dry.out(), "");
+        }
+        assert_eq!(state(&place), before);
+        // In the other form, the next document: Flags change with the data.
+        let other = forms[usize::from(form.is_empty())];
+        place.kvx_in().args(other).stdin(lines(601)).run().expect(0).says(&["in place of 4a0a1fde…"]);
+        assert_eq!(entry(&place, "data").unwrap().1, other.len() as u64);
+        assert_eq!(installed(&place), lines(601).as_bytes());
+    }
+}
+
+#[test]
+fn a_dry_run_shows_the_difference_of_the_documents_whatever_their_form() {
+    let place = Place::new();
+    place.kvx_in().arg("-z").stdin(lines(20)).run().expect(0);
+    let before = state(&place);
+    let plain = place.kvx_in().arg("-n").stdin(lines(21)).run().expect(0);
+    let compressed = place.kvx_in().args(["-n", "-z"]).stdin(lines(21)).run().expect(0);
+    assert!(plain.out().ends_with(" 20\n+21\n"), "{}", plain.out());
+    assert_eq!(plain.out(), compressed.out());
+    // Of half an upload, too: what it would be is compared, not how it is stored.
+    place.consul.put(&place.kv("checksum"), sha256("other"));
+    let torn = place.kvx_in().args(["-n", "-z"]).stdin(lines(21)).run().expect(0);
+    assert_eq!(plain.out(), torn.out());
+    assert_eq!(state(&place)[0], before[0]);
+}
+
+#[test]
+fn torn_pairs_are_repaired_compressed_and_their_watches_fire() {
+    // One that a transaction carries, and one that takes two steps.
+    for document in [lines(600).into_bytes(), noise(570_000)] {
+        let ours = {
+            let place = Place::new();
+            place.kvx_in().args(["-z", "-l", "0"]).stdin(&document).run().expect(0);
+            let stored = assert_compressed(&place, &document);
+            assert_eq!(stored > 400_000, document.len() > 400_000, "{stored}");
+            entry(&place, "data").unwrap().0
+        };
+        let cases: [(&str, &[u8], u64, Option<String>); 6] = [
+            ("nothing of ours", b"theirs", 0, Some(sha256("else"))),
+            ("our data, not its checksum", &ours, 1, Some(sha256("theirs"))),
+            ("our data alone", &ours, 1, None),
+            ("our data, other Flags", &ours, 0, Some(sha256(&document))),
+            ("our checksum, not its data", b"theirs", 1, Some(sha256(&document))),
+            ("our data as it is, and no checksum", &document[..1000], 0, None),
+        ];
+        for (name, data, flags, checksum) in cases {
+            let place = Place::new();
+            place.consul.put_flags(&place.kv("data"), data, flags);
+            if let Some(checksum) = checksum {
+                place.consul.put(&place.kv("checksum"), checksum);
+            }
+            let before = entry(&place, "checksum").map(|(.., index)| index);
+            let ran = place.kvx_in().args(["-z", "-l", "0"]).stdin(&document).run().expect(0);
+            ran.says(&["uploaded, compressed to", "in place of a torn pair"]);
+            assert_compressed(&place, &document);
+            assert!(before < entry(&place, "checksum").map(|(.., index)| index), "{name}: no watch would fire");
+            place.kvx_in().args(["-z", "-l", "0"]).stdin(&document).run().expect(0).is_silent();
+        }
+    }
+}
+
+#[test]
+fn expect_holds_for_what_a_run_that_died_has_left_compressed() {
+    let document = noise(570_000);
+    let place = Place::new();
+    place.kvx_in().args(["-z", "-l", "0"]).stdin(&document).run().expect(0);
+    place.consul.put(&place.kv("checksum"), sha256("before"));
+    let before = state(&place);
+    let run = |form: &[&str]| {
+        let expect = ["-l", "0", "--max-size", "1M", "--expect", &sha256("before")];
+        place.kvx_in().args(form).args(expect).stdin(&document).run()
+    };
+    run(&[]).expect(75).says(&["is torn", "--expect"]);
+    assert_eq!(state(&place), before);
+    run(&["-z"]).expect(0).says(&["in place of a torn pair"]);
+    assert_compressed(&place, &document);
+}
+
+#[test]
+fn a_large_document_that_compresses_well_goes_where_it_could_not_go_plain() {
+    let place = Place::new();
+    let document = lines(450_000);
+    assert!(document.len() > 3_000_000);
+    to_nobody(&place).stdin(&document).run().expect(65).says(&["larger", "524288 bytes", "-z"]);
+    let ran = place.kvx_in().arg("-z").stdin(&document).run().expect(0);
+    ran.says(&["450000 lines, 3.0 MB", "uploaded, compressed to", "KB, the first of this key"]);
+    assert!(assert_compressed(&place, document.as_bytes()) <= 512 * 1024);
+    place.kvx_in().arg("-z").stdin(&document).run().expect(0).is_silent();
+    place.kvx_out().run().expect(0).says(&["450000 lines", "installed"]);
+    assert_eq!(place.content(), document);
+}
+
+#[test]
+fn what_is_too_large_even_compressed_is_refused_before_anything_is_sent() {
+    let place = Place::new();
+    let large = noise(800_000);
+    let ran = to_nobody(&place).args(["-z", "-l", "0"]).stdin(&large).run().expect(65);
+    ran.says(&[&place.key, "KB even compressed", "524288 bytes", "kv_max_value_size", "--max-size"]);
+    let small = to_nobody(&place).args(["-z", "-l", "0", "--max-size", "1K"]).stdin(noise(2000)).run().expect(65);
+    small.says(&["1.5 KB even compressed", "1024 bytes"]);
+    // What kvx-out would not install.
+    let too_much = vec![b'\n'; (16 << 20) + 1];
+    let ran = to_nobody(&place).arg("-z").stdin(&too_much).run().expect(65);
+    ran.says(&["larger", "16777216 bytes", "--max-size"]);
+    let most = &too_much[1..];
+    place.kvx_in().arg("-z").stdin(most).run().expect(0).says(&["16.7 MB", "compressed to"]);
+    assert_eq!(installed(&place), most);
+    place.kvx_in().args(["-z", "--max-size", "17M"]).stdin(&too_much).run().expect(0).says(&["uploaded"]);
+    // Consul's word is the last: somebody may have made its limit smaller.
+    let config = r#"{ "limits": { "kv_max_value_size": 100000 } }"#;
+    let strict = Place::at(std::sync::Arc::new(Consul::dev(config)));
+    let ran = strict.kvx_in().args(["-z", "-l", "0"]).stdin(noise(300_000)).run();
+    assert_ne!(ran.status.code(), Some(0), "{}", ran.stderr);
+    assert_eq!(state(&strict), [None, None]);
+}
+
+#[test]
+fn a_stopped_key_is_uploaded_if_that_is_wanted_and_the_line_says_so() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.consul.put(&place.kv("stop"), "until Monday");
+    let before = state(&place);
+    place.kvx_in().stdin(lines(21)).run().expect(0).says(&["stopped, nothing uploaded: until Monday"]);
+    let dry = place.kvx_in().args(["-n", "--ignore-stop"]).stdin(lines(21)).run().expect(0);
+    dry.says(&["21 lines", "would be uploaded, though stopped: until Monday", &place.kv("stop")]);
+    // The guards still count.
+    place.kvx_in().args(["--ignore-stop", "-l", "1", "--max-shrink", "50"]).stdin(lines(5)).run().expect(65);
+    assert_eq!(state(&place), before);
+    let ran = place.kvx_in().arg("--ignore-stop").stdin(lines(21)).run().expect(0);
+    ran.says(&["21 lines", "uploaded, in place of", ", though stopped: until Monday", &place.kv("stop")]);
+    assert_eq!(place.document().unwrap(), lines(21).as_bytes());
+    place.kvx_in().arg("--ignore-stop").stdin(lines(21)).run().expect(0).is_silent();
+    place.consul.delete(&place.kv("stop"));
+    let ran = place.kvx_in().arg("--ignore-stop").stdin(lines(22)).run().expect(0);
+    assert!(!ran.stderr.contains("stopped"), "{}", ran.stderr);
+}
+
+#[test]
+fn there_is_one_input_only() {
+    let place = Place::new();
+    let url = "http://127.0.0.1:1/";
+    for several in [&["-f", "/etc/hosts", "-u", url][..], &["-u", url, "--", "true"], &["-f", "-", "-u", url]] {
+        let ran = to_nobody(&place).args(several).run().expect(64);
+        ran.says(&["give one of -f, -u and a command behind --, not several", "--help"]);
+    }
+    for wrong in ["ftp://host/", "host/path", "/path", "http://", "http://:80/", "http://h:99999/", "http://a b/", ""] {
+        to_nobody(&place).args(["-u", wrong]).run().expect(64).says(&["it is no URL", "http://HOST/PATH", "--help"]);
+    }
+    for secret in
+        ["ftp://anna:hunter2@host/", "http://anna:hunter2@", "//anna:hunter2@host", "http://a:hunter2  x@host/"]
+    {
+        for way in [&["-u", secret][..], &[secret], &["--timeout", secret], &[&format!("-u{secret}")]] {
+            let ran = to_nobody(&place).args(way).run().expect(64);
+            assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+        }
+    }
+}
+
+/// A web server: what a path says.
+fn web(answer: impl Fn(&str) -> Act + Send + Sync + 'static) -> Gate {
+    Gate::to("", move |request| answer(&request.target))
+}
+
+fn redirect(status: &str, to: &str) -> Act {
+    Act::Say(
+        format!("HTTP/1.1 {status}\r\nLocation: {to}\r\nConnection: close\r\nContent-Length: 5\r\n\r\nmoved").into(),
+    )
+}
+
+#[test]
+fn a_document_comes_from_a_url() {
+    let place = Place::new();
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n1\n2\n3\r\n3\r\n\n4\n\r\n0\r\n\r\n";
+    let server = web(move |path| match path {
+        "/hosts?of=today" => Act::Say(http("200 OK", lines(600))),
+        "/chunked" => Act::Say(chunked.into()),
+        "/old" => Act::Say(b"HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\n1\n2\n3\n4\n5\n".into()),
+        "/empty" => Act::Say(http("200 OK", "")),
+        path => panic!("{path}"),
+    });
+    let url = |path: &str| format!("http://{}{path}", server.address);
+    let ran = place.kvx_in().args(["-u", &url("/hosts?of=today#part")]).run().expect(0);
+    ran.says(&["600 lines", "uploaded, the first"]);
+    assert_eq!(place.document().unwrap(), lines(600).as_bytes());
+    let request = server.requests().remove(0);
+    assert_eq!((request.method.as_str(), request.header("Host")), ("GET", Some(server.address.as_str())));
+    for absent in ["Accept-Encoding", "Authorization", "X-Consul-Token", "If-None-Match", "Cookie"] {
+        assert_eq!(request.header(absent), None, "{absent}");
+    }
+    place.kvx_in().args(["--url", &url("/hosts?of=today")]).run().expect(0).is_silent();
+    place
+        .kvx_in()
+        .args(["-l", "1", "-z", "-S", "-u", &url("/chunked")])
+        .run()
+        .expect(0)
+        .says(&["3 lines", "compressed"]);
+    assert_compressed(&place, b"1\n2\n3\n4");
+    place.kvx_in().args(["-l", "1", "-u", &url("/old")]).run().expect(0).says(&["5 lines"]);
+    to_nobody(&place).args(["-u", &url("/empty")]).run().expect(65).says(&["the document is empty", "-l"]);
+}
+
+#[test]
+fn nothing_of_consuls_is_told_to_the_server_of_a_url() {
+    let place = Place::new();
+    let server = web(|_| Act::Say(http("200 OK", lines(20))));
+    let proxy = web(|_| Act::Say(http("200 OK", lines(30))));
+    let run = place.kvx_in().args(["-t", "11111111-secret", "-u", &format!("http://{}/", server.address)]);
+    let proxied = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let run = proxied.iter().fold(run, |run, name| run.env(name, format!("http://{}", proxy.address)));
+    run.env("CONSUL_HTTP_AUTH", "anna:hunter2").run().expect(0).says(&["20 lines", "uploaded"]);
+    let requests = format!("{:?}", server.requests());
+    assert!(!requests.is_empty() && !requests.contains("secret") && !requests.contains("uthorization"), "{requests}");
+    assert_eq!(proxy.connections(), 0);
+}
+
+#[test]
+fn redirects_are_followed_to_the_document() {
+    let place = Place::new();
+    let server = web(|path| match path {
+        "/301" => redirect("301 Moved Permanently", "/deep/er/302?x=1"),
+        "/deep/er/302?x=1" => redirect("302 Found", "../303"),
+        "/deep/303" => redirect("303 See Other", "307#there"),
+        "/deep/307" => redirect("307 Temporary Redirect", "?query"),
+        "/deep/307?query" => redirect("308 Permanent Redirect", "/a/./b/../hosts"),
+        "/a/hosts" => Act::Say(http("200 OK", lines(20))),
+        path => match path.trim_start_matches("/down/").parse() {
+            Ok(0) => Act::Say(http("200 OK", lines(21))),
+            Ok(left) => redirect("302 Found", &format!("/down/{}", left - 1u32)),
+            Err(_) => panic!("{path}"),
+        },
+    });
+    let url = |path: &str| format!("http://{}{path}", server.address);
+    place.kvx_in().args(["-u", &url("/301")]).run().expect(0).says(&["20 lines", "uploaded"]);
+    assert_eq!(server.requests().len(), 6);
+    place.kvx_in().args(["-u", &url("/down/10")]).run().expect(0).says(&["21 lines", "uploaded"]);
+    assert_eq!(server.requests().len(), 11);
+    to_nobody(&place).args(["-u", &url("/down/11")]).run().expect(74).says(&["/down/11", "more than 10 times"]);
+}
+
+#[test]
+fn what_is_no_document_is_said_and_nothing_is_uploaded() {
+    let place = Place::new();
+    let server = web(|path| match path {
+        "/404" => Act::Say(http("404 Not Found", lines(20))),
+        "/401" => Act::Say(http("401 Unauthorized", lines(20))),
+        "/500" => Act::Say(http("500 Internal Server Error", lines(20))),
+        "/204" => Act::Say(http("204 No Content", "")),
+        "/206" => Act::Say(http("206 Partial Content", lines(20))),
+        "/304" => Act::Say(http("304 Not Modified", "")),
+        "/300" => redirect("300 Multiple Choices", "/ok"),
+        "/nowhere" => Act::Say(http("302 Found", lines(20))),
+        "/loop" => redirect("302 Found", "loop"),
+        "/ftp" => redirect("302 Found", "ftp://anna:hunter2@host/"),
+        "/bad" => redirect("302 Found", "http://[/"),
+        "/gzip" => Act::Say(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n1\n2\n3\n4\n5\n6\n7\n8\n9\n0\n"
+                .into(),
+        ),
+        "/large" => Act::Say(http("200 OK", "\n".repeat(600_000))),
+        "/endless" => Act::Drip(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n".into(),
+            b"\n".repeat(100_000),
+            Duration::ZERO,
+        ),
+        "/cut" => Act::Say([&b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"[..], lines(20).as_bytes()].concat()),
+        "/cut-chunks" => Act::Say(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n1\n2\n3\n4\n5\n6\n7\n8\n9\n0\n\r\n".into(),
+        ),
+        "/to-the-end" => Act::Say([&b"HTTP/1.1 200 OK\r\n\r\n"[..], lines(20).as_bytes()].concat()),
+        "/old-chunks" => {
+            Act::Say([&b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"[..], lines(20).as_bytes()].concat())
+        }
+        "/closed" => Act::Say(Vec::new()),
+        "/ssh" => Act::Say(b"SSH-2.0-OpenSSH_9.2\r\n".into()),
+        "/stalled" => Act::SayAndHang(Vec::new()),
+        "/stalled-later" => {
+            Act::SayAndHang([&b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"[..], lines(20).as_bytes()].concat())
+        }
+        "/trickle" => Act::Drip(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n".into(),
+            b"1\n".into(),
+            Duration::from_millis(20),
+        ),
+        "/trickled-head" => Act::Drip(b"HTTP/1.1 200 OK\r\n".into(), b"X-A: b\r\n".into(), Duration::from_millis(20)),
+        path => panic!("{path}"),
+    });
+    let cases: &[(&str, i32, &[&str])] = &[
+        ("404", 74, &["answers HTTP 404 Not Found", "only 200", "is the URL right?"]),
+        ("401", 74, &["answers HTTP 401", "user:password@"]),
+        ("500", 74, &["answers HTTP 500", "run it again"]),
+        ("204", 74, &["answers HTTP 204"]),
+        ("206", 74, &["answers HTTP 206"]),
+        ("304", 74, &["answers HTTP 304"]),
+        ("300", 74, &["answers HTTP 300"]),
+        ("nowhere", 74, &["answers HTTP 302"]),
+        ("loop", 74, &["redirects more than 10 times"]),
+        ("ftp", 74, &["it redirects to what is no http or https URL"]),
+        ("bad", 74, &["it redirects to what is no http or https URL"]),
+        ("gzip", 74, &["compressed (gzip)", "curl --compressed"]),
+        ("large", 65, &["larger", "524288 bytes", "-z"]),
+        ("endless", 65, &["larger", "524288 bytes"]),
+        ("cut", 74, &["the connection broke before its end"]),
+        ("cut-chunks", 74, &["the connection broke before its end"]),
+        ("to-the-end", 74, &["does not say where it ends", "Content-Length"]),
+        ("old-chunks", 74, &["does not say where it ends"]),
+        ("closed", 74, &["the connection broke before its end"]),
+        ("ssh", 74, &["does not speak HTTP"]),
+        ("stalled", 74, &["has not ended within 3s", "--timeout"]),
+        ("stalled-later", 74, &["has not ended within 3s"]),
+        ("trickle", 74, &["has not ended within 3s"]),
+        ("trickled-head", 74, &["cannot be read"]),
+    ];
+    let address = &server.address;
+    common::each(
+        8,
+        cases,
+        |(path, ..)| (*path).to_owned(),
+        |(path, status, says)| {
+            let started = Instant::now();
+            let ran =
+                to_nobody(&place).args(["-u", &format!("http://anna:hunter2@{address}/{path}")]).run().expect(*status);
+            assert!(!ran.stderr.contains("hunter2") && !ran.stderr.contains("anna"), "{}", ran.stderr);
+            ran.says(&["kvx-in: ", &place.key, ": ", &format!("http://{address}/{path}")]).says(says);
+            assert!(started.elapsed() < Duration::from_secs(6), "{path}: {:?}", started.elapsed());
+        },
+    );
+    to_nobody(&place)
+        .args(["-u", "http://127.0.0.1:1/x?secret"])
+        .run()
+        .expect(74)
+        .says(&["127.0.0.1:1/x cannot", "refused"]);
+    let unknown = to_nobody(&place).args(["-u", "http://no-such-host.invalid/x"]).run().expect(74);
+    unknown.says(&["no-such-host.invalid/x cannot be read"]);
+}
+
+#[test]
+fn a_login_goes_to_its_own_server_and_nowhere_else() {
+    let place = Place::new();
+    let other = web(|path| match path {
+        "/back" => redirect("302 Found", "/end"),
+        "/end" => Act::Say(http("200 OK", lines(20))),
+        path => panic!("{path}"),
+    });
+    let there = other.address.clone();
+    let server = web(move |path| match path {
+        "/here" => redirect("302 Found", "/away"),
+        "/away" => redirect("302 Found", &format!("http://{there}/back")),
+        "/other-login" => redirect("302 Found", &format!("http://otto:geheim@{there}/end")),
+        "/page" => Act::Say(http("403 Forbidden", "")),
+        path => panic!("{path}"),
+    });
+    let logins = |gate: &Gate| -> Vec<Option<String>> {
+        let decoded = |text: &str| String::from_utf8(BASE64_STANDARD.decode(&text["Basic ".len()..]).unwrap()).unwrap();
+        gate.requests().iter().map(|request| request.header("Authorization").map(decoded)).collect()
+    };
+    let anna = Some("anna:hunter@2:x".to_owned());
+    let url = |path: &str| format!("http://anna:hunter%402:x@{}{path}", server.address);
+    place.kvx_in().args(["-v", "-u", &url("/here")]).run().expect(0).says(&["20 lines", "uploaded"]);
+    assert_eq!((logins(&server), logins(&other)), (vec![anna.clone(), anna.clone()], vec![None, None]));
+    place.kvx_in().args(["-u", &url("/other-login")]).run().expect(0);
+    assert_eq!((logins(&server), logins(&other)), (vec![anna], vec![Some("otto:geheim".to_owned())]));
+    place.kvx_in().args(["-u", &format!("http://token@{}/other-login", server.address)]).run().expect(0);
+    assert_eq!(logins(&server), vec![Some("token:".to_owned())]);
+    let denied = to_nobody(&place).args(["-u", &url("/page?secret")]).run();
+    assert!(!denied.stderr.contains("hunter") && !denied.stderr.contains("secret"), "{}", denied.stderr);
+}
+
+/// A server that takes whatever is said for bad HTTP.
+fn no_tls() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let _ = client.read(&mut [0; 4096]);
+            let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    address
+}
+
+#[test]
+fn https_is_of_the_systems_cas_and_never_led_back_to_http() {
+    let place = Place::new();
+    let ca = Ca::new(place.path(), "ca");
+    let other_ca = Ca::new(place.path(), "other-ca");
+    let plain = web(|_| Act::Say(http("200 OK", lines(20))));
+    let address = plain.address.clone();
+    let server = web(move |path| match path {
+        "/hosts" => Act::Say(http("200 OK", lines(21))),
+        "/beside" => redirect("302 Found", "hosts"),
+        "/cut" => Act::Say([&b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"[..], lines(22).as_bytes()].concat()),
+        "/down" => redirect("302 Found", &format!("http://{address}/?secret")),
+        path => panic!("{path}"),
+    });
+    let listen = |name: &str, of: &[&str], year, goodbye| {
+        let pair = ca.issue_until(name, of, year);
+        format!("https://{}", secure(&server.address, &pair, goodbye))
+    };
+    let good = listen("good", &["127.0.0.1"], 2100, Goodbye::Said);
+    let cut = listen("cut", &["127.0.0.1"], 2100, Goodbye::Unsaid);
+    let expired = listen("expired", &["127.0.0.1"], 2020, Goodbye::Said);
+    let named = listen("named", &["intranet.example"], 2100, Goodbye::Said);
+    let up = {
+        let good = good.clone();
+        web(move |_| redirect("302 Found", &format!("{good}/beside")))
+    };
+    let trusting = |run: Run, ca: &Ca| run.env("SSL_CERT_FILE", &ca.file).env("SSL_CERT_DIR", "/nowhere");
+    let uploaded = |url: &str| trusting(place.kvx_in(), &ca).args(["-u", url]).run().expect(0);
+    uploaded(&format!("{good}/hosts")).says(&["21 lines", "uploaded"]);
+    uploaded(&format!("{good}/beside")).is_silent();
+    uploaded(&format!("http://{}/", up.address)).is_silent();
+    // It is all there, however rudely its server goes.
+    uploaded(&format!("{cut}/hosts")).is_silent();
+
+    let before = state(&place);
+    let asked = plain.connections();
+    let wrong: [(&str, &Ca, &[&str]); 7] = [
+        (&format!("{good}/down"), &ca, &["/down cannot be read: it redirects from https to http"]),
+        (&format!("{good}/hosts"), &other_ca, &["of a CA that is not trusted here", "SSL_CERT_FILE"]),
+        (&format!("{expired}/hosts"), &ca, &["certificate expired", "clock"]),
+        (&format!("{named}/hosts"), &ca, &["not valid for name \"127.0.0.1\"", "intranet.example"]),
+        (&format!("{cut}/cut"), &ca, &["the connection broke before its end"]),
+        (&good.replace("https", "http"), &ca, &["cannot be read", "http"]),
+        (&format!("https://{}/", no_tls()), &ca, &["does not speak TLS", "http://"]),
+    ];
+    for (url, trusted, says) in wrong {
+        let ran = trusting(to_nobody(&place), trusted).args(["-u", url]).run().expect(74).says(says);
+        assert!(!ran.stderr.contains("secret"));
+    }
+    assert_eq!(plain.connections(), asked);
+    // What says whom to trust as Consul says nothing of others.
+    let consuls = trusting(to_nobody(&place), &other_ca).arg("--ca-file").arg(&ca.file);
+    let consuls = consuls.env("CONSUL_CACERT", &ca.file).env("CONSUL_HTTP_SSL_VERIFY", "false");
+    consuls.args(["-u", &format!("{good}/hosts")]).run().expect(74).says(&["of a CA that is not trusted here"]);
+    let none = to_nobody(&place).env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+    none.args(["-u", &format!("{good}/hosts")])
+        .run()
+        .expect(78)
+        .says(&["there is no CA certificate", "ca-certificates"]);
+    assert_eq!(state(&place), before);
+}
