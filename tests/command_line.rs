@@ -205,7 +205,7 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx-in", &["-k", "x", "--timeout", "0s"], &["--timeout", "too short"]),
         ("kvx-in", &["-k", "x", "--timeout", "400days"], &["--timeout", "too long"]),
         ("kvx-in", &["-k", "x", "--expect", "3f9a"], &["--expect", "64 hex digits"]),
-        ("kvx-in", &["-k", "x", "-f", "a", "--", "b"], &["-f", "--", "not both"]),
+        ("kvx-in", &["-k", "x", "-f", "a", "--", "b"], &["-f", "--", "not several"]),
         ("kvx-in", &["-k", "x", "--"], &["--", "command is missing"]),
         ("kvx-out", &["-k", "x", "-f", "y", "--"], &["--", "command is missing"]),
         ("kvx-out", &["-k", "x", "-f", "-", "-c", "644"], &["-f -", "-c"]),

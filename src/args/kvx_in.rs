@@ -34,8 +34,8 @@ again.",
         note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded.",
-        note = "A run ends within 2 times --timeout and 6s (66s); -z takes up to 1s for
-each megabyte besides.",
+        note = "A run ends within 2 times --timeout and 6s (66s); for a large document -z
+takes some seconds more.",
         example = "{command_name} -k hosts < /etc/hosts.rendered
 render | {command_name} -k hosts --min-lines 600
 {command_name} -k hosts -- ./render --all
