@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, marks, run};
-use crate::args::kvx::{clean, diff, list, lock, resume, status, stop, unlock};
+use crate::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
 use crate::error::{Error, Result, Status};
 use crate::journal::Format;
 use crate::operator;
@@ -81,6 +81,11 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
                 (_, Some(unlocked)) => how_to_catch_up(&unlocked, world),
                 (ended, None) => Ok(ended.status),
             }
+        }),
+        "copy" => run::<copy::Options>("kvx copy", rest, |options, command, world| {
+            no_command(command)?;
+            let metrics = options.told()?;
+            Ok(super::copy(&options.order()?, &metrics, world).status)
         }),
         "status" => run::<status::Options>("kvx status", rest, |options, command, world| {
             no_command(command)?;

@@ -1,6 +1,7 @@
 //! From a command line to what is told of it: parse, run, tell, exit. What a binary does is one of these.
 
 mod clean;
+mod copy;
 mod kvexpress;
 mod kvx;
 mod kvx_in;
@@ -11,6 +12,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use self::clean::clean;
+use self::copy::copy;
 pub use self::kvexpress::kvexpress;
 pub use self::kvx::kvx;
 pub use self::kvx_in::kvx_in;

@@ -1,12 +1,11 @@
 //! How a file differs from what is in Consul.
 
-use super::Site;
-use crate::consul::{Consistency, Folder, Key};
+use super::{Site, there};
+use crate::consul::{Folder, Key};
 use crate::diff::unified;
 use crate::document::LARGEST;
-use crate::error::{Result, Status};
+use crate::error::Result;
 use crate::input::Input;
-use crate::pair::{Found, Pair};
 use crate::world::World;
 
 /// What to compare.
@@ -28,23 +27,7 @@ pub struct Order {
 pub fn diff(order: &Order, world: &World) -> Result<String> {
     let file = order.input.read(LARGEST, order.site.timeout, world)?;
     let (client, folder) = (order.site.client(world)?, Folder::of(&order.site.prefix, &order.key));
-    let mut entries = client.read(Consistency::Default, &[&folder.data, &folder.checksum], &[])?;
-    let there = match Pair::take(&mut entries, &folder).judge() {
-        Found::Whole(whole) => whole.document,
-        Found::Torn(torn) => {
-            return Err(Status::TryAgain.error(format!(
-                "{} and its checksum in Consul are torn: {}; upload the document again with kvx-in",
-                folder.data, torn.why
-            )));
-        }
-        Found::Nothing => {
-            return Err(Status::NoSuchKey.error(format!(
-                "there is no {} in Consul at {}; check -k and -p",
-                folder.data,
-                client.server()
-            )));
-        }
-    };
+    let there = there::stored(&client, &folder)?.into_document();
     let from = format!("{} (in Consul)", folder.data);
     Ok(unified((there.bytes(), &from), (&file, &order.name), client.deadline().left()))
 }

@@ -2,6 +2,7 @@
 //! its own; `kvx` and, in its own words, `kvexpress` tell them.
 
 pub mod clean;
+pub mod copy;
 pub mod diff;
 pub mod list;
 pub mod lock;
@@ -9,6 +10,7 @@ mod mark;
 pub mod signature;
 pub mod status;
 pub mod stop;
+mod there;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The command lines of `kvx`, one for each of its commands.
 
 pub mod clean;
+pub mod copy;
 pub mod diff;
 pub mod list;
 pub mod lock;

@@ -1,0 +1,66 @@
+//! The command line of `kvx copy`.
+
+use crate::args::options::metrics_options;
+use crate::args::values;
+use crate::consul::Key;
+use crate::document::LARGEST;
+use crate::error::{Result, Status};
+use crate::guard::Guards;
+use crate::metrics::Metrics;
+use crate::operator::copy::Order;
+
+metrics_options! {
+    over site_options:
+    /// Copy a document to another key.
+    #[argh(
+        help_triggers("-h", "--help"),
+        note = "As it is stored: value, Flags and checksum, in one transaction. Nothing is
+sent if the other key has it already, or is stopped.",
+        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        example = "{command_name} --from hosts --to hosts-before",
+        error_code(0, "copied, unchanged or stopped"),
+        error_code(64, "the command line makes no sense"),
+        error_code(66, "there is nothing to copy"),
+        error_code(69, "Consul cannot be reached"),
+        error_code(75, "what is to be copied is torn, or others were faster every time"),
+        error_code(77, "Consul's ACLs deny it"),
+        error_code(78, "the environment, or a file it names, makes no sense")
+    )]
+    pub struct Options {
+        /// the key to copy
+        #[argh(option, arg_name = "key", from_str_fn(values::key))]
+        from: Key,
+
+        /// the key that is to have it, too
+        #[argh(option, arg_name = "key", from_str_fn(values::key))]
+        to: Key,
+
+        /// with --dogstatsd: an event, too
+        #[argh(switch)]
+        events: bool,
+    }
+}
+
+impl Options {
+    /// Who is told of it.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn told(&self) -> Result<Metrics> {
+        self.metrics(self.events)
+    }
+
+    /// The order, and whether it makes sense.
+    ///
+    /// # Errors
+    /// 64.
+    pub fn order(self) -> Result<Order> {
+        let site = self.site();
+        if self.from == self.to {
+            return Err(Status::Usage.error("--from and --to name the same key"));
+        }
+        // It has passed the guards when it was uploaded.
+        let guards = Guards { min_lines: 0, max_size: LARGEST, max_shrink: None };
+        Ok(Order { from: self.from, to: self.to, guards, site })
+    }
+}

@@ -1,0 +1,42 @@
+//! Copying a document to another key, as it is stored: value, Flags and checksum, in one transaction.
+
+use super::{Site, there};
+use crate::consul::{Consistency, Folder, Key};
+use crate::error::Result;
+use crate::guard::Guards;
+use crate::upload::{Mode, Report, Stop, Terms, converge};
+use crate::world::World;
+
+/// A copy to be.
+#[derive(Clone)]
+pub struct Order {
+    /// `--from`.
+    pub from: Key,
+    /// `--to`.
+    pub to: Key,
+    /// What it must be like.
+    pub guards: Guards,
+    /// Where.
+    pub site: Site,
+}
+
+/// Copies. A key that is stopped gets nothing.
+///
+/// # Errors
+/// 65 where a guard refuses it, 66 where there is nothing to copy, 75 where that is torn; 69, 77, 78.
+pub fn copy(order: &Order, world: &World) -> Result<Report> {
+    let client = order.site.client(world)?;
+    let stored = there::stored(&client, &Folder::of(&order.site.prefix, &order.from))?;
+    order.guards.check(stored.document())?;
+    let terms = Terms {
+        key: &order.to,
+        prefix: &order.site.prefix,
+        guards: order.guards,
+        expect: None,
+        stop: Stop::Heeded,
+        mode: Mode::Upload,
+        differ: None,
+        consistency: Consistency::Default,
+    };
+    converge(&terms, stored, &client, world)
+}
