@@ -24,8 +24,14 @@ fn document() -> String {
     (1..=12).map(|line| format!("{line} line\n")).collect()
 }
 
+/// What was uploaded to be sorted, and what came of it.
+const UNSORTED: &str = "c\n\nb\na\n\n";
+const SORTED: &str = "a\nb\nc";
+
 /// Of `in -z`, under Flags 1.
 const BROTLI: &str = "G1YA+I2Ubt40mxyRBthdP0LQVim4NQMNVMLLKiCBg/xdzLiQSptBBQQ=";
+/// Of `in -Sz`, under Flags 1.
+const BROTLI_SORTED: &str = "CwKAYQpiCmMD";
 /// Of `in -z` of version 1.14, under Flags 0, as it stands in Consul.
 const GZIP_BASE64: &str = "H4sIAAAAAAAA/zJUyMnMS+UyglDGEMoEQplCKDMIZQ6hLCCUJYQyNIDSUHMMoQYBAAAA//8BAAD//1IUHlVXAAAA";
 
@@ -114,7 +120,11 @@ fn in_writes_what_kvexpress_wrote() {
     let place = Place::new();
     for (flags, input, data, marked, document) in [
         (vec![], document(), BASE64_STANDARD.encode(document()), 0, document()),
-        (vec!["-l=0x2"], "a\nb\nc".into(), "YQpiCmM=".into(), 0, "a\nb\nc".into()),
+        (vec!["-S", "-l", "2"], UNSORTED.into(), "YQpiCmM=".into(), 0, SORTED.into()),
+        (vec!["--sorted", "true", "-l=0x2"], UNSORTED.into(), "YQpiCmM=".into(), 0, SORTED.into()),
+        (vec!["-z"], document(), BROTLI.into(), 1, document()),
+        (vec!["-z", "true"], document(), BROTLI.into(), 1, document()),
+        (vec!["-Sz", "-l2"], UNSORTED.into(), BROTLI_SORTED.into(), 1, SORTED.into()),
     ] {
         place.consul.delete(&place.kv("data"));
         place.consul.delete(&place.kv("checksum"));
@@ -133,6 +143,19 @@ fn in_writes_what_kvexpress_wrote() {
     }
     let beside = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(beside.into_iter().all(|name| !name.to_str().unwrap().starts_with("input.")), "no .compare, no .last");
+}
+
+/// kvexpress prints what it gets, and takes an error's page for a document. Consul itself is the web server here.
+#[test]
+fn in_takes_what_is_at_a_url_and_no_error() {
+    let place = Place::new();
+    place.consul.put(&format!("{}/page", place.key), document());
+    let at = |page: &str| format!("http://{}/v1/kv/{}/{page}?raw", place.consul.address, place.key);
+    let from = |page: &str| kvexpress(&place, "in").args(["-k", &place.key, "-u", &at(page), "-l", "1"]).run();
+    from("none").expect(74).says(&["404"]);
+    assert_eq!(place.consul.get(&place.kv("data")), None);
+    let ran = from("page").expect(0).says(&["12 lines", "uploaded"]);
+    assert_eq!((place.document().unwrap(), ran.out()), (document().into_bytes(), ""));
 }
 
 #[test]

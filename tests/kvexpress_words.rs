@@ -15,6 +15,8 @@ use kvx::journal::{Format, Journal};
 use kvx::kvexpress::{Asked, Command, Job, Options, Work, job, parse};
 use kvx::metrics::dogstatsd::Address;
 use kvx::operator::stop::Reason;
+use kvx::stored::Form;
+use kvx::upload::Lines;
 use kvx::world::{Voice, World};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -314,6 +316,12 @@ fn the_others_are_orders_too() {
     };
     assert_eq!((order.key.to_string().as_str(), order.guards.min_lines), ("hosts", 1));
     assert_eq!((order.input, runs(&then).as_deref()), (Input::File("F".into()), Some("a b")));
+    assert_eq!((order.lines, order.form), (Lines::AsTheyAre, Form::Plain));
+    let Work::Upload(order) = ordered("in -k hosts -u https://git.io/vzz5P -S -z true").work else {
+        panic!("to upload")
+    };
+    assert_eq!((order.lines, order.form), (Lines::Sorted, Form::Compressed));
+    assert!(matches!(&order.input, Input::Url(url) if url.to_string() == "https://git.io/vzz5P"));
 
     let Job { work: Work::Stop(order), then, .. } = ordered("stop -k hosts -r ' why ' -e true") else {
         panic!("to stop")

@@ -8,6 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::flags::Options;
 use crate::error::{Result, Status};
+use crate::net::files;
 
 /// The options as the file wants them.
 ///
@@ -18,11 +19,9 @@ pub fn apply(options: Options) -> Result<Options> {
         return Ok(options);
     }
     let path = Path::new(&options.config);
-    let text = fs_err::read_to_string(path).map_err(|cause| {
-        Status::Configuration.error(format!("-C: {cause}; give a file that this user may read, or leave it out"))
-    })?;
-    merge(options.clone(), &text)
-        .map_err(|wrong| Status::Configuration.error(format!("-C {}: {wrong}", path.display())))
+    let text = String::from_utf8(files::read(path, "-C")?).map_err(|_| "it is not UTF-8".to_owned());
+    text.and_then(|text| merge(options.clone(), &text))
+        .map_err(|wrong| Status::Configuration.error(format!("-C: {}: {wrong}", path.display())))
 }
 
 fn merge(mut options: Options, text: &str) -> std::result::Result<Options, String> {
