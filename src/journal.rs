@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::stderr::{self, Stderr};
 use crate::summary::Summary;
+use crate::syslog::Syslog;
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub enum Level {
 pub struct Journal {
     program: String,
     format: Format,
+    /// Besides, for kvexpress's sake.
+    syslog: Option<Arc<Syslog>>,
 }
 
 impl Format {
@@ -66,7 +70,13 @@ impl Level {
 impl Journal {
     /// Of a program.
     pub fn new(program: &str, format: Format) -> Journal {
-        Journal { program: program.to_owned(), format }
+        Journal { program: program.to_owned(), format, syslog: None }
+    }
+
+    /// The same, which is also told to the system's log.
+    pub fn and_syslog(self) -> Journal {
+        let syslog = Syslog::open(&self.program).map(Arc::new);
+        Journal { syslog, ..self }
     }
 
     /// Its name.
@@ -81,6 +91,7 @@ impl Journal {
 
     /// Tells something.
     pub fn tell(&self, level: Level, message: &str) {
+        self.log(level, message);
         match self.format {
             Format::Text => stderr::tell(message),
             Format::Json => self.write(self.object(level).text("message", message)),
@@ -89,6 +100,7 @@ impl Journal {
 
     /// Tells why the run failed.
     pub fn fail(&self, message: &str, summary: Option<&Summary>) {
+        self.log(Level::Error, message);
         match self.format {
             Format::Text => stderr::tell(&format!("{}: {message}", self.program)),
             Format::Json => self.last(Level::Error, message, summary),
@@ -97,9 +109,16 @@ impl Journal {
 
     /// Tells what came of the run.
     pub fn conclude(&self, message: &str, summary: Option<&Summary>) {
+        self.log(Level::Info, message);
         match self.format {
             Format::Text => stderr::tell(message),
             Format::Json => self.last(Level::Info, message, summary),
+        }
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        if let Some(syslog) = &self.syslog {
+            syslog.tell(level, message);
         }
     }
 

@@ -44,6 +44,7 @@ pub mod stamp;
 mod stderr;
 pub mod stored;
 pub mod summary;
+pub mod syslog;
 pub mod time;
 pub mod upload;
 pub mod url;

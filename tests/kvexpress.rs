@@ -9,13 +9,14 @@ use std::fs::Permissions;
 use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use common::run::binary;
-use common::{Consul, Place, Run, lines, lock_of, sha256, wait_for};
+use common::{Consul, Place, Ran, Run, lines, lock_of, sha256, wait_for};
 use nix::unistd::{User, getgid, getuid};
 use serde_json::{Value, json};
 
@@ -431,4 +432,37 @@ fn the_announcements_watch_installs_and_reloads_once() {
             assert_eq!(place.beside(), ["hosts"]);
         }
     }
+}
+
+/// As an agent's user often is.
+#[test]
+fn a_user_without_a_home_is_served_and_what_is_owed_is_remembered() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let user = 64_123; // Nobody has it.
+    let state = PathBuf::from(format!("/tmp/kvx-{user}"));
+    let _ = std::fs::remove_dir_all(&state);
+    let out = place.path().join("out");
+    std::os::unix::fs::chown(&out, Some(user), Some(user)).unwrap();
+    std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = place.path().join("out/kvexpress"); // A copy, where that user may run it.
+    std::fs::copy(common::run::binary("kvx"), &program).unwrap();
+    let run = |handler: &str| {
+        let mut command = Command::new("setpriv");
+        command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]).arg(&program);
+        command.args(["out", "-k", &place.key, "-s", &place.consul.address, "-e", handler, "-f"]);
+        command.arg(place.file()).env_clear().env("PATH", "/usr/bin:/bin");
+        Ran::from(command.output().unwrap())
+    };
+    run("false").expect(1);
+    assert_eq!(place.content(), lines(20));
+    assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+    run("true").expect(0).says(&["the handler that was owed"]);
+    run("true").expect(0).is_silent();
+    // Somebody else's is not used.
+    std::os::unix::fs::chown(&state, Some(0), Some(0)).unwrap();
+    std::fs::write(place.file(), "changed").unwrap();
+    run("true").expect(73).says(&["/tmp/kvx-64123", "STATE_DIRECTORY"]);
+    assert_eq!(place.content(), "changed");
+    std::fs::remove_dir_all(&state).unwrap();
 }

@@ -12,6 +12,7 @@ mod help;
 mod numbers;
 mod orders;
 mod owner;
+mod state;
 
 pub use self::command::Command;
 pub use self::flags::Options;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::flags::Options;
-use super::{PROGRAM, config, owner};
+use super::{PROGRAM, config, owner, state};
 use crate::consul::{self, Consistency, Key, Prefix, Subject, ValuePath};
 use crate::download::{self, Destination, Due, Ignored, Stdin};
 use crate::error::{Error, Result, Status};
@@ -83,12 +83,12 @@ pub fn job(command: Command, flags: Options, world: &World) -> Result<Job> {
         Command::Lock => {
             let reason = Some(options.reason.clone()).filter(|reason| !reason.is_empty()).map(Reason::Literal);
             let manner = lock::Manner { reason, program: PROGRAM, mode: options.chmod };
-            (Work::Lock(locked(&options)?, manner), None)
+            (Work::Lock(locked(&options, world)?, manner), None)
         }
-        Command::Unlock => (Work::Unlock(locked(&options)?), None),
+        Command::Unlock => (Work::Unlock(locked(&options, world)?), None),
         Command::Clean => {
             let file = needed("-f", &options.file)?.into();
-            (Work::Clean(clean::Order { file, removes_file: true, state_dir: None }), handler)
+            (Work::Clean(clean::Order { file, removes_file: true, state_dir: state::directory(world)? }), handler)
         }
         Command::Copy => return Err(Status::Usage.error("copy is not there yet")),
     };
@@ -164,7 +164,7 @@ fn download(
             Some(index) if !index.is_empty() => Stdin::Payload,
             _ => Stdin::Untouched,
         },
-        state_dir: None,
+        state_dir: state::directory(world)?,
         consistency: Consistency::Default,
         timeout: TIMEOUT,
         patience: TIMEOUT.saturating_add(HANDLER_TIMEOUT).saturating_add(GRACES),
@@ -184,12 +184,12 @@ fn stop(options: &Options) -> Result<Stop> {
     })
 }
 
-fn locked(options: &Options) -> Result<lock::Order> {
+fn locked(options: &Options, world: &World) -> Result<lock::Order> {
     let file = PathBuf::from(needed("-f", &options.file)?);
     if !file.is_absolute() {
         return Err(Status::Usage.error("-f: write the whole path, from / on, as out is given it"));
     }
-    Ok(lock::Order { file, site: site(options)?, state_dir: None })
+    Ok(lock::Order { file, site: site(options)?, state_dir: state::directory(world)? })
 }
 
 fn site(options: &Options) -> Result<Site> {
