@@ -108,6 +108,9 @@ fn what_makes_no_sense_is_64_and_asks_nobody() {
         ("lock -f relative", "the whole path"),
         ("unlock -f relative", "the whole path"),
         ("clean", "-f is missing"),
+        ("copy --keyfrom a", "--keyto is missing"),
+        ("copy --keyto a", "--keyfrom is missing"),
+        ("copy --keyfrom a --keyto a/", "the same key"),
     ] {
         let ran = bare(&place).args(shell_words::split(line).unwrap()).run().expect(64);
         ran.says(&["kvexpress: ", why, "; see kvexpress --help"]);
@@ -297,6 +300,23 @@ fn raw_takes_any_key_and_clean_takes_away_what_kvexpress_left() {
     clean();
     assert_eq!(place.beside(), [""; 0]);
     clean().is_silent();
+}
+
+#[test]
+fn copy_brings_the_same_document_to_another_key() {
+    let place = Place::new();
+    let copied = format!("{}/copied", place.key);
+    let copy = |flags: &[&str]| {
+        kvexpress(&place, "copy").args(["--keyfrom", &place.key, "--keyto", &copied]).args(flags).run()
+    };
+    copy(&[]).expect(66);
+    upload(&place, &document()).arg("-z").run().expect(0);
+    copy(&["-l", "13"]).expect(65);
+    assert_eq!(place.consul.get(&place.kv("copied/data")), None);
+    copy(&["-z"]).expect(0);
+    let data = place.consul.entry(&place.kv("copied/data")).unwrap();
+    assert_eq!((data["Value"].as_str(), data["Flags"].as_u64()), (Some(BROTLI), Some(1)));
+    assert_eq!(place.consul.text(&place.kv("copied/checksum")), Some(sha256(document())));
 }
 
 /// Quotes are part of the words. What fails is not forgotten: neither its status nor, for `out`, that it is owed.

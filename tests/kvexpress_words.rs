@@ -329,6 +329,12 @@ fn the_others_are_orders_too() {
     assert_eq!((order.reason, order.force), (Reason::Literal(" why ".into()), true));
     assert_eq!(runs(&then).as_deref(), Some("true"));
 
+    let Job { work: Work::Copy(order), then, .. } = ordered("copy --keyfrom a --keyto b -l 5 -e true") else {
+        panic!("to copy")
+    };
+    assert_eq!((order.from.to_string().as_str(), order.to.to_string().as_str()), ("a", "b"));
+    assert_eq!((order.guards.min_lines, runs(&then).as_deref()), (5, Some("true")));
+
     // kvexpress runs nothing after these two.
     let Job { work: Work::Lock(order, manner), then, .. } = ordered("lock -f /F -c 0600 -e true") else {
         panic!("to lock")

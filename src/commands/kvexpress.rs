@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use super::kvx_in::upload;
 use super::kvx_out::download;
-use super::{Ended, clean, fail, marks};
+use super::{Ended, clean, copy, fail, marks};
 use crate::error::Result;
 use crate::handler::Handler;
 use crate::journal::{Format, Journal};
@@ -38,6 +38,7 @@ fn work(Job { work, metrics, then }: &Job, world: &World) -> Result<ExitCode> {
     let Ended { status, ending } = match work {
         Work::Upload(order) => upload(order, metrics, world),
         Work::Download(order) => download(order, metrics, world),
+        Work::Copy(order) => copy(order, metrics, world),
         Work::Stop(order) => marks::stop(order, metrics, world),
         Work::Lock(order, manner) => marks::lock(order, manner, metrics, world),
         Work::Unlock(order) => marks::unlock(order, metrics, world).0,
@@ -52,7 +53,7 @@ fn work(Job { work, metrics, then }: &Job, world: &World) -> Result<ExitCode> {
 /// Whether there is something for `-e` to follow.
 fn is_done(work: &Work, ending: Ending) -> bool {
     match work {
-        Work::Upload(_) => ending == Ending::Uploaded,
+        Work::Upload(_) | Work::Copy(_) => ending == Ending::Uploaded,
         Work::Stop(_) => ending == Ending::Stopped,
         Work::Clean(_) => true,
         Work::Download(_) | Work::Lock(..) | Work::Unlock(_) => false,

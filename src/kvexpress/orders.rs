@@ -16,7 +16,7 @@ use crate::install::{Manner, Parents};
 use crate::metrics::Metrics;
 use crate::metrics::dogstatsd::{Address, Dogstatsd};
 use crate::operator::stop::{Reason, Stop};
-use crate::operator::{Site, clean, lock};
+use crate::operator::{Site, clean, copy, lock};
 use crate::program::Program;
 use crate::stored::Form;
 use crate::upload::{self, Lines, Mode};
@@ -49,6 +49,8 @@ pub enum Work {
     Upload(Box<upload::Order>),
     /// `out` and `raw`.
     Download(Box<download::Order>),
+    /// `copy`.
+    Copy(copy::Order),
     /// `stop`.
     Stop(Stop),
     /// `lock`.
@@ -90,7 +92,7 @@ pub fn job(command: Command, flags: Options, world: &World) -> Result<Job> {
             let file = needed("-f", &options.file)?.into();
             (Work::Clean(clean::Order { file, removes_file: true, state_dir: state::directory(world)? }), handler)
         }
-        Command::Copy => return Err(Status::Usage.error("copy is not there yet")),
+        Command::Copy => (Work::Copy(copy(&options)?), handler),
     };
     Ok(Job { work, metrics: metrics(&options)?, then })
 }
@@ -172,6 +174,16 @@ fn download(
         ignored: Ignored::default(),
         words,
     })
+}
+
+/// As it is stored, whether `-z` is said or not: there, it must be said where it is compressed, and must not where it is not.
+fn copy(options: &Options) -> Result<copy::Order> {
+    let (from, to) = (key("--keyfrom", &options.keyfrom)?, key("--keyto", &options.keyto)?);
+    if from == to {
+        return Err(Status::Usage.error("--keyfrom and --keyto name the same key"));
+    }
+    let guards = Guards { min_lines: lines(options), max_size: LARGEST, max_shrink: None };
+    Ok(copy::Order { from, to, guards, site: site(options)? })
 }
 
 /// As there, also a key that is not in Consul yet, and the reason as it is.
