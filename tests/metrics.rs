@@ -286,7 +286,9 @@ fn a_daemon_that_is_not_there_or_does_not_listen_costs_nothing() {
         place.upload(&document);
         let started = Instant::now();
         let run = || place.kvx_out().arg(format!("--dogstatsd={address}")).args(["-e", "echo reloaded"]);
-        let ran = run().run().expect(0);
+        let mut child = run().spawn();
+        wait_for("the run", 20, || child.try_wait().unwrap());
+        let ran = Ran::from(child.wait_with_output().unwrap()).expect(0);
         assert!(started.elapsed() < SLACK, "{address}: {:?}", started.elapsed());
         let said: Vec<&str> = ran.stderr.lines().collect();
         assert!(
