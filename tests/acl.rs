@@ -113,6 +113,21 @@ impl Guarded {
         self.place.kvx_out().env("CONSUL_HTTP_TOKEN", token).args(["-e", &self.place.handler()])
     }
 
+    /// A token of one of the examples, for this key instead of `hosts`.
+    fn token_of(&self, example: &str) -> String {
+        self.token(&example.replace("kvexpress/hosts/", &self.place.kv("")))
+    }
+
+    /// A command of `kvx`, about this key.
+    fn kvx(&self, token: &str, command: &str) -> Run {
+        self.place.kvx(command).args(["-k", &self.place.key]).env("CONSUL_HTTP_TOKEN", token)
+    }
+
+    /// A command of `kvx`, about this file.
+    fn kvx_file(&self, token: &str, command: &str) -> Run {
+        self.place.kvx_file(command).env("CONSUL_HTTP_TOKEN", token)
+    }
+
     /// Nothing of a denied `kvx-out` is to be seen.
     #[track_caller]
     fn assert_untouched(&self) {
@@ -667,4 +682,89 @@ fn a_datacenter_that_is_not_there_is_not_waited_for() {
     place.kvx_in().args(["--dc", "dc1"]).stdin(lines(30)).run().expect(0);
     place.kvx_out().args(["--dc", "dc1"]).run().expect(0);
     assert_eq!(place.content(), lines(30));
+}
+
+const NODE: &str = include_str!("../examples/acl-out.hcl");
+const OPERATOR: &str = include_str!("../examples/acl-operator.hcl");
+
+#[test]
+fn an_operators_token_suffices_for_all_that_kvx_does() {
+    let guarded = Guarded::new();
+    let (place, token) = (&guarded.place, guarded.token_of(OPERATOR));
+    guarded.kvx(&token, "in").stdin(lines(20)).run().expect(0);
+    guarded.kvx_file(&token, "out").args(["-k", &place.key]).run().expect(0);
+    guarded.kvx(&token, "status").args(["--state-dir"]).arg(place.path().join("state")).run().expect(0).is_silent();
+    guarded.kvx(&token, "stop").args(["-r", "why"]).run().expect(0).says(&["stopped: why"]);
+    guarded.kvx(&token, "resume").run().expect(0).says(&["resumed"]);
+    guarded.kvx_file(&token, "lock").args(["-r", "why"]).run().expect(0).says(&["locked on this node: why"]);
+    guarded.kvx_file(&token, "status").run().expect(1).is_silent();
+    guarded.kvx_file(&token, "unlock").arg("--run").run().expect(0);
+    guarded.kvx(&token, "diff").arg("-").stdin(lines(20)).run().expect(0).is_silent();
+    let listed = place.kvx("list").env("CONSUL_HTTP_TOKEN", &token).run().expect(0);
+    assert!(listed.out().lines().any(|key| key == place.key), "{}", listed.out());
+    let path = place.kv("data");
+    guarded.kvx_file(&token, "raw").args(["-k", &path]).run().expect(0);
+    // The marks are gone.
+    assert_eq!(guarded.api("GET", &format!("/v1/kv/{}", guarded.lock()), b""), b"");
+    assert_eq!(place.beside(), ["hosts"]);
+}
+
+#[test]
+fn a_nodes_token_stops_and_resumes_nothing() {
+    let guarded = Guarded::new();
+    let token = guarded.token_of(NODE);
+    guarded.put_pair(&lines(20));
+    let before = guarded.in_consul();
+    let denied = guarded.kvx(&token, "stop").args(["-r", "why"]).run().expect(77);
+    denied.says(&["kvx stop: ", &guarded.place.kv("stop")]).says(&REMEDY);
+    guarded.kvx(&token, "stop").args(["-r", "why", "--force"]).run().expect(77).says(&REMEDY);
+    assert_eq!(guarded.in_consul(), before);
+    guarded.put("stop", "the operator's");
+    let before = guarded.in_consul();
+    guarded.kvx(&token, "stop").args(["-r", "mine"]).run().expect(77);
+    guarded.kvx(&token, "resume").run().expect(77).says(&["kvx resume: ", &guarded.place.key]).says(&REMEDY);
+    assert_eq!(guarded.in_consul(), before);
+}
+
+#[test]
+fn a_nodes_token_locks_its_file_beside_it_alone_and_is_told() {
+    let guarded = Guarded::new();
+    let (place, token) = (&guarded.place, guarded.token_of(NODE));
+    guarded.put_pair(&lines(20));
+    guarded.kvx_out(&token).run().expect(0);
+    let denied = guarded.kvx_file(&token, "lock").args(["-r", "why"]).run().expect(77);
+    denied.says(&[place.file().to_str().unwrap(), &guarded.lock(), "locked by the mark beside it", "not in Consul"]);
+    assert_eq!(guarded.api("GET", &format!("/v1/kv/{}", guarded.lock()), b""), b"");
+    guarded.put_pair(&lines(21));
+    guarded.kvx_out(&token).run().expect(0).says(&["locked on this node", "why"]);
+    let shown = guarded.kvx_file(&token, "status").run().expect(1).is_silent();
+    assert!(shown.out().contains("locked: why"), "{}", shown.out());
+    // As the message says, it may take that back.
+    guarded.kvx_file(&token, "unlock").arg("-q").run().expect(0).is_silent();
+    guarded.kvx_out(&token).run().expect(0).says(&["installed"]);
+    // But not what somebody with more rights has done: both marks stay.
+    guarded.kvx_file(MASTER, "lock").args(["-r", "the operator's"]).run().expect(0);
+    guarded.kvx_file(&token, "unlock").run().expect(77).says(&[&guarded.lock()]).says(&REMEDY);
+    assert_eq!(place.beside(), ["hosts", "hosts.locked"]);
+    guarded.kvx_out(&token).run().expect(0).says(&["locked on this node", "the operator's"]);
+}
+
+#[test]
+fn a_token_lists_the_keys_that_it_may_list() {
+    let (guarded, other) = (Guarded::new(), Guarded::new());
+    for place in [&guarded, &other] {
+        place.put_pair(&lines(20));
+    }
+    let token = guarded.token_of(NODE);
+    let listed = guarded.place.kvx("list").env("CONSUL_HTTP_TOKEN", &token).run().expect(0).is_silent();
+    assert_eq!(listed.out(), format!("{}\n", guarded.place.key));
+    // One that may list nothing, and no token at all, are told from an empty folder nowhere: Consul says nothing either.
+    let none = guarded.token("");
+    for token in [none.as_str(), ""] {
+        let listed = guarded.place.kvx("list").env("CONSUL_HTTP_TOKEN", token).run().expect(0).is_silent();
+        assert_eq!(listed.out(), "");
+    }
+    let unknown = guarded.place.kvx("list").env("CONSUL_HTTP_TOKEN", UNKNOWN).run().expect(77);
+    unknown.says(&["kvx list: "]);
+    guarded.kvx(&none, "diff").arg("/dev/null").run().expect(77).says(&["kvx diff: ", &guarded.place.key]);
 }

@@ -137,12 +137,14 @@ impl Target {
         Ok(Some(Installed { checksum, has: Has::of(&metadata), length: metadata.len(), names: metadata.nlink(), file }))
     }
 
-    /// Takes away what a killed run left beside the file.
+    /// Takes away what a killed run left beside the file; says where it was.
     ///
     /// # Errors
     /// 73, and 75 where another run is just writing it.
-    pub fn sweep(&self) -> Result<()> {
-        staged::sweep(&self.temporary()).map_err(|cause| cannot(&cause))
+    pub fn sweep(&self) -> Result<Option<PathBuf>> {
+        let temporary = self.temporary();
+        let was_there = staged::sweep(&temporary).map_err(|cause| cannot(&cause))?;
+        Ok(was_there.then_some(temporary))
     }
 
     fn assert_regular(&self, is: FileType) -> Result<()> {

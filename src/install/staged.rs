@@ -92,19 +92,19 @@ impl Drop for Staged {
     }
 }
 
-/// Takes away what a killed run left.
-pub(super) fn sweep(path: &Path) -> io::Result<()> {
+/// Takes away what a killed run left; whether there was anything.
+pub(super) fn sweep(path: &Path) -> io::Result<bool> {
     match fs_err::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => {}
         // Somebody's link, which is not followed, a FIFO or a socket: none of ours, and nobody writes into it.
-        Ok(_) => return fs_err::remove_file(path),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()),
+        Ok(_) => return fs_err::remove_file(path).map(|()| true),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
         Err(cause) => return Err(cause),
     }
     let mut options = fs_err::OpenOptions::new();
     options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
     let file = match options.open(path) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(()), // Whoever's it was has taken it away.
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false), // Whoever's it was has taken it away.
         // It had its mode already, which does not let us read it.
         Err(cause) if cause.kind() == ErrorKind::PermissionDenied => {
             let nofollow = FchmodatFlags::NoFollowSymlink;
@@ -114,7 +114,7 @@ pub(super) fn sweep(path: &Path) -> io::Result<()> {
         file => file?,
     };
     lock(&file, ANOTHER_RUN)?;
-    if is_at(&file, path) { fs_err::remove_file(path) } else { Err(busy(ANOTHER_RUN)) }
+    if is_at(&file, path) { fs_err::remove_file(path).map(|()| true) } else { Err(busy(ANOTHER_RUN)) }
 }
 
 /// Somebody else is just installing the file.

@@ -38,7 +38,7 @@ pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
         true => Some(Memory::open(&directory, target.path(), Deadline::within(PATIENCE), world)?),
         false => None,
     };
-    target.sweep()?;
+    gone.extend(target.sweep()?);
     for suffix in OF_KVEXPRESS {
         let mut name = order.file.as_os_str().to_owned();
         name.push(suffix);

@@ -1,6 +1,6 @@
 //! The files of this node: as they are, as they are remembered, as they should be.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -40,12 +40,18 @@ pub struct FileState {
     pub problems: Vec<String>,
 }
 
-/// What is remembered.
-pub(super) struct Files {
-    /// Of the files that are wanted.
-    pub wanted: Vec<Remembered>,
-    /// Of those that are not, as far as they were looked at.
-    pub others: Vec<Remembered>,
+/// What is remembered, of the files that are wanted.
+pub(super) fn remembered(order: &Order, directory: &Path) -> Result<Vec<Remembered>> {
+    let Some(file) = &order.file else {
+        let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
+        let all = stamp::all(directory)?.into_iter();
+        return Ok(all.filter(|one| document.is_none() || document_of(one) == document).collect());
+    };
+    let path = match Target::resolve(file, Parents::MustExist) {
+        Ok(target) => target.path().to_owned(),
+        Err(_) => absolute(file), // Its directory is gone.
+    };
+    Ok(stamp::read(directory, &path)?.into_iter().collect())
 }
 
 /// The document that a file was made of.
@@ -54,40 +60,27 @@ pub(super) fn document_of(remembered: &Remembered) -> Option<(Prefix, Key)> {
     Some((Prefix::parse(prefix.as_ref()?).ok()?, Key::parse(key).ok()?))
 }
 
-impl Files {
-    /// Looks it up.
-    pub fn remembered(order: &Order, directory: &Path) -> Result<Files> {
-        let all = match &order.file {
-            // Where its directory is gone, there is no file to know.
-            Some(file) => match Target::resolve(file, Parents::MustExist) {
-                Ok(target) => stamp::read(directory, target.path())?.into_iter().collect(),
-                Err(_) => Vec::new(),
-            },
-            None => stamp::all(directory)?,
-        };
-        let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
-        let (wanted, others) = all.into_iter().partition(|one| document.is_none() || document_of(one) == document);
-        Ok(Files { wanted, others })
-    }
+/// Looks at the files. Without a client, Consul cannot be asked.
+pub(super) fn states(
+    order: &Order,
+    directory: &Path,
+    remembered: &[Remembered],
+    keys: &[KeyState],
+    client: Option<&Client>,
+    world: &World,
+) -> Result<Vec<FileState>> {
+    let known = remembered.iter().map(|one| state(order, directory, one, keys, client, world));
+    let unknown = order.file.iter().filter(|_| remembered.is_empty());
+    known.chain(unknown.map(|file| strange(order, file, client, world))).collect()
+}
 
-    /// Looks at the files. Without a client, Consul cannot be asked.
-    pub fn states(
-        &self,
-        order: &Order,
-        directory: &Path,
-        keys: &[KeyState],
-        client: Option<&Client>,
-        world: &World,
-    ) -> Result<Vec<FileState>> {
-        let known = self.wanted.iter().map(|one| state(order, directory, one, keys, client, world));
-        let unknown = order.file.iter().filter(|_| self.wanted.is_empty());
-        known.chain(unknown.map(|file| strange(order, file, client, world))).collect()
-    }
+fn absolute(file: &Path) -> PathBuf {
+    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
 }
 
 /// A file of which nothing is remembered.
 fn strange(order: &Order, file: &Path, client: Option<&Client>, world: &World) -> Result<FileState> {
-    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let file = absolute(file);
     let lock = lock(&order.site.prefix, &file, client, world)?;
     let (checksum, mut problems) = match Disk::look(&file) {
         Disk::Has(checksum) => (checksum, Vec::new()),

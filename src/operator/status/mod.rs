@@ -11,13 +11,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use self::files::FileState;
-use self::files::Files;
 pub use self::keys::KeyState;
 pub use self::locks::LockState;
 use super::{Site, list};
 use crate::consul::{Client, Key, Prefix};
 use crate::error::{Error, Result, Status};
-use crate::stamp;
+use crate::stamp::{self, Remembered};
 use crate::world::World;
 
 /// What to look at.
@@ -60,12 +59,12 @@ impl Overview {
 pub fn status(order: &Order, world: &World) -> Result<(Overview, Option<Error>)> {
     let directory = stamp::directory(order.state_dir.as_deref(), world)?;
     let client = order.site.client(world)?;
-    let remembered = Files::remembered(order, &directory)?;
+    let remembered = files::remembered(order, &directory)?;
     let (keys, locks, trouble) = match in_consul(order, &remembered, &client) {
         Ok((keys, locks)) => (keys, locks, None),
         Err(error) => (Vec::new(), Vec::new(), Some(error)),
     };
-    let look = |client| remembered.states(order, &directory, &keys, client, world);
+    let look = |client| files::states(order, &directory, &remembered, &keys, client, world);
     let (files, trouble) = match trouble {
         None => match look(Some(&client)) {
             Err(error) if error.status() != Status::CannotRead => (look(None)?, Some(error)), // It went away meanwhile.
@@ -83,9 +82,9 @@ pub fn status(order: &Order, world: &World) -> Result<(Overview, Option<Error>)>
     Ok((Overview { well, keys, locks, files }, trouble))
 }
 
-fn in_consul(order: &Order, remembered: &Files, client: &Client) -> Result<(Vec<KeyState>, Vec<LockState>)> {
+fn in_consul(order: &Order, remembered: &[Remembered], client: &Client) -> Result<(Vec<KeyState>, Vec<LockState>)> {
     let prefix = &order.site.prefix;
-    let mut wanted: Vec<(Prefix, Key)> = remembered.wanted.iter().filter_map(files::document_of).collect();
+    let mut wanted: Vec<(Prefix, Key)> = remembered.iter().filter_map(files::document_of).collect();
     match (&order.key, &order.file) {
         (Some(key), _) => wanted.push((prefix.clone(), key.clone())),
         (None, Some(_)) => {}
