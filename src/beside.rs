@@ -33,7 +33,8 @@ pub fn text(file: &Path, program: &str, reason: &str) -> String {
 pub fn reason(file: &Path) -> Option<String> {
     let mark = mark(file);
     let mut options = fs_err::OpenOptions::new();
-    options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    // Of a link, which whoever may write the directory has put there, the target is not ours to tell.
+    options.read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits());
     let mut text = Vec::new();
     let why = match options.open(&mark).and_then(|file| file.take(LARGEST).read_to_end(&mut text)) {
         Ok(_) => {

@@ -304,12 +304,14 @@ fn a_resumption_carries_what_is_there_as_it_is() {
     for (data, checksum) in cases {
         let place = Place::new();
         data.inspect(|(data, flags)| place.consul.put_flags(&place.kv("data"), data, *flags));
-        checksum.inspect(|checksum| place.consul.put(&place.kv("checksum"), checksum));
+        checksum.inspect(|checksum| place.consul.put_flags(&place.kv("checksum"), checksum, 7));
         place.consul.put(&place.kv("stop"), "why");
         let before = place.consul.entry(&place.kv("data"));
         resume(&place).run().expect(0).says(&["resumed", "it was stopped: why"]);
         assert_eq!(place.consul.entry(&place.kv("data")), before);
         assert_eq!(place.consul.text(&place.kv("checksum")).as_deref(), checksum);
+        let flags = place.consul.entry(&place.kv("checksum")).map(|entry| entry["Flags"].clone());
+        assert_eq!(flags, checksum.map(|_| json!(7)));
         assert!(place.consul.get(&place.kv("stop")).is_none());
     }
 }
@@ -511,7 +513,14 @@ fn a_link_in_the_place_of_the_mark_is_replaced_and_its_target_is_not_written() {
     // And unlocking takes away the link, whoever put it there.
     fs::remove_file(place.mark()).unwrap();
     symlink(&precious, place.mark()).unwrap();
-    unlock(&place).run().expect(0);
+    // Meanwhile it locks, but nobody tells what stands where it points: it may be what others may not read.
+    place.upload(lines(20));
+    for ran in
+        [place.kvx_out().run().expect(0), place.kvx_file("status").run().expect(1), unlock(&place).run().expect(0)]
+    {
+        let said = ran.stderr.clone() + ran.out();
+        assert!(said.contains("locked") && !said.contains("precious\n") && !said.contains("precious ("), "{said}");
+    }
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious\n");
     assert!(place.beside().is_empty());
 }
@@ -725,6 +734,8 @@ fn cleaning_a_link_or_a_file_that_is_not_there_harms_nothing() {
     clean(&place.path().join("nowhere/hosts")).run().expect(73).says(&["nowhere", "does not exist"]);
     fs::create_dir(place.path().join("out/hosts.last")).unwrap();
     clean(&place.file()).run().expect(73).says(&["hosts.last"]);
+    let unknown = place.kvx("clean").args(["--state-dir", "/dev/null", "-f"]).arg(place.file()).run().expect(74);
+    unknown.says(&["what is remembered", "--state-dir"]);
 }
 
 #[test]

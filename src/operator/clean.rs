@@ -34,7 +34,7 @@ pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
     let directory = stamp::directory(order.state_dir.as_deref(), world)?;
     let mut gone = Vec::new();
     // Nobody is at the file meanwhile.
-    let memory = match stamp::is_there(&directory, target.path()) {
+    let memory = match stamp::is_there(&directory, target.path())? {
         true => Some(Memory::open(&directory, target.path(), Deadline::within(PATIENCE), world)?),
         false => None,
     };

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Site;
 use super::mark::{self, converge, text_of};
 use super::signature::signed;
-use crate::consul::{Change, Consistency, Folder, Key, Outcome};
+use crate::consul::{Change, Consistency, Folder, Key, Outcome, Value};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::world::World;
@@ -105,7 +105,7 @@ pub fn resume(key: &Key, site: &Site, world: &World) -> Result<Resumed> {
         let checksum = entries.take(&folder.checksum);
         if let Some(checksum) = &checksum {
             changes.push(Change::DeleteCas(&folder.checksum, checksum.modify_index));
-            changes.push(Change::Set(&folder.checksum, checksum.value.as_slice().into()));
+            changes.push(Change::Set(&folder.checksum, Value { bytes: &checksum.value, flags: checksum.flags }));
         }
         tried = Resumed {
             reason: text_of(&stop),

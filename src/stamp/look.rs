@@ -39,8 +39,15 @@ pub fn read(directory: &Path, path: &Path) -> Result<Option<Remembered>> {
 }
 
 /// Whether there is anything of the file at `path` (canonical): also of a run that has not remembered anything yet.
-pub fn is_there(directory: &Path, path: &Path) -> bool {
-    directory.join(name_of(path)).symlink_metadata().is_ok()
+///
+/// # Errors
+/// 74 where that cannot be known.
+pub fn is_there(directory: &Path, path: &Path) -> Result<bool> {
+    match fs_err::symlink_metadata(directory.join(name_of(path))) {
+        Ok(_) => Ok(true),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(cannot(&cause)),
+    }
 }
 
 /// What is remembered of all files, by their paths. What is none of ours does not matter.

@@ -17,6 +17,7 @@ anew if it differs, and reloads.",
         error_code(0, "cleaned, or nothing was there"),
         error_code(64, "the command line makes no sense"),
         error_code(73, "something cannot be removed, or there is no such directory"),
+        error_code(74, "what is remembered cannot be read"),
         error_code(75, "a run is busy with the file")
     )]
     pub struct Options {
