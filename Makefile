@@ -1,6 +1,6 @@
 # `make demo` shows what kvx does; `make help` lists the rest.
 
-all: ## build kvx-in and kvx-out, for use, in target/release
+all: ## build kvx-in, kvx-out and kvx, for use, in target/release
 	cargo build --release --locked
 
 demo: ## a file through a real Consul, from upload to reload, in seconds

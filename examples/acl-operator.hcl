@@ -1,5 +1,5 @@
 # What a person needs who stops, locks and repairs: all keys to write, the marks among them, and watches to look at.
-# (`consul kv put kvexpress/hosts/stop 'bad DNS, anna'`; kvx-in and kvx-out by hand.)
+# (kvx stop, resume, lock, unlock, copy, status; kvx-in and kvx-out by hand.)
 key_prefix "kvexpress/" {
   policy = "write"
 }
