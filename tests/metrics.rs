@@ -53,6 +53,11 @@ fn what_becomes_of_an_upload_is_counted_as_kvexpress_counts() {
     assert_eq!(told("".into(), &[], 65).short(), short);
     assert_eq!(told(lines(12), &["--max-shrink", "10"], 65).short(), ["panic:1|c refused"]);
     assert_eq!(told(lines(30), &["--", "false"], 74).short(), ["panic:1|c read_input"]);
+    // Bytes are those in Consul.
+    let compressed = told(lines(5000), &["-z"], 0);
+    let stored = place.consul.get(&place.kv("data")).unwrap().len();
+    assert!(stored < lines(5000).len());
+    assert_eq!(compressed.short()[1..3], [format!("bytes:{stored}|g complete"), "lines:5000|g complete".into()]);
     place.consul.put(&place.kv("stop"), "bad DNS, anna");
     assert_eq!(told(lines(30), &[], 0).short(), ["time:?|g stop_key"]);
 }
@@ -116,6 +121,25 @@ fn what_an_operator_does_is_counted_and_an_event() {
         tags(&[("key", subject), ("host", &host), ("direction", direction), ("location", location)])
     };
     let state = place.path().join("state").to_str().unwrap().to_owned();
+
+    let to = format!("{key}-copy");
+    let copied = told(&["copy", "--from", key, "--to", &to, "--events"], 0);
+    let counted = ["in:1|c complete", "bytes:51|g complete", "lines:20|g complete", "time:?|g complete"];
+    assert_eq!(
+        (copied.short(), &copied.metrics[0].tags),
+        (counted.map(str::to_owned).into(), &told_of(&to, "copy", "complete"))
+    );
+    let event = &copied.events[0];
+    let title = format!("Copy: {key} to {to}");
+    assert_eq!(
+        (event.title.as_str(), event.text.as_str(), event.alert.as_str()),
+        (title.as_str(), title.as_str(), "info")
+    );
+    let mut expected = told_of(&to, "copy", "complete");
+    expected.extend(tags(&[("kvexpress", "success"), ("keyFrom", key)]));
+    assert!(event.tags == expected && event.group == to, "{event:?}");
+    let again = told(&["copy", "--from", key, "--to", &to, "--events"], 0);
+    assert_eq!((again.short(), again.events.len()), (vec!["time:?|g file_checksums_match".into()], 0));
 
     let stopped = told(&["stop", "-k", key, "-r", "bad DNS", "--events"], 0);
     assert_eq!(stopped.short(), ["time:?|g complete"]);
