@@ -25,9 +25,9 @@ fn a_signal_is_passed_on_the_handler_waited_for_and_still_owed() {
         place.upload(lines(20));
         // The one tidies up and says that all is well, the other is ended by it. Neither has surely reloaded anything.
         let name = signal.as_str().trim_start_matches("SIG");
-        let tidy = format!("trap 'echo tidied >> runs; exit 0' {name}; touch ready; while :; do :; done");
+        let tidy = format!("trap 'echo tidied >> runs; exit 0' {name}; : >ready; while :; do :; done");
         let cases =
-            [(tidy.as_str(), "exit status: 0".into()), ("touch ready; exec sleep 60", format!("signal: {number}"))];
+            [(tidy.as_str(), "exit status: 0".into()), (": >ready; exec sleep 60", format!("signal: {number}"))];
         for (script, ended) in cases {
             let child = with_handler(&place, script).spawn();
             wait_for("the handler", 10, || std::fs::remove_file(place.path().join("ready")).ok());
@@ -43,7 +43,7 @@ fn a_signal_is_passed_on_the_handler_waited_for_and_still_owed() {
 fn a_signal_that_is_ignored_stays_ignored_for_the_handler_too() {
     let place = Place::new();
     place.upload(lines(20));
-    let script = "touch ready; until test -e go; do :; done; echo done >> runs";
+    let script = ": >ready; until test -e go; do :; done; echo done >> runs";
     let out = format!(
         "trap '' HUP; exec kvx-out -k {} -f {} --state-dir {} -- sh -c '{script}'",
         place.key,
