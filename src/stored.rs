@@ -16,19 +16,19 @@ pub enum Form {
 
 /// A document, and the value and the Flags out of which whoever reads them gets it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    document: Verified,
+pub struct Stored<'d> {
+    document: &'d Verified,
     /// None where the document's own bytes are the value.
     encoded: Option<Vec<u8>>,
     flags: u64,
 }
 
-impl Stored {
+impl<'d> Stored<'d> {
     /// To be stored in this form.
     ///
     /// # Errors
     /// 65: it is so large that nobody would decode it.
-    pub fn new(document: Verified, form: Form) -> Result<Stored> {
+    pub fn new(document: &'d Verified, form: Form) -> Result<Stored<'d>> {
         match form {
             Form::Plain => Ok(Stored { document, encoded: None, flags: 0 }),
             Form::Compressed => {
@@ -41,7 +41,7 @@ impl Stored {
     }
 
     /// As somebody has stored it, to be stored elsewhere without a change; none where the value is not the document's.
-    pub fn found(document: Verified, value: Vec<u8>, flags: u64) -> Option<Stored> {
+    pub fn found(document: &'d Verified, value: Vec<u8>, flags: u64) -> Option<Stored<'d>> {
         let encoded = (value != document.bytes()).then_some(value);
         if let Some(value) = &encoded {
             Verified::decode(value.clone(), flags, document.checksum()).ok()?;
@@ -50,12 +50,7 @@ impl Stored {
     }
 
     /// The document.
-    pub fn document(&self) -> &Verified {
-        &self.document
-    }
-
-    /// The document alone.
-    pub fn into_document(self) -> Verified {
+    pub fn document(&self) -> &'d Verified {
         self.document
     }
 

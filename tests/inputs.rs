@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use common::certificates::Ca;
-use common::gate::{Act, Gate, http};
+use common::gate::{Act, Gate, Step, http};
 use common::secure::{Goodbye, secure};
 use common::{Consul, Place, Run, lines, sha256};
 use kvx::encoding;
@@ -214,13 +214,18 @@ fn a_large_document_that_compresses_well_goes_where_it_could_not_go_plain() {
 }
 
 #[test]
-fn what_is_too_large_even_compressed_is_refused_before_anything_is_sent() {
+fn what_is_too_large_even_compressed_is_refused_and_nothing_is_sent() {
     let place = Place::new();
+    let gate = Gate::open(&place.consul.address);
+    let compressed = || place.kvx_in().args(["-s", &gate.address, "-z", "-l", "0"]);
     let large = noise(800_000);
-    let ran = to_nobody(&place).args(["-z", "-l", "0"]).stdin(&large).run().expect(65);
+    let ran = compressed().stdin(&large).run().expect(65);
     ran.says(&[&place.key, "KB even compressed", "524288 bytes", "kv_max_value_size", "--max-size"]);
-    let small = to_nobody(&place).args(["-z", "-l", "0", "--max-size", "1K"]).stdin(noise(2000)).run().expect(65);
+    compressed().arg("-n").stdin(&large).run().expect(65).says(&["even compressed"]);
+    let small = compressed().args(["--max-size", "1K"]).stdin(noise(2000)).run().expect(65);
     small.says(&["1.5 KB even compressed", "1024 bytes"]);
+    assert!(gate.requests().iter().all(|request| request.step == Step::Read));
+    assert_eq!(state(&place), [None, None]);
     // What kvx-out would not install.
     let too_much = vec![b'\n'; (16 << 20) + 1];
     let ran = to_nobody(&place).arg("-z").stdin(&too_much).run().expect(65);
@@ -561,4 +566,61 @@ fn https_is_of_the_systems_cas_and_never_led_back_to_http() {
         .expect(78)
         .says(&["there is no CA certificate", "ca-certificates"]);
     assert_eq!(state(&place), before);
+}
+
+#[test]
+fn what_is_unchanged_is_not_even_compressed() {
+    let config = r#"{ "limits": { "kv_max_value_size": 2000000, "txn_max_req_len": 1000000 } }"#;
+    let place = Place::at(std::sync::Arc::new(Consul::dev(config)));
+    let document = noise(800_000);
+    place.kvx_in().args(["-l", "0", "--max-size", "1M"]).stdin(&document).run().expect(0);
+    // Compressed, it would be too large.
+    place.kvx_in().args(["-l", "0", "-z"]).stdin(&document).run().expect(0).is_silent();
+    place.consul.put(&place.kv("stop"), "until Monday");
+    place.kvx_in().args(["-l", "0", "-z"]).stdin(noise(800_001)).run().expect(0).says(&["stopped, nothing uploaded"]);
+}
+
+#[test]
+fn a_compressed_upload_whose_answer_is_lost_takes_effect_once() {
+    for (document, writes) in [(lines(600).into_bytes(), 1), (noise(570_000), 2)] {
+        for lost in 1..=writes {
+            let place = Place::new();
+            place.upload(lines(20));
+            let gate = Gate::to(&place.consul.address, move |request| {
+                if request.step == Step::Write && request.nth == lost { Act::CutAnswer(0) } else { Act::Pass }
+            });
+            let ran = place.kvx_in().args(["-s", &gate.address, "-z", "-l", "0"]).stdin(&document).run().expect(0);
+            ran.says(&["uploaded, compressed to", "in place of", &sha256(lines(20))[..8]]);
+            assert_compressed(&place, &document);
+            let seen = gate.requests().iter().filter(|request| request.step == Step::Write).count();
+            assert!(seen > writes, "{lost} of {writes}: {seen}");
+        }
+    }
+}
+
+#[test]
+fn logs_have_the_size_of_what_is_stored() {
+    let place = Place::new();
+    let ran = place.kvx_in().args(["-z", "--log-format", "json"]).stdin(lines(600)).run().expect(0);
+    let stored = assert_compressed(&place, lines(600).as_bytes());
+    let line: serde_json::Value = serde_json::from_str(ran.stderr.trim()).unwrap();
+    assert_eq!((line["bytes"].as_u64(), line["lines"].as_u64()), (Some(stored as u64), Some(600)));
+}
+
+#[test]
+fn kvexpresss_own_words_sort_compress_and_read_from_a_url() {
+    let place = Place::new();
+    let server = web(|path| match path {
+        "/bans" => Act::Say(http("200 OK", lines(20))),
+        path => panic!("{path}"),
+    });
+    let link = place.path().join("kvexpress");
+    std::os::unix::fs::symlink(common::run::binary("kvx"), &link).unwrap();
+    let url = format!("http://{}/bans", server.address);
+    let kvexpress = || Run::new(link.to_str().unwrap(), "127.0.0.1:1").args(["in", "-s", &place.consul.address]);
+    kvexpress().args(["-k", &place.key, "-S", "-z", "-u", &url]).run().expect(0);
+    let mut sorted: Vec<String> = (1..=20).map(|line: u32| line.to_string()).collect();
+    sorted.sort();
+    assert_compressed(&place, sorted.join("\n").as_bytes());
+    kvexpress().args(["-k", &place.key, "-u", "no url"]).run().expect(64).says(&["-u", "it is no URL"]);
 }

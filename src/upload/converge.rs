@@ -8,7 +8,7 @@ use super::put::put;
 use super::report::{Answer, Replaced, Report, Upload};
 use super::{Mode, Order, Stop};
 use crate::consul::{Client, Consistency, Folder, Key, Outcome, Prefix};
-use crate::document::{Checksum, Size};
+use crate::document::{Checksum, Size, Verified};
 use crate::error::{Result, Status};
 use crate::guard::Guards;
 use crate::pair::{Found, Pair, Torn};
@@ -40,11 +40,19 @@ impl<'a> Terms<'a> {
     }
 }
 
-/// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form.
-pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &World) -> Result<Report> {
+/// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form: so it is
+/// brought into its own, by `store`, only if something is to be changed.
+pub(crate) fn converge(
+    terms: &Terms,
+    document: Verified,
+    store: impl Fn(&Verified) -> Result<Stored<'_>>,
+    client: &Client,
+    world: &World,
+) -> Result<Report> {
     let folder = Folder::of(terms.prefix, terms.key);
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let mut lost = String::new();
+    let mut stored = None;
     // What a change replaces whose answer was lost: afterwards the document is there, or half of a large one is.
     let mut unanswered = None;
     for race in 0..RACES {
@@ -61,38 +69,44 @@ pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &Wor
         let found = Pair::take(&mut entries, &folder).judge();
         let stopped = entries.take(&folder.stop).as_ref().and_then(payload::reason);
         if let Found::Whole(previous) = &found
-            && previous.document.checksum() == ours.document().checksum()
+            && previous.document.checksum() == document.checksum()
         {
+            let encoded = stored.as_ref().and_then(Stored::encoded);
+            let answer = Answer::Lost;
             return Ok(match unanswered {
                 Some(replaced) => {
-                    Report::Uploaded(Upload { stored: ours, replaced, answer: Answer::Lost, stopped, difference: None })
+                    Report::Uploaded(Upload { document, encoded, replaced, answer, stopped, difference: None })
                 }
-                None => Report::Unchanged(ours.into_document()),
+                None => Report::Unchanged(document),
             });
         }
         if let (Mode::Upload, Stop::Heeded, Some(reason)) = (terms.mode, terms.stop, &stopped) {
             return Ok(Report::Stopped(reason.clone()));
         }
-        expected(terms, &found, &ours)?;
-        terms.guards.check_shrinkage(ours.document(), Size::of(&previous(&found)))?;
+        let ours = match &stored {
+            Some(ours) => ours,
+            None => stored.insert(store(&document)?),
+        };
+        expected(terms, &found, ours)?;
+        terms.guards.check_shrinkage(&document, Size::of(&previous(&found)))?;
         if terms.mode == Mode::DryRun {
             let (from, to) = (format!("{} (in Consul)", folder.data), format!("{} (to upload)", folder.data));
-            let (before, after) = (previous(&found), ours.document().bytes());
+            let (before, after) = (previous(&found), document.bytes());
             let difference = diff::unified((&before, &from), (after, &to), client.deadline().left());
-            return Ok(Report::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
+            return Ok(Report::WouldUpload(document, difference, stopped, terms.stop));
         }
-        let outcome = put(&folder, &found, &ours, client).map_err(|error| match error.status() {
+        let outcome = put(&folder, &found, ours, client).map_err(|error| match error.status() {
             Status::Unavailable => error.and("the document may be in Consul all the same: run it again to be sure"),
             _ => error,
         })?;
-        let replaced = replaced(&found, &ours, unanswered);
+        let replaced = replaced(&found, ours, unanswered);
         match outcome {
             Outcome::Done => {
-                let (name, before, after) = (folder.data.as_str(), previous(&found), ours.document().bytes());
+                let (name, before, after) = (folder.data.as_str(), previous(&found), document.bytes());
                 let differ = |limit| diff::unified((&before, name), (after, name), limit);
                 let difference = terms.differ.map(differ);
-                let answer = Answer::Heard;
-                return Ok(Report::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
+                let (encoded, answer) = (ours.encoded(), Answer::Heard);
+                return Ok(Report::Uploaded(Upload { document, encoded, replaced, answer, stopped, difference }));
             }
             Outcome::Lost { why, repeated } => {
                 world.detail(|| format!("{}: somebody else was faster ({why}); reading again", terms.key));
