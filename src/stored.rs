@@ -1,7 +1,9 @@
 //! A document in the form in which Consul stores it: as it is, or compressed. Pure.
 
+use std::cell::OnceCell;
+
 use crate::consul::Value;
-use crate::document::Verified;
+use crate::document::{LARGEST, Verified};
 use crate::encoding;
 use crate::error::{Result, Status};
 
@@ -14,53 +16,57 @@ pub enum Form {
     Compressed,
 }
 
-/// A document, and the value and the Flags out of which whoever reads them gets it back.
+/// A document, and the value and the Flags out of which whoever reads them gets it back. It is compressed once somebody
+/// looks: what is in Consul already is not worth it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored<'d> {
-    document: &'d Verified,
-    /// None where the document's own bytes are the value.
-    encoded: Option<Vec<u8>>,
+pub struct Stored {
+    document: Verified,
     flags: u64,
+    /// None where the document's own bytes are the value.
+    encoded: OnceCell<Option<Vec<u8>>>,
 }
 
-impl<'d> Stored<'d> {
+impl Stored {
     /// To be stored in this form.
     ///
     /// # Errors
     /// 65: it is so large that nobody would decode it.
-    pub fn new(document: &'d Verified, form: Form) -> Result<Stored<'d>> {
+    pub fn new(document: Verified, form: Form) -> Result<Stored> {
         match form {
-            Form::Plain => Ok(Stored { document, encoded: None, flags: 0 }),
-            Form::Compressed => {
-                let encoded = encoding::to_brotli(document.bytes());
-                Stored::found(document, encoded, encoding::BROTLI).ok_or_else(|| {
-                    Status::Refused.error("the document is so large that nobody would decode it again; split it")
-                })
-            }
+            Form::Plain => Ok(Stored { document, flags: 0, encoded: OnceCell::from(None) }),
+            Form::Compressed if document.bytes().len() > LARGEST => Err(Status::Refused.error(format!(
+                "the document is larger than {LARGEST} bytes, which nobody would decode; split it, or leave -z out"
+            ))),
+            Form::Compressed => Ok(Stored { document, flags: encoding::BROTLI, encoded: OnceCell::new() }),
         }
     }
 
     /// As somebody has stored it, to be stored elsewhere without a change; none where the value is not the document's.
-    pub fn found(document: &'d Verified, value: Vec<u8>, flags: u64) -> Option<Stored<'d>> {
+    pub fn found(document: Verified, value: Vec<u8>, flags: u64) -> Option<Stored> {
         let encoded = (value != document.bytes()).then_some(value);
         if let Some(value) = &encoded {
             Verified::decode(value.clone(), flags, document.checksum()).ok()?;
         }
-        Some(Stored { document, encoded, flags })
+        Some(Stored { document, flags, encoded: OnceCell::from(encoded) })
     }
 
     /// The document.
-    pub fn document(&self) -> &'d Verified {
+    pub fn document(&self) -> &Verified {
+        &self.document
+    }
+
+    /// The document alone.
+    pub fn into_document(self) -> Verified {
         self.document
     }
 
     /// What is stored.
     pub fn value(&self) -> Value<'_> {
-        Value { bytes: self.encoded.as_deref().unwrap_or(self.document.bytes()), flags: self.flags }
+        Value { bytes: self.encoded().unwrap_or(self.document.bytes()), flags: self.flags }
     }
 
-    /// How large the value is, where it is not the document as it is.
-    pub fn encoded(&self) -> Option<usize> {
-        self.encoded.as_ref().map(Vec::len)
+    /// The value, where it is not the document as it is.
+    pub fn encoded(&self) -> Option<&[u8]> {
+        self.encoded.get_or_init(|| Some(encoding::to_brotli(self.document.bytes()))).as_deref()
     }
 }

@@ -8,7 +8,7 @@ use super::put::put;
 use super::report::{Answer, Replaced, Report, Upload};
 use super::{Mode, Order, Stop};
 use crate::consul::{Client, Consistency, Folder, Key, Outcome, Prefix};
-use crate::document::{Checksum, Size, Verified};
+use crate::document::{Checksum, Size, size};
 use crate::error::{Result, Status};
 use crate::guard::Guards;
 use crate::pair::{Found, Pair, Torn};
@@ -40,19 +40,12 @@ impl<'a> Terms<'a> {
     }
 }
 
-/// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form: so it is
-/// brought into its own, by `store`, only if something is to be changed.
-pub(crate) fn converge(
-    terms: &Terms,
-    document: Verified,
-    store: impl Fn(&Verified) -> Result<Stored<'_>>,
-    client: &Client,
-    world: &World,
-) -> Result<Report> {
+/// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form.
+/// `terms.guards.max_size` is that of what is stored.
+pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &World) -> Result<Report> {
     let folder = Folder::of(terms.prefix, terms.key);
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let mut lost = String::new();
-    let mut stored = None;
     // What a change replaces whose answer was lost: afterwards the document is there, or half of a large one is.
     let mut unanswered = None;
     for race in 0..RACES {
@@ -69,44 +62,39 @@ pub(crate) fn converge(
         let found = Pair::take(&mut entries, &folder).judge();
         let stopped = entries.take(&folder.stop).as_ref().and_then(payload::reason);
         if let Found::Whole(previous) = &found
-            && previous.document.checksum() == document.checksum()
+            && previous.document.checksum() == ours.document().checksum()
         {
-            let encoded = stored.as_ref().and_then(Stored::encoded);
-            let answer = Answer::Lost;
             return Ok(match unanswered {
                 Some(replaced) => {
-                    Report::Uploaded(Upload { document, encoded, replaced, answer, stopped, difference: None })
+                    Report::Uploaded(Upload { stored: ours, replaced, answer: Answer::Lost, stopped, difference: None })
                 }
-                None => Report::Unchanged(document),
+                None => Report::Unchanged(ours.into_document()),
             });
         }
         if let (Mode::Upload, Stop::Heeded, Some(reason)) = (terms.mode, terms.stop, &stopped) {
             return Ok(Report::Stopped(reason.clone()));
         }
-        let ours = match &stored {
-            Some(ours) => ours,
-            None => stored.insert(store(&document)?),
-        };
-        expected(terms, &found, ours)?;
-        terms.guards.check_shrinkage(&document, Size::of(&previous(&found)))?;
+        fits(&ours, terms.guards.max_size)?;
+        expected(terms, &found, &ours)?;
+        terms.guards.check_shrinkage(ours.document(), Size::of(&previous(&found)))?;
         if terms.mode == Mode::DryRun {
             let (from, to) = (format!("{} (in Consul)", folder.data), format!("{} (to upload)", folder.data));
-            let (before, after) = (previous(&found), document.bytes());
+            let (before, after) = (previous(&found), ours.document().bytes());
             let difference = diff::unified((&before, &from), (after, &to), client.deadline().left());
-            return Ok(Report::WouldUpload(document, difference, stopped, terms.stop));
+            return Ok(Report::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
         }
-        let outcome = put(&folder, &found, ours, client).map_err(|error| match error.status() {
+        let outcome = put(&folder, &found, &ours, client).map_err(|error| match error.status() {
             Status::Unavailable => error.and("the document may be in Consul all the same: run it again to be sure"),
             _ => error,
         })?;
-        let replaced = replaced(&found, ours, unanswered);
+        let replaced = replaced(&found, &ours, unanswered);
         match outcome {
             Outcome::Done => {
-                let (name, before, after) = (folder.data.as_str(), previous(&found), document.bytes());
+                let (name, before, after) = (folder.data.as_str(), previous(&found), ours.document().bytes());
                 let differ = |limit| diff::unified((&before, name), (after, name), limit);
                 let difference = terms.differ.map(differ);
-                let (encoded, answer) = (ours.encoded(), Answer::Heard);
-                return Ok(Report::Uploaded(Upload { document, encoded, replaced, answer, stopped, difference }));
+                let answer = Answer::Heard;
+                return Ok(Report::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
             }
             Outcome::Lost { why, repeated } => {
                 world.detail(|| format!("{}: somebody else was faster ({why}); reading again", terms.key));
@@ -117,6 +105,17 @@ pub(crate) fn converge(
         }
     }
     Err(Status::TryAgain.error(format!("other writers were faster every time ({lost}); run it again")))
+}
+
+/// A document as it is has passed the guards: what it is compressed to has not.
+fn fits(ours: &Stored, most: usize) -> Result<()> {
+    match ours.encoded() {
+        Some(encoded) if encoded.len() > most => Err(Status::Refused.error(format!(
+            "the document is {} even compressed, at most {most} bytes are allowed; make it smaller, or, where Consul stores more (kv_max_value_size), raise --max-size",
+            size(encoded.len())
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// `--expect`. A large document goes in two steps: what stands between them may be of a run that died.

@@ -86,22 +86,10 @@ pub enum Mode {
 /// between the two steps of a large document: running it again is safe, and finds out.
 pub fn run(order: &Order, world: &World) -> Result<Report> {
     let document = read(order, world)?;
+    let ours = Stored::new(document, order.form)?;
     let server = Server::find(&order.consul, world)?;
     let client = Client::new(server, Deadline::within(order.timeout), document::LARGEST, world);
-    converge(&Terms::of(order), document, |document| stored(document, order), &client, world)
-}
-
-/// What is to be stored of it.
-fn stored<'d>(document: &'d Verified, order: &Order) -> Result<Stored<'d>> {
-    let stored = Stored::new(document, order.form)?;
-    match stored.encoded().filter(|&length| length > order.guards.max_size) {
-        None => Ok(stored),
-        Some(length) => Err(Status::Refused.error(format!(
-            "the document is {} even compressed, at most {} bytes are allowed; make it smaller, or, where Consul stores more (kv_max_value_size), raise --max-size",
-            document::size(length),
-            order.guards.max_size
-        ))),
-    }
+    converge(&Terms::of(order), ours, &client, world)
 }
 
 /// The document, if the guards let it through.

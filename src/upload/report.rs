@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Mode, Stop};
 use crate::document::{Checksum, Verified, size};
+use crate::stored::Stored;
 use crate::summary::{Ending, Summary};
 
 /// What became of it.
@@ -24,9 +25,7 @@ pub enum Report {
 #[derive(Debug)]
 pub struct Upload {
     /// What.
-    pub document: Verified,
-    /// How large it is as it is stored, where that is not as it is.
-    pub encoded: Option<usize>,
+    pub stored: Stored,
     /// Instead of what.
     pub replaced: Replaced,
     /// Whether that is sure.
@@ -67,9 +66,8 @@ impl Report {
             Report::Stopped(reason) => begun.because(reason).came_to(Ending::Stopped),
             Report::WouldUpload(document, ..) => of(document).came_to(Ending::WouldUpload),
             Report::Uploaded(upload) => {
-                let summary = of(&upload.document).came_to(Ending::Uploaded);
-                let encoded = upload.encoded.and_then(|length| u64::try_from(length).ok());
-                Summary { bytes: encoded.or(summary.bytes), ..summary }
+                let bytes = u64::try_from(upload.stored.value().bytes.len()).ok();
+                Summary { bytes, ..of(upload.stored.document()) }.came_to(Ending::Uploaded)
             }
         }
     }
@@ -107,9 +105,9 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} uploaded, ", self.document)?;
-        if let Some(length) = self.encoded {
-            write!(f, "compressed to {}, ", size(length))?;
+        write!(f, "{} uploaded, ", self.stored.document())?;
+        if let Some(encoded) = self.stored.encoded() {
+            write!(f, "compressed to {}, ", size(encoded.len()))?;
         }
         self.replaced.fmt(f)?;
         if self.answer == Answer::Lost {
