@@ -88,7 +88,8 @@ fn a_command_that_is_missing_or_unknown_is_64_and_the_help_is_named() {
 
 #[test]
 fn a_command_of_kvx_runs_none_behind_two_dashes() {
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 9] = [
+        ("kvx copy", &["--from", "x", "--to", "y"]),
         ("kvx stop", &["-k", "x", "-r", "y"]),
         ("kvx resume", &["-k", "x"]),
         ("kvx lock", &["-f", "/nowhere/x"]),
