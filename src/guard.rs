@@ -51,8 +51,8 @@ impl Guards {
         if lines < self.min_lines {
             let has = match lines {
                 0 => "is empty".into(),
-                1 => "has 1 line".into(),
-                n => format!("has {n} lines"),
+                1 => format!("{} has 1 line", document.checksum().short()),
+                n => format!("{} has {n} lines", document.checksum().short()),
             };
             let refused = Status::Refused.error(format!(
                 "the document {has}, at least {} are wanted; if it is meant to be so short, lower -l",
@@ -74,7 +74,8 @@ impl Guards {
             let gone = u128::from(before.saturating_sub(now)).saturating_mul(100);
             if gone > u128::from(before).saturating_mul(most.into()) {
                 return Err(Status::Refused.error(format!(
-                    "the document would shrink from {before} {unit} to {now}, by more than {most} % (--max-shrink); if it is meant to, let it through once with --force"
+                    "the document {} would shrink from {before} {unit} to {now}, by more than {most} % (--max-shrink); if it is meant to, let it through once with --force",
+                    document.checksum().short()
                 )));
             }
         }

@@ -495,8 +495,10 @@ fn a_token_is_never_shown() {
         ("help", vec!["-t", SECRET, "--help"], 0),
     ] {
         for verbose in [vec![], vec!["-v"]] {
-            let out = place.kvx_out().args(["--timeout", "500ms"]).args(&verbose).args(&arguments);
-            let up = place.kvx_in().args(["--timeout", "500ms"]).args(&verbose).args(&arguments).stdin(lines(30));
+            // Only where nobody answers is it waited for to its end.
+            let timeout = ["--timeout", if status == 69 { "500ms" } else { "20s" }];
+            let out = place.kvx_out().args(timeout).args(&verbose).args(&arguments);
+            let up = place.kvx_in().args(timeout).args(&verbose).args(&arguments).stdin(lines(30));
             for run in [secrets(out), secrets(up)] {
                 let ran = run.run();
                 assert_eq!(ran.status.code(), Some(status), "{name}: {}", ran.stderr);
