@@ -197,6 +197,7 @@ fn an_answer_that_is_lost_does_not_change_what_is_told() {
     assert!(place.consul.get(&place.kv("stop")).is_none());
     place.consul.put(&lock_of(&place), "bob's");
     through(lock(&place, "ours")).says(&["locked on this node: ours (", "it was locked before: bob's\n"]);
+    fs::remove_file(place.mark()).unwrap(); // It would tell the same.
     let ran = through(unlock(&place));
     assert!(ran.stderr.contains("unlocked; it was locked: ours ("), "{}", ran.stderr);
     assert!(place.consul.get(&lock_of(&place)).is_none());
@@ -622,6 +623,28 @@ fn with_run_nothing_is_run_that_somebody_else_may_have_written() {
     fs::write(&stamp, &whole).unwrap();
     unlock(&place).arg("--run").run().expect(0);
     assert_eq!(place.content(), lines(30));
+}
+
+#[test]
+fn with_run_no_program_of_the_directory_that_one_is_in_is_run() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let reload = |directory: &str, says: &str| {
+        fs::create_dir_all(place.path().join(directory)).unwrap();
+        let script = format!("#!/bin/sh\necho {says} >> {}\n", place.path().join("runs").display());
+        let program = place.write(&format!("{directory}/reload"), script);
+        fs::set_permissions(program, Permissions::from_mode(0o755)).unwrap();
+    };
+    reload("ours", "ours");
+    reload("theirs", "theirs");
+    let mut run = place.kvx_out().args(["-e", "./reload"]);
+    run.command.current_dir(place.path().join("ours"));
+    run.run().expect(0);
+    place.upload(lines(21));
+    let mut run = unlock(&place).arg("--run");
+    run.command.current_dir(place.path().join("theirs"));
+    assert!(run.run().expect(1).stderr.contains("handler stays owed"));
+    assert_eq!(place.runs(), ["ours"]);
 }
 
 #[test]

@@ -28,15 +28,12 @@ pub(super) fn set(client: &Client, path: &str, text: &str, world: &World) -> Res
     })
 }
 
-/// Takes a mark away; what it said, if it was set.
+/// Takes a mark away; what it said, if it was set. (Where the answer was lost, what is gone is deleted again: Consul says
+/// yes, tried.)
 pub(super) fn clear(client: &Client, path: &str, world: &World) -> Result<Option<String>> {
-    let mut tried = None;
     converge(client, world, || match client.read(Consistency::Default, &[], &[path])?.take(path) {
-        None => Ok((Outcome::Done, tried.take())), // By us, if the answer was lost.
-        Some(mark) => {
-            tried = text_of(&mark);
-            Ok((client.change(&[Change::DeleteCas(path, mark.modify_index)])?, tried.clone()))
-        }
+        None => Ok((Outcome::Done, None)),
+        Some(mark) => Ok((client.change(&[Change::DeleteCas(path, mark.modify_index)])?, text_of(&mark))),
     })
 }
 
