@@ -14,8 +14,8 @@ const END: &str = "
 A value stands behind a blank or =; a switch is alone, or -z=true. Consul's
 environment (CONSUL_HTTP_TOKEN and so on) counts where no flag says otherwise.
 What is installed is remembered in STATE_DIRECTORY, /var/lib/kvx (root) or
-~/.local/state/kvx. Where a message names an option that is not listed here, it
-is one of kvx-in or kvx-out.
+~/.local/state/kvx, or /tmp/kvx-UID without a home. Where a message names an
+option that is not listed here, it is one of kvx-in or kvx-out.
 
 Exit statuses:
   0 done, unchanged, stopped, locked, or nothing there (by a watch's payload)
