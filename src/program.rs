@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 /// Consul's credentials, and the mark by which a watch's handler is known: none of the program's business.
 const NOT_PASSED_ON: [&str; 4] = ["CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "CONSUL_HTTP_AUTH", "CONSUL_INDEX"];
 
-/// Words that a program hardly ever wants to see itself.
-const OF_A_SHELL: [&str; 10] = ["&&", "||", "|", ";", "&", ">", ">>", "<", "2>", "2>&1"];
+/// What a shell takes for more than itself, unless it is quoted.
+const OF_A_SHELL: &str = ";|&<>$`";
 
 /// What a program is run for, and finds in its environment.
 pub type Variables = [(&'static str, OsString)];
@@ -33,8 +33,10 @@ impl Program {
     /// What is wrong with them, after the name of the option. That is also what only a shell would understand.
     pub fn parse(words: &str) -> Result<Program, &'static str> {
         let argv = shell_words::split(words).map_err(|_| "has a quote that does not end")?;
-        if argv.iter().any(|word| OF_A_SHELL.contains(&word.as_str())) {
-            return Err("is run without a shell, which `&&`, `|`, `;` or `>` would need; write sh -c '...'");
+        if wants_a_shell(words) {
+            return Err(
+                "is run without a shell, which `&&`, `|`, `;`, `>` or `$` would need; write sh -c '...', or quote it",
+            );
         }
         Program::new(argv.into_iter().map(OsString::from).collect()).ok_or("names no program")
     }
@@ -54,6 +56,22 @@ impl Program {
         }
         command
     }
+}
+
+/// Whether something in it would mean something to a shell.
+fn wants_a_shell(words: &str) -> bool {
+    let mut quote = None;
+    let mut characters = words.chars();
+    while let Some(character) = characters.next() {
+        match (quote, character) {
+            (None | Some('"'), '\\') => drop(characters.next()),
+            (None, '\'' | '"') => quote = Some(character),
+            (Some(open), close) if open == close => quote = None,
+            (None, special) if OF_A_SHELL.contains(special) => return true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// As a shell would take it.

@@ -770,3 +770,30 @@ fn a_token_lists_the_keys_that_it_may_list() {
     unknown.says(&["kvx list: "]);
     guarded.kvx(&none, "diff").arg("/dev/null").run().expect(77).says(&["kvx diff: ", &guarded.place.key]);
 }
+
+#[test]
+fn a_key_that_may_not_be_read_does_not_hide_the_others_from_status() {
+    let guarded = Guarded::new();
+    guarded.put_pair(&lines(20));
+    let place = &guarded.place;
+    let other = format!("{}-other", place.key);
+    guarded.kvx_out(MASTER).run().expect(0);
+    let put = |part: &str, value: &str| {
+        let path = format!("/v1/kv/kvexpress/{other}/{part}");
+        assert_eq!(guarded.consul.http_as(Some(MASTER), "PUT", &path, value.as_bytes()).unwrap().0, 200);
+    };
+    put("data", &lines(5));
+    put("checksum", &sha256(lines(5)));
+    let state = place.path().join("state");
+    let second = Run::new("kvx-out", &guarded.consul.address).env("CONSUL_HTTP_TOKEN", MASTER);
+    let second = second.args(["-k", &other, "-l", "1", "--state-dir"]).arg(&state).arg("-f");
+    second.arg(place.path().join("out/second")).run().expect(0);
+    let token = guarded.token_with(Rights::READ);
+    let status = place.kvx("status").env("CONSUL_HTTP_TOKEN", &token).args(["--json", "--state-dir"]).arg(&state);
+    let ran = status.run().expect(77);
+    let overview: Value = serde_json::from_str(ran.out()).unwrap();
+    assert_eq!((&overview["well"], overview["keys"].as_array().unwrap().len()), (&json!(false), 1), "{overview:#}");
+    assert_eq!((&overview["keys"][0]["key"], &overview["keys"][0]["torn"]), (&json!(place.key), &json!(null)));
+    assert_eq!(overview["files"].as_array().unwrap().len(), 2);
+    ran.says(&["kvx status: ", "Consul denies ", &other]);
+}

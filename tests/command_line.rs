@@ -180,7 +180,7 @@ const LONG: &str = concat!(
 
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
-    let cases: [(&str, &[&str], &[&str]); 64] = [
+    let cases: [(&str, &[&str], &[&str]); 66] = [
         ("kvx-in", &[], &["not provided", "--key"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
@@ -220,6 +220,8 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx-out", &["-k", "x", "-f", "y", "-e", "a", "--", "b"], &["-e", "--", "not both"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-e", "'open"], &["-e", "quote"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-e", "a && b"], &["-e", "shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "a; b"], &["-e", "shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "a $HOME"], &["-e", "shell", "sh -c"]),
         ("kvx-out", &["-k", "x", "-f", "y", "--check", "a {} > b"], &["--check", "shell", "sh -c"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-e", " "], &["-e", "no program"]),
         ("kvx stop", &["-r", "why"], &["not provided", "--key"]),

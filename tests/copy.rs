@@ -93,8 +93,12 @@ fn a_stopped_key_gets_no_copy_but_may_be_copied() {
     place.upload(lines(20));
     place.consul.put(&place.kv("stop"), "the first");
     place.consul.put(&there(&place, "stop"), "the second");
-    copy(&place).run().expect(0).says(&["stopped, nothing uploaded", "the second"]);
+    copy(&place).run().expect(75).says(&["stopped, nothing copied", "the second", "--ignore-stop"]);
     assert_no_copy(&place);
+    copy(&place).arg("--ignore-stop").run().expect(0).says(&["uploaded", "the second"]);
+    assert_eq!(place.consul.text(&there(&place, "stop")).as_deref(), Some("the second"), "it stays stopped");
+    place.consul.delete(&there(&place, "data"));
+    place.consul.delete(&there(&place, "checksum"));
     place.consul.delete(&there(&place, "stop"));
     copy(&place).run().expect(0).says(&["uploaded"]);
     assert_eq!(place.consul.get(&there(&place, "stop")), None, "a stop is not copied");

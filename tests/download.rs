@@ -356,7 +356,7 @@ fn handlers_are_words_without_a_shell_or_an_exact_argv() {
         place.kvx_out().env("OUT", &runs)
     };
     run(20)
-        .args(["-e", &format!("sh -c {} x 'two words' \"and \\\"quotes\\\"\" $HOME *", shell_words::quote(script))])
+        .args(["-e", &format!("sh -c {} x 'two words' \"and \\\"quotes\\\"\" '$HOME' *", shell_words::quote(script))])
         .run()
         .expect(0);
     run(21).args(["--", "sh", "-c", script, "x", "-e", "", "two  words", "--", "$HOME"]).run().expect(0);

@@ -1016,7 +1016,7 @@ fn kvx_raw_is_the_same_in_other_words() {
     place.kvx_file("raw").args(["-k", "a", "--raw", "b"]).run().expect(64).says(&["-k or --raw, not both"]);
     place.kvx_file("raw").payload("null").run().expect(64).says(&["-k is missing"]);
     // And again, by what is remembered.
-    place.kvx_file("raw").args(["-k", &at]).run().expect(0);
+    place.kvx_file("raw").args(["-k", &at, "-e", "true"]).run().expect(0);
     place.consul.put(&at, lines(22));
     unlock(&place).arg("--run").run().expect(0);
     assert_eq!(place.content(), lines(22));
@@ -1052,4 +1052,36 @@ fn a_stop_is_ignored_on_demand_however_a_run_is_started() {
     // Who ignores the lock alone need not wait for what is stopped.
     place.kvx_out().arg("--ignore-lock").run().expect(0).says(&["stopped", "why"]);
     assert_eq!(place.content(), lines(23));
+}
+
+#[test]
+fn what_is_run_again_is_what_ran_last_though_nothing_had_changed() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let ran = place.path().join("ran");
+    let handler = |word: &str| format!("sh -c 'echo {word} >> {}'", ran.display());
+    let out = |words: &[&str], handler: &str| place.kvx_out().args(words).args(["-e", handler]);
+    let remembered = || {
+        let state = place.path().join("state");
+        let ran = place.kvx("status").arg("--json").arg("--state-dir").arg(state).arg("-f").arg(place.file()).run();
+        let overview: Value = serde_json::from_str(ran.out()).unwrap();
+        overview["files"][0]["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().into()).collect()
+    };
+    let says = |words: Vec<String>, word: &str| words.iter().any(|is| is == word);
+    out(&["-c", "644"], &handler("old")).run().expect(0);
+    // Other words, the same document.
+    out(&["-c", "600"], &handler("new")).run().expect(0);
+    assert!(says(remembered(), "600") && says(remembered(), &handler("new")));
+    // By a payload that changes nothing, not even a request.
+    let payload = place.payload("checksum");
+    out(&["-c", "600", "-l", "7"], &handler("new")).payload(payload).run().expect(0).is_silent();
+    assert!(says(remembered(), "7"));
+    // Somebody who looks by hand leaves the handler out; that does not take it away.
+    place.kvx_out().run().expect(0).is_silent();
+    assert!(says(remembered(), &handler("new")));
+    lock(&place, "why").run().expect(0);
+    place.upload(lines(21));
+    unlock(&place).arg("--run").run().expect(0);
+    assert_eq!((place.content(), place.mode()), (lines(21), 0o600));
+    assert_eq!(fs::read_to_string(&ran).unwrap(), "old\nnew\nnew\n");
 }

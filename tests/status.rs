@@ -182,7 +182,7 @@ fn the_whole_overview_is_this() {
             "-".into(),
             "-".into(),
             scenario.index("torn/data").to_string(),
-            "torn: there is data without a checksum".into(),
+            "torn: there is data without a checksum; upload it again with kvx-in".into(),
         ],
     ];
     let keys = table(&rows);
@@ -244,6 +244,7 @@ fn the_whole_json_is_this() {
     let behind = format!("behind: Consul has {}", short(&lines(21)));
     let expected = json!({
         "well": false,
+        "state_dir": scenario.place.path().join("state").display().to_string(),
         "keys": [
             whole("moving", &lines(21), "plain", 54, None),
             {
@@ -272,9 +273,7 @@ fn the_whole_json_is_this() {
     assert_eq!(overview, expected, "{overview:#}");
     // Scripts may rely on the order, too.
     let text = scenario.run(&["status", "--json"]).run().expect(1).out().to_owned();
-    assert!(
-        text.starts_with("{\n  \"well\": false,\n  \"keys\": [\n    {\n      \"prefix\": ") && text.ends_with("}\n")
-    );
+    assert!(text.starts_with("{\n  \"well\": false,\n  \"state_dir\": ") && text.ends_with("}\n"));
 }
 
 #[test]
@@ -548,7 +547,8 @@ fn what_is_nowhere_is_66_and_what_is_not_ours_is_said() {
     let key = of_key(&place, 1);
     assert_eq!((&key["keys"][0]["checksum"], &key["files"]), (&json!(null), &json!([])));
     fs::write(place.file(), "somebody's\n").unwrap();
-    let not_ours = "not installed by kvx-out, as far as this state directory knows";
+    let state = place.path().join("state");
+    let not_ours = format!("not installed by kvx-out, as far as is remembered in {}", state.display());
     let overview = of_file(&place, 1);
     assert_eq!(overview["files"][0]["problems"], json!([not_ours]));
     assert_eq!(overview["files"][0]["checksum"], sha256("somebody's\n").as_str());
@@ -706,7 +706,7 @@ fn long_reasons_and_odd_names_leave_the_table_in_one_piece() {
     let set = json!([{"KV": {"Verb": "set", "Key": format!("{lock}/evil\x1b[31m\nnode"), "Value": "d2h5"}}]);
     assert_eq!(place.consul.http("PUT", "/v1/txn", set.to_string().as_bytes()).unwrap().0, 200);
     let shown = status(&place).args(["-p", prefix]).run().expect(1).is_silent();
-    assert_eq!(shown.out().lines().count(), 5, "{}", shown.out());
+    assert_eq!(shown.out().lines().count(), 7, "{}", shown.out());
     assert!(!shown.out().contains('\x1b'), "{}", shown.out());
     assert!(shown.out().lines().all(|line| line.chars().count() < 450 && line.trim_end() == line));
     // Of a table that is cut off by its reader, nothing is said.

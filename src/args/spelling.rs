@@ -39,6 +39,9 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
                     words.push(argument.clone());
                     if VALUE_IS_OPTIONAL.contains(&long) {
                         words.push(String::new());
+                        if let Some(next) = arguments.as_slice().first().filter(|next| looks_like_a_value(next)) {
+                            return Err(format!("write --{long}={}", next.to_string_lossy()));
+                        }
                         continue;
                     }
                     takes_value(flags, |flag| flag.long.trim_start_matches('-') == long)
@@ -64,6 +67,11 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
         words.append(&mut dashes);
     }
     Ok(words)
+}
+
+/// No command of ours has both such an option and words of its own.
+fn looks_like_a_value(word: &OsString) -> bool {
+    !word.as_encoded_bytes().starts_with(b"-")
 }
 
 /// `-vl10` is `-v -l 10`. True where the value of the last option is the next argument.

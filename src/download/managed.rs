@@ -149,14 +149,24 @@ impl Managed<'_> {
     }
 
     fn stamp(&self, document: &Verified, index: u64, before: Option<&Stamp>) -> Stamp {
-        let key = self.subject.to_string();
-        let before = before.filter(|before| before.key == key).map(|before| before.command.clone());
         Stamp {
             named: (self.path != self.target.path()).then(|| self.path.to_string_lossy().into_owned()),
             prefix: matches!(self.subject, Subject::Document(_)).then(|| self.order.prefix.to_string()),
             owed: self.order.handler.iter().map(|handler| self.owed(handler)).collect(),
-            command: self.order.words.clone().or(before).unwrap_or_default(),
-            ..Stamp::new(self.target.path(), &key, document.checksum(), index)
+            command: self.command(before),
+            ..Stamp::new(self.target.path(), &self.subject.to_string(), document.checksum(), index)
+        }
+    }
+
+    /// The command line by which this is done again: this one, unless it may not be kept, or somebody looks by hand who
+    /// leaves out the handlers.
+    pub fn command(&self, before: Option<&Stamp>) -> Vec<String> {
+        let before = before.filter(|before| before.key == self.subject.to_string());
+        let leaves_out =
+            |before: &Stamp| self.order.handler.is_none() && !(before.handlers.is_empty() && before.owed.is_empty());
+        match (&self.order.words, before) {
+            (Some(words), before) if !before.is_some_and(leaves_out) => words.clone(),
+            (_, before) => before.map(|before| before.command.clone()).unwrap_or_default(),
         }
     }
 

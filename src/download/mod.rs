@@ -198,7 +198,8 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
     if let Some((checksum, index)) = fire.names()
         && file.is_right(checksum, memory.stamp())
     {
-        memory.has_seen(index)?;
+        let command = file.command(memory.stamp());
+        memory.has_seen(index, command)?;
         return Ok(Did::Unchanged(target.path().to_owned(), checksum));
     }
     if let Some(reason) = beside::reason(path).filter(|_| !order.ignored.lock) {

@@ -9,19 +9,26 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 use super::flags::Options;
 use crate::error::{Result, Status};
 use crate::net::files;
+use crate::world::World;
 
 /// The options as the file wants them.
 ///
 /// # Errors
 /// 78.
-pub fn apply(options: Options) -> Result<Options> {
+pub fn apply(options: Options, world: &World) -> Result<Options> {
     if options.config.is_empty() {
         return Ok(options);
     }
     let path = Path::new(&options.config);
     let text = String::from_utf8(files::read(path, "-C")?).map_err(|_| "it is not UTF-8".to_owned());
-    text.and_then(|text| merge(options.clone(), &text))
-        .map_err(|wrong| Status::Configuration.error(format!("-C: {}: {wrong}", path.display())))
+    let merged = text.and_then(|text| {
+        let (merged, unknown) = (merge(options.clone(), &text)?, unknown(&text)?);
+        if !unknown.is_empty() {
+            world.warn(&format!("-C: {} means nothing there; options are flags", unknown.join(", ")));
+        }
+        Ok(merged)
+    });
+    merged.map_err(|wrong| Status::Configuration.error(format!("-C: {}: {wrong}", path.display())))
 }
 
 fn merge(mut options: Options, text: &str) -> std::result::Result<Options, String> {
@@ -47,6 +54,20 @@ fn merge(mut options: Options, text: &str) -> std::result::Result<Options, Strin
         }
     }
     Ok(options)
+}
+
+/// Names that kvexpress's documents do not have. (`datadog_host` chose Datadog's site: events go to the agent.)
+fn unknown(text: &str) -> std::result::Result<Vec<String>, String> {
+    const KNOWN: [&str; 7] = [
+        "consul_server",
+        "token",
+        "dogstatsd",
+        "dogstatsd_address",
+        "datadog_api_key",
+        "datadog_app_key",
+        "datadog_host",
+    ];
+    Ok(pairs(text)?.into_iter().map(|(name, _)| name).filter(|name| !KNOWN.contains(&name.as_str())).collect())
 }
 
 /// Names and values of the mapping. No value: it is a list or a mapping itself, or an alias. Nothing is built of it, so that

@@ -12,7 +12,10 @@ were there before. New ones say kvx-in, kvx-out and kvx, which can do more.
 
 const END: &str = "
 A value stands behind a blank or =; a switch is alone, or -z=true. Consul's
-environment (CONSUL_HTTP_TOKEN and so on) counts where no flag says otherwise.
+environment (CONSUL_HTTP_TOKEN and so on) counts where no flag says otherwise,
+but for CONSUL_HTTP_ADDR, which kvexpress never heeded: name Consul with -s.
+-C: consul_server, token, dogstatsd, dogstatsd_address, datadog_api_key and
+datadog_app_key.
 What is installed is remembered in STATE_DIRECTORY, /var/lib/kvx (root) or
 ~/.local/state/kvx, or /tmp/kvx-UID without a home. Where a message names an
 option that is not listed here, it is one of kvx-in or kvx-out.

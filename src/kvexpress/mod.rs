@@ -12,7 +12,6 @@ mod help;
 mod numbers;
 mod orders;
 mod owner;
-mod state;
 
 pub use self::command::Command;
 pub use self::flags::Options;

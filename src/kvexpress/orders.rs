@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::flags::Options;
-use super::{PROGRAM, config, owner, state};
+use super::{PROGRAM, config, owner};
 use crate::consul::{self, Consistency, Key, Prefix, Subject, ValuePath};
 use crate::download::{self, Destination, Due, Ignored, Stdin};
 use crate::error::{Error, Result, Status};
@@ -67,7 +67,7 @@ pub enum Work {
 /// 64, 78.
 pub fn job(command: Command, flags: Options, world: &World) -> Result<Job> {
     let words = repeatable(&flags, world);
-    let options = config::apply(flags)?;
+    let options = config::apply(flags, world)?;
     let handler = handler(&options)?;
     let (work, then) = match command {
         Command::In => (Work::Upload(Box::new(upload(&options)?)), handler),
@@ -85,16 +85,20 @@ pub fn job(command: Command, flags: Options, world: &World) -> Result<Job> {
         Command::Lock => {
             let reason = Some(options.reason.clone()).filter(|reason| !reason.is_empty()).map(Reason::Literal);
             let manner = lock::Manner { reason, program: PROGRAM, mode: options.chmod };
-            (Work::Lock(locked(&options, world)?, manner), None)
+            (Work::Lock(locked(&options)?, manner), None)
         }
-        Command::Unlock => (Work::Unlock(locked(&options, world)?), None),
+        Command::Unlock => (Work::Unlock(locked(&options)?), None),
         Command::Clean => {
             let file = needed("-f", &options.file)?.into();
-            (Work::Clean(clean::Order { file, removes_file: true, state_dir: state::directory(world)? }), handler)
+            (Work::Clean(clean::Order { file, removes_file: true, state_dir: None }), handler)
         }
         Command::Copy => (Work::Copy(copy(&options)?), handler),
     };
-    Ok(Job { work, metrics: metrics(&options)?, then })
+    let metrics = metrics(&options)?;
+    if !matches!(work, Work::Clean(_)) {
+        warn_of_address(&options, world)?;
+    }
+    Ok(Job { work, metrics, then })
 }
 
 /// Where there is Datadog's agent of old, kvexpress sends metrics without being told. Its events went to Datadog itself, by
@@ -166,7 +170,7 @@ fn download(
             Some(index) if !index.is_empty() => Stdin::Payload,
             _ => Stdin::Untouched,
         },
-        state_dir: state::directory(world)?,
+        state_dir: None,
         consistency: Consistency::Default,
         timeout: TIMEOUT,
         patience: TIMEOUT.saturating_add(HANDLER_TIMEOUT).saturating_add(GRACES),
@@ -183,7 +187,7 @@ fn copy(options: &Options) -> Result<copy::Order> {
         return Err(Status::Usage.error("--keyfrom and --keyto name the same key"));
     }
     let guards = Guards { min_lines: lines(options), max_size: LARGEST, max_shrink: None };
-    Ok(copy::Order { from, to, guards, site: site(options)? })
+    Ok(copy::Order { from, to, guards, stop: upload::Stop::Ignored, site: site(options)? })
 }
 
 /// As there, also a key that is not in Consul yet, and the reason as it is.
@@ -196,16 +200,30 @@ fn stop(options: &Options) -> Result<Stop> {
     })
 }
 
-fn locked(options: &Options, world: &World) -> Result<lock::Order> {
+fn locked(options: &Options) -> Result<lock::Order> {
     let file = PathBuf::from(needed("-f", &options.file)?);
     if !file.is_absolute() {
         return Err(Status::Usage.error("-f: write the whole path, from / on, as out is given it"));
     }
-    Ok(lock::Order { file, site: site(options)?, state_dir: state::directory(world)? })
+    Ok(lock::Order { file, site: site(options)?, state_dir: None })
 }
 
 fn site(options: &Options) -> Result<Site> {
     Ok(Site { prefix: prefix(options)?, consul: consul(options), timeout: TIMEOUT })
+}
+
+/// kvexpress never heeded the variable. Who sets it may think that it does.
+fn warn_of_address(options: &Options, world: &World) -> Result<()> {
+    let is_default = options.server == Options::default().server;
+    if let Some(address) = world.text("CONSUL_HTTP_ADDR")?.filter(|_| is_default)
+        && !matches!(address.trim_start_matches("http://"), "localhost:8500" | "127.0.0.1:8500")
+    {
+        world.warn(&format!(
+            "CONSUL_HTTP_ADDR is not heeded, as it never was by kvexpress: {} is asked; name another with -s",
+            options.server
+        ));
+    }
+    Ok(())
 }
 
 /// The command line, if it is the same everywhere and holds no secret.

@@ -2,7 +2,7 @@
 
 use super::{Site, there};
 use crate::consul::{Consistency, Folder, Key};
-use crate::error::Result;
+use crate::error::{Result, Status};
 use crate::guard::Guards;
 use crate::upload::{Mode, Report, Stop, Terms, converge};
 use crate::world::World;
@@ -16,14 +16,16 @@ pub struct Order {
     pub to: Key,
     /// What it must be like.
     pub guards: Guards,
+    /// `--ignore-stop`. (kvexpress ignores it always.)
+    pub stop: Stop,
     /// Where.
     pub site: Site,
 }
 
-/// Copies. A key that is stopped gets nothing.
+/// Copies. A key that is stopped gets nothing: that is an error here, since a person wanted it, and nobody ends for it.
 ///
 /// # Errors
-/// 65 where a guard refuses it, 66 where there is nothing to copy, 75 where that is torn; 69, 77, 78.
+/// 65 where a guard refuses it, 66 where there is nothing to copy, 75 where that is torn or the other stopped; 69, 77, 78.
 pub fn copy(order: &Order, world: &World) -> Result<Report> {
     let client = order.site.client(world)?;
     let stored = there::stored(&client, &Folder::of(&order.site.prefix, &order.from))?;
@@ -33,10 +35,14 @@ pub fn copy(order: &Order, world: &World) -> Result<Report> {
         prefix: &order.site.prefix,
         guards: order.guards,
         expect: None,
-        stop: Stop::Heeded,
+        stop: order.stop,
         mode: Mode::Upload,
         differ: None,
         consistency: Consistency::Default,
     };
-    converge(&terms, stored, &client, world)
+    match converge(&terms, stored, &client, world)? {
+        Report::Stopped(reason) => Err(Status::TryAgain
+            .error(format!("stopped, nothing copied: {reason}; resume it first, or give --ignore-stop"))),
+        report => Ok(report),
+    }
 }

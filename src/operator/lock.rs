@@ -100,7 +100,7 @@ pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
 pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
     let (file, path) = names(order, world);
     let client = order.site.client(world)?;
-    let reason = mark::clear(&client, &path, world)?;
+    let reason = mark::clear(&client, &path, world).map_err(|error| error.and("the file stays locked"))?;
     let beside = beside::reason(&file);
     match fs_err::remove_file(beside::mark(&file)) {
         Err(cause) if cause.kind() != ErrorKind::NotFound => {

@@ -6,6 +6,7 @@
 //! was to be reloaded.
 
 mod look;
+mod place;
 
 use std::fs::{DirBuilder, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -16,10 +17,10 @@ use std::time::{Duration, SystemTime};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
-use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 pub use self::look::{Remembered, all, is_there, read, wait_for_runs};
+pub use self::place::directory;
 use crate::document::Checksum;
 use crate::error::{Error, Result, Status};
 use crate::time::{Backoff, Deadline};
@@ -27,31 +28,6 @@ use crate::world::World;
 
 /// No stamp is near so large.
 const LARGEST: u64 = 64 * 1024;
-
-/// The state directory: the flag, systemd's `$STATE_DIRECTORY`, `/var/lib/kvx` for root,
-/// `$XDG_STATE_HOME/kvx` or `~/.local/state/kvx` for others.
-///
-/// # Errors
-/// 78 where there is no home either.
-pub fn directory(flag: Option<&Path>, world: &World) -> Result<PathBuf> {
-    if let Some(flag) = flag {
-        return Ok(flag.to_owned());
-    }
-    let path = |name: &str| world.text(name).map(|value| value.map(PathBuf::from));
-    if let Some(given) = world.text("STATE_DIRECTORY")? {
-        return Ok(given.split(':').next().unwrap_or(&given).into()); // systemd lists all of a unit's.
-    }
-    if geteuid().is_root() {
-        return Ok("/var/lib/kvx".into());
-    }
-    if let Some(state) = path("XDG_STATE_HOME")?.filter(|state| state.is_absolute()) {
-        return Ok(state.join("kvx"));
-    }
-    match path("HOME")? {
-        Some(home) => Ok(home.join(".local/state/kvx")),
-        None => Err(Status::Configuration.error("there is no HOME to remember installed files in; give --state-dir")),
-    }
-}
 
 /// What is remembered of one file. JSON on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,13 +159,16 @@ impl Memory {
         self.stamp.as_ref()
     }
 
-    /// A payload said that the installed document is current at this index: what an older payload brings is older.
+    /// A payload said that the installed document is current at this index: what an older payload brings is older. Whoever
+    /// wants to do the same again, runs this command.
     ///
     /// # Errors
     /// 73.
-    pub fn has_seen(&mut self, index: u64) -> Result<()> {
+    pub fn has_seen(&mut self, index: u64, command: Vec<String>) -> Result<()> {
         match &self.stamp {
-            Some(stamp) if stamp.index < index => self.remember(Stamp { index, ..stamp.clone() }),
+            Some(stamp) if stamp.index < index || stamp.command != command => {
+                self.remember(Stamp { index: stamp.index.max(index), command, ..stamp.clone() })
+            }
             _ => Ok(()),
         }
     }
@@ -203,7 +182,7 @@ impl Memory {
         let now = match &self.stamp {
             // The same document: what has been done for it is still done.
             Some(stamp) if stamp.checksum == now.checksum && stamp.is_made_as(&now) => {
-                Stamp { index: now.index, unfinished: false, ..stamp.clone() }
+                Stamp { index: now.index, command: now.command, unfinished: false, ..stamp.clone() }
             }
             // Also if it comes from elsewhere now.
             Some(stamp) if stamp.checksum == now.checksum => Stamp {

@@ -8,6 +8,7 @@ use crate::error::{Result, Status};
 use crate::guard::Guards;
 use crate::metrics::Metrics;
 use crate::operator::copy::Order;
+use crate::upload::Stop;
 
 metrics_options! {
     over site_options:
@@ -15,14 +16,14 @@ metrics_options! {
     #[argh(
         help_triggers("-h", "--help"),
         note = "As it is stored: value, Flags and checksum, in one transaction. Nothing is
-sent if the other key has it already, or is stopped.",
+sent if the other key has it already.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name} --from hosts --to hosts-before",
-        error_code(0, "copied, unchanged or stopped"),
+        error_code(0, "copied, or unchanged"),
         error_code(64, "the command line makes no sense"),
         error_code(66, "there is nothing to copy"),
         error_code(69, "Consul cannot be reached"),
-        error_code(75, "what is to be copied is torn, or others were faster every time"),
+        error_code(75, "it is torn, the other key is stopped, or others were faster every time"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
@@ -34,6 +35,10 @@ sent if the other key has it already, or is stopped.",
         /// the key that is to have it, too
         #[argh(option, arg_name = "key", from_str_fn(values::key))]
         to: Key,
+
+        /// copy though the other key is stopped
+        #[argh(switch)]
+        ignore_stop: bool,
 
         /// with --dogstatsd: an event, too
         #[argh(switch)]
@@ -61,6 +66,7 @@ impl Options {
         }
         // It has passed the guards when it was uploaded.
         let guards = Guards { min_lines: 0, max_size: LARGEST, max_shrink: None };
-        Ok(Order { from: self.from, to: self.to, guards, site })
+        let stop = if self.ignore_stop { Stop::Ignored } else { Stop::Heeded };
+        Ok(Order { from: self.from, to: self.to, guards, stop, site })
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn states(
 ) -> Result<Vec<FileState>> {
     let known = remembered.iter().map(|one| state(order, directory, one, keys, client, world));
     let unknown = order.file.iter().filter(|_| remembered.is_empty());
-    known.chain(unknown.map(|file| strange(order, file, client, world))).collect()
+    known.chain(unknown.map(|file| strange(order, directory, file, client, world))).collect()
 }
 
 fn absolute(file: &Path) -> PathBuf {
@@ -79,7 +79,7 @@ fn absolute(file: &Path) -> PathBuf {
 }
 
 /// A file of which nothing is remembered.
-fn strange(order: &Order, file: &Path, client: Option<&Client>, world: &World) -> Result<FileState> {
+fn strange(order: &Order, directory: &Path, file: &Path, client: Option<&Client>, world: &World) -> Result<FileState> {
     let file = absolute(file);
     let lock = lock(&order.site.prefix, &file, client, world)?;
     let (checksum, mut problems) = match Disk::look(&file) {
@@ -87,7 +87,7 @@ fn strange(order: &Order, file: &Path, client: Option<&Client>, world: &World) -
         Disk::Missing => (None, vec!["missing".to_owned()]),
         Disk::Unreadable(why) => (None, vec![why]),
     };
-    problems.push("not installed by kvx-out, as far as this state directory knows".into());
+    problems.push(format!("not installed by kvx-out, as far as is remembered in {}", directory.display()));
     problems.extend(lock.iter().map(|why| format!("locked: {why}")));
     Ok(FileState {
         file: file.display().to_string(),

@@ -37,7 +37,7 @@ pub struct KeyState {
 impl KeyState {
     /// What is wrong, in words.
     pub fn problem(&self) -> Option<String> {
-        let torn = self.torn.map(|why| format!("torn: {why}"));
+        let torn = self.torn.map(|why| format!("torn: {why}; upload it again with kvx-in"));
         let stopped = self.stop.as_ref().map(|why| format!("stopped: {why}"));
         let nothing = (self.checksum.is_none() && torn.is_none()).then(|| "not there".to_owned());
         let all: Vec<String> = [nothing, torn, stopped].into_iter().flatten().collect();

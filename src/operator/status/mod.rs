@@ -37,6 +37,8 @@ pub struct Overview {
     /// Whether nothing is wrong: every pair verifies, nothing is stopped or locked, every file is what Consul has, no handler
     /// is owed.
     pub well: bool,
+    /// Where it is remembered what is installed: each user has his own.
+    pub state_dir: String,
     /// The keys.
     pub keys: Vec<KeyState>,
     /// The locks.
@@ -60,17 +62,13 @@ pub fn status(order: &Order, world: &World) -> Result<(Overview, Option<Error>)>
     let directory = stamp::directory(order.state_dir.as_deref(), world)?;
     let client = order.site.client(world)?;
     let remembered = files::remembered(order, &directory)?;
-    let (keys, locks, trouble) = match in_consul(order, &remembered, &client) {
-        Ok((keys, locks)) => (keys, locks, None),
-        Err(error) => (Vec::new(), Vec::new(), Some(error)),
-    };
+    let InConsul { keys, locks, trouble } = in_consul(order, &remembered, &client);
+    let is_there = trouble.as_ref().is_none_or(|trouble| trouble.status() == Status::Denied);
     let look = |client| files::states(order, &directory, &remembered, &keys, client, world);
-    let (files, trouble) = match trouble {
-        None => match look(Some(&client)) {
-            Err(error) if error.status() != Status::CannotRead => (look(None)?, Some(error)), // It went away meanwhile.
-            files => (files?, None),
-        },
-        trouble => (look(None)?, trouble),
+    let (files, trouble) = match look(Some(&client).filter(|_| is_there)) {
+        // It went away meanwhile.
+        Err(error) if is_there && error.status() != Status::CannotRead => (look(None)?, trouble.or(Some(error))),
+        files => (files?, trouble),
     };
     // A key of another prefix was looked at for its file's sake alone.
     let prefix = order.site.prefix.to_string();
@@ -79,10 +77,40 @@ pub fn status(order: &Order, world: &World) -> Result<(Overview, Option<Error>)>
         && locks.is_empty()
         && keys.iter().all(|key| key.problem().is_none())
         && files.iter().all(|file| file.problems.is_empty());
-    Ok((Overview { well, keys, locks, files }, trouble))
+    let state_dir = directory.display().to_string();
+    Ok((Overview { well, state_dir, keys, locks, files }, trouble))
 }
 
-fn in_consul(order: &Order, remembered: &[Remembered], client: &Client) -> Result<(Vec<KeyState>, Vec<LockState>)> {
+/// What Consul has, as far as it goes.
+#[derive(Default)]
+struct InConsul {
+    keys: Vec<KeyState>,
+    locks: Vec<LockState>,
+    /// What may not be read does not hide the rest.
+    trouble: Option<Error>,
+}
+
+fn in_consul(order: &Order, remembered: &[Remembered], client: &Client) -> InConsul {
+    let mut found = InConsul::default();
+    let wanted = match wanted(order, remembered, client) {
+        Ok(wanted) => wanted,
+        Err(error) => return InConsul { trouble: Some(error), ..found },
+    };
+    for (prefix, key) in &wanted {
+        match keys::state(client, prefix, key) {
+            Ok(state) => found.keys.push(state),
+            Err(error) if error.status() == Status::Denied => found.trouble = Some(error),
+            Err(error) => return InConsul { trouble: Some(error), ..InConsul::default() },
+        }
+    }
+    match locks::all(order, remembered, client) {
+        Ok(locks) => InConsul { locks, ..found },
+        Err(error) => InConsul { trouble: Some(error), ..found },
+    }
+}
+
+/// The keys to look at.
+fn wanted(order: &Order, remembered: &[Remembered], client: &Client) -> Result<Vec<(Prefix, Key)>> {
     let prefix = &order.site.prefix;
     let mut wanted: Vec<(Prefix, Key)> = remembered.iter().filter_map(files::document_of).collect();
     match (&order.key, &order.file) {
@@ -92,6 +120,5 @@ fn in_consul(order: &Order, remembered: &[Remembered], client: &Client) -> Resul
     }
     wanted.sort();
     wanted.dedup();
-    let keys = wanted.iter().map(|(prefix, key)| keys::state(client, prefix, key)).collect::<Result<_>>()?;
-    Ok((keys, locks::all(order, remembered, client)?))
+    Ok(wanted)
 }

@@ -18,7 +18,9 @@ impl fmt::Display for Overview {
             table(["FILE", "KEY", "CHECKSUM", "SINCE", "STATE"], &files),
             self.files.iter().filter_map(remedy).collect(),
         ];
-        let parts: Vec<String> = tables.into_iter().filter(|part| !part.is_empty()).collect();
+        let elsewhere = (self.files.is_empty() && !self.is_empty())
+            .then(|| format!("none of their files is remembered in {} (each user has his own)\n", self.state_dir));
+        let parts: Vec<String> = tables.into_iter().chain(elsewhere).filter(|part| !part.is_empty()).collect();
         f.write_str(&parts.join("\n"))
     }
 }
