@@ -48,7 +48,8 @@ environment, and no token.",
         note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded. What is installed is remembered in
---state-dir, STATE_DIRECTORY, /var/lib/kvx (root) or ~/.local/state/kvx.",
+--state-dir, STATE_DIRECTORY, /var/lib/kvx (root), ~/.local/state/kvx, or,
+without a home, /tmp/kvx-UID.",
         note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 30s
 (180s), and --splay and --wait, which come first.",
         example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'

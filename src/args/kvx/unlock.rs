@@ -16,6 +16,8 @@ metrics_options! {
         note = "What was missed arrives with the next run: by the timer, the next upload, or
 at once with --run. That runs the command line that has installed the file, as
 this user, if this user has run it before.",
+        note = "Not kept, and so not run, is what was run with -t, --force or --ignore-..., or
+with a relative path.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name} -f /etc/hosts.consul --run",
         error_code(0, "unlocked, or not locked"),
