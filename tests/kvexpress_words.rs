@@ -248,6 +248,7 @@ fn every_spelling() {
             datadog_app_key: text("B"),
             server: text("S"),
             token: text("T"),
+            holds_secret: true,
             dogstatsd: true,
             ..none()
         },
@@ -301,6 +302,18 @@ fn out_and_raw_are_orders_to_download() {
     assert_eq!(order.ignored, Ignored { stop: true, lock: false });
     assert_eq!((order.consul.address.as_deref(), order.consul.token.as_deref()), (Some("h:1"), Some("T")));
     assert_eq!(order.words, None, "it holds a secret");
+    for (line, is_kept) in [
+        ("-t anonymous", true),
+        ("-t ''", true),
+        ("-t T -t anonymous", false), // The last one counts, but the first is there all the same.
+        ("--token=T -t ''", false),
+        ("-a A", false),
+        ("-A A -A ''", false),
+        (&format!("-e '{}'", "true ".repeat(10_000)), false), // No stamp could hold it.
+    ] {
+        let Work::Download(order) = ordered(&format!("out -k hosts -f /f {line}")).work else { panic!("to download") };
+        assert_eq!(order.words.is_some(), is_kept, "{line}");
+    }
 
     let Work::Download(order) = ordered("raw -k /any/path -f /f -s '' -t anonymous").work else {
         panic!("to download")

@@ -25,7 +25,7 @@ const GRACES: Duration = Duration::from_secs(14);
 const LONGEST_COMMAND: usize = 16 * 1024;
 
 /// A program that is found by PATH or by a whole path: the same for everybody, wherever he is.
-fn to_be_kept(words: &[OsString]) -> Option<Vec<String>> {
+pub(crate) fn to_be_kept(words: &[OsString]) -> Option<Vec<String>> {
     let words: Vec<String> = words.iter().map(|word| word.to_str().map(str::to_owned)).collect::<Option<_>>()?;
     let program = words.first()?;
     let is_short = words.iter().map(String::len).sum::<usize>() <= LONGEST_COMMAND;

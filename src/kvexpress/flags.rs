@@ -50,6 +50,8 @@ pub struct Options {
     pub keyfrom: String,
     /// `--keyto`.
     pub keyto: String,
+    /// Whether any of the words was a secret, also one that does not count since another came behind it.
+    pub holds_secret: bool,
 }
 
 impl Default for Options {
@@ -77,6 +79,7 @@ impl Default for Options {
             reason: String::new(),
             keyfrom: String::new(),
             keyto: String::new(),
+            holds_secret: false,
         }
     }
 }
@@ -116,10 +119,20 @@ impl Flag {
         matches!(self.takes, Switch(_))
     }
 
+    /// Whether that, as its value, is nobody else's business.
+    fn is_secret(&self, value: &str) -> bool {
+        match self.long {
+            "token" => !matches!(value, "" | "anonymous"),
+            "datadog_api_key" | "datadog_app_key" => !value.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Takes the value, or says what is wrong with it.
     pub fn set(&self, options: &mut Options, value: String) -> Result<(), String> {
         // Not told: it may be the token that a flag before it has swallowed.
         let wrong = |what: &str, example: &str| format!("--{}: that is no {what}; write {example}", self.long);
+        options.holds_secret |= self.is_secret(&value);
         match self.takes {
             Text(text) => *text(options) = value,
             Number(number) => {

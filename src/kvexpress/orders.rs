@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::command::Command;
 use super::flags::Options;
 use super::{PROGRAM, config, owner};
+use crate::args::kvx_out::to_be_kept;
 use crate::consul::{self, Consistency, Key, Prefix, Subject, ValuePath};
 use crate::download::{self, Destination, Due, Ignored, Stdin};
 use crate::error::{Error, Result, Status};
@@ -228,11 +229,8 @@ fn warn_of_address(options: &Options, world: &World) -> Result<()> {
 
 /// The command line, if it is the same everywhere and holds no secret.
 fn repeatable(flags: &Options, world: &World) -> Option<Vec<String>> {
-    let secrets = [&flags.datadog_api_key, &flags.datadog_app_key];
-    let is_public = flags.token == Options::default().token && secrets.iter().all(|secret| secret.is_empty());
     let is_anywhere = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
-    let words = world.words.iter().map(|word| word.to_str().map(str::to_owned));
-    if is_public && is_anywhere { words.collect() } else { None }
+    if flags.holds_secret || !is_anywhere { None } else { to_be_kept(&world.words) }
 }
 
 fn key(flag: &str, text: &str) -> Result<Key> {
