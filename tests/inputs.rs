@@ -282,6 +282,17 @@ fn there_is_one_input_only() {
             assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
         }
     }
+    let option = "--dogstatsd=anna:hunter2@host:1";
+    let ran = to_nobody(&place).arg(option).run().expect(64).says(&["--dogstatsd", "write host:port"]);
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    // Without its scheme, or with a query that lets in whoever knows it.
+    for secret in ["anna:hunter2@host/page", "htp://host/page?key=hunter2", "ftp://host/page?key=hunter2"] {
+        for way in [&["-u", secret][..], &["--url", secret], &[&format!("--url={secret}")], &[&format!("-zu{secret}")]]
+        {
+            let ran = to_nobody(&place).args(way).run().expect(64).says(&["it is no URL"]);
+            assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+        }
+    }
 }
 
 /// A web server: what a path says.

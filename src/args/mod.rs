@@ -62,13 +62,14 @@ pub fn parse<T: Options>(program: &str, arguments: Vec<OsString>) -> Result<Aske
     }
 }
 
-/// argh repeats the value that it does not like.
+/// argh repeats the value that it does not like. Of a URL, also of one that is none, the login or the query may be a secret.
 fn without_secrets(what: String, words: &[&str]) -> String {
     let tokens = words.windows(2).filter_map(|pair| match pair {
         ["-t" | "--token", token] if !token.is_empty() => Some(token),
+        ["-u" | "--url", url] if url.contains(['@', '?']) => Some(url),
         _ => None,
     });
-    let logins = words.iter().filter(|word| word.contains('@') && word.contains("//"));
+    let logins = words.iter().filter(|word| word.contains('@') && (word.contains(':') || word.contains("//")));
     tokens.chain(logins).fold(what, |what, secret| what.replace(secret, "(secret)"))
 }
 
