@@ -80,6 +80,9 @@ fn what_becomes_of_a_download_is_counted_as_kvexpress_counts() {
     let expected = tags(&[("key", &place.key), ("host", &host), ("direction", "out"), ("location", "complete")]);
     assert_eq!(installed.metrics[0].tags, expected);
     assert_eq!(told(place.kvx_out().args(["-e", "false"]), 1).short(), ["panic:1|c handler"]);
+    let raw = Run::new("kvx-out", &place.consul.address).args(["--raw", &place.kv("data"), "-e", "false", "-f"]);
+    let raw = raw.arg(place.path().join("raw")).arg("--state-dir").arg(place.path().join("raw-state"));
+    assert_eq!(told(raw, 1).short(), ["raw:1|c complete", "panic:1|c handler"]);
     assert_eq!(told(place.kvx_out().args(["-e", &handler]), 0).short(), ["time:?|g complete"]);
     assert_eq!(told(place.kvx_out().args(["-e", &handler]), 0).short(), ["time:?|g file_checksums_match"]);
     assert_eq!(told(place.kvx_out().args(["-c", "600"]), 0).short(), ["time:?|g complete"]);

@@ -32,7 +32,7 @@ impl Counts<'_> {
                 self.time("complete");
             }
             Ending::Installed => {
-                self.count(if run.direction == Direction::Raw { "raw" } else { "out" }, "complete");
+                self.installed();
                 self.time("complete");
             }
             Ending::Mended | Ending::Reloaded | Ending::Printed => self.time("complete"),
@@ -55,11 +55,15 @@ impl Counts<'_> {
                 self.time("checksum_mismatch");
             }
             Ending::InstalledOnly => {
-                self.count("out", "complete");
+                self.installed();
                 self.count("panic", location(run.failure));
             }
             Ending::HandlerFailed | Ending::Failed => self.count("panic", location(run.failure)),
         }
+    }
+
+    fn installed(&mut self) {
+        self.count(if self.run.direction == Direction::Raw { "raw" } else { "out" }, "complete");
     }
 
     /// How Consul was.
