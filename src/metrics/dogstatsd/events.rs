@@ -55,11 +55,25 @@ pub(super) fn of(run: &Summary, difference: Option<&str>, prefix: &str, host: &s
 /// A unified diff without its head, which the title says.
 fn hunks(difference: &str) -> String {
     match difference.find("\n@@ ") {
-        Some(at) => difference.chars().skip(at.saturating_add(1)).collect(),
+        Some(at) => difference.get(at.saturating_add(1)..).unwrap_or_default().to_owned(),
         None => difference.to_owned(),
     }
 }
 
 fn size_of(run: &Summary) -> String {
     format!("{} lines, {} bytes", run.lines.unwrap_or(0), run.bytes.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hunks;
+
+    #[test]
+    fn the_head_is_left_out_whatever_the_key() {
+        for key in ["hosts", "höste/日本"] {
+            let difference = format!("--- kvexpress/{key}/data\n+++ kvexpress/{key}/data\n@@ -1 +1 @@\n-a\n+ä\n");
+            assert_eq!(hunks(&difference), "@@ -1 +1 @@\n-a\n+ä\n", "{key}");
+        }
+        assert_eq!(hunks("@@"), "@@");
+    }
 }
