@@ -30,6 +30,8 @@ pub struct Summary {
     pub lines: Option<u64>,
     /// What is known of the handler.
     pub handler: Handler,
+    /// Whether a handler of the file is owed, this run's or another's, if it is known.
+    pub pending: Option<bool>,
     /// Of a stop or a lock, why; of a copy, the key it is of; of a failure, its line.
     pub reason: Option<String>,
     /// All of the run.
@@ -166,6 +168,7 @@ impl Summary {
             bytes: None,
             lines: None,
             handler: Handler::Unknown,
+            pending: None,
             reason: None,
             took,
             retries,
@@ -207,7 +210,7 @@ impl Summary {
             Some(Kind::Torn) => failed.came_to(Ending::Torn),
             Some(Kind::HandlerOwed { checksum, size, installed }) => {
                 let ending = if installed { Ending::InstalledOnly } else { Ending::HandlerFailed };
-                Summary { handler: Handler::Owed, ..failed.with(checksum, size).came_to(ending) }
+                Summary { handler: Handler::Owed, pending: Some(true), ..failed.with(checksum, size).came_to(ending) }
             }
         }
     }

@@ -398,7 +398,9 @@ fn a_textfile_says_how_the_last_run_went_and_when_the_last_good_one_was() {
     }
 
     place.upload(lines(20));
-    out(&["-e", "false"]).expect(1);
+    let mended = place.path().join("mended");
+    let handler = format!("test -e {}", mended.display());
+    out(&["-e", &handler]).expect(1);
     result("handler_failed");
     assert_eq!(read("kvx_handler_pending").as_deref(), Some("1"));
     assert_eq!(read("kvx_document_lines").as_deref(), Some("20"));
@@ -410,7 +412,15 @@ fn a_textfile_says_how_the_last_run_went_and_when_the_last_good_one_was() {
     assert_eq!(read("kvx_handler_pending").as_deref(), Some("1"));
     assert_eq!(read("kvx_document_bytes").as_deref(), Some("51"));
 
-    out(&["-e", "true"]).expect(0);
+    // Another watch's handler, or none at all: that of the first is owed all the same.
+    for (more, came_to) in [(&["-e", "true"][..], "reloaded"), (&["-e", "true"], "unchanged"), (&[], "unchanged")] {
+        out(more).expect(0);
+        result(came_to);
+        assert_eq!(read("kvx_handler_pending").as_deref(), Some("1"));
+    }
+
+    std::fs::write(&mended, "").unwrap();
+    out(&["-e", &handler]).expect(0);
     result("reloaded");
     assert_eq!(read("kvx_handler_pending").as_deref(), Some("0"));
     let success = read("kvx_last_success_timestamp_seconds").unwrap();

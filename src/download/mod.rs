@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use self::managed::Managed;
 use self::report::Change;
-pub use self::report::{Did, Report, Work};
+pub use self::report::{Did, Others, Report, Work};
 use self::source::{Before, Fired, Obtained, Source, State};
 use crate::beside;
 use crate::check::Check;
@@ -200,7 +200,7 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
     {
         let command = file.command(memory.stamp());
         memory.has_seen(index, command)?;
-        return Ok(Did::Unchanged(target.path().to_owned(), checksum));
+        return Ok(Did::Unchanged(target.path().to_owned(), checksum, others(&memory)));
     }
     if let Some(reason) = beside::reason(path).filter(|_| !order.ignored.lock) {
         return file.stays(Did::Locked(reason), memory.stamp());
@@ -220,14 +220,20 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
     let change = file.bring_up_to_date(&document, index, deadline, &mut memory)?;
     let took = started.elapsed();
     let handler = file.pay_what_is_owed(&document, change, &mut memory)?;
+    let others = others(&memory);
     if change == Change::None && handler.is_none() {
-        return Ok(Did::Unchanged(target.path().to_owned(), document.checksum()));
+        return Ok(Did::Unchanged(target.path().to_owned(), document.checksum(), others));
     }
     let other_names = match order.manner {
         Manner::Rename => installed.map_or(0, |installed| installed.other_names()),
         Manner::InPlace => 0, // It is still one file.
     };
-    Ok(Did::Worked(Work { path: target.path().to_owned(), document, change, other_names, took, handler }))
+    Ok(Did::Worked(Work { path: target.path().to_owned(), document, change, other_names, took, handler, others }))
+}
+
+/// Once this run's own handler is paid.
+fn others(memory: &Memory) -> Others {
+    if memory.stamp().is_some_and(|stamp| !stamp.owed.is_empty()) { Others::Owed } else { Others::Paid }
 }
 
 /// To stdout. Nothing is installed, so neither a stop nor a lock forbids it: its reader gets the whole document.

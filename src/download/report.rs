@@ -22,8 +22,8 @@ pub struct Report {
 pub enum Did {
     /// The payload says that there is nothing, or that it may not be read; or there was, and is not any more.
     Nothing,
-    /// The file is as it should be, and no handler is owed.
-    Unchanged(PathBuf, Checksum),
+    /// The file is as it should be, and the handler is not owed.
+    Unchanged(PathBuf, Checksum, Others),
     /// The key is stopped, for this reason.
     Stopped(String),
     /// The file is locked on this node, for this reason.
@@ -46,6 +46,16 @@ pub struct Work {
     pub(super) took: Duration,
     /// What became of the handler, if it had to run.
     pub(super) handler: Option<Paid>,
+    pub(super) others: Others,
+}
+
+/// The file's other handlers, of other command lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// None is owed, as far as a run knew of it.
+    Paid,
+    /// One is.
+    Owed,
 }
 
 /// A handler that has succeeded.
@@ -81,7 +91,7 @@ impl fmt::Display for Report {
             Did::Nothing => f.write_str(
                 "nothing there (not yet, not any more, or not to be read with this token); the file stays as it is",
             ),
-            Did::Unchanged(path, checksum) => write!(f, "{} unchanged, {}", path.display(), checksum.short()),
+            Did::Unchanged(path, checksum, _) => write!(f, "{} unchanged, {}", path.display(), checksum.short()),
             Did::Stopped(reason) => write!(f, "stopped, the file stays as it is: {reason}"),
             Did::Locked(reason) => write!(f, "locked on this node, the file stays as it is: {reason}"),
             Did::Printed(document, None) => write!(f, "{document}"),
@@ -119,14 +129,18 @@ impl Report {
         let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
         match &self.did {
             Did::Nothing => begun.came_to(Ending::Nothing),
-            Did::Unchanged(_, checksum) => {
-                Summary { checksum: Some(*checksum), handler: Handler::NotDue, ..begun.came_to(Ending::Unchanged) }
-            }
+            Did::Unchanged(_, checksum, others) => Summary {
+                checksum: Some(*checksum),
+                handler: Handler::NotDue,
+                pending: Some(*others == Others::Owed),
+                ..begun.came_to(Ending::Unchanged)
+            },
             Did::Stopped(reason) => begun.because(reason).came_to(Ending::Stopped),
             Did::Locked(reason) => begun.because(reason).came_to(Ending::Locked),
             Did::Printed(document, _) => of(document).came_to(Ending::Printed),
             Did::Worked(work) => Summary {
                 handler: if work.handler.is_some() { Handler::Ran } else { Handler::NotDue },
+                pending: Some(work.others == Others::Owed),
                 ..of(&work.document).came_to(match work.change {
                     Change::Installed => Ending::Installed,
                     Change::Mended => Ending::Mended,

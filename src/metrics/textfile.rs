@@ -10,7 +10,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
 use crate::document::Checksum;
-use crate::summary::{Handler, Summary};
+use crate::summary::Summary;
 
 /// No file of ours is near so large.
 const LARGEST: u64 = 64 * 1024;
@@ -25,7 +25,8 @@ const DURATION: Series = Series("kvx_last_run_duration_seconds", "How long the l
 const RESULT: Series = Series("kvx_last_run_result", "1 for what came of the last run.");
 const BYTES: Series = Series("kvx_document_bytes", "Size of the document that was last seen.");
 const LINES: Series = Series("kvx_document_lines", "Lines of the document that was last seen.");
-const PENDING: Series = Series("kvx_handler_pending", "1 while the handler is owed.");
+const PENDING: Series =
+    Series("kvx_handler_pending", "1 while a handler of the file is owed, of this command line or of another.");
 
 /// A name, and its help: the same in all files, or node_exporter complains.
 struct Series(&'static str, &'static str);
@@ -96,11 +97,7 @@ fn text(run: &Summary, now: Duration, before: &str) -> String {
     }
     let seconds = |time: Duration| format!("{}.{:03}", time.as_secs(), time.subsec_millis());
     let number = |known: Option<u64>| known.map(|number| number.to_string());
-    let pending = match run.handler {
-        Handler::Unknown => None,
-        Handler::Owed => Some("1".into()),
-        Handler::NotDue | Handler::Ran => Some("0".into()),
-    };
+    let pending = run.pending.map(|pending| u8::from(pending).to_string());
     let result = format!("{labels},result=\"{}\"", run.ending.word());
     let mut text = String::new();
     for (Series(name, help), labels, value) in [
@@ -146,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_a_run_does_not_know_is_as_it_was() {
-        let known = Summary { bytes: Some(30), lines: Some(12), handler: Handler::Owed, ..run() };
+        let known = Summary { bytes: Some(30), lines: Some(12), pending: Some(true), ..run() };
         let first = text(&known, Duration::from_millis(5_007), "");
         let labels = "direction=\"out\",key=\"a/b\",file=\"/etc/ho\\\"st\\\\s\\n}\"";
         for line in [
