@@ -527,10 +527,11 @@ fn node_exporter_and_promtool_take_what_is_written() {
     has("node_textfile_scrape_error 0");
     let escape = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     let (key, file) = (escape(&key), escape(file.to_str().unwrap()));
-    has(&format!("kvx_last_run_exit_status{{direction=\"out\",file=\"{file}\",key=\"{key}\"}} 1"));
-    has(&format!("kvx_handler_pending{{direction=\"out\",file=\"{file}\",key=\"{key}\"}} 1"));
-    has(&format!("kvx_document_lines{{direction=\"in\",file=\"\",key=\"{key}\"}} 30"));
-    let short = format!("{{direction=\"in\",file=\"\",key=\"{}\",result=\"too_short\"}} 1", place.key);
+    has(&format!("kvx_last_run_exit_status{{direction=\"out\",file=\"{file}\",key=\"{key}\",prefix=\"kvexpress\"}} 1"));
+    has(&format!("kvx_handler_pending{{direction=\"out\",file=\"{file}\",key=\"{key}\",prefix=\"kvexpress\"}} 1"));
+    has(&format!("kvx_document_lines{{direction=\"in\",file=\"\",key=\"{key}\",prefix=\"kvexpress\"}} 30"));
+    let short =
+        format!("{{direction=\"in\",file=\"\",key=\"{}\",prefix=\"kvexpress\",result=\"too_short\"}} 1", place.key);
     has(&format!("kvx_last_run_result{short}"));
 
     let promtool = of_prometheus("promtool");
@@ -559,4 +560,39 @@ fn what_is_there_already_is_replaced_whatever_it_is() {
         assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o7777, 0o644);
     }
     assert_eq!(textfiles(&dir), [file]);
+}
+
+/// Run again somewhere else, it would be another directory.
+#[test]
+fn a_command_line_with_a_relative_directory_is_not_remembered() {
+    for (directory, is_kept) in [("textfiles", false), ("absolute", true)] {
+        let place = Place::new();
+        std::fs::create_dir(place.path().join(directory)).unwrap();
+        place.upload(lines(20));
+        let mut run = place.kvx_out().arg("--metrics-textfile");
+        run = if is_kept { run.arg(place.path().join(directory)) } else { run.arg(directory) };
+        run.command.current_dir(place.path());
+        run.run().expect(0);
+        assert_eq!(textfiles(&place.path().join(directory)).len(), 1);
+        assert_eq!(place.stamp()["command"].is_array(), is_kept, "{}", place.stamp());
+    }
+}
+
+/// Who uploads one key under two prefixes: that one fails is not hidden by the other.
+#[test]
+fn each_prefix_has_its_own_textfile() {
+    let place = Place::new();
+    let dir = place.path().join("textfiles");
+    std::fs::create_dir(&dir).unwrap();
+    let run = |more: &[&str]| place.kvx_in().args(more).arg("--metrics-textfile").arg(&dir).stdin(lines(20)).run();
+    run(&[]).expect(0);
+    run(&["-p", "other", "-l", "99"]).expect(65);
+    let mut texts: Vec<_> = textfiles(&dir).iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    texts.sort_by_key(|text| text.contains("prefix=\"other\""));
+    assert_eq!(texts.len(), 2);
+    for (text, prefix, result) in [(&texts[0], "kvexpress", "uploaded"), (&texts[1], "other", "too_short")] {
+        let labels = format!("{{direction=\"in\",prefix=\"{prefix}\",key=\"{}\",file=\"\"", place.key);
+        let line = format!("kvx_last_run_result{labels},result=\"{result}\"}} 1");
+        assert!(text.lines().any(|found| found == line), "no {line} in {text}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Prometheus: a file for node_exporter's textfile collector, one for each direction, key and file.
+//! Prometheus: a file for node_exporter's textfile collector, one for each direction, prefix, key and file.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -75,13 +75,12 @@ fn before(path: &Path) -> String {
     }
 }
 
-/// `kvx-out-hosts-3f9a41c2.prom`: readable, and by its last part of this key and file alone.
+/// `kvx-out-hosts-3f9a41c2.prom`: readable, and by its last part of this prefix, key and file alone.
 fn file_name(run: &Summary) -> Option<String> {
     let key = run.key.as_deref()?;
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
     let readable: String = key.chars().map(safe).take(LONGEST_NAME).collect();
-    let mut of = key.as_bytes().to_vec();
-    of.push(0);
+    let mut of = format!("{}\0{key}\0", run.prefix).into_bytes();
     of.extend(run.file.iter().flat_map(|file| file.as_os_str().as_bytes()));
     let hash: String = Checksum::of(&of).to_string().chars().take(8).collect();
     Some(format!("kvx-{}-{readable}-{hash}.prom", run.direction.word()))
@@ -90,9 +89,11 @@ fn file_name(run: &Summary) -> Option<String> {
 /// What a run does not know is as it was `before`.
 fn text(run: &Summary, now: Duration, before: &str) -> String {
     let mut labels = format!("direction=\"{}\"", run.direction.word());
-    for (name, value) in
-        [("key", run.key.as_deref()), ("file", run.file.as_deref().map(Path::to_string_lossy).as_deref())]
-    {
+    for (name, value) in [
+        ("prefix", Some(run.prefix.as_str())),
+        ("key", run.key.as_deref()),
+        ("file", run.file.as_deref().map(Path::to_string_lossy).as_deref()),
+    ] {
         labels.push_str(&format!(",{name}=\"{}\"", escaped(value.unwrap_or_default())));
     }
     let seconds = |time: Duration| format!("{}.{:03}", time.as_secs(), time.subsec_millis());
@@ -145,7 +146,7 @@ mod tests {
     fn what_a_run_does_not_know_is_as_it_was() {
         let known = Summary { bytes: Some(30), lines: Some(12), pending: Some(true), ..run() };
         let first = text(&known, Duration::from_millis(5_007), "");
-        let labels = "direction=\"out\",key=\"a/b\",file=\"/etc/ho\\\"st\\\\s\\n}\"";
+        let labels = "direction=\"out\",prefix=\"kvexpress\",key=\"a/b\",file=\"/etc/ho\\\"st\\\\s\\n}\"";
         for line in [
             format!("kvx_last_success_timestamp_seconds{{{labels}}} 5.007"),
             format!("kvx_last_run_duration_seconds{{{labels}}} 1.234"),
@@ -177,15 +178,17 @@ mod tests {
 
     #[test]
     fn names_are_safe_and_of_one_key_and_file() {
-        let name = |key: &str, file: &str| {
-            let run = Summary::begun(Direction::In, "p", Duration::ZERO, 0).on(Some(key), Some(Path::new(file)));
+        let name_of = |prefix: &str, key: &str, file: &str| {
+            let run = Summary::begun(Direction::In, prefix, Duration::ZERO, 0).on(Some(key), Some(Path::new(file)));
             file_name(&run).unwrap_or_default()
         };
+        let name = |key: &str, file: &str| name_of("p", key, file);
         assert!(name("hosts", "/etc/hosts").starts_with("kvx-in-hosts-"));
         let odd = name(&"../ü \n".repeat(100), "/x");
         assert!(odd.len() < 150 && odd.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/'), "{odd}");
         assert_ne!(name("a/b", "/x"), name("a_b", "/x"));
         assert_ne!(name("a", "/x"), name("a", "/y"));
+        assert_ne!(name("a", "/x"), name_of("q", "a", "/x"));
         assert_eq!(name("a", "/x"), name("a", "/x"));
     }
 }
