@@ -309,6 +309,7 @@ fn out_and_raw_are_orders_to_download() {
         ("--token=T -t ''", false),
         ("-a A", false),
         ("-A A -A ''", false),
+        ("--ignore_stop", false), // `kvx unlock --run` would install what somebody has stopped since.
         (&format!("-e '{}'", "true ".repeat(10_000)), false), // No stamp could hold it.
     ] {
         let Work::Download(order) = ordered(&format!("out -k hosts -f /f {line}")).work else { panic!("to download") };

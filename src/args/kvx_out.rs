@@ -197,7 +197,7 @@ impl Options {
     /// Whether the command line means the same elsewhere, without a payload, was not for this once, and holds no secret.
     fn may_be_run_again(&self, consul: &Flags) -> bool {
         let files = [&consul.token_file, &consul.ca_file, &consul.client_cert, &consul.client_key, &self.state_dir];
-        let mut files = files.into_iter().flatten().chain([&self.file]);
+        let mut files = files.into_iter().chain([&self.metrics_textfile]).flatten().chain([&self.file]);
         let is_for_once = self.force || self.ignore_stop || self.ignore_lock;
         let is_complete = self.key.is_some() || self.raw.is_some();
         self.token.is_none() && !is_for_once && is_complete && files.all(|file| file.is_absolute())

@@ -227,10 +227,10 @@ fn warn_of_address(options: &Options, world: &World) -> Result<()> {
     Ok(())
 }
 
-/// The command line, if it is the same everywhere and holds no secret.
+/// The command line, if it is the same everywhere, holds no secret, and heeds a stop.
 fn repeatable(flags: &Options, world: &World) -> Option<Vec<String>> {
     let is_anywhere = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
-    if flags.holds_secret || !is_anywhere { None } else { to_be_kept(&world.words) }
+    if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { to_be_kept(&world.words) }
 }
 
 fn key(flag: &str, text: &str) -> Result<Key> {
