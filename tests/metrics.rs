@@ -596,3 +596,19 @@ fn each_prefix_has_its_own_textfile() {
         assert!(text.lines().any(|found| found == line), "no {line} in {text}");
     }
 }
+
+#[test]
+fn a_dry_run_is_nobodys_success_or_failure() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    let directory = place.path().join("metrics");
+    std::fs::create_dir(&directory).unwrap();
+    for (lines_wanted, status) in [("1", 0), ("99", 65)] {
+        let dry = place.kvx_in().args(["-n", "-l", lines_wanted, "--events", &daemon.option(), "--metrics-textfile"]);
+        dry.arg(&directory).stdin(lines(20)).run().expect(status);
+    }
+    // What is received is of the run that follows alone.
+    let wet = place.kvx_in().arg(daemon.option()).stdin(lines(20));
+    wet.run().expect(0);
+    assert_eq!(daemon.received().short()[0], "in:1|c complete");
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}

@@ -5,7 +5,7 @@ use super::{Came, Ended, end, run};
 use crate::args::kvx_in::Options;
 use crate::metrics::Metrics;
 use crate::summary::Direction;
-use crate::upload::{self, Order, Report};
+use crate::upload::{self, Mode, Order, Report};
 use crate::world::{World, print};
 
 /// `kvx-in`: a rendered file into Consul. The arguments are those after the program's name.
@@ -31,5 +31,7 @@ pub(super) fn upload(order: &Order, metrics: &Metrics, world: &World) -> Ended {
         summary: report.sum_up(begun.clone()),
         difference: report.difference(),
     });
-    end(came, begun, metrics, world)
+    // A dry run is nobody's success or failure.
+    let nobody = Metrics::default();
+    end(came, begun, if order.mode == Mode::DryRun { &nobody } else { metrics }, world)
 }
