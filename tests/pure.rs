@@ -69,7 +69,8 @@ proptest! {
         let checksum = Checksum::of(&stored);
         let verified = Verified::decode(stored.clone(), flags, checksum).unwrap();
         prop_assert_eq!((verified.bytes(), verified.checksum()), (stored.as_slice(), checksum));
-        if other != stored {
+        // (A byte may well be brotli, of nothing at all.)
+        if other != stored && !stored.is_empty() {
             prop_assert_eq!(Verified::decode(other.clone(), flags, checksum).unwrap_err(), other);
         }
     }
@@ -240,7 +241,7 @@ proptest! {
             let stored = Stored::found(document.clone(), value.clone(), flags).unwrap();
             prop_assert_eq!((stored.value().bytes, stored.value().flags), (value.as_slice(), flags));
         }
-        if other != document.bytes() {
+        if other != document.bytes() && !document.bytes().is_empty() {
             prop_assert_eq!(Stored::found(document, other, flags), None);
         }
     }
