@@ -167,7 +167,7 @@ fn upload(place: &Place, old: Option<&str>, fault: Option<&Fault>) -> Trace {
         Some(old) => put(place, old),
         None => ["data", "checksum"].iter().for_each(|part| place.consul.delete(&place.kv(part))),
     }
-    Trace::of(place.kvx_in().args(["--timeout", "2s"]), lines(601), &[], fault, &place.path().join("strace"))
+    Trace::of(place.kvx_in().args(["--timeout", "6s"]), lines(601), &[], fault, &place.path().join("strace"))
 }
 
 fn upload_survives(place: &Place, old: Option<&str>, fault: &Fault, met: &Met) {

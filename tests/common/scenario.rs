@@ -123,7 +123,7 @@ impl Site {
     /// Without a handler, for the old file as it is to be.
     fn bare(&self) -> Run {
         Run::new("kvx-out", &self.place.consul.address)
-            .args(["-k", &self.place.key, "--timeout", "2s", "--handler-timeout", "2s", "--state-dir"])
+            .args(["-k", &self.place.key, "--timeout", "6s", "--handler-timeout", "6s", "--state-dir"])
             .arg(self.place.path().join("state"))
             .arg("-f")
             .arg(self.place.path().join(self.scenario.file))
