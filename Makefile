@@ -14,10 +14,28 @@ lint: ## formatting and clippy
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 
+bench: ## what a run, a node and a fleet cost, in minutes (PARTS="one-run one-node fleet growth where", or some of them)
+	@for tool in curl strace valgrind; do tests/tools/need $$tool || true; done
+	$(MEASURED)
+	CONSUL=$$(tests/tools/get-consul) && export CONSUL && $(BENCH) $(PARTS)
+
+instructions: ## whether a run takes more instructions than those in benches/instructions.txt
+	@tests/tools/need valgrind
+	$(MEASURED)
+	CONSUL=$$(tests/tools/get-consul 1.20.6) && export CONSUL && $(BENCH) instructions
+
+instructions-update: ## write what a run takes now into benches/instructions.txt
+	@tests/tools/need valgrind
+	$(MEASURED)
+	CONSUL=$$(tests/tools/get-consul 1.20.6) && export CONSUL && $(BENCH) instructions-update
+
+MEASURED = cargo build --profile measured --locked --example floor --example empty
+BENCH = cargo bench --profile measured --locked --bench bench --
+
 clean: ## remove what was built
 	cargo clean
 
 help: ## this
-	@sed -n 's/^\([a-z]*\): ## /make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\): ## /make \1	/p' Makefile
 
-.PHONY: all demo test lint clean help
+.PHONY: all demo test lint bench instructions instructions-update clean help

@@ -2,30 +2,38 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Passes everything on, and counts the requests.
+/// Passes everything on, and counts the requests, and the bytes in both directions.
 pub struct Counter {
     pub address: String,
     requests: Arc<Mutex<Vec<String>>>,
+    bytes: Arc<AtomicUsize>,
 }
 
 impl Counter {
     pub fn to(target: &str) -> Counter {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let counter = Counter { address: listener.local_addr().unwrap().to_string(), requests: Arc::default() };
-        let (target, requests) = (target.to_owned(), counter.requests.clone());
+        let address = listener.local_addr().unwrap().to_string();
+        let counter = Counter { address, requests: Arc::default(), bytes: Arc::default() };
+        let (target, requests, bytes) = (target.to_owned(), counter.requests.clone(), counter.bytes.clone());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (target, requests) = (target.clone(), requests.clone());
+                let (target, requests, bytes) = (target.clone(), requests.clone(), bytes.clone());
                 thread::spawn(move || {
                     let server = TcpStream::connect(&target).unwrap();
                     let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                    thread::spawn(move || pass(from_server, to_client, |_| {}));
+                    let count = move |passed: &[u8]| {
+                        bytes.fetch_add(passed.len(), Ordering::Relaxed);
+                    };
+                    let count_too = count.clone();
+                    thread::spawn(move || pass(from_server, to_client, count_too));
                     let mut seen = Vec::new();
-                    pass(client, server, |bytes| {
-                        seen.extend_from_slice(bytes);
+                    pass(client, server, |passed| {
+                        count(passed);
+                        seen.extend_from_slice(passed);
                         take_request_lines(&mut seen, &requests);
                     });
                 });
@@ -37,6 +45,11 @@ impl Counter {
     /// The request lines since the last call, such as `PUT /v1/txn HTTP/1.1`.
     pub fn requests(&self) -> Vec<String> {
         std::mem::take(&mut self.requests.lock().unwrap())
+    }
+
+    /// The bytes since the last call.
+    pub fn bytes(&self) -> usize {
+        self.bytes.swap(0, Ordering::Relaxed)
     }
 }
 

@@ -1,0 +1,3 @@
+//! Nothing: what the start and the end of a Rust program cost.
+
+fn main() {}

@@ -1,0 +1,46 @@
+//! What the kernel tells of processes.
+
+use std::path::PathBuf;
+
+/// In Linux's user interfaces, on all machines that matter here.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// Which processes it has started that have not ended.
+pub fn children(pid: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|&child| stat(child).is_some_and(|stat| stat.get(1) == Some(&u64::from(pid)))).collect()
+}
+
+/// Those, and theirs.
+pub fn descendants(pid: u32) -> Vec<u32> {
+    let children = children(pid);
+    let theirs: Vec<u32> = children.iter().flat_map(|&child| descendants(child)).collect();
+    children.into_iter().chain(theirs).collect()
+}
+
+/// The CPU time of a process and of all that it has started and that have ended, in seconds.
+pub fn cpu(pid: u32) -> f64 {
+    let stat = stat(pid).expect("the process");
+    // utime, stime, cutime, cstime of proc(5).
+    stat[11..15].iter().sum::<u64>() as f64 / TICKS_PER_SECOND
+}
+
+/// A figure of /proc/PID/status, such as `VmHWM`, in MB.
+pub fn megabytes(pid: u32, name: &str) -> Option<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kilobytes| kilobytes / 1024.0)
+}
+
+/// The program that it runs.
+pub fn program(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// The fields behind the name, from the state on; what is no number is 0.
+fn stat(pid: u32) -> Option<Vec<u64>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+}

@@ -1,0 +1,102 @@
+//! A key on an agent, two documents that take turns, and a file.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::common::Consul;
+use super::handler::{Handler, Work, program};
+use super::job::Job;
+
+/// 600 lines, as in kvexpress's announcement.
+pub const USUAL_SIZE: usize = 600 * LINE;
+const LINE: usize = 51;
+
+pub struct Site<'a> {
+    consul: &'a Consul,
+    pub key: String,
+    dir: TempDir,
+    documents: [String; 2],
+    turn: Cell<usize>,
+}
+
+impl<'a> Site<'a> {
+    /// With a key of its own, a document in Consul and none on disk.
+    pub fn new(consul: &'a Consul, size: usize) -> Site<'a> {
+        let dir = directory();
+        std::fs::create_dir(dir.path().join("out")).expect("a directory");
+        let documents = [document(1, size), document(2, size)];
+        let key = dir.path().file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        let site = Site { consul, key, dir, documents, turn: Cell::new(1) };
+        site.publish();
+        site
+    }
+
+    /// Puts the other document into Consul.
+    pub fn publish(&self) {
+        self.turn.set(1 - self.turn.get());
+        self.consul.put_pair(&format!("kvexpress/{}", self.key), self.published());
+    }
+
+    /// The document that is in Consul.
+    pub fn published(&self) -> &str {
+        &self.documents[self.turn.get()]
+    }
+
+    /// The one that is not.
+    pub fn other(&self) -> &str {
+        &self.documents[1 - self.turn.get()]
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("out/hosts")
+    }
+
+    /// Another file, which the run reads.
+    pub fn write(&self, name: &str, content: &str) -> String {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).expect("a file");
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    pub fn address(&self) -> &str {
+        &self.consul.address
+    }
+
+    /// A handler that is run by its watch.
+    pub fn install(&self, handler: Handler, address: &str) -> Job {
+        let (file, state_dir) = (self.file(), self.dir.path().join("state"));
+        let words = handler.words(&Work { address, key: &self.key, file: &file, state_dir: &state_dir });
+        let path = match handler {
+            Handler::Folder => format!("/v1/kv/kvexpress/{}/?recurse", self.key),
+            _ => format!("/v1/kv/kvexpress/{}/checksum", self.key),
+        };
+        let (_, answer) = self.consul.http("GET", &path, b"").expect("an answer");
+        let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+        let payload = if handler == Handler::Folder { &answer } else { &answer[0] };
+        Job::new(words).payload(format!("{payload}\n"))
+    }
+
+    /// kvx-in, for this document.
+    pub fn upload(&self, document: &str, address: &str) -> Job {
+        let words = [program("kvx-in"), "-k", &self.key, "-s", address];
+        Job::new(words.map(str::to_owned).to_vec()).stdin(document)
+    }
+}
+
+/// On the disk where things are built: fsync costs nothing in a /tmp in memory.
+pub fn directory() -> TempDir {
+    tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
+}
+
+/// Lines of a hosts file, always the same for the same seed.
+pub fn document(seed: u64, size: usize) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let line = |n| {
+        let [a, b, c] = std::array::from_fn(|_| random.u8(..));
+        format!("{:<50}\n", format!("10.{a}.{b}.{c} node-{n:05} {:012x}.example.com", random.u64(..1 << 48)))
+    };
+    (0..size.div_ceil(LINE)).map(line).collect()
+}
