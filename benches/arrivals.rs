@@ -20,14 +20,15 @@ impl Arrivals {
         Arrivals { inotify }
     }
 
-    /// How many seconds after `started` each file came for the first time, in order, until there are `n` of them or the
-    /// time is over.
-    pub fn since(&self, started: Instant, n: usize, limit: Duration) -> Vec<f64> {
+    /// How many seconds after `started` each file came for the first time, in order, until there are `n` of them, or none
+    /// comes for a second and nobody is `busy` any more, or the time is over.
+    pub fn since(&self, started: Instant, n: usize, busy: impl Fn() -> bool, limit: Duration) -> Vec<f64> {
         let mut seen: HashMap<OsString, f64> = HashMap::new();
         while seen.len() < n && started.elapsed() < limit {
             let mut ready = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
-            let wait = limit.saturating_sub(started.elapsed());
-            poll(&mut ready, PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)).expect("poll");
+            if poll(&mut ready, PollTimeout::from(1000u16)).expect("poll") == 0 && !busy() {
+                break;
+            }
             let now = started.elapsed().as_secs_f64();
             let events = self.inotify.read_events().unwrap_or_default();
             for name in events.into_iter().filter_map(|event| event.name) {

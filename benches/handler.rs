@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::common::run::binary;
+use super::job::Job;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Handler {
@@ -61,6 +62,11 @@ impl Handler {
             _ => json!({ "type": "key", "key": folder + "checksum", "args": self.words(work) }),
         }
     }
+}
+
+/// kvx-in, which sets them off.
+pub fn upload(key: &str, document: &str, address: &str) -> Job {
+    Job::new([program("kvx-in"), "-k", key, "-s", address].map(str::to_owned).into()).stdin(document)
 }
 
 /// One of ours, or of the examples beside them.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::common::Consul;
-use super::handler::{Handler, Work, program};
+use super::handler::{Handler, Work, upload};
 use super::job::Job;
 
 /// 600 lines, as in kvexpress's announcement.
@@ -28,7 +28,7 @@ impl<'a> Site<'a> {
         let dir = directory();
         std::fs::create_dir(dir.path().join("out")).expect("a directory");
         let documents = [document(1, size), document(2, size)];
-        let key = dir.path().file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        let key = dir.path().to_str().and_then(|path| path.rsplit('-').next()).expect("UTF-8").to_owned();
         let site = Site { consul, key, dir, documents, turn: Cell::new(1) };
         site.publish();
         site
@@ -81,14 +81,17 @@ impl<'a> Site<'a> {
 
     /// kvx-in, for this document.
     pub fn upload(&self, document: &str, address: &str) -> Job {
-        let words = [program("kvx-in"), "-k", &self.key, "-s", address];
-        Job::new(words.map(str::to_owned).to_vec()).stdin(document)
+        upload(&self.key, document, address)
     }
 }
 
-/// On the disk where things are built: fsync costs nothing in a /tmp in memory.
+/// On the disk where things are built: fsync costs nothing in a /tmp in memory. All such paths are of one length, since
+/// each character costs some instructions.
 pub fn directory() -> TempDir {
-    tempfile::Builder::new().prefix("bench-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
+    const LENGTH: usize = 120;
+    let base = env!("CARGO_TARGET_TMPDIR");
+    let prefix = format!("{:-<width$}", "bench-", width = LENGTH.saturating_sub(base.len()));
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(base).expect("a directory")
 }
 
 /// Lines of a hosts file, always the same for the same seed.

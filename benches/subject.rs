@@ -124,13 +124,15 @@ fn words(program: &Path, arguments: &[&str]) -> Vec<String> {
     [program].iter().chain(arguments).map(|&word| word.to_owned()).collect()
 }
 
-/// How long each of the runs takes, in milliseconds. The subjects take turns, since a machine is not always equally fast.
+/// How long each of the runs takes, in milliseconds. The subjects take turns, there and back: a machine is not always
+/// equally fast, and what one leaves to be written, the next has to wait for.
 pub fn time(subjects: &[Subject], rounds: usize) -> Vec<Vec<f64>> {
     let mut taken = vec![Vec::new(); subjects.len()];
     for round in 1..=rounds {
         progress::say(format_args!("round {round} of {rounds}"));
-        for (subject, taken) in subjects.iter().zip(&mut taken) {
-            taken.push(subject.next().time());
+        for turn in 0..subjects.len() {
+            let at = if round % 2 == 0 { turn } else { subjects.len() - 1 - turn };
+            taken[at].push(subjects[at].next().time());
         }
     }
     progress::clear();
