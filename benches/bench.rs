@@ -45,7 +45,7 @@ pub struct Counts {
     pub most_watches: usize,
 }
 
-const FULL: Counts = Counts { rounds: 100, changes: 50, nodes: 1188, fleet_rounds: 5, most_watches: 2000 };
+const FULL: Counts = Counts { rounds: 100, changes: 50, nodes: 1188, fleet_rounds: 3, most_watches: 2000 };
 const QUICK: Counts = Counts { rounds: 8, changes: 3, nodes: 50, fleet_rounds: 2, most_watches: 100 };
 
 type Part = (&'static str, fn(&Counts));

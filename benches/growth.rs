@@ -1,9 +1,9 @@
 //! Growth: what becomes of it when documents get larger, and nodes more.
 
 use super::common::Consul;
+use super::fleet::observe;
 use super::handler::Handler;
-use super::nodes::Nodes;
-use super::numbers::{median, percentile, ratio, short};
+use super::numbers::{median, ratio, short};
 use super::plot::{Axis, Line, Plot};
 use super::subject::{Subject, time};
 use super::table::Table;
@@ -55,25 +55,25 @@ fn documents(counts: &Counts) {
 }
 
 fn nodes(counts: &Counts) {
-    println!("Growth: watches in one agent, a change of 600 lines: seconds until the files are renamed; CPU in ms for");
-    println!("each; MB of the agent.\n");
+    println!(
+        "Growth: watches in one agent, a change of 600 lines: seconds until half of the files, and until all, are"
+    );
+    println!("renamed; CPU of the agent and all handlers, in ms for each watch; MB of the agent.\n");
     let handlers = [Handler::Floor, Handler::Key, Handler::Folder];
     let mut lines = handlers.map(|handler| Line { name: handler.name().to_owned(), points: Vec::new() });
-    let mut table = Table::new(&["", "watches", "p50", "max", "max / watches, ms", "CPU / watches, ms", "memory"]);
+    let head = ["", "watches", "p50", "max", "max, to the floor", "CPU for each", "CPU, to the floor", "memory"];
+    let mut table = Table::new(&head);
     for n in WATCHES.into_iter().filter(|&n| n <= counts.most_watches) {
-        for (handler, line) in handlers.into_iter().zip(&mut lines) {
-            let mut nodes = Nodes::start(handler, n);
-            let changes: Vec<_> = (0..CHANGES).map(|_| nodes.change()).collect();
-            let median_of =
-                |figure: &dyn Fn(&super::nodes::Change) -> f64| median(&changes.iter().map(figure).collect::<Vec<_>>());
-            let reached = |percent| median_of(&|change| percentile(&change.arrivals, percent));
-            let (most, each) = (reached(100.0), 1e3 / n as f64);
-            line.points.push((n as f64, most));
-            let figures = [reached(50.0), most, most * each, median_of(&|change| change.cpu) * each, nodes.memory()];
-            table.row([handler.name().to_owned(), n.to_string()].into_iter().chain(figures.map(short)));
+        let fleets = observe(&handlers, n, CHANGES);
+        let (floor_last, floor_cpu) = (fleets[0].reached(100.0), fleets[0].cpu());
+        for (fleet, line) in fleets.iter().zip(&mut lines) {
+            let (last, cpu) = (fleet.reached(100.0), fleet.cpu());
+            line.points.push((n as f64, median(&last)));
+            let times = [median(&fleet.reached(50.0)), median(&last), ratio(&last, &floor_last)];
+            let costs = [median(&cpu) * 1e3 / n as f64, ratio(&cpu, &floor_cpu), fleet.nodes.memory()];
+            table.row([fleet.name(), n.to_string()].into_iter().chain(times.into_iter().chain(costs).map(short)));
         }
     }
-    progress::clear();
     println!("{table}");
     let (x, y) = (Axis::logarithmic("watches"), Axis::logarithmic("seconds until the last file is renamed"));
     Plot { title: "A change for many nodes".into(), x, y, lines: lines.into() }.write("watches");

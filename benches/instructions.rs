@@ -30,7 +30,7 @@ pub fn check() -> bool {
             _ => "as before",
         };
         holds &= change <= TOLERANCE;
-        println!("{name:<30} {counted:>9} {:>+6.1} %  {verdict}", change * 100.0);
+        println!("{name:<30} {counted:>9} {:>+7.2} %  {verdict}", change * 100.0);
     }
     if !holds && !text.contains(&versions()) {
         println!("They were counted with other versions. Here: {}", versions());

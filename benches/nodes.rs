@@ -113,10 +113,6 @@ impl Nodes {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.n
-    }
-
     /// What the agent takes, in MB.
     pub fn memory(&self) -> f64 {
         processes::megabytes(self.consul.pid(), "VmRSS").expect("the agent")
