@@ -56,25 +56,28 @@ const PARTS: [Part; 5] = [
     ("one-node", one_node::run),
     ("fleet", fleet::run),
     ("growth", growth::run),
-    ("where", |_| instructions::top()),
+    ("where", |_| instructions::tell_where()),
 ];
 
 fn main() -> ExitCode {
     // cargo adds `--bench`.
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    match words.first().map(String::as_str) {
-        Some("instructions") if !instructions::check() => return ExitCode::FAILURE,
-        Some("instructions") => return ExitCode::SUCCESS,
-        Some("instructions-update") => {
-            instructions::update();
-            return ExitCode::SUCCESS;
-        }
-        _ => (),
+    let done = match words.first().map(String::as_str) {
+        Some("instructions") => instructions::check(),
+        Some("instructions-update") => instructions::update(),
+        _ => measure(words),
+    };
+    if let Err(why) = &done {
+        eprintln!("{why}");
     }
+    ExitCode::from(u8::from(done.is_err()))
+}
+
+/// All parts, or those that are named.
+fn measure(words: Vec<String>) -> Result<(), String> {
     let (quick, chosen): (Vec<String>, Vec<String>) = words.into_iter().partition(|word| word == "quick");
     if let Some(unknown) = chosen.iter().find(|word| PARTS.iter().all(|(name, _)| name != word)) {
-        eprintln!("no part {unknown}; there are one-run, one-node, fleet, growth and where, and quick");
-        return ExitCode::FAILURE;
+        return Err(format!("no part {unknown}; there are {}, and quick", PARTS.map(|(name, _)| name).join(", ")));
     }
     machine::print();
     let counts = if quick.is_empty() { FULL } else { QUICK };
@@ -83,5 +86,5 @@ fn main() -> ExitCode {
         run(&counts);
         println!("({name} took {} s)\n", started.elapsed().as_secs());
     }
-    ExitCode::SUCCESS
+    Ok(())
 }

@@ -25,13 +25,13 @@ fn documents(counts: &Counts) {
     let consul = Consul::dev("");
     let makes = [Subject::floor, Subject::kvx_out_by_key, Subject::kvx_out_by_folder, Subject::kvx_in];
     let names = makes.map(|make| make(&consul, KIB).name);
-    let strace = machine::find("strace");
+    let (rounds, strace) = (counts.rounds / 4, machine::find("strace"));
     let mut lines = names.map(|name| Line { name: name.to_owned(), points: Vec::new() });
     let head = [&[""], names.as_slice()].concat();
     let (mut times, mut ratios, mut memory) = (Table::new(&head), Table::new(&head), Table::new(&head));
     for size in SIZES {
         let subjects = makes.map(|make| make(&consul, size));
-        let taken = time(&subjects, counts.rounds / 4);
+        let taken = time(&subjects, rounds);
         for (line, ms) in lines.iter_mut().zip(&taken) {
             line.points.push((size as f64 / KIB as f64, median(ms)));
         }
@@ -43,22 +43,26 @@ fn documents(counts: &Counts) {
             memory.row([name].into_iter().chain(peaks));
         }
     }
+    times.row(["us for each KiB more".into()].into_iter().chain(lines.iter().map(|line| short(slope(line) * 1e3))));
     progress::clear();
-    println!(
-        "Growth: a run with a changed document of this size; ms, medians of {} rounds.\n\n{times}",
-        counts.rounds / 4
-    );
+    println!("Growth: a run with a changed document of this size; ms, medians of {rounds} rounds.\n\n{times}");
     println!("The same to the floor.\n\n{ratios}");
-    println!("Memory at most, MB.\n\n{memory}");
+    if strace.is_some() {
+        println!("Memory at most, MB.\n\n{memory}");
+    }
     let (x, y) = (Axis::logarithmic("KiB"), Axis::logarithmic("ms"));
     Plot { title: "One run, by the size of the document".into(), x, y, lines: lines.into() }.write("documents");
 }
 
+/// From the first point to the last.
+fn slope(line: &Line) -> f64 {
+    let (Some((x, y)), Some((far_x, far_y))) = (line.points.first(), line.points.last()) else { return f64::NAN };
+    (far_y - y) / (far_x - x)
+}
+
 fn nodes(counts: &Counts) {
-    println!(
-        "Growth: watches in one agent, a change of 600 lines: seconds until half of the files, and until all, are"
-    );
-    println!("renamed; CPU of the agent and all handlers, in ms for each watch; MB of the agent.\n");
+    println!("Growth: watches in one agent, a change of 600 lines: seconds until half of the files, and until all,");
+    println!("are renamed; CPU of the agent and all handlers, in ms for each watch; MB of the agent.\n");
     let handlers = [Handler::Floor, Handler::Key, Handler::Folder];
     let mut lines = handlers.map(|handler| Line { name: handler.name().to_owned(), points: Vec::new() });
     let head = ["", "watches", "p50", "max", "max, to the floor", "CPU for each", "CPU, to the floor", "memory"];
