@@ -13,8 +13,6 @@ const KIB: usize = 1024;
 /// The last is about as much as Consul takes in a transaction.
 const SIZES: [usize; 6] = [KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 383 * KIB];
 const WATCHES: [usize; 5] = [10, 100, 500, 1000, 2000];
-/// More of them say little more.
-const CHANGES: usize = 2;
 
 pub fn run(counts: &Counts) {
     documents(counts);
@@ -68,7 +66,8 @@ fn nodes(counts: &Counts) {
     let head = ["", "watches", "p50", "max", "max, to the floor", "CPU for each", "CPU, to the floor", "memory"];
     let mut table = Table::new(&head);
     for n in WATCHES.into_iter().filter(|&n| n <= counts.most_watches) {
-        let fleets = observe(&handlers, n, CHANGES);
+        let rounds = (1000 / n).clamp(2, 20); // About as long for each.
+        let fleets = observe(&handlers, n, rounds);
         let (floor_last, floor_cpu) = (fleets[0].reached(100.0), fleets[0].cpu());
         for (fleet, line) in fleets.iter().zip(&mut lines) {
             let (last, cpu) = (fleet.reached(100.0), fleet.cpu());
