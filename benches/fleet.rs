@@ -23,8 +23,14 @@ impl Seen {
         self.changes.iter().map(|change| percentile(&change.arrivals, percent)).collect()
     }
 
+    /// Of the agent and the handlers, in seconds, of each change.
     pub fn cpu(&self) -> Vec<f64> {
-        self.changes.iter().map(|change| change.cpu).collect()
+        self.changes.iter().map(|change| change.cpu.all()).collect()
+    }
+
+    /// Of the agent alone.
+    fn agent_cpu(&self) -> Vec<f64> {
+        self.changes.iter().map(|change| change.cpu.own).collect()
     }
 
     fn missing(&self) -> usize {
@@ -50,18 +56,21 @@ pub fn run(counts: &Counts) {
     let Counts { nodes: n, fleet_rounds: rounds, .. } = *counts;
     let fleets = observe(&Handler::all(), n, rounds);
     println!("The fleet: {n} watches in one agent, a change of 600 lines, from the start of its upload by kvx-in");
-    println!("until each file's rename; CPU of the agent and all handlers; seconds, medians of {rounds} rounds.\n");
+    println!(
+        "until each file's rename; CPU of the agent and all handlers, and the agent's part of it; seconds, medians"
+    );
+    println!("of {rounds} rounds.\n");
     println!("{}", table(&fleets));
     plot(&fleets, n).write("fleet");
 }
 
 fn table(fleets: &[Seen]) -> Table {
-    let head = ["", "p50", "p90", "p99", "max", "p99, to the floor", "CPU", "CPU, to the floor", "missing"];
+    let head = ["", "p50", "p90", "p99", "max", "p99, to the floor", "CPU", "CPU, to the floor", "agent's", "missing"];
     let mut table = Table::new(&head);
     for fleet in fleets {
         let reached = [50.0, 90.0, 99.0, 100.0].map(|percent| median(&fleet.reached(percent)));
         let last = ratio(&fleet.reached(99.0), &fleets[0].reached(99.0));
-        let cpu = [median(&fleet.cpu()), ratio(&fleet.cpu(), &fleets[0].cpu())];
+        let cpu = [median(&fleet.cpu()), ratio(&fleet.cpu(), &fleets[0].cpu()), median(&fleet.agent_cpu())];
         let figures = reached.into_iter().chain([last]).chain(cpu).map(short);
         table.row([fleet.name()].into_iter().chain(figures).chain([fleet.missing().to_string()]));
     }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::arrivals::Arrivals;
 use super::common::Consul;
 use super::handler::{Handler, Work, upload};
+use super::processes::Cpu;
 use super::site::{USUAL_SIZE, directory, document};
 use super::{processes, progress};
 
@@ -30,8 +31,8 @@ pub struct Nodes {
 pub struct Change {
     /// From the start of the upload until a node's file was renamed, in seconds, in order.
     pub arrivals: Vec<f64>,
-    /// Of the agent and all handlers, in seconds, until all had ended.
-    pub cpu: f64,
+    /// Of the agent and all handlers, until all had ended.
+    pub cpu: Cpu,
     /// Nodes that did not have the new document then.
     pub missing: usize,
 }
@@ -80,13 +81,13 @@ impl Nodes {
         let document = self.next_document();
         let upload = upload(KEY, &document, &self.consul.address);
         self.arrivals.forget();
-        let cpu = processes::cpu(self.consul.pid());
+        let before = Cpu::of(self.consul.pid());
         let started = Instant::now();
         let child = upload.start(&[]);
         let arrivals = self.arrivals(started);
         upload.finish(child);
         self.settle();
-        let cpu = processes::cpu(self.consul.pid()) - cpu;
+        let cpu = Cpu::of(self.consul.pid()).since(before);
         let has_it = |&node: &usize| std::fs::read(self.file(node)).is_ok_and(|file| file == document.as_bytes());
         let missing = self.n - (0..self.n).filter(has_it).count();
         Change { arrivals, cpu, missing }

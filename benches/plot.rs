@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 780.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 200.0;
+const RIGHT: f64 = 220.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 55.0;
 /// Told apart by those who do not see all colours, too.

@@ -19,11 +19,30 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     children.into_iter().chain(theirs).collect()
 }
 
-/// The CPU time of a process and of all that it has started and that have ended, in seconds.
-pub fn cpu(pid: u32) -> f64 {
-    let stat = stat(pid).expect("the process");
-    // utime, stime, cutime, cstime of proc(5).
-    stat[11..15].iter().sum::<u64>() as f64 / TICKS_PER_SECOND
+/// CPU time, in seconds.
+#[derive(Clone, Copy)]
+pub struct Cpu {
+    /// Of a process itself.
+    pub own: f64,
+    /// Of all that it has started and that have ended.
+    pub others: f64,
+}
+
+impl Cpu {
+    pub fn of(pid: u32) -> Cpu {
+        let stat = stat(pid).expect("the process");
+        // utime and stime, cutime and cstime of proc(5).
+        let seconds = |ticks: &[u64]| ticks.iter().sum::<u64>() as f64 / TICKS_PER_SECOND;
+        Cpu { own: seconds(&stat[11..13]), others: seconds(&stat[13..15]) }
+    }
+
+    pub fn since(self, before: Cpu) -> Cpu {
+        Cpu { own: self.own - before.own, others: self.others - before.others }
+    }
+
+    pub fn all(self) -> f64 {
+        self.own + self.others
+    }
 }
 
 /// A figure of /proc/PID/status, such as `VmHWM`, in MB.
