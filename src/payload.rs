@@ -141,10 +141,14 @@ fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
     }
 }
 
-/// The reason in a stop or lock, and where it stands; an empty one means that there is none, as for kvexpress.
+/// The reason in a stop or lock; an empty one means that there is none, as for kvexpress.
+pub fn text_of(mark: &Entry) -> Option<String> {
+    Some(one_line(&String::from_utf8_lossy(&mark.value))).filter(|text| !text.is_empty())
+}
+
+/// The same, and where it stands.
 pub fn reason(mark: &Entry) -> Option<String> {
-    let line = one_line(&String::from_utf8_lossy(&mark.value));
-    (!line.is_empty()).then(|| format!("{line} ({})", mark.key))
+    text_of(mark).map(|text| format!("{text} ({})", mark.key))
 }
 
 /// What somebody wrote, as part of a line of ours.

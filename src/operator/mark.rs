@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::consul::{Change, Client, Consistency, Entry, Outcome};
+use crate::consul::{Change, Client, Consistency, Outcome};
 use crate::error::{Result, Status};
-use crate::payload::one_line;
+use crate::payload::text_of;
 use crate::time::Backoff;
 use crate::world::World;
 
@@ -53,9 +53,4 @@ pub(super) fn converge<T>(
         }
     }
     Err(Status::TryAgain.error("others were faster every time; run it again"))
-}
-
-/// An empty mark is none, as for kvexpress.
-pub(super) fn text_of(mark: &Entry) -> Option<String> {
-    Some(one_line(&String::from_utf8_lossy(&mark.value))).filter(|text| !text.is_empty())
 }

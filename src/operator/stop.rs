@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::Path;
 
 use super::Site;
-use super::mark::{self, converge, text_of};
+use super::mark::{self, converge};
 use super::signature::signed;
 use crate::consul::{Change, Consistency, Folder, Key, Outcome, Value};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
+use crate::payload::text_of;
 use crate::world::World;
 
 /// A stop to be.

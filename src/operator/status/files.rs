@@ -11,7 +11,7 @@ use crate::consul::{Client, Consistency, Key, Prefix};
 use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
 use crate::install::{Parents, Target};
-use crate::operator::mark::text_of;
+use crate::payload::text_of;
 use crate::stamp::{self, Remembered, Stamp};
 use crate::world::World;
 

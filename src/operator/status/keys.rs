@@ -6,8 +6,8 @@ use crate::consul::{Client, Consistency, Entry, Folder, Key, Prefix};
 use crate::document::Checksum;
 use crate::encoding;
 use crate::error::Result;
-use crate::operator::mark::text_of;
 use crate::pair::{Found, Pair};
+use crate::payload::text_of;
 
 /// How a key is.
 #[derive(Clone, Debug, Serialize)]

@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::Order;
 use crate::consul::Client;
 use crate::error::Result;
-use crate::operator::mark::text_of;
-use crate::payload::one_line;
+use crate::payload::{one_line, text_of};
 use crate::stamp::Remembered;
 
 /// One lock.
