@@ -25,6 +25,7 @@ pub mod encoding;
 pub mod error;
 mod excerpt;
 mod fetch;
+pub mod go;
 pub mod guard;
 pub mod handler;
 pub mod input;

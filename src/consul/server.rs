@@ -12,6 +12,7 @@ use super::credentials::Credentials;
 use super::flags::Flags;
 use super::tls;
 use crate::error::{Result, Status};
+use crate::go;
 use crate::net::Way;
 use crate::world::World;
 
@@ -97,12 +98,9 @@ impl fmt::Display for Server {
 }
 
 fn boolean(name: &str, world: &World) -> Result<Option<bool>> {
-    match world.text(name)?.as_deref() {
-        None => Ok(None),
-        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(Some(true)),
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(Some(false)),
-        Some(other) => {
-            Err(Status::Configuration.error(format!("{name} is \"{other}\"; set it to true or false, or unset it")))
-        }
+    let Some(text) = world.text(name)? else { return Ok(None) };
+    match go::boolean(&text) {
+        None => Err(Status::Configuration.error(format!("{name} is \"{text}\"; set it to true or false, or unset it"))),
+        known => Ok(known),
     }
 }

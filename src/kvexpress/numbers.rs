@@ -1,4 +1,4 @@
-//! Numbers and booleans as Go reads them.
+//! Numbers as Go reads them.
 
 /// Decimal, or in another base behind `0x`, `0o`, `0b` or `0`.
 pub fn integer(text: &str) -> Option<i64> {
@@ -27,15 +27,6 @@ pub fn mode(text: &str) -> Option<u32> {
     let is_decimal = !text.starts_with('0');
     let mode = if is_decimal && number > 0o777 { u32::from_str_radix(text, 8).ok()? } else { number };
     (mode <= 0o7777).then_some(mode & 0o777)
-}
-
-/// `strconv.ParseBool`.
-pub fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
