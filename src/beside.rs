@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
+use crate::path;
 use crate::payload::one_line;
 
 /// Of a mark's text, this much is read.
@@ -15,9 +16,7 @@ const REASON: &str = "Reason Locked: ";
 
 /// Where the mark of a file is.
 pub fn mark(file: &Path) -> PathBuf {
-    let mut mark = file.as_os_str().to_owned();
-    mark.push(".locked");
-    mark.into()
+    path::with(file, ".locked")
 }
 
 /// What stands in it: which program unlocks the file, how, and why it is locked.

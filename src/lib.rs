@@ -36,6 +36,7 @@ pub mod metrics;
 mod net;
 pub mod operator;
 pub mod pair;
+pub mod path;
 pub mod payload;
 mod process;
 pub mod program;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::document::{Checksum, Size};
 use crate::error::{Error, Kind, Status};
+use crate::path;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -177,8 +178,7 @@ impl Summary {
 
     /// On that key and file.
     pub fn on(self, key: Option<impl Display>, file: Option<&Path>) -> Summary {
-        let absolute = |file: &Path| std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-        Summary { key: key.map(|key| key.to_string()), file: file.map(absolute), ..self }
+        Summary { key: key.map(|key| key.to_string()), file: file.map(path::absolute), ..self }
     }
 
     /// The exit status.

@@ -23,6 +23,7 @@ use crate::handler::Handler;
 use crate::input::{self, Trouble};
 use crate::install::{Attributes, Manner, Parents, Target};
 use crate::pair::{Found, Whole};
+use crate::path;
 use crate::payload::{self, Fire};
 use crate::stamp::{self, Memory};
 use crate::time::Deadline;
@@ -192,8 +193,15 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
     let deadline = Deadline::within(order.timeout);
     target.sweep()?;
     let installed = target.installed(order.guards.max_size)?;
-    let named = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let file = Managed { order, subject, path: named, target: &target, wanted, installed: installed.as_ref(), world };
+    let file = Managed {
+        order,
+        subject,
+        path: path::absolute(path),
+        target: &target,
+        wanted,
+        installed: installed.as_ref(),
+        world,
+    };
 
     if let Some((checksum, index)) = fire.names()
         && file.is_right(checksum, memory.stamp())
@@ -208,7 +216,7 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
     let (fired, before) = (Fired::by(&fire), Before::of(&fire, memory.stamp(), installed.as_ref()));
     let obtained = match source::of_payload(fire, &before, order.ignored) {
         Some(obtained) => obtained,
-        None => Source::new(order, subject, Some(path), deadline, world)?.ask(fired, &before)?,
+        None => Source::new(order, subject, Some(&file.path), deadline, world)?.ask(fired, &before)?,
     };
     let Whole { document, index, .. } = match obtained {
         Obtained::Document(whole) => whole,

@@ -146,6 +146,7 @@ pub(super) fn of_payload(fire: Fire, before: &Before, ignored: Ignored) -> Optio
 }
 
 impl<'a> Source<'a> {
+    /// `file`: as it is named, absolute.
     pub fn new(
         order: &'a Order,
         subject: &Subject,
@@ -153,10 +154,7 @@ impl<'a> Source<'a> {
         deadline: Deadline,
         world: &'a World,
     ) -> Result<Source<'a>> {
-        // As given, but absolute, as kvexpress's `lock` wants it.
-        let lock = file.filter(|_| !order.ignored.lock).map(|file| {
-            order.prefix.lock(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()), &world.hostname())
-        });
+        let lock = file.filter(|_| !order.ignored.lock).map(|file| order.prefix.lock(file, &world.hostname()));
         let server = Server::find(&order.consul, world)?;
         let client = Client::new(server, deadline, order.guards.max_size, world);
         Ok(Source { client, order, world, asked: Asked::of(subject, order), lock })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Result, Status};
 use crate::install::{Parents, Target};
+use crate::path;
 use crate::stamp::{self, Memory};
 use crate::time::Deadline;
 use crate::world::World;
@@ -40,9 +41,7 @@ pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
     };
     gone.extend(target.sweep()?);
     for suffix in OF_KVEXPRESS {
-        let mut name = order.file.as_os_str().to_owned();
-        name.push(suffix);
-        gone.extend(remove(Path::new(&name))?);
+        gone.extend(remove(&path::with(&order.file, suffix))?);
     }
     if order.removes_file {
         gone.extend(remove(&order.file)?);

@@ -15,6 +15,7 @@ use super::stop::Reason;
 use crate::beside;
 use crate::error::{Result, Status};
 use crate::install::{self, Parents, Target};
+use crate::path;
 use crate::stamp::{self, Remembered};
 use crate::time::Deadline;
 use crate::world::World;
@@ -114,7 +115,7 @@ pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
 
 /// The file's path as kvexpress takes it for the lock, and where its lock is in Consul.
 fn names(order: &Order, world: &World) -> (PathBuf, String) {
-    let file = std::path::absolute(&order.file).unwrap_or_else(|_| order.file.clone());
+    let file = path::absolute(&order.file);
     let path = order.site.prefix.lock(&file, &world.hostname());
     (file, path)
 }

@@ -1,6 +1,6 @@
 //! The files of this node: as they are, as they are remembered, as they should be.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use crate::consul::{Client, Consistency, Key, Prefix};
 use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
 use crate::install::{Parents, Target};
+use crate::path;
 use crate::payload::text_of;
 use crate::stamp::{self, Remembered, Stamp};
 use crate::world::World;
@@ -49,7 +50,7 @@ pub(super) fn remembered(order: &Order, directory: &Path) -> Result<Vec<Remember
     };
     let path = match Target::resolve(file, Parents::MustExist) {
         Ok(target) => target.path().to_owned(),
-        Err(_) => absolute(file), // Its directory is gone.
+        Err(_) => path::absolute(file), // Its directory is gone.
     };
     Ok(stamp::read(directory, &path)?.into_iter().collect())
 }
@@ -74,13 +75,9 @@ pub(super) fn states(
     known.chain(unknown.map(|file| strange(order, directory, file, client, world))).collect()
 }
 
-fn absolute(file: &Path) -> PathBuf {
-    std::path::absolute(file).unwrap_or_else(|_| file.to_owned())
-}
-
 /// A file of which nothing is remembered.
 fn strange(order: &Order, directory: &Path, file: &Path, client: Option<&Client>, world: &World) -> Result<FileState> {
-    let file = absolute(file);
+    let file = path::absolute(file);
     let lock = lock(&order.site.prefix, &file, client, world)?;
     let (checksum, mut problems) = match Disk::look(&file) {
         Disk::Has(checksum) => (checksum, Vec::new()),

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Order;
 use crate::consul::Client;
 use crate::error::Result;
+use crate::path;
 use crate::payload::{one_line, text_of};
 use crate::stamp::Remembered;
 
@@ -24,7 +25,7 @@ pub struct LockState {
 /// All of them; where only one key or file is wanted, those that are known to be of it.
 pub(super) fn all(order: &Order, remembered: &[Remembered], client: &Client) -> Result<Vec<LockState>> {
     let prefix = &order.site.prefix;
-    let given = order.file.as_ref().and_then(|file| std::path::absolute(file).ok());
+    let given = order.file.as_deref().map(path::absolute);
     let known = || remembered.iter().map(|one| one.stamp.locked_as()).chain(given.as_deref());
     let mut locks = Vec::new();
     for mark in client.all(&prefix.locks())? {
