@@ -83,6 +83,11 @@ impl World {
         }
     }
 
+    /// Whether a watch has started this run: then its payload is on stdin.
+    pub fn is_of_a_watch(&self) -> bool {
+        (self.variable)("CONSUL_INDEX").is_some_and(|index| !index.is_empty())
+    }
+
     /// This node's name, as kvexpress takes it for the key of a lock.
     pub fn hostname(&self) -> String {
         nix::unistd::gethostname().map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned())

@@ -8,7 +8,7 @@ use super::options::metrics_options;
 use super::values;
 use crate::check::Check;
 use crate::consul::{Consistency, Flags, Key, Prefix, Subject, ValuePath};
-use crate::download::{Destination, Due, Ignored, Order, Stdin};
+use crate::download::{self, Destination, Due, Ignored, Order, Stdin};
 use crate::error::{Result, Status};
 use crate::guard::{self, Percent};
 use crate::handler::Handler;
@@ -16,10 +16,6 @@ use crate::install::{Attributes, Manner, Parents};
 use crate::metrics::Metrics;
 use crate::program::Program;
 use crate::world::World;
-
-/// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
-/// until their output is read.
-const GRACES: Duration = Duration::from_secs(14);
 
 /// A command line that is longer is not remembered.
 const LONGEST_COMMAND: usize = 16 * 1024;
@@ -246,9 +242,7 @@ impl Options {
             (false, true) => Consistency::Consistent,
             (false, false) => Consistency::Default,
         };
-        let by_watch = self.payload
-            || subject.is_none()
-            || (world.variable)("CONSUL_INDEX").is_some_and(|index| !index.is_empty());
+        let by_watch = self.payload || subject.is_none() || world.is_of_a_watch();
         Ok(Order {
             subject,
             prefix: self.prefix.unwrap_or_default(),
@@ -266,7 +260,7 @@ impl Options {
             state_dir: self.state_dir,
             consistency,
             timeout: self.timeout,
-            patience: self.timeout.saturating_add(self.handler_timeout).saturating_add(GRACES),
+            patience: download::patience(self.timeout, self.handler_timeout),
             consul,
             ignored: Ignored { stop: self.ignore_stop, lock: self.ignore_lock },
             words,

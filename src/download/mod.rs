@@ -29,6 +29,15 @@ use crate::stamp::{self, Memory};
 use crate::time::Deadline;
 use crate::world::{World, print};
 
+/// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
+/// until their output is read.
+const GRACES: Duration = Duration::from_secs(14);
+
+/// How long another run on the same file is waited for, if both have these limits: as long as it may take.
+pub fn patience(timeout: Duration, handler_timeout: Duration) -> Duration {
+    timeout.saturating_add(handler_timeout).saturating_add(GRACES)
+}
+
 /// What to do, from the command line.
 #[derive(Clone)]
 pub struct Order {

@@ -10,7 +10,7 @@ use crate::args::kvx_out::to_be_kept;
 use crate::consul::{self, Consistency, Key, Prefix, Subject, ValuePath};
 use crate::download::{self, Destination, Due, Ignored, Stdin};
 use crate::error::{Error, Result, Status};
-use crate::guard::Guards;
+use crate::guard::{self, Guards};
 use crate::handler::Handler;
 use crate::input::Input;
 use crate::install::{Manner, Parents};
@@ -29,10 +29,6 @@ const DATADOG_AGENT: &str = "/etc/dd-agent/datadog.conf";
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// kvexpress waits for ever. What restarts a service slowly goes on doing so.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// What a run may take besides, while it has the file's lock.
-const GRACES: Duration = Duration::from_secs(14);
-/// kvexpress knows no limit but Consul's, which may have been raised.
-const LARGEST: usize = 16 * 1024 * 1024;
 
 /// What is to be done, and what is to be run afterwards.
 pub struct Job {
@@ -135,7 +131,7 @@ fn upload(options: &Options) -> Result<upload::Order> {
         lines: if options.sorted { Lines::Sorted } else { Lines::AsTheyAre },
         form: if options.compress { Form::Compressed } else { Form::Plain },
         // Nothing at all is never let in, whatever -l is.
-        guards: Guards { min_lines: lines(options).max(1), max_size: LARGEST, max_shrink: None },
+        guards: guards(lines(options).max(1)),
         expect: None,
         differ: has_events(options).then_some(upload::DIFFER),
         stop: upload::Stop::Heeded,
@@ -157,7 +153,7 @@ fn download(
         subject: Some(subject),
         prefix: prefix(options)?,
         to: Destination::File(PathBuf::from(needed("-f", &options.file)?)),
-        guards: Guards { min_lines: lines(options), max_size: LARGEST, max_shrink: None },
+        guards: guards(lines(options)),
         attributes: owner::attributes(&options.owner, options.chmod)?,
         parents: Parents::Create,
         manner: Manner::Rename,
@@ -167,14 +163,11 @@ fn download(
         splay: None,
         wait: None,
         // A script that was never given a payload may have a stdin that never ends.
-        stdin: match (world.variable)("CONSUL_INDEX") {
-            Some(index) if !index.is_empty() => Stdin::Payload,
-            _ => Stdin::Untouched,
-        },
+        stdin: if world.is_of_a_watch() { Stdin::Payload } else { Stdin::Untouched },
         state_dir: None,
         consistency: Consistency::Default,
         timeout: TIMEOUT,
-        patience: TIMEOUT.saturating_add(HANDLER_TIMEOUT).saturating_add(GRACES),
+        patience: download::patience(TIMEOUT, HANDLER_TIMEOUT),
         consul: consul(options),
         ignored: Ignored::default(),
         words,
@@ -187,8 +180,7 @@ fn copy(options: &Options) -> Result<copy::Order> {
     if from == to {
         return Err(Status::Usage.error("--keyfrom and --keyto name the same key"));
     }
-    let guards = Guards { min_lines: lines(options), max_size: LARGEST, max_shrink: None };
-    Ok(copy::Order { from, to, guards, stop: upload::Stop::Ignored, site: site(options)? })
+    Ok(copy::Order { from, to, guards: guards(lines(options)), stop: upload::Stop::Ignored, site: site(options)? })
 }
 
 /// As there, also a key that is not in Consul yet, and the reason as it is.
@@ -251,6 +243,11 @@ fn needed<'a>(flag: &str, text: &'a str) -> Result<&'a str> {
 
 fn missing(flag: &str) -> Error {
     Status::Usage.error(format!("{flag} is missing"))
+}
+
+/// kvexpress knows no limit but Consul's, which may have been raised.
+fn guards(min_lines: u64) -> Guards {
+    Guards { min_lines, max_size: guard::LARGEST, max_shrink: None }
 }
 
 fn lines(options: &Options) -> u64 {
