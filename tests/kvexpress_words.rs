@@ -328,7 +328,7 @@ fn the_others_are_orders_too() {
     let Job { work: Work::Upload(order), then, .. } = ordered("in -k hosts -f F -l 0 -e 'a  b'") else {
         panic!("to upload")
     };
-    assert_eq!((order.key.to_string().as_str(), order.guards.min_lines), ("hosts", 1));
+    assert_eq!((order.terms.key.to_string().as_str(), order.terms.guards.min_lines), ("hosts", 1));
     assert_eq!((order.input, runs(&then).as_deref()), (Input::File("F".into()), Some("a b")));
     assert_eq!((order.lines, order.form), (Lines::AsTheyAre, Form::Plain));
     let Work::Upload(order) = ordered("in -k hosts -u https://git.io/vzz5P -S -z true").work else {
@@ -379,7 +379,7 @@ fn metrics_are_wanted_by_a_flag_or_by_datadogs_keys() {
     assert_eq!(wanted("in -k k -f f -a KEY -A KEY"), (at("localhost:8125"), datadog, true));
     assert_eq!(wanted("in -k k -f f -d -a KEY"), (at("localhost:8125"), true, false));
     let differ = |line: &str| match ordered(line).work {
-        Work::Upload(order) => order.differ.is_some(),
+        Work::Upload(order) => order.terms.differ.is_some(),
         _ => panic!("to upload"),
     };
     assert!(differ("in -k k -f f -a KEY -A KEY") && !differ("in -k k -f f -d"));

@@ -13,7 +13,7 @@ use crate::guard::{self, Percent};
 use crate::input::Input;
 use crate::metrics::Metrics;
 use crate::stored::Form;
-use crate::upload::{self, Lines, Mode, Order, Stop};
+use crate::upload::{self, Lines, Mode, Order, Stop, Terms};
 use crate::url::Url;
 
 metrics_options! {
@@ -132,7 +132,6 @@ impl Options {
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>) -> Result<Order> {
         let consul = self.consul();
-        let differ = self.events.then_some(upload::DIFFER);
         let usage = |what: &str| Status::Usage.error(what);
         let input = match (self.file, self.url, command) {
             (None, None, None) => Input::Stdin,
@@ -142,19 +141,22 @@ impl Options {
             (None, None, Some(command)) => Input::Command(command),
             _ => return Err(usage("give one of -f, -u and a command behind --, not several")),
         };
-        Ok(Order {
+        let terms = Terms {
             key: self.key,
             prefix: self.prefix.unwrap_or_default(),
-            input,
-            lines: if self.sorted { Lines::Sorted } else { Lines::AsTheyAre },
-            form: if self.compress { Form::Compressed } else { Form::Plain },
             guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
             expect: self.expect,
             stop: if self.ignore_stop { Stop::Ignored } else { Stop::Heeded },
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
+            differ: self.events.then_some(upload::DIFFER),
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
+        };
+        Ok(Order {
+            terms,
+            input,
+            lines: if self.sorted { Lines::Sorted } else { Lines::AsTheyAre },
+            form: if self.compress { Form::Compressed } else { Form::Plain },
             timeout: self.timeout,
-            differ,
             consul,
         })
     }

@@ -5,7 +5,7 @@ use super::{Came, Ended, end, run};
 use crate::args::kvx_in::Options;
 use crate::metrics::Metrics;
 use crate::summary::Direction;
-use crate::upload::{self, Mode, Order, Report};
+use crate::upload::{self, Mode, Order, Report, Terms};
 use crate::world::{World, print};
 
 /// `kvx-in`: a rendered file into Consul. The arguments are those after the program's name.
@@ -18,20 +18,21 @@ pub fn kvx_in(program: &str, arguments: Vec<OsString>) -> ExitCode {
 }
 
 pub(super) fn upload(order: &Order, metrics: &Metrics, world: &World) -> Ended {
-    let done = upload::run(order, world).map_err(|error| error.of(&order.key)).and_then(|report| {
+    let Terms { key, prefix, mode, .. } = &order.terms;
+    let done = upload::run(order, world).map_err(|error| error.of(key)).and_then(|report| {
         if let Report::WouldUpload(_, difference, ..) = &report {
             print(difference.as_bytes())?;
         }
         Ok(report)
     });
-    let begun = world.summary(Direction::In, &order.prefix).on(Some(&order.key), order.input.file());
+    let begun = world.summary(Direction::In, prefix).on(Some(key), order.input.file());
     let came = done.map(|report| Came {
-        is_news: report.is_news(order.mode),
-        line: format!("{}: {report}", order.key),
+        is_news: report.is_news(*mode),
+        line: format!("{key}: {report}"),
         summary: report.sum_up(begun.clone()),
         difference: report.difference(),
     });
     // A dry run is nobody's success or failure.
     let nobody = Metrics::default();
-    end(came, begun, if order.mode == Mode::DryRun { &nobody } else { metrics }, world)
+    end(came, begun, if *mode == Mode::DryRun { &nobody } else { metrics }, world)
 }

@@ -20,7 +20,7 @@ use crate::operator::stop::{Reason, Stop};
 use crate::operator::{Site, clean, copy, lock};
 use crate::program::Program;
 use crate::stored::Form;
-use crate::upload::{self, Lines, Mode};
+use crate::upload::{self, Lines, Mode, Terms};
 use crate::url::Url;
 use crate::world::World;
 
@@ -124,12 +124,9 @@ fn upload(options: &Options) -> Result<upload::Order> {
         ("", url) => Input::Url(parsed("-u", url, |url| Url::parse(url).map_err(str::to_owned))?),
         _ => return Err(Status::Usage.error("give -f or -u, not both")),
     };
-    Ok(upload::Order {
+    let terms = Terms {
         key: key("-k", &options.key)?,
         prefix: prefix(options)?,
-        input,
-        lines: if options.sorted { Lines::Sorted } else { Lines::AsTheyAre },
-        form: if options.compress { Form::Compressed } else { Form::Plain },
         // Nothing at all is never let in, whatever -l is.
         guards: guards(lines(options).max(1)),
         expect: None,
@@ -137,6 +134,12 @@ fn upload(options: &Options) -> Result<upload::Order> {
         stop: upload::Stop::Heeded,
         mode: Mode::Upload,
         consistency: Consistency::Default,
+    };
+    Ok(upload::Order {
+        terms,
+        input,
+        lines: if options.sorted { Lines::Sorted } else { Lines::AsTheyAre },
+        form: if options.compress { Form::Compressed } else { Form::Plain },
         timeout: TIMEOUT,
         consul: consul(options),
     })

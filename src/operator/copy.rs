@@ -31,8 +31,8 @@ pub fn copy(order: &Order, world: &World) -> Result<Report> {
     let stored = there::stored(&client, &Folder::of(&order.site.prefix, &order.from))?;
     order.guards.check(stored.document())?;
     let terms = Terms {
-        key: &order.to,
-        prefix: &order.site.prefix,
+        key: order.to.clone(),
+        prefix: order.site.prefix.clone(),
         guards: order.guards,
         expect: None,
         stop: order.stop,

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use super::put::put;
 use super::report::{Answer, Replaced, Report, Upload};
-use super::{Mode, Order, Stop};
-use crate::consul::{Client, Consistency, Folder, Key, Outcome, Prefix};
-use crate::document::{Checksum, Size, size};
+use super::{Mode, Stop, Terms};
+use crate::consul::{Client, Folder, Outcome};
+use crate::document::{Size, size};
 use crate::error::{Result, Status};
-use crate::guard::Guards;
 use crate::pair::{Found, Pair, Torn};
 use crate::stored::Stored;
 use crate::time::Backoff;
@@ -20,30 +19,10 @@ use crate::{diff, payload};
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;
 
-/// Where a document goes, and under which terms.
-pub(crate) struct Terms<'a> {
-    pub key: &'a Key,
-    pub prefix: &'a Prefix,
-    /// Of these, how much smaller than what is replaced it may be.
-    pub guards: Guards,
-    pub expect: Option<Checksum>,
-    pub stop: Stop,
-    pub mode: Mode,
-    pub differ: Option<Duration>,
-    pub consistency: Consistency,
-}
-
-impl<'a> Terms<'a> {
-    pub fn of(order: &'a Order) -> Terms<'a> {
-        let &Order { ref key, ref prefix, guards, expect, stop, mode, differ, consistency, .. } = order;
-        Terms { key, prefix, guards, expect, stop, mode, differ, consistency }
-    }
-}
-
 /// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form.
 /// `terms.guards.max_size` is that of what is stored.
 pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &World) -> Result<Report> {
-    let folder = Folder::of(terms.prefix, terms.key);
+    let folder = Folder::of(&terms.prefix, &terms.key);
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let mut lost = String::new();
     // What a change replaces whose answer was lost: afterwards the document is there, or half of a large one is.

@@ -6,7 +6,7 @@ mod report;
 
 use std::time::Duration;
 
-pub(crate) use self::converge::{Terms, converge};
+pub(crate) use self::converge::converge;
 pub use self::report::{Answer, Replaced, Report, Upload};
 use crate::consul::{self, Client, Consistency, Key, Prefix, Server};
 use crate::document::{self, Checksum, Verified};
@@ -24,16 +24,27 @@ pub const DIFFER: Duration = Duration::from_millis(200);
 /// What to do, from the command line.
 #[derive(Clone)]
 pub struct Order {
-    /// `-k`.
-    pub key: Key,
-    /// `-p`.
-    pub prefix: Prefix,
+    /// Where the document goes, and under which terms.
+    pub terms: Terms,
     /// stdin, `-f`, `-u` or `-- CMD`.
     pub input: Input,
     /// `-S`.
     pub lines: Lines,
     /// `-z`.
     pub form: Form,
+    /// `--timeout`: for reading the input, and then for all talk with Consul.
+    pub timeout: Duration,
+    /// Which Consul.
+    pub consul: consul::Flags,
+}
+
+/// What it takes to replace a document by another, wherever that comes from.
+#[derive(Clone)]
+pub struct Terms {
+    /// `-k`.
+    pub key: Key,
+    /// `-p`.
+    pub prefix: Prefix,
     /// `-l`, `--max-size` (of what is stored), `--max-shrink`.
     pub guards: Guards,
     /// `--expect`: the document that is to be replaced must have this checksum.
@@ -46,10 +57,6 @@ pub struct Order {
     pub differ: Option<Duration>,
     /// `--consistent`.
     pub consistency: Consistency,
-    /// `--timeout`: for reading the input, and then for all talk with Consul.
-    pub timeout: Duration,
-    /// Which Consul.
-    pub consul: consul::Flags,
 }
 
 /// What becomes of the lines of the input.
@@ -89,15 +96,15 @@ pub fn run(order: &Order, world: &World) -> Result<Report> {
     let ours = Stored::new(document, order.form)?;
     let server = Server::find(&order.consul, world)?;
     let client = Client::new(server, Deadline::within(order.timeout), document::LARGEST, world);
-    converge(&Terms::of(order), ours, &client, world)
+    converge(&order.terms, ours, &client, world)
 }
 
 /// The document, if the guards let it through.
 fn read(order: &Order, world: &World) -> Result<Verified> {
     let guards = match order.form {
-        Form::Plain => order.guards,
+        Form::Plain => order.terms.guards,
         // The size of what is stored is looked at once it is compressed.
-        Form::Compressed => Guards { max_size: order.guards.max_size.max(guard::LARGEST), ..order.guards },
+        Form::Compressed => Guards { max_size: order.terms.guards.max_size.max(guard::LARGEST), ..order.terms.guards },
     };
     let input = order.input.read(guards.max_size, order.timeout, world).map_err(|error| match order.form {
         Form::Plain if error.status() == Status::Refused => error.and("or compress it with -z"),
@@ -114,7 +121,7 @@ fn read(order: &Order, world: &World) -> Result<Verified> {
 /// Consul Template does not pipe what it renders: the usual reason why nothing comes.
 fn hint_at_redirection(refused: Error, ours: &Verified, order: &Order) -> Error {
     if ours.bytes().is_empty() && order.input == Input::Stdin {
-        let refused = Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.guards.min_lines));
+        let refused = Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.terms.guards.min_lines));
         refused.counted_as(Kind::TooShort)
     } else {
         refused
