@@ -55,7 +55,7 @@ pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &Wor
         }
         fits(&ours, terms.guards.max_size)?;
         expected(terms, &found, &ours)?;
-        terms.guards.check_shrinkage(ours.document(), Size::of(&previous(&found)))?;
+        terms.guards.check_shrinkage(ours.document(), size_of_previous(&found))?;
         if terms.mode == Mode::DryRun {
             let (from, to) = (format!("{} (in Consul)", folder.data), format!("{} (to upload)", folder.data));
             let (before, after) = (previous(&found), ours.document().bytes());
@@ -126,6 +126,14 @@ fn checksum_is_of(torn: &Torn, before: Replaced) -> bool {
         Replaced::Document(checksum) => torn.has_checksum(checksum),
         Replaced::Nothing => torn.pair.checksum.is_none(),
         Replaced::Torn => false,
+    }
+}
+
+/// A document's is known already.
+fn size_of_previous(found: &Found) -> Size {
+    match found {
+        Found::Whole(whole) => whole.document.size(),
+        Found::Nothing | Found::Torn(_) => Size::of(&previous(found)),
     }
 }
 
