@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, marks, run};
+use crate::args::Options;
 use crate::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
 use crate::error::{Error, Result, Status};
 use crate::journal::Format;
@@ -55,25 +56,21 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "in" => kvx_in("kvx in", rest),
         "out" => kvx_out("kvx out", rest),
         "raw" => raw(rest),
-        "stop" => run::<stop::Options>("kvx stop", rest, |options, command, world| {
-            no_command(command)?;
+        "stop" => act::<stop::Options>("kvx stop", rest, |options, world| {
             let metrics = options.told()?;
             Ok(marks::stop(&options.order(), &metrics, world).status)
         }),
-        "resume" => run::<resume::Options>("kvx resume", rest, |options, command, world| {
-            no_command(command)?;
+        "resume" => act::<resume::Options>("kvx resume", rest, |options, world| {
             let (key, site) = options.order();
             let resumed = operator::stop::resume(&key, &site, world).map_err(|error| error.of(&key))?;
             say(world, format_args!("{key}: {resumed}"))
         }),
-        "lock" => run::<lock::Options>("kvx lock", rest, |options, command, world| {
-            no_command(command)?;
+        "lock" => act::<lock::Options>("kvx lock", rest, |options, world| {
             let metrics = options.told()?;
             let (order, manner) = options.order();
             Ok(marks::lock(&order, &manner, &metrics, world).status)
         }),
-        "unlock" => run::<unlock::Options>("kvx unlock", rest, |options, command, world| {
-            no_command(command)?;
+        "unlock" => act::<unlock::Options>("kvx unlock", rest, |options, world| {
             let metrics = options.told()?;
             let (runs, order) = (options.runs(), options.order());
             match marks::unlock(&order, &metrics, world) {
@@ -82,13 +79,11 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
                 (ended, None) => Ok(ended.status),
             }
         }),
-        "copy" => run::<copy::Options>("kvx copy", rest, |options, command, world| {
-            no_command(command)?;
+        "copy" => act::<copy::Options>("kvx copy", rest, |options, world| {
             let metrics = options.told()?;
             Ok(super::copy(&options.order()?, &metrics, world).status)
         }),
-        "status" => run::<status::Options>("kvx status", rest, |options, command, world| {
-            no_command(command)?;
+        "status" => act::<status::Options>("kvx status", rest, |options, world| {
             let (is_json, order) = (options.is_json(), options.order()?);
             let (overview, trouble) = operator::status::status(&order, world)?;
             let text = if is_json { json(&overview) } else { overview.to_string() };
@@ -99,24 +94,21 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
                 None => Ok(well(overview.well)),
             }
         }),
-        "list" => run::<list::Options>("kvx list", rest, |options, command, world| {
-            no_command(command)?;
+        "list" => act::<list::Options>("kvx list", rest, |options, world| {
             let keys = operator::list::list(&options.order(), world)?;
             let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
             print(text.as_bytes()).map(|()| ExitCode::SUCCESS)
         }),
-        "diff" => run::<diff::Options>("kvx diff", rest, |options, command, world| {
-            no_command(command)?;
+        "diff" => act::<diff::Options>("kvx diff", rest, |options, world| {
             let order = options.order();
             let difference = operator::diff::diff(&order, world).map_err(|error| error.of(&order.key))?;
             let is_coloured = std::io::stdout().is_terminal() && (world.variable)("NO_COLOR").is_none();
             print(if is_coloured { coloured(&difference) } else { difference.clone() }.as_bytes())?;
             Ok(well(difference.is_empty()))
         }),
-        "clean" => run::<clean::Options>("kvx clean", rest, |options, command, world| {
-            no_command(command)?;
-            Ok(super::clean(&options.order(), world)?.status)
-        }),
+        "clean" => {
+            act::<clean::Options>("kvx clean", rest, |options, world| Ok(super::clean(&options.order(), world)?.status))
+        }
         "--help" | "-h" | "help" => print(HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS),
         "--version" => {
             let version = format!("kvx {}\n", env!("CARGO_PKG_VERSION"));
@@ -153,11 +145,16 @@ fn raw(arguments: Vec<OsString>) -> ExitCode {
     kvx_raw(arguments)
 }
 
-fn no_command(command: super::Command) -> Result<()> {
-    match command {
+/// Runs a command of ours, of which none runs somebody else's.
+fn act<T: Options>(
+    program: &str,
+    arguments: Vec<OsString>,
+    work: impl FnOnce(T, &World) -> Result<ExitCode>,
+) -> ExitCode {
+    run::<T>(program, arguments, |options, command, world| match command {
         Some(_) => Err(Status::Usage.error("it runs no command; leave out -- and what is behind it")),
-        None => Ok(()),
-    }
+        None => work(options, world),
+    })
 }
 
 fn say(world: &World, line: std::fmt::Arguments) -> Result<ExitCode> {
