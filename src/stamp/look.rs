@@ -11,9 +11,9 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
-use super::{LARGEST, Stamp, name_of};
+use super::{LARGEST, Stamp, name_of, wait_for};
 use crate::error::{Error, Result, Status};
-use crate::time::{Backoff, Deadline};
+use crate::time::Deadline;
 use crate::world::World;
 
 /// While a stamp is being written over, it cannot be read; for microseconds.
@@ -76,23 +76,12 @@ pub fn all(directory: &Path) -> Result<Vec<Remembered>> {
 /// 75 where it does not end by the deadline, 74.
 pub fn wait_for_runs(directory: &Path, path: &Path, deadline: Deadline, world: &World) -> Result<()> {
     let Some(file) = open(&directory.join(name_of(path)))? else { return Ok(()) };
-    let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
-    let mut told = false;
-    loop {
-        match file.file().try_lock_shared() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(cause)) => return Err(cannot(&cause)),
-            Err(TryLockError::WouldBlock) => {}
-        }
-        if !std::mem::replace(&mut told, true) {
-            world.progress(|| format!("{}: a run is busy with it; waiting for its end", path.display()));
-        }
-        if !backoff.sleep(deadline, &world.random) {
-            return Err(Status::TryAgain.error(format!(
-                "a run has been busy with the file for {}",
-                humantime::format_duration(deadline.limit())
-            )));
-        }
+    let busy = || format!("{}: a run is busy with it; waiting for its end", path.display());
+    match wait_for(|| file.file().try_lock_shared(), deadline, world, busy) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Status::TryAgain
+            .error(format!("a run has been busy with the file for {}", humantime::format_duration(deadline.limit())))),
+        Err(cause) => Err(cannot(&cause)),
     }
 }
 

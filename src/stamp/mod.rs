@@ -124,28 +124,20 @@ impl Memory {
     /// 73 where the state directory cannot be written, 75 where somebody else holds the lock for too long.
     pub fn open(directory: &Path, path: &Path, deadline: Deadline, world: &World) -> Result<Memory> {
         let mut file = open(directory, path)?;
-        let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
-        let mut told = false;
         loop {
-            match file.file().try_lock() {
-                // Somebody may have taken the file away before we had its lock: then the lock is worth nothing.
-                Ok(()) => match file.metadata() {
-                    Ok(metadata) if metadata.nlink() > 0 => break,
-                    Ok(_) => file = open(directory, path)?,
-                    Err(cause) => return Err(cannot(file.path(), &cause)),
-                },
-                Err(TryLockError::Error(cause)) => return Err(cannot(file.path(), &cause)),
-                Err(TryLockError::WouldBlock) => {
-                    if !std::mem::replace(&mut told, true) {
-                        world.progress(|| format!("{}: another run is busy with it; waiting", path.display()));
-                    }
-                    if !backoff.sleep(deadline, &world.random) {
-                        return Err(Status::TryAgain.error(format!(
-                            "another run has been busy with the file for {}; try again once it has ended",
-                            humantime::format_duration(deadline.limit())
-                        )));
-                    }
-                }
+            let busy = || format!("{}: another run is busy with it; waiting", path.display());
+            let is_ours = wait_for(|| file.file().try_lock(), deadline, world, busy);
+            if !is_ours.map_err(|cause| cannot(file.path(), &cause))? {
+                return Err(Status::TryAgain.error(format!(
+                    "another run has been busy with the file for {}; try again once it has ended",
+                    humantime::format_duration(deadline.limit())
+                )));
+            }
+            // Somebody may have taken the file away before we had its lock: then the lock is worth nothing.
+            match file.metadata() {
+                Ok(metadata) if metadata.nlink() > 0 => break,
+                Ok(_) => file = open(directory, path)?,
+                Err(cause) => return Err(cannot(file.path(), &cause)),
             }
         }
         let mut text = Vec::new();
@@ -255,6 +247,30 @@ impl Memory {
         written.map_err(|cause| cannot(self.file.path(), &cause))?;
         self.stamp = Some(stamp);
         Ok(())
+    }
+}
+
+/// Waits for a lock that somebody has, and says once that he has; false where he has it until the deadline.
+fn wait_for(
+    lock: impl Fn() -> std::result::Result<(), TryLockError>,
+    deadline: Deadline,
+    world: &World,
+    busy: impl Fn() -> String,
+) -> std::io::Result<bool> {
+    let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
+    let mut told = false;
+    loop {
+        match lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !std::mem::replace(&mut told, true) {
+            world.progress(&busy);
+        }
+        if !backoff.sleep(deadline, &world.random) {
+            return Ok(false);
+        }
     }
 }
 
