@@ -22,7 +22,7 @@ pub fn apply(options: Options, world: &World) -> Result<Options> {
     let path = Path::new(&options.config);
     let text = String::from_utf8(files::read(path, "-C")?).map_err(|_| "it is not UTF-8".to_owned());
     let merged = text.and_then(|text| {
-        let (merged, unknown) = (merge(options.clone(), &text)?, unknown(&text)?);
+        let (merged, unknown) = merge(options.clone(), &text)?;
         if !unknown.is_empty() {
             world.warn(&format!("-C: {} means nothing there; options are flags", unknown.join(", ")));
         }
@@ -31,7 +31,9 @@ pub fn apply(options: Options, world: &World) -> Result<Options> {
     merged.map_err(|wrong| Status::Configuration.error(format!("-C: {}: {wrong}", path.display())))
 }
 
-fn merge(mut options: Options, text: &str) -> std::result::Result<Options, String> {
+/// The options, and the names that kvexpress's documents do not have.
+fn merge(mut options: Options, text: &str) -> std::result::Result<(Options, Vec<String>), String> {
+    let mut unknown = Vec::new();
     for (name, value) in pairs(text)? {
         let option = match name.as_str() {
             "consul_server" => &mut options.server,
@@ -45,7 +47,11 @@ fn merge(mut options: Options, text: &str) -> std::result::Result<Options, Strin
                 continue;
             }
             "<<" => return Err("<< is not understood; write out what it brings".into()),
-            _ => continue,
+            "datadog_host" => continue, // It chose Datadog's site: events go to the agent.
+            _ => {
+                unknown.push(name);
+                continue;
+            }
         };
         match value {
             Some(value) if value.is_empty() => {}
@@ -53,21 +59,7 @@ fn merge(mut options: Options, text: &str) -> std::result::Result<Options, Strin
             None => return Err(format!("{name} is no text")),
         }
     }
-    Ok(options)
-}
-
-/// Names that kvexpress's documents do not have. (`datadog_host` chose Datadog's site: events go to the agent.)
-fn unknown(text: &str) -> std::result::Result<Vec<String>, String> {
-    const KNOWN: [&str; 7] = [
-        "consul_server",
-        "token",
-        "dogstatsd",
-        "dogstatsd_address",
-        "datadog_api_key",
-        "datadog_app_key",
-        "datadog_host",
-    ];
-    Ok(pairs(text)?.into_iter().map(|(name, _)| name).filter(|name| !KNOWN.contains(&name.as_str())).collect())
+    Ok((options, unknown))
 }
 
 /// Names and values of the mapping. No value: it is a list or a mapping itself, or an alias. Nothing is built of it, so that
@@ -128,7 +120,7 @@ mod tests {
 
     fn merged(text: &str) -> std::result::Result<Options, String> {
         let flags = Options { token: "of the flag".into(), dogstatsd_address: "flag:1".into(), ..Options::default() };
-        merge(flags, text)
+        merge(flags, text).map(|(options, _)| options)
     }
 
     #[test]
