@@ -360,6 +360,30 @@ fn a_config_file_beats_the_flags_and_must_make_sense() {
     assert_eq!(place.beside(), [""; 0]);
 }
 
+/// kvexpress heeded neither, without a word. (With this payload, nobody is asked.)
+#[test]
+fn what_is_not_heeded_is_warned_of() {
+    let place = Place::new();
+    let nothing = |run: Run| run.args(["out", "-k", &place.key]).arg("-f").arg(place.file()).payload("null\n");
+    let warned = nothing(bare(&place)).run().expect(0);
+    let lines: Vec<&str> = warned.stderr.lines().collect();
+    let [warning, told] = lines[..] else { panic!("two lines, not:\n{}", warned.stderr) };
+    assert!(warning.contains("CONSUL_HTTP_ADDR is not heeded") && warning.contains("localhost:8500"), "{warning}");
+    assert!(told.contains("nothing there"), "{told}");
+    for address in ["localhost:8500", "http://127.0.0.1:8500", ""] {
+        let same = nothing(bare(&place).env("CONSUL_HTTP_ADDR", address));
+        same.run().expect(0).says(&["nothing there"]);
+    }
+    nothing(bare(&place)).args(["-s", NOBODY]).run().expect(0).says(&["nothing there"]);
+
+    let file = place.write("odd.yml", "server: elsewhere:1\ndatadog_host: x\nlength: 3\n");
+    let odd = nothing(bare(&place)).args(["-s", NOBODY, "-C"]).arg(file).run().expect(0);
+    let first = odd.stderr.lines().next().unwrap();
+    assert!(first.contains("-C: server, length means nothing there"), "{first}");
+    assert_eq!(odd.stderr.lines().count(), 2, "{}", odd.stderr);
+    assert_eq!(place.beside(), [""; 0]);
+}
+
 /// `-s` stands for localhost:8500 where it is not given. A stdin that never ends is nobody's payload.
 #[test]
 fn stdin_is_read_from_a_watch_only() {
