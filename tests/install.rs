@@ -55,7 +55,7 @@ fn with_own_mounts(place: &Place, script: &str) -> Ran {
 fn as_nobody(place: &Place) -> Run {
     let program = place.path().join("kvx-out");
     if !program.exists() {
-        std::fs::copy(common::run::binary("kvx-out"), &program).unwrap();
+        common::run::copy_of("kvx-out", &program);
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let mut run = place.kvx_out();

@@ -490,7 +490,7 @@ fn a_user_without_a_home_is_served_and_what_is_owed_is_remembered() {
     std::os::unix::fs::chown(&out, Some(user), Some(user)).unwrap();
     std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = place.path().join("out/kvexpress"); // A copy, where that user may run it.
-    std::fs::copy(common::run::binary("kvx"), &program).unwrap();
+    common::run::copy_of("kvx", &program);
     let run = |handler: &str| {
         let mut command = Command::new("setpriv");
         command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups"]).arg(&program);

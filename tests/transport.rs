@@ -540,7 +540,7 @@ fn a_key_that_others_may_not_read_is_named() {
     std::fs::set_permissions(&pair.key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let place = Place::new();
     let program = dir.path().join("kvx-in");
-    std::fs::copy(common::run::binary("kvx-in"), &program).unwrap();
+    common::run::copy_of("kvx-in", &program);
     let mut run = std::process::Command::new(program);
     std::os::unix::process::CommandExt::uid(&mut run, 65534);
     run.args(["-k", &place.key, "-s", "https://127.0.0.1:1", "--ca-file"]).arg(&ca.file).arg("--client-cert");

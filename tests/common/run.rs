@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 
@@ -137,6 +137,12 @@ pub fn binary(program: &str) -> PathBuf {
         path if path.starts_with('/') => path.into(),
         other => panic!("no program {other} of ours"),
     }
+}
+
+/// A copy of one of ours, where another user may run it. By `cp`: if this process had it open to write, a test that
+/// starts a program at the same moment would pass that on, and the copy could not be run ("Text file busy").
+pub fn copy_of(program: &str, to: &Path) {
+    assert!(Command::new("cp").arg(binary(program)).arg(to).status().unwrap().success());
 }
 
 /// PATH with our programs in front, for watches and pipelines.
