@@ -124,7 +124,7 @@ fn the_order_of_calls_survives_a_power_loss() {
         calls.filter(|(_, call)| parts.iter().all(|part| call.line.contains(part))).map(|(at, _)| at).collect()
     };
     let stamps = |handlers: &str, unfinished: bool| -> Vec<usize> {
-        let mut found = all(&["write(", "/state/", handlers, "}\\n\""]);
+        let mut found = all(&["pwrite64(", "/state/", handlers, "}\\n"]);
         found.retain(|&at| trace.calls[at].line.contains(r#"\"unfinished\":true"#) == unfinished);
         found
     };
@@ -156,7 +156,8 @@ fn the_order_of_calls_survives_a_power_loss() {
     // Again, with nothing to do.
     let trace = site.traced(&whole_lines, None);
     assert_eq!((&trace.end, trace.stderr.as_str()), (&End::Exited(0), ""));
-    let changes = ["write", "ftruncate", "fsync", "rename", "unlink", "fchmod", "fchown", "clone", "clone3", "vfork"];
+    let changes =
+        ["write", "pwrite64", "ftruncate", "fsync", "rename", "unlink", "fchmod", "fchown", "clone", "clone3", "vfork"];
     let changes = trace.calls.iter().find(|call| changes.contains(&call.name.as_str()));
     assert!(changes.is_none(), "{changes:?}");
 }

@@ -8,7 +8,7 @@ mod common;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::Duration;
 
-use common::{Place, Ran, Run, golden, lines, sha256};
+use common::{Place, Ran, Run, golden, lines, read_stamp, sha256};
 
 /// Nothing was touched: the file as `content` says (none: not there), nothing beside it, no handler run.
 #[track_caller]
@@ -491,7 +491,7 @@ fn the_state_directory_is_systemds_or_the_users() {
     let entry = std::fs::read_dir(&systemd).unwrap().next().unwrap().unwrap();
     assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600);
     assert_eq!(std::fs::metadata(&systemd).unwrap().mode() & 0o777, 0o700);
-    let stamp: serde_json::Value = serde_json::from_slice(&std::fs::read(entry.path()).unwrap()).unwrap();
+    let stamp = read_stamp(&entry.path());
     assert_eq!(stamp["path"], place.file().to_str().unwrap());
     assert_eq!((&stamp["key"], &stamp["checksum"]), (&place.key.as_str().into(), &sha256(lines(20)).into()));
     assert_eq!(stamp["index"], place.consul.modify_index(&place.kv("checksum")));

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::busy::Busy;
 use common::gate::{Act, Gate, http};
-use common::{Place, Ran, Run, golden, lines, lock_of, sha256};
+use common::{Place, Ran, Run, golden, lines, lock_of, read_stamp, sha256};
 use serde_json::{Value, json};
 
 /// Nobody is there.
@@ -110,7 +110,7 @@ impl Scenario {
     /// When a file was installed, in seconds since 1970.
     fn since(&self, file: &str) -> u64 {
         let stamp = self.place.path().join("state").join(sha256(self.file(file)));
-        serde_json::from_slice::<Value>(&fs::read(stamp).unwrap()).unwrap()["time"].as_u64().unwrap()
+        read_stamp(&stamp)["time"].as_u64().unwrap()
     }
 
     /// The command line that installed it.

@@ -11,12 +11,12 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
-use super::{LARGEST, Stamp, name_of, wait_for};
+use super::{LARGEST, Stamp, name_of, text, wait_for};
 use crate::error::{Error, Result, Status};
 use crate::time::Deadline;
 use crate::world::World;
 
-/// While a stamp is being written over, it cannot be read; for microseconds.
+/// While a stamp is being written over, what is read may be a mixture; for microseconds.
 const TRIES: usize = 20;
 
 /// What is remembered of one file.
@@ -103,7 +103,7 @@ fn look(at: &Path) -> Result<Option<Remembered>> {
         let mut text = Vec::new();
         let read = file.rewind().and_then(|()| (&mut file).take(LARGEST).read_to_end(&mut text));
         read.map_err(|cause| cannot(&cause))?;
-        if let Ok(stamp) = serde_json::from_slice::<Stamp>(&text) {
+        if let Some(stamp) = text::read(&text) {
             // A copy of another's says nothing of this one.
             return Ok(is_of(&stamp, at).then_some(Remembered { stamp, is_busy, is_ours }));
         }

@@ -7,15 +7,16 @@
 
 mod look;
 mod place;
+mod text;
 
 use std::fs::{DirBuilder, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use fs_err::os::unix::fs::OpenOptionsExt as _;
+use fs_err::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ use crate::world::World;
 /// No stamp is near so large.
 const LARGEST: u64 = 64 * 1024;
 
-/// What is remembered of one file. JSON on disk.
+/// What is remembered of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// The file, canonical.
@@ -140,10 +141,9 @@ impl Memory {
                 Err(cause) => return Err(cannot(file.path(), &cause)),
             }
         }
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(1024);
         (&file).take(LARGEST).read_to_end(&mut text).map_err(|cause| cannot(file.path(), &cause))?;
-        // Written over while a kill or a power loss came: no stamp.
-        Ok(Memory { stamp: serde_json::from_slice(&text).ok(), file })
+        Ok(Memory { stamp: text::read(&text), file })
     }
 
     /// The stamp as it was last written, if there is a whole one.
@@ -240,11 +240,7 @@ impl Memory {
     /// # Errors
     /// 73.
     pub fn remember(&mut self, stamp: Stamp) -> Result<()> {
-        let mut text = serde_json::to_vec(&stamp).unwrap_or_default();
-        text.push(b'\n');
-        // Emptied first: a mixture of two stamps must not look like one.
-        let written = self.file.set_len(0).and_then(|()| self.file.rewind()).and_then(|()| self.file.write_all(&text));
-        written.map_err(|cause| cannot(self.file.path(), &cause))?;
+        self.file.write_all_at(&text::of(&stamp), 0).map_err(|cause| cannot(self.file.path(), &cause))?;
         self.stamp = Some(stamp);
         Ok(())
     }

@@ -70,13 +70,14 @@ impl Place {
     }
 
     pub fn stamp(&self) -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(self.stamp_file()).unwrap()).unwrap()
+        read_stamp(&self.stamp_file())
     }
 
     pub fn change_stamp(&self, change: impl FnOnce(&mut serde_json::Value)) {
         let mut stamp = self.stamp();
         change(&mut stamp);
-        std::fs::write(self.stamp_file(), stamp.to_string()).unwrap();
+        let text = stamp.to_string();
+        std::fs::write(self.stamp_file(), format!("{text}\n{}\n", sha256(&text))).unwrap();
     }
 
     /// What stands in the managed file.
@@ -211,6 +212,12 @@ pub fn lock_of(place: &Place) -> String {
 /// `n` lines: `1`, `2`, ...
 pub fn lines(n: usize) -> String {
     (1..=n).map(|line| format!("{line}\n")).collect()
+}
+
+/// What a stamp says: its first line.
+pub fn read_stamp(at: &Path) -> serde_json::Value {
+    let text = std::fs::read_to_string(at).unwrap();
+    serde_json::from_str(text.lines().next().unwrap()).unwrap()
 }
 
 /// In lower-case hex.
