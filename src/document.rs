@@ -93,7 +93,7 @@ impl Size {
 
     /// With the next piece of it.
     pub fn add(&mut self, piece: &[u8]) {
-        let newlines = memchr::memchr_iter(b'\n', piece).count();
+        let newlines = bytecount::count(piece, b'\n');
         let more = |n: u64, by: usize| n.saturating_add(u64::try_from(by).unwrap_or(u64::MAX));
         (self.bytes, self.newlines) = (more(self.bytes, piece.len()), more(self.newlines, newlines));
     }

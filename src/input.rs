@@ -101,7 +101,7 @@ impl Trouble {
 /// [`Trouble`].
 pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result::Result<Vec<u8>, Trouble> {
     let mut all = Vec::new();
-    let mut buffer = [0; 16 * 1024];
+    let mut buffer = [0; 4 * 1024];
     loop {
         match poll(&mut [PollFd::new(from, PollFlags::POLLIN)], deadline.for_poll()) {
             Ok(0) => return Err(Trouble::TooSlow(deadline.limit())),

@@ -1,6 +1,6 @@
 //! HTTP to one Consul agent: one deadline, retries, bounded answers. What is retried is stated here and nowhere else.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -23,6 +23,9 @@ const X_CONSUL_KNOWNLEADER: HeaderName = HeaderName::from_static("x-consul-known
 const X_CONSUL_LASTCONTACT: HeaderName = HeaderName::from_static("x-consul-lastcontact");
 const X_CONSUL_INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 const X_CONSUL_TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
+
+/// Room for most answers, so that they need not be moved to where there is more.
+const USUAL: usize = 64 * 1024;
 
 /// Of an answer that is an error, this much is read for the message.
 const WORDS: usize = 4096;
@@ -169,7 +172,9 @@ impl<'w> Client<'w> {
             .flatten();
         let meant = matches!(status, 200 | 404 | 409);
         let limit = if meant { self.limit } else { WORDS as u64 };
-        match response.body_mut().with_config().limit(limit).read_to_vec() {
+        let mut body = Vec::with_capacity(USUAL);
+        let read = response.body_mut().with_config().limit(limit).reader().read_to_end(&mut body);
+        match read.map(|_| body).map_err(ureq::Error::from) {
             Ok(body) if meant => Ok(Answer { status, body, index, behind, repeated: false }),
             Ok(body) => Err(self.refusal(status, &self.words(&body), call)),
             Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
