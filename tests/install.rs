@@ -250,6 +250,25 @@ fn an_acl_is_kept_and_none_comes_from_the_directory() {
 }
 
 #[test]
+fn an_acl_lets_nobody_in_before_the_mode_is_given() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    std::fs::File::open(place.file()).unwrap().set_xattr(ACL, &acl()).unwrap();
+    place.upload(lines(21));
+    // Killed between the two: so they are two, and it is as closed as it was.
+    let kill = ["-e", "inject=fchmod:signal=KILL"];
+    assert!(!under_strace(&place, &kill, &["-c", "640"]).status.success());
+    let staged = std::fs::File::open(place.path().join("out/.hosts.kvx~")).unwrap();
+    assert_eq!(staged.metadata().unwrap().mode() & 0o777, 0o600);
+    assert_eq!(staged.get_xattr(ACL).unwrap().map(|acl| acl.len()), Some(acl().len()));
+    assert_eq!(place.content(), lines(20));
+    place.kvx_out().args(["-c", "640"]).run().expect(0).says(&["installed"]);
+    let acl_of = std::fs::File::open(place.file()).unwrap().get_xattr(ACL).unwrap();
+    assert_eq!((acl_of, place.mode(), place.content()), (Some(acl()), 0o640, lines(21)));
+}
+
+#[test]
 fn an_selinux_label_is_kept_or_the_file_stays_as_it_was() {
     let place = Place::new();
     let label = b"system_u:object_r:net_conf_t:s0\0";

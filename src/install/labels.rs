@@ -10,6 +10,9 @@ const LABEL: &str = "security.selinux";
 /// Where SELinux is, if it is in force.
 const SELINUX: &str = "/sys/fs/selinux/enforce";
 const ACL: &str = "system.posix_acl_access";
+/// Tags of its entries, in their lower byte.
+const MASK: u8 = 0x10;
+const OTHER: u8 = 0x20;
 
 /// Gives the new file the old one's.
 ///
@@ -24,11 +27,24 @@ pub(super) fn keep(old: &fs_err::File, new: &fs_err::File) -> io::Result<()> {
         }
     }
     match (get(old, ACL)?, get(new, ACL)?) {
-        (Some(acl), _) => new.file().set_xattr(ACL, &acl),
+        (Some(acl), _) => new.file().set_xattr(ACL, &closed(acl)),
         (None, Some(_)) => new.file().remove_xattr(ACL),
         (None, None) => Ok(()),
     }
     .map_err(|cause| cannot_keep("ACL", "see getfacl", &cause))
+}
+
+/// As far as the mode decides of it, it lets in nobody but the owner: the mode, which is given next, sets mask and others
+/// (acl(5)), and may be narrower than the old one.
+///
+/// As in the kernel's `posix_acl_xattr.h`: a version, and entries of tag, permissions and id.
+fn closed(mut acl: Vec<u8>) -> Vec<u8> {
+    for entry in acl.get_mut(4..).unwrap_or_default().chunks_exact_mut(8) {
+        if let [MASK | OTHER, 0, permissions, ..] = entry {
+            *permissions = 0;
+        }
+    }
+    acl
 }
 
 fn get(file: &fs_err::File, name: &str) -> io::Result<Option<Vec<u8>>> {
