@@ -14,7 +14,7 @@ lint: ## formatting and clippy
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
 
-bench: ## what a run, a node and a fleet cost, in minutes (PARTS="one-run one-node fleet growth where quick")
+bench: ## what a run, a node and a fleet cost, in minutes (PARTS="one-run one-node fleet growth far where quick")
 	@for tool in curl strace valgrind; do tests/tools/need $$tool || true; done
 	$(MEASURED)
 	CONSUL=$$(tests/tools/get-consul) && export CONSUL && $(BENCH) $(PARTS)

@@ -4,6 +4,7 @@
 //! - `one-node`: from an upload to a file on a node
 //! - `fleet`: from an upload to the files of 1,188 nodes
 //! - `growth`: larger documents, more nodes
+//! - `far`: a node far from the servers, by each kind of watch
 //! - `where`: which functions the instructions of a run are in
 //!
 //! With `quick`, all counts are small: it shows that all works, not how fast. `instructions` and `instructions-update`
@@ -15,6 +16,8 @@ mod arrivals;
 mod callgrind;
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod distance;
+mod far;
 mod fleet;
 mod growth;
 mod handler;
@@ -51,11 +54,12 @@ const QUICK: Counts = Counts { rounds: 8, changes: 3, nodes: 50, fleet_rounds: 2
 type Part = (&'static str, fn(&Counts));
 
 /// Those of `make bench`, in order.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("one-run", one_run::run),
     ("one-node", one_node::run),
     ("fleet", fleet::run),
     ("growth", growth::run),
+    ("far", far::run),
     ("where", |_| instructions::tell_where()),
 ];
 
