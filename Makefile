@@ -32,10 +32,14 @@ instructions-update: ## write what a run takes now into benches/instructions.txt
 MEASURED = cargo build --profile measured --locked --example floor --example empty
 BENCH = cargo bench --profile measured --locked --bench bench --
 
+pictures: all ## draw docs/pictures anew: from the texts beside them, and the demo's terminal from a real run
+	CONSUL=$$(tests/tools/get-consul 1.20.6) && export CONSUL && \
+	UPDATE_PICTURES=1 KVX_BIN=$(CURDIR)/target/release cargo test --locked --test pictures
+
 clean: ## remove what was built
 	cargo clean
 
 help: ## this
 	@sed -n 's/^\([a-z-]*\): ## /make \1	/p' Makefile
 
-.PHONY: all demo test lint bench instructions instructions-update clean help
+.PHONY: all demo test lint bench instructions instructions-update pictures clean help
