@@ -27,7 +27,9 @@ fn is_current(picture: &Path, drawn: &str, comparable: impl Fn(&str) -> String) 
         std::fs::write(picture, drawn).unwrap();
     }
     let kept = keep();
-    assert_eq!(comparable(&kept), comparable(drawn), "{} is not current: `make pictures`", picture.display());
+    let (is, would_be) = (comparable(&kept), comparable(drawn));
+    let other = is.lines().zip(would_be.lines()).find(|(is, would_be)| is != would_be);
+    assert!(is == would_be, "{} is not current (see {other:?}): `make pictures`", picture.display());
     let document = roxmltree::Document::parse(&kept).expect("XML");
     for name in ["title", "desc"] {
         let said =
