@@ -9,6 +9,7 @@
 //! A line that leaves a box begins in its border (`├ ┤ ┬ ┴`, `╟ ╢ ╤ ╧`), one that enters it ends before it with an arrow.
 //! Words are in the middle of a box, its first line stands out; two spaces or a line end them; `code` is code.
 
+use crate::grid::{Box, Grid, arms};
 use crate::svg::{Colours, escaped, picture};
 
 const CELL: (usize, usize) = (8, 18);
@@ -31,76 +32,6 @@ const COLOURS: &Colours = &[
     ("kept", "fill:#fff8e5;stroke:#bf8700", "fill:#272115;stroke:#9e6a03"),
 ];
 
-/// A class, the corners from the upper left clockwise, and what else the borders are made of.
-const BOXES: [(&str, [char; 4], &str); 5] = [
-    ("place", ['┏', '┓', '┛', '┗'], "━┃┿╂"),
-    ("place many", ['╒', '╕', '╛', '╘'], "═│╪"),
-    ("ours", ['╔', '╗', '╝', '╚'], "═║╤╧╟╢"),
-    ("other", ['┌', '┐', '┘', '└'], "─│┬┴├┤"),
-    ("kept", ['╭', '╮', '╯', '╰'], "─│┬┴├┤"),
-];
-
-/// Up, right, down, left: where a character's lines lead from the middle of its cell.
-fn arms(c: char) -> [bool; 4] {
-    let leads = |characters: &str| characters.contains(c);
-    [leads("│┆└┘├┤┴╧▼▲┿╪"), leads("─┄┌└├┬┴╟◀╂"), leads("│┆┌┐├┤┬╤▼▲┿╪"), leads("─┄┐┘┤┬┴╢▶╂")]
-}
-
-struct Grid(Vec<Vec<char>>);
-
-impl Grid {
-    fn at(&self, x: usize, y: usize) -> char {
-        self.0.get(y).and_then(|row| row.get(x)).copied().unwrap_or(' ')
-    }
-
-    fn cells(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.0.iter().enumerate().flat_map(|(y, row)| (0..row.len()).map(move |x| (x, y)))
-    }
-}
-
-struct Box {
-    class: &'static str,
-    left: usize,
-    top: usize,
-    right: usize,
-    bottom: usize,
-}
-
-impl Box {
-    /// The one that has its upper left corner here.
-    fn at(grid: &Grid, left: usize, top: usize) -> Option<Box> {
-        let (class, corners, border) = BOXES.iter().find(|(_, corners, _)| corners[0] == grid.at(left, top))?;
-        let end = |mut next: std::ops::RangeFrom<usize>, cell: &dyn Fn(usize) -> char, corner| {
-            next.find(|&n| !border.contains(cell(n))).filter(|&n| cell(n) == corner)
-        };
-        let right = end(left + 1.., &|x| grid.at(x, top), corners[1])?;
-        let bottom = end(top + 1.., &|y| grid.at(left, y), corners[3])?;
-        let closed = grid.at(right, bottom) == corners[2];
-        let class = if *class == "kept" && grid.at(left + 2, top + 1).is_ascii_digit() { "exit" } else { class };
-        closed.then_some(Box { class, left, top, right, bottom })
-    }
-
-    fn holds(&self, x: usize, y: usize) -> bool {
-        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
-    }
-
-    /// Of the arms of a cell on its border, those that lead out of it; all of those that cross a place's. None elsewhere.
-    fn border(&self, c: char, x: usize, y: usize) -> Option<[bool; 4]> {
-        let sides = [y == self.top, x == self.right, y == self.bottom, x == self.left];
-        let on = self.holds(x, y) && sides.contains(&true);
-        let through = |c: char| "┿╂╪".contains(c);
-        on.then(|| if self.is_place() && through(c) { [true; 4] } else { sides })
-    }
-
-    fn is_place(&self) -> bool {
-        self.class.starts_with("place")
-    }
-
-    fn middle(&self) -> f32 {
-        (self.left + self.right + 1) as f32 / 2.0
-    }
-}
-
 /// In pixels, from cells.
 fn px(x: f32, y: f32) -> (f32, f32) {
     (MARGIN as f32 + x * CELL.0 as f32, MARGIN as f32 + y * CELL.1 as f32)
@@ -109,10 +40,10 @@ fn px(x: f32, y: f32) -> (f32, f32) {
 pub fn draw(source: &str) -> String {
     let (title, rest) = source.split_once('\n').expect("a title");
     let (about, drawing) = rest.split_once("\n\n").expect("what it is about");
-    let grid = Grid(drawing.lines().map(|line| line.chars().collect()).collect());
-    let boxes: Vec<Box> = grid.cells().filter_map(|(x, y)| Box::at(&grid, x, y)).collect();
-    let width = grid.0.iter().map(Vec::len).max().unwrap_or_default();
-    let size = (width * CELL.0 + 2 * MARGIN, grid.0.len() * CELL.1 + 2 * MARGIN);
+    let grid = Grid::of(drawing);
+    let boxes = Box::all(&grid);
+    let (width, height) = grid.size();
+    let size = (width * CELL.0 + 2 * MARGIN, height * CELL.1 + 2 * MARGIN);
     let body = format!("{}{}{}", rectangles(&boxes), lines(&grid, &boxes), texts(&grid, &boxes));
     let said = |line: &str, what: &str| line.strip_prefix(what).unwrap_or_else(|| panic!("no `{what}`")).to_owned();
     picture(&said(title, "title: "), &said(about, "about: "), size, STYLE, COLOURS, &body)
@@ -145,16 +76,10 @@ fn lines(grid: &Grid, boxes: &[Box]) -> String {
     let (mut solid, mut dashed, mut heads) = (String::new(), String::new(), String::new());
     for (x, y) in grid.cells() {
         let c = grid.at(x, y);
-        let of_box = boxes.iter().find_map(|it| it.border(grid.at(x, y), x, y));
+        let of_box = boxes.iter().find_map(|it| it.border(grid, x, y));
         let [up, right, down, left] =
             of_box.map_or(arms(c), |out| std::array::from_fn(|side| out[side] && arms(c)[side]));
-        let around =
-            [grid.at(x, y + 1), grid.at(x + 1, y), grid.at(x, y.wrapping_sub(1)), grid.at(x.wrapping_sub(1), y), c];
-        let path = if around.iter().any(|c| "┄┆".contains(*c)) && !"─│".contains(c) {
-            &mut dashed
-        } else {
-            &mut solid
-        };
+        let path = if is_dashed(grid, x, y) { &mut dashed } else { &mut solid };
         let (x, y) = (x as f32, y as f32);
         let ((x0, y0), (cx, cy), (x1, y1)) = (px(x, y), px(x + 0.5, y + 0.5), px(x + 1.0, y + 1.0));
         *path += &match ([up, right, down, left], of_box) {
@@ -189,11 +114,17 @@ fn lines(grid: &Grid, boxes: &[Box]) -> String {
     )
 }
 
+/// So is the corner of a dashed line, and where it leaves a box.
+fn is_dashed(grid: &Grid, x: usize, y: usize) -> bool {
+    let beside = [(x, y + 1), (x + 1, y), (x, y.wrapping_sub(1)), (x.wrapping_sub(1), y), (x, y)];
+    beside.iter().any(|(x, y)| "┄┆".contains(grid.at(*x, *y))) && !"─│".contains(grid.at(x, y))
+}
+
 fn texts(grid: &Grid, boxes: &[Box]) -> String {
     let mut texts = String::new();
-    for (y, row) in grid.0.iter().enumerate() {
+    for (y, row) in grid.rows().enumerate() {
         let is_drawn =
-            |x: usize| arms(row[x]).contains(&true) || boxes.iter().any(|it| it.border(grid.at(x, y), x, y).is_some());
+            |x: usize| arms(row[x]).contains(&true) || boxes.iter().any(|it| it.border(grid, x, y).is_some());
         let mut x = 0;
         while x < row.len() {
             if row[x] == ' ' || is_drawn(x) {

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod diagram;
+mod grid;
 mod svg;
 mod terminal;
 
