@@ -8,6 +8,8 @@ pub mod consul;
 pub mod dogstatsd;
 pub mod gate;
 pub mod golden;
+pub mod house;
+pub mod page;
 pub mod proxy;
 pub mod run;
 pub mod scenario;
