@@ -1,0 +1,311 @@
+//! The runbook of docs/operations.md: each of its rows is a line that the programs print, with that status.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+
+mod common;
+
+use std::sync::Mutex;
+
+use common::certificates::Ca;
+use common::gate::{Act, Gate, Step, http};
+use common::house::House;
+use common::page::{Page, bare, files};
+use common::secure::{Goodbye, secure};
+use common::{Consul, each};
+use tempfile::TempDir;
+
+/// How the lines are provoked, in a house's directory: the last command's status counts, and all that it says.
+const PROVOKED: &[&str] = &[
+    // Consul.
+    "kvx-out -k hosts -f out/x -s 127.0.0.1:9 --timeout 300ms",
+    "kvx-out -k hosts -f out/x -s nowhere.invalid:8500 --timeout 300ms",
+    "kvx-out -k hosts -f out/x -s unix:///run/consul.sock --timeout 300ms",
+    "kvx-in -k hosts -f hosts.new -s 127.0.0.1:9 --timeout 300ms",
+    "kvx-out -k hosts -f out/x --dc nowhere",
+    "kvx-out -k hosts -f out/x -s https://$CONSUL_HTTP_ADDR",
+    "CONSUL_NAMESPACE=team kvx-out -k hosts -f out/x",
+    "CONSUL_HTTP_SSL=maybe kvx-out -k hosts -f out/x",
+    "kvx-out -k hosts -f out/x -s ftp://there",
+    "kvx-out -k hosts -f out/x --token-file /etc/kvx/token",
+    "kvx-out -k hosts -f out/x -s https://127.0.0.1:9 --ca-file hosts.new",
+    // Keys.
+    "kvx-out -k nothing -f out/x",
+    "kvx-out -k nothing -f out/x --wait 300ms",
+    "kvx-out --raw no/such/value -f out/x",
+    "echo null | CONSUL_INDEX=1 kvx-out -k nothing -f out/x",
+    "consul kv put kvexpress/torn/data x >out/log; kvx-out -k torn -f out/x --timeout 300ms",
+    "consul kv put kvexpress/torn/checksum nonsense >out/log; consul kv put kvexpress/torn/data x >out/log; kvx status -k torn",
+    "echo garbage | kvx-out -f out/x",
+    "consul watch -type=key -key=service/web/config | kvx-out -f out/x",
+    "sleep 0.5 | kvx-out -f out/x --timeout 300ms",
+    // Guards.
+    "kvx-out -k hosts -f out/x -l 1000",
+    "kvx-in -k hosts </dev/null",
+    "kvx-out -k hosts -f out/x --max-size 10",
+    "head -c 600000 /dev/zero | kvx-in -k hosts -l 0",
+    "head -c 600000 /dev/urandom | kvx-in -k hosts -l 0 -z",
+    "seq 20 | kvx-in -k hosts --max-shrink 20",
+    "kvx-out -q -k hosts -f out/x; seq 20 | kvx-in -q -k hosts; kvx-out -k hosts -f out/x --max-shrink 20",
+    "kvx-out -k hosts -f out/x --check 'grep -q nothing {}'",
+    "kvx-out -k hosts -f out/x --check 'sh -c \"sleep 9\" {}' --timeout 300ms",
+    "kvx-out -k hosts -f out/x --check 'no-such-program {}'",
+    "kvx-out -k hosts -f out/x --check 'sh -c \"echo more >>\\$0\" {}'",
+    // Input.
+    "kvx-in -k hosts -f /etc/no-such-file",
+    "kvx-in -k hosts -- false",
+    "kvx-in -k hosts --timeout 300ms -- sleep 9",
+    "kvx-in -k hosts -- no-such-program",
+    "sleep 0.5 | kvx-in -k hosts --timeout 300ms",
+    "kvx-in -k hosts -u http://$CONSUL_HTTP_ADDR/nothing",
+    "kvx-in -k hosts -u http://127.0.0.1:9/",
+    "kvx-in -k hosts --expect $(echo | sha256sum | cut -c 1-64) -f hosts.new",
+    // Stops and locks.
+    "kvx stop -q -k hosts -r 'bad DNS'; kvx-out -k hosts -f out/x",
+    "kvx stop -q -k hosts -r 'bad DNS'; kvx-in -k hosts -f hosts.new",
+    "kvx stop -q -k hosts -r 'bad DNS'; kvx copy --from motd --to hosts",
+    "kvx lock -q -f out/x -r canary; kvx-out -k hosts -f out/x",
+    "kvx stop -k nothing -r why",
+    "kvx unlock -f out/x --run",
+    "kvx status -p nothing -s $CONSUL_HTTP_ADDR --state-dir /var/lib/other",
+    // The file.
+    "kvx-out -k hosts -f /etc/no/such/directory/x",
+    "kvx-out -k hosts -f /etc",
+    "kvx-out -k hosts -f out/x -o nobody-of-this-name",
+    "as_nobody kvx-out -k hosts -f /etc/x --state-dir out/state",
+    "as_nobody kvx-out -k hosts -f out/x --state-dir /etc/state",
+    "kvx-out -q -k hosts -f out/x; chmod 640 out/x; ln out/x out/y; seq 20 | kvx-in -q -k hosts; kvx-out -k hosts -f out/x",
+    "kvx-out -q -k hosts -f out/x -c 640; kvx-out -k hosts -f out/x -c 644",
+    // Handlers.
+    "kvx-out -k hosts -f out/x -e false",
+    "kvx-out -k hosts -f out/x -e 'sleep 9' --handler-timeout 300ms",
+    "kvx-out -k hosts -f out/x -e no-such-program",
+    "kvx-out -k hosts -f out/x -e 'a && b'",
+    "kvx-out -q -k hosts -f out/x -e 'test -e out/well' 2>out/log; touch out/well; kvx-out -k hosts -f out/x -e 'test -e out/well'",
+    "kvx-out -k hosts -f out/x --metrics-textfile /var/nothing",
+    // Servers of every kind.
+    "kvx-out -k hosts -f out/x -s $NO_LEADER --timeout 300ms",
+    "kvx-out -k hosts -f out/x -s $BUSY --timeout 300ms",
+    "kvx-out -k hosts -f out/x -s $WEB --timeout 300ms",
+    "kvx-out -k hosts -f out/x -s $DENIES",
+    "CONSUL_HTTP_TOKEN=gone kvx-out -k hosts -f out/x -s $KNOWS_NO_TOKEN",
+    "kvx-out -k hosts -f out/x -s $PROXY",
+    "kvx-out -k hosts -f out/x -s $RPC --timeout 300ms",
+    "kvx-out -k hosts -f out/x -s $SILENT --timeout 300ms",
+    "kvx-in -k hosts -f hosts.new -s $FORGETFUL --timeout 300ms",
+    "kvx-out -k hosts -f out/x -s https://$TLS",
+    "kvx-out -k hosts -f out/x -s https://$TLS --ca-file $CA",
+    "kvx-out -k hosts -f out/x -s https://$OLD_TLS --ca-file $CA",
+    "kvx-out -k hosts -f out/x -s $HTTPS",
+    "kvx-out -k hosts -f out/x -s https://$TLS --client-key $CA",
+    "kvx lock -f out/x -r why -s 127.0.0.1:9 --timeout 300ms",
+    "kvx lock -q -f out/x -r why; kvx unlock -f out/x -s 127.0.0.1:9 --timeout 300ms",
+    // Other users, other mounts.
+    "echo >out/x; chmod 0 out/x; as_nobody kvx-out -k hosts -f out/x --state-dir out/state",
+    "as_nobody kvx-out -k hosts -f out/x -o root --state-dir out/state",
+    "with_own_mounts 'touch out/x; mount --bind hosts.new out/x; kvx-out -k hosts -f out/x'",
+    "seq 30000 | kvx-in -q -k hosts; with_own_mounts 'mount -t tmpfs -o size=64k tmpfs out; kvx-out -k hosts -f out/x'",
+    "with_own_mounts 'mount -t tmpfs -o ro tmpfs out; kvx-out -k hosts -f out/x'",
+    "cp /bin/sleep out/x; out/x 2 >/dev/null 2>&1 & until [ \"$(readlink /proc/$!/exe)\" = $PWD/out/x ]; do sleep 0.02; done; kvx-out -k hosts -f out/x --in-place",
+    "touch out/.x.kvx~; flock out/.x.kvx~ -c 'touch out/locked; sleep 2' >/dev/null 2>&1 & await out/locked; kvx-out -k hosts -f out/x",
+    "kvx-out -k hosts -f out/x --check 'sh -c \"touch out/begun; sleep 5\" {}' & await out/begun; kill $!; wait $!",
+    "kvx-out -k hosts -f out/x -e 'sh -c \"trap exit\\ 0 TERM; touch out/begun; sleep 5\"' & await out/begun; kill $!; wait $!",
+    "kvx-out -q -k hosts -f out/x --in-place --state-dir out/state; echo half >out/x; sed -i 's/}$/,\"unfinished\":true}/' out/state/*; kvx stop -q -k hosts -r why; kvx-out -k hosts -f out/x --in-place --state-dir out/state",
+    // What status says.
+    "kvx-out -q -k hosts -f out/x; seq 20 | kvx-in -q -k hosts; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x; echo >out/x; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x; rm out/x; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x -e false 2>out/log; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x -e true; consul kv get kvexpress/hosts/data >out/now; seq 20 >out/x; kvx-in -q -k hosts -f out/x; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x --state-dir out/state; sed -i 's/}$/,\"unfinished\":true}/' out/state/*; kvx status -f out/x --state-dir out/state",
+    "kvx-out -q -k hosts -f out/x; consul kv delete -recurse kvexpress/hosts/ >out/log; kvx status -f out/x",
+    "kvx status --state-dir /var/lib/other",
+    "touch out/y; kvx status -f out/y",
+];
+
+/// Lines that take longer, or more than a shell, to provoke; and the tests that do. Of these, the words must be in the source.
+const ELSEWHERE: [(&str, &str); 4] = [
+    ("another run has been busy", "download::a_file_that_another_run_is_busy_with_is_waited_for_but_not_for_ever"),
+    ("other writers were faster", "faults::a_race_that_is_always_lost_ends_with_try_again"),
+    ("the file is in place, but may not survive", "install::what_may_not_be_on_disk_yet_is_put_there_by_the_next_run"),
+    (
+        "FILE is somebody else's, or open to others",
+        "kvexpress::a_user_without_a_home_is_served_and_what_is_owed_is_remembered",
+    ),
+];
+
+/// What stands for what differs.
+const PLACEHOLDERS: [&str; 10] = ["…", "KEY", "FILE", "ADDRESS", "COMMAND", "REASON", "SUM", "N", "TIME", "CAUSE"];
+
+/// A row of the runbook.
+struct Row {
+    says: String,
+    status: i32,
+}
+
+impl Row {
+    /// The words between the placeholders.
+    fn fragments(&self) -> Vec<String> {
+        let mut fragments = vec![String::new()];
+        let mut rest = self.says.as_str();
+        while let Some(first) = rest.chars().next() {
+            let word = rest.find(|c: char| !(c.is_alphanumeric() || "_-".contains(c))).unwrap_or(rest.len());
+            let (piece, after) = rest.split_at(word.max(first.len_utf8()));
+            match PLACEHOLDERS.contains(&piece) {
+                true => fragments.push(String::new()),
+                false => fragments.last_mut().unwrap().push_str(piece),
+            }
+            rest = after;
+        }
+        fragments.retain(|fragment| !fragment.trim().is_empty());
+        fragments
+    }
+
+    /// Whether a line has all of them, in this order.
+    fn is(&self, line: &str) -> bool {
+        let mut rest = line;
+        self.fragments().iter().all(|fragment| match rest.split_once(fragment.as_str()) {
+            Some((_, after)) => {
+                rest = after;
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let rows = Page::read("docs/operations.md").rows();
+    rows.into_iter()
+        .map(|cells| match cells.as_slice() {
+            [says, status, _, _] => Row { says: bare(says).into(), status: status.parse().unwrap() },
+            other => panic!("four cells, not {other:?}"),
+        })
+        .collect()
+}
+
+/// Servers that say what no Consul says when asked, and one with certificates; by the variables that name them.
+struct Others {
+    dir: TempDir,
+    addresses: Vec<(&'static str, String)>,
+    _gates: Vec<Gate>,
+}
+
+impl Others {
+    fn new(consul: &Consul) -> Others {
+        let dir = tempfile::Builder::new().prefix("kvx-others-").tempdir().unwrap();
+        let says =
+            |status: &'static str, body: &'static str| Gate::to("127.0.0.1:9", move |_| Act::Say(http(status, body)));
+        let gates = vec![
+            ("NO_LEADER", says("500 Internal Server Error", "No cluster leader")),
+            ("BUSY", says("429 Too Many Requests", "Your IP is issuing too many concurrent connections")),
+            ("WEB", says("200 OK", "<html>Welcome</html>")),
+            ("DENIES", says("403 Forbidden", "Permission denied: anonymous token lacks permission")),
+            ("KNOWS_NO_TOKEN", says("403 Forbidden", "ACL not found")),
+            ("HTTPS", says("400 Bad Request", "Client sent an HTTP request to an HTTPS server.")),
+            ("PROXY", says("401 Unauthorized", "")),
+            ("RPC", Gate::to("127.0.0.1:9", |_| Act::Say(b"\x00\x01\x02 no HTTP\r\n\r\n".to_vec()))),
+            ("SILENT", Gate::to("127.0.0.1:9", |_| Act::SayAndHang(Vec::new()))),
+            (
+                "FORGETFUL",
+                Gate::to(&consul.address, |request| match request.step {
+                    Step::Write => Act::CutAnswer(0),
+                    Step::Read => Act::Pass,
+                }),
+            ),
+        ];
+        let mut addresses: Vec<_> = gates.iter().map(|(name, gate)| (*name, gate.address.clone())).collect();
+        let ca = Ca::new(dir.path(), "ca");
+        let (good, old) = (ca.issue("good", &["server.dc1.consul"]), ca.issue_until("old", &["127.0.0.1"], 2020));
+        addresses.push(("TLS", secure(&consul.address, &good, Goodbye::Said)));
+        addresses.push(("OLD_TLS", secure(&consul.address, &old, Goodbye::Said)));
+        addresses.push(("CA", ca.file.display().to_string()));
+        Others { addresses, _gates: gates.into_iter().map(|(_, gate)| gate).collect(), dir }
+    }
+
+    fn named(&self, script: &str) -> String {
+        let mut names: Vec<_> = self.addresses.iter().collect();
+        names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        names.iter().fold(script.to_owned(), |script, (name, address)| script.replace(&format!("${name}"), address))
+    }
+}
+
+#[test]
+fn every_row_is_a_line_that_the_programs_print() {
+    let rows = rows();
+    assert!(rows.len() >= 40, "{} rows", rows.len());
+    let consul = Consul::dev("");
+    let others = Others::new(&consul);
+    assert!(others.dir.path().exists());
+    let (houses, said) = (Mutex::new(Vec::<House>::new()), Mutex::new(Vec::new()));
+    each(
+        4,
+        PROVOKED,
+        |script| (*script).to_owned(),
+        |script| {
+            let house = houses.lock().unwrap().pop().unwrap_or_else(furnished);
+            house.furnish();
+            let ran = house.sh(&others.named(script));
+            let status = ran.status.code().expect("an end without a signal");
+            let lines: Vec<String> = ran.stderr.lines().chain(ran.out().lines()).map(str::to_owned).collect();
+            assert!(
+                rows.iter().any(|row| row.status == status && lines.iter().any(|line| row.is(line))),
+                "no row is of this ({status}):\n{}{}",
+                ran.stderr,
+                ran.out()
+            );
+            said.lock().unwrap().extend(lines.into_iter().map(|line| (status, line)));
+            houses.lock().unwrap().push(house);
+        },
+    );
+    let said = said.into_inner().unwrap();
+    let source: String = files("src", "rs").iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    for row in &rows {
+        match ELSEWHERE.iter().find(|(start, _)| row.says.contains(start)) {
+            Some((_, test)) => {
+                let (file, name) = test.split_once("::").unwrap();
+                let tests = std::fs::read_to_string(common::page::project().join(format!("tests/{file}.rs"))).unwrap();
+                assert!(tests.contains(&format!("fn {name}(")), "no test {test}");
+                for fragment in row.fragments().iter().flat_map(|fragment| fragment.split(';')) {
+                    let fragment = fragment.trim_matches([' ', ':', '(', ')', ',', '.']);
+                    assert!(
+                        fragment.len() < 8 || source.contains(fragment),
+                        "not in the source: {fragment:?} of {}",
+                        row.says
+                    );
+                }
+            }
+            None => {
+                let here = said.iter().filter(|(_, line)| row.is(line)).map(|(status, _)| *status).collect::<Vec<_>>();
+                assert!(
+                    here.contains(&row.status),
+                    "nothing said it with {} (but with {here:?}): {}",
+                    row.status,
+                    row.says
+                );
+            }
+        }
+    }
+}
+
+fn furnished() -> House {
+    let house = House::new();
+    let nobody = "chmod 777 out; [ $(id -u) = 0 ] || { chmod a-w etc; exec \"$@\"; }; \
+                  exec setpriv --reuid=65534 --regid=65534 --clear-groups env -u HOME \"$@\"";
+    house.program("as_nobody", nobody);
+    house
+        .program("with_own_mounts", "[ $(id -u) = 0 ] || map=--map-root-user; exec unshare $map --mount sh -ec \"$1\"");
+    // Waits until a file is there.
+    house.program("await", "until [ -e \"$1\" ]; do sleep 0.02; done");
+    house
+}
+
+#[test]
+fn a_row_is_told_from_another() {
+    let row = |says: &str| Row { says: says.into(), status: 1 };
+    assert_eq!(
+        row("KEY: N lines … of NAMES, CONSUL_HTTP_ADDR").fragments(),
+        [": ", " lines ", " of NAMES, CONSUL_HTTP_ADDR"]
+    );
+    assert!(row("there is no FILE in Consul").is("kvx-out: x: there is no a/b in Consul at y"));
+    assert!(!row("there is no FILE in Consul").is("kvx-out: x: in Consul there is no a/b"));
+}
