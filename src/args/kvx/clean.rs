@@ -18,7 +18,8 @@ anew if it differs, and reloads.",
         error_code(64, "the command line makes no sense"),
         error_code(73, "something cannot be removed, or there is no such directory"),
         error_code(74, "what is remembered cannot be read"),
-        error_code(75, "a run is busy with the file")
+        error_code(75, "a run is busy with the file"),
+        error_code(78, "the environment makes no sense")
     )]
     pub struct Options {
         /// the file, which itself stays

@@ -1,0 +1,203 @@
+//! A manual page in mdoc(7), as `man/` has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::help::Opt;
+
+pub struct Page {
+    pub name: &'static str,
+    text: String,
+}
+
+/// What a page says of one command's options.
+#[derive(Default)]
+pub struct Synopsis {
+    /// Spelling, what the value is called, and whether it may be left out.
+    pub line: BTreeSet<(String, Option<String>, bool)>,
+    /// The groups of options that it names: `consul-option` ...
+    groups: Vec<String>,
+}
+
+/// The options that several commands have, by the names of their groups.
+#[derive(Default)]
+pub struct Groups(BTreeMap<String, Vec<Opt>>);
+
+impl Page {
+    pub fn all() -> [Page; 4] {
+        ["kvx-in.1", "kvx-out.1", "kvx.1", "kvx.7"].map(Page::of)
+    }
+
+    pub fn of(name: &'static str) -> Page {
+        Page { name, text: std::fs::read_to_string(Page { name, text: String::new() }.path()).unwrap() }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(self.name)
+    }
+
+    /// The lines of a section.
+    pub fn section(&self, title: &str) -> Vec<&str> {
+        let lines = self.text.lines().skip_while(|line| *line != format!(".Sh {title}")).skip(1);
+        let lines: Vec<&str> = lines.take_while(|line| !line.starts_with(".Sh ")).collect();
+        assert!(!lines.is_empty(), "{}: no section {title}", self.name);
+        lines
+    }
+
+    /// The subsections of a section, by their titles.
+    pub fn parts(&self, title: &str) -> BTreeMap<&str, Vec<&str>> {
+        let mut parts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut part = "";
+        for line in self.section(title) {
+            match line.strip_prefix(".Ss ") {
+                Some(title) => part = title,
+                None => parts.entry(part).or_default().push(line),
+            }
+        }
+        parts
+    }
+
+    /// The synopses, by what stands behind the program's name: nothing, or a command.
+    pub fn synopses(&self) -> BTreeMap<String, Synopsis> {
+        let mut synopses: BTreeMap<String, Synopsis> = BTreeMap::new();
+        let mut command = String::new();
+        for line in self.section("SYNOPSIS") {
+            let words: Vec<&str> = line.trim_start_matches('.').split(' ').collect();
+            let synopsis = synopses.entry(command.clone()).or_default();
+            match words.as_slice() {
+                ["Nm"] => command.clear(),
+                ["Cm", name] => command = (*name).to_owned(),
+                ["Op", "Ar", group, "..."] => synopsis.groups.push((*group).to_owned()),
+                [.., "Fl", "-", "Ar", "command", "..."] | ["Ar", _] => {}
+                [optional @ .., "Fl", name] | [optional @ .., "Fl", name, "Ar", _] => {
+                    let value = (words[words.len() - 2] == "Ar").then(|| words[words.len() - 1].to_owned());
+                    synopsis.line.insert((format!("-{name}"), value, *optional == ["Op"]));
+                }
+                _ => panic!("{}: {line}", self.name),
+            }
+        }
+        synopses
+    }
+
+    /// The shared options, and those that are none.
+    pub fn options(&self) -> (Groups, BTreeSet<Opt>) {
+        let (mut groups, mut own) = (Groups::default(), BTreeSet::new());
+        for (_, lines) in self.parts("OPTIONS") {
+            let mut open: Option<&str> = None;
+            let mut named: Vec<&str> = Vec::new();
+            for line in lines {
+                match line.strip_prefix(".Ar ").and_then(|words| words.split(' ').next()?.strip_suffix("-options")) {
+                    Some(group) => named.push(group),
+                    None if line.starts_with(".Bl") => open = named.first().copied(),
+                    None if line == ".El" => named.clear(),
+                    None => {}
+                }
+                let Some(option) = option(line) else { continue };
+                match open {
+                    Some(group) => groups.0.entry(format!("{group}-option")).or_default().push(option),
+                    None => _ = own.insert(option),
+                }
+            }
+        }
+        (groups, own)
+    }
+
+    /// The options that a part describes.
+    pub fn options_of(lines: &[&str]) -> BTreeSet<Opt> {
+        lines.iter().filter_map(|line| option(line)).collect()
+    }
+
+    /// What it says behind each `.It`, one entry a name.
+    pub fn said(&self) -> Vec<(Opt, String)> {
+        let mut said: Vec<(Opt, String)> = Vec::new();
+        for line in self.text.lines() {
+            match (option(line), said.last_mut()) {
+                (Some(option), _) => said.push((option, String::new())),
+                (None, Some((_, text))) => *text = format!("{text} {line}"),
+                (None, None) => {}
+            }
+        }
+        said
+    }
+
+    /// Everything that a macro marks: `.Ev HOME , TERM` and `.It Ev HOME`, without punctuation.
+    pub fn marked<'a>(&'a self, lines: &[&'a str], name: &str) -> BTreeSet<&'a str> {
+        let mut marked = BTreeSet::new();
+        for line in lines.iter().filter_map(|line| line.strip_prefix('.')) {
+            let mut is_marked = false;
+            for word in line.split(' ') {
+                match word {
+                    _ if word == name => is_marked = true,
+                    "It" | "Ns" | "Fl" | "Ar" | "Pa" | "Ev" | "Cm" | "Pq" | "Ql" => is_marked = false,
+                    _ if is_marked && !matches!(word, "," | "." | ";" | ":") => _ = marked.insert(word),
+                    _ => {}
+                }
+            }
+        }
+        marked
+    }
+
+    pub fn lines(&self) -> Vec<&str> {
+        self.text.lines().collect()
+    }
+
+    /// The literal blocks, as they are read and copied.
+    pub fn blocks(&self) -> Vec<String> {
+        let mut blocks = Vec::new();
+        let mut block: Option<String> = None;
+        for line in self.text.lines() {
+            match (&mut block, line) {
+                (None, _) if line.starts_with(".Bd -literal") => block = Some(String::new()),
+                (Some(text), ".Ed") => {
+                    blocks.push(std::mem::take(text));
+                    block = None;
+                }
+                (Some(text), _) => {
+                    text.push_str(&line.replace("\\-", "-").replace("\\(aq", "'"));
+                    text.push('\n');
+                }
+                (None, _) => {}
+            }
+        }
+        blocks
+    }
+
+    /// The command lines in them, which have a prompt.
+    pub fn commands(&self) -> Vec<String> {
+        let blocks = self.blocks();
+        blocks
+            .iter()
+            .flat_map(|block| block.lines())
+            .filter_map(|line| Some(line.strip_prefix("$ ")?.to_owned()))
+            .collect()
+    }
+}
+
+impl Groups {
+    /// The options of the groups that a synopsis names, and how it would spell them.
+    pub fn of(&self, synopsis: &Synopsis) -> (BTreeSet<Opt>, BTreeSet<(String, Option<String>, bool)>) {
+        let mut options = BTreeSet::new();
+        for group in &synopsis.groups {
+            options.extend(self.0.get(group).unwrap_or_else(|| panic!("no group {group}")).iter().cloned());
+            if group == "site-option" {
+                options.extend(self.0["consul-option"].iter().cloned());
+            }
+        }
+        let spelt = |option: &Opt| {
+            let name = option.short.map_or(format!("--{}", option.long), |short| format!("-{short}"));
+            (name, option.value.clone(), true)
+        };
+        // No first line of --help has -h.
+        let line = options.iter().filter(|option| option.long != "help").map(spelt).collect();
+        (options, line)
+    }
+}
+
+/// `.It Fl k , -key Ar key`.
+fn option(line: &str) -> Option<Opt> {
+    let words: Vec<&str> = line.strip_prefix(".It Fl ")?.split(' ').collect();
+    let long = words.iter().find_map(|word| word.strip_prefix('-'))?.to_owned();
+    let short = (words[0].len() == 1).then(|| words[0].chars().next()).flatten();
+    let value = words.iter().position(|word| *word == "Ar").map(|at| words[at + 1].to_owned());
+    Some(Opt { short, long, value })
+}
