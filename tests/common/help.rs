@@ -12,6 +12,9 @@ pub struct Opt {
     pub value: Option<String>,
 }
 
+/// The options of a command line: spelling, what the value is called, and whether it may be left out.
+pub type Line = BTreeSet<(String, Option<String>, bool)>;
+
 /// A command's `--help`.
 pub struct Help(String);
 
@@ -35,8 +38,8 @@ impl Help {
         words.map(|word| (word.trim_matches(['[', ']']).to_owned(), word.starts_with('['))).collect()
     }
 
-    /// An option's spelling in the first line, what its value is called, and whether it may be left out.
-    pub fn line(&self) -> BTreeSet<(String, Option<String>, bool)> {
+    /// What its first line says of the options.
+    pub fn line(&self) -> Line {
         let usage = self.usage();
         let value =
             |at: usize| usage.get(at + 1).and_then(|(word, _)| Some(word.strip_prefix('<')?.trim_end_matches('>')));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::help::Opt;
+use super::help::{Line, Opt};
 
 pub struct Page {
     pub name: &'static str,
@@ -13,8 +13,7 @@ pub struct Page {
 /// What a page says of one command's options.
 #[derive(Default)]
 pub struct Synopsis {
-    /// Spelling, what the value is called, and whether it may be left out.
-    pub line: BTreeSet<(String, Option<String>, bool)>,
+    pub line: Line,
     /// The groups of options that it names: `consul-option` ...
     groups: Vec<String>,
 }
@@ -175,7 +174,7 @@ impl Page {
 
 impl Groups {
     /// The options of the groups that a synopsis names, and how it would spell them.
-    pub fn of(&self, synopsis: &Synopsis) -> (BTreeSet<Opt>, BTreeSet<(String, Option<String>, bool)>) {
+    pub fn of(&self, synopsis: &Synopsis) -> (BTreeSet<Opt>, Line) {
         let mut options = BTreeSet::new();
         for group in &synopsis.groups {
             options.extend(self.0.get(group).unwrap_or_else(|| panic!("no group {group}")).iter().cloned());
