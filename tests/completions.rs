@@ -415,7 +415,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        drop(self.child.stdin.take()); // The end of all typing.
+        let _ = self.child.kill(); // The shell's terminal goes with it, whatever it waits for.
         let _ = self.child.wait();
     }
 }
