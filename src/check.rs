@@ -56,7 +56,7 @@ impl Check {
                 }
             },
             Err(cause) => {
-                refused(format!("could not be run: {cause}; is the program there, and executable for this user?"))
+                refused(format!("could not be run: {cause}; it must be there, and executable for this user"))
             }
         }
     }

@@ -99,7 +99,7 @@ impl Fetch<'_> {
         }
         let limit = u64::try_from(most).unwrap_or(u64::MAX);
         response.body_mut().with_config().limit(limit).read_to_vec().map_err(|fault| match fault {
-            Fault::BodyExceedsLimit(_) => too_large("larger", most).of(self.url),
+            Fault::BodyExceedsLimit(_) => too_large("too large", most).of(self.url),
             fault => self.broken(fault),
         })
     }

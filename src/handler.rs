@@ -55,7 +55,7 @@ impl Handler {
                 }
             },
             Err(cause) => {
-                failed(format!("could not be run: {cause}; is the program there, and executable for this user?"))
+                failed(format!("could not be run: {cause}; it must be there, and executable for this user"))
             }
         }
     }

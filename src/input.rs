@@ -83,7 +83,7 @@ pub enum Trouble {
 impl Trouble {
     fn on(self, what: &str, most: usize) -> Error {
         match self {
-            Trouble::TooLarge => too_large("larger", most).of(what),
+            Trouble::TooLarge => too_large("too large", most).of(what),
             Trouble::TooSlow(limit) => Status::CannotRead.error(format!(
                 "{what} has not ended within {}; end it, or give it longer with --timeout",
                 humantime::format_duration(limit)
@@ -135,12 +135,12 @@ fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
             End::Exited(status) if status.success() => Ok(all),
             End::Exited(status) => failed(format!("failed ({status})")),
             End::Lost(cause) => failed(format!("could not be watched ({cause}) and was killed")),
-            End::TooMuch => Err(too_large("larger", most).of(format_args!("the output of `{program}`"))),
+            End::TooMuch => Err(too_large("too large", most).of(format_args!("the output of `{program}`"))),
             End::NotAll => failed(format!(
                 "has exited, but something that it started could still write to its stdout after {within} (--timeout)"
             )),
             End::TooSlow | End::Left => failed(format!("took longer than {within} (--timeout)")),
         },
-        Err(cause) => failed(format!("could not be run: {cause}; is the program there, and executable for this user?")),
+        Err(cause) => failed(format!("could not be run: {cause}; it must be there, and executable for this user")),
     }
 }

@@ -89,7 +89,7 @@ fn what_a_check_refuses_is_not_installed() {
     };
     refused("false {}", &["the check `false ", "refuses the document (exit status: 1)", "stays as it was"]);
     refused("sh -c 'kill -SEGV $$' {}", &["refuses the document", "signal: 11"]);
-    refused("no-such-check {}", &["could not be run", "No such file", "is the program there"]);
+    refused("no-such-check {}", &["could not be run", "No such file", "it must be there"]);
     let changed = "the check has changed the file it was shown";
     refused("sh -c 'echo more >> \"$1\"' - {}", &[changed]);
     refused("sh -c 'cp \"$1\" x && mv x \"$1\"' - {}", &[changed]);

@@ -29,7 +29,7 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
         let takes_value = if let Some(long) = argument.strip_prefix("--") {
             match long.split_once('=') {
                 Some((name, value)) => {
-                    if !takes_value(flags, |flag| flag.long.trim_start_matches('-') == name) {
+                    if !takes_value(flags, |flag| flag.long.strip_prefix("--") == Some(name)) {
                         return Err(format!("--{name} takes no value, or is no option"));
                     }
                     words.extend([format!("--{name}"), value.to_owned()]);
@@ -44,7 +44,7 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
                         }
                         continue;
                     }
-                    takes_value(flags, |flag| flag.long.trim_start_matches('-') == long)
+                    takes_value(flags, |flag| flag.long.strip_prefix("--") == Some(long))
                 }
             }
         } else if argument == "-" {

@@ -23,7 +23,7 @@ impl Parents {
         match fs_err::canonicalize(directory) {
             Ok(canonical) => Ok(canonical),
             Err(cause) if cause.kind() != ErrorKind::NotFound => Err(cannot(&cause)),
-            Err(_) if self == Parents::MustExist => Err(missing(directory, "create it first, or give --mkdir")),
+            Err(_) if self == Parents::MustExist => Err(missing(directory, "create it first, or give kvx-out --mkdir")),
             Err(_) => to_be(directory),
         }
     }
