@@ -55,9 +55,7 @@ impl Check {
                     refused(format!("had not ended when the time was over ({within}); --timeout allows more"))
                 }
             },
-            Err(cause) => {
-                refused(format!("could not be run: {cause}; it must be there, and executable for this user"))
-            }
+            Err(cause) => refused(format!("could not be run: {cause}; it must be there, and executable for this user")),
         }
     }
 

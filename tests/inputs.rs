@@ -204,7 +204,7 @@ fn a_large_document_that_compresses_well_goes_where_it_could_not_go_plain() {
     let place = Place::new();
     let document = lines(450_000);
     assert!(document.len() > 3_000_000);
-    to_nobody(&place).stdin(&document).run().expect(65).says(&["larger", "524288 bytes", "-z"]);
+    to_nobody(&place).stdin(&document).run().expect(65).says(&["too large", "524288 bytes", "-z"]);
     let ran = place.kvx_in().arg("-z").stdin(&document).run().expect(0);
     ran.says(&["450000 lines, 3.0 MB", "uploaded, compressed to", "KB, the first of this key"]);
     assert!(assert_compressed(&place, document.as_bytes()) <= 512 * 1024);
@@ -229,7 +229,7 @@ fn what_is_too_large_even_compressed_is_refused_and_nothing_is_sent() {
     // What kvx-out would not install.
     let too_much = vec![b'\n'; (16 << 20) + 1];
     let ran = to_nobody(&place).arg("-z").stdin(&too_much).run().expect(65);
-    ran.says(&["larger", "16777216 bytes", "--max-size"]);
+    ran.says(&["too large", "16777216 bytes", "--max-size"]);
     let most = &too_much[1..];
     place.kvx_in().arg("-z").stdin(most).run().expect(0).says(&["16.7 MB", "compressed to"]);
     assert_eq!(installed(&place), most);
@@ -436,8 +436,8 @@ fn what_is_no_document_is_said_and_nothing_is_uploaded() {
         ("ftp", 74, &["it redirects to what is no http or https URL"]),
         ("bad", 74, &["it redirects to what is no http or https URL"]),
         ("gzip", 74, &["compressed (gzip)", "curl --compressed"]),
-        ("large", 65, &["larger", "524288 bytes", "-z"]),
-        ("endless", 65, &["larger", "524288 bytes"]),
+        ("large", 65, &["too large", "524288 bytes", "-z"]),
+        ("endless", 65, &["too large", "524288 bytes"]),
         ("cut", 74, &["the connection broke before its end"]),
         ("cut-chunks", 74, &["the connection broke before its end"]),
         ("to-the-end", 74, &["does not say where it ends", "Content-Length"]),

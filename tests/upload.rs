@@ -68,8 +68,8 @@ fn a_command_counts_only_if_it_succeeds() {
         (&["sh", "-c", "seq 50; kill -9 $$"], 74, &["failed (signal: 9", "nothing was uploaded"]),
         (&["./no-such-program"], 74, &["could not be run", "No such file"]),
         (&["sh", "-c", "seq 50; exec sleep 600"], 74, &["took longer than 1s", "--timeout"]),
-        (&["yes"], 65, &["output of `yes`", "larger", "524288 bytes", "--max-size"]),
-        (&["sh", "-c", "trap '' TERM; exec yes"], 65, &["larger", "--max-size"]),
+        (&["yes"], 65, &["output of `yes`", "too large", "524288 bytes", "--max-size"]),
+        (&["sh", "-c", "trap '' TERM; exec yes"], 65, &["too large", "--max-size"]),
         (&["sh", "-c", "seq 50; sleep 60 & exit 0"], 74, &["has exited, but something that it started", "after 1s"]),
     ];
     for (command, status, says) in failing {
@@ -165,7 +165,7 @@ fn guards_refuse_what_is_too_short_or_too_large() {
     }
     let before = state(&place);
     place.kvx_in().args(["--max-size", "1K"]).stdin(lines(600)).run().expect(65).says(&[
-        "larger",
+        "too large",
         "1024 bytes",
         "--max-size",
     ]);
@@ -370,7 +370,7 @@ fn documents_at_and_around_every_limit_arrive_whole() {
     let before = state(&place);
     // Nobody is at this address: it is refused before anything is sent.
     let nobody = Run::new("kvx-in", "127.0.0.1:1").args(["-k", &place.key, "-l", "0"]);
-    nobody.stdin(document(524_289, 'b')).run().expect(65).says(&["larger", "524288 bytes", "--max-size"]);
+    nobody.stdin(document(524_289, 'b')).run().expect(65).says(&["too large", "524288 bytes", "--max-size"]);
     // Who allows more is told by Consul.
     let too_large = place.kvx_in().args(["-l", "0", "--max-size", "1M"]).stdin(document(524_289, 'b')).run().expect(65);
     too_large.says(&["too large for Consul", "HTTP 413", "kv_max_value_size"]);
