@@ -75,12 +75,7 @@ fn consul_template_uploads_the_hosts_of_the_catalog_and_the_timer_what_it_could_
     run_once(&run_path()).expect(0);
     assert_eq!(uploaded(), None, "the trap that consul-template.hcl tells of is there");
     let folder = text(rendered.parent().unwrap()).to_owned();
-    let timer = || {
-        place_shell(
-            &place,
-            &exec_start("kvx-in@.service", &[("/usr/local/bin", &ours()), ("/var/lib/kvx-in", &folder)]),
-        )
-    };
+    let timer = || place_shell(&place, &exec_start("kvx-in@.service", &[("/var/lib/kvx-in", &folder)]));
     timer().expect(0).says(&["hosts: ", "uploaded, the first of this key"]);
     timer().expect(0).is_silent();
 
@@ -215,10 +210,13 @@ fn systemd_takes_the_units_without_a_complaint() {
     }
     let place = place();
     let bin = node(&place, &place.consul.address);
-    std::os::unix::fs::symlink(run::binary("kvx-in"), place.path().join("kvx-in")).unwrap();
     for side in ["in", "out"] {
-        let service = adapted(&format!("kvx-{side}@.service"), &[("/usr/local/bin", &bin)]);
-        place.write(&format!("kvx-{side}@hosts.service"), service.replace("\n# Environment=", "\nEnvironment="));
+        // A program without a path is looked for where it would be installed, but that is not done.
+        let (from, to) =
+            if side == "in" { ("=kvx-in ", format!("={}/kvx-in ", ours())) } else { ("/usr/local/bin", bin.clone()) };
+        let service = adapted(&format!("kvx-{side}@.service"), &[(from, &to)]);
+        let with_comments = service.replace("\n# Environment=", "\nEnvironment=").replace("\n# LoadCred", "\nLoadCred");
+        place.write(&format!("kvx-{side}@hosts.service"), with_comments);
         place.write(&format!("kvx-{side}@hosts.timer"), example(&format!("kvx-{side}@.timer")));
     }
     place.write("kvx-out@hosts.path", example("kvx-out@.path"));
@@ -233,6 +231,29 @@ fn systemd_takes_the_units_without_a_complaint() {
         let ran = Ran::from(verify.args(["verify", "--man=no"]).arg(place.path().join(unit)).output().unwrap());
         ran.expect(0).is_silent();
     }
+    // How exposed they are, of 100; kvx-out@ is root, and must see and signal the processes of others.
+    for (unit, most) in [("kvx-in@hosts.service", "15"), ("kvx-out@hosts.service", "30")] {
+        let mut security = Command::new("systemd-analyze");
+        security.args(["security", "--offline=true", "--no-pager", &format!("--threshold={most}")]);
+        Ran::from(security.arg(place.path().join(unit)).output().unwrap()).expect(0);
+    }
+}
+
+#[test]
+fn sudo_takes_its_line_which_names_the_script_of_the_watch_without_arguments() {
+    let sudoers = example("sudoers-kvx");
+    let watch: Value = serde_json::from_str(&example("watch.json")).unwrap();
+    let script = watch["watches"][0]["args"][0].as_str().unwrap();
+    assert!(sudoers.contains(&format!("\nconsul ALL=(root) NOPASSWD: {script} \"\"\n")), "{sudoers}");
+    if !is_there("visudo") {
+        return eprintln!("no visudo here: sudoers-kvx is not tested");
+    }
+    let with_comments = sudoers.replace("\n# consul ", "\nconsul ");
+    assert_eq!(with_comments.matches("NOPASSWD").count(), 2);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sudoers-kvx");
+    std::fs::write(&file, with_comments).unwrap();
+    Ran::from(Command::new("visudo").arg("-cf").arg(file).output().unwrap()).expect(0).is_silent();
 }
 
 #[test]
