@@ -36,10 +36,25 @@ pictures: all ## draw docs/pictures anew: from the texts beside them, and the de
 	CONSUL=$$(tests/tools/get-consul 1.20.6) && export CONSUL && \
 	UPDATE_PICTURES=1 KVX_BIN=$(CURDIR)/target/release cargo test --locked --test pictures
 
+BUILT ?= $(or $(CARGO_TARGET_DIR),target)/release
+include packaging/install.mk
+
+deb: all ## a Debian package, in target/packages; and so that lintian has nothing to say
+	packaging/deb
+
+dist: all ## a tarball to install from, its checksums and its list of dependencies, in target/packages
+	packaging/dist
+
+licenses: ## whether all dependencies are free to use, from crates.io and wanted (deny.toml)
+	$$(packaging/get-cargo cargo-deny) --locked check licenses bans sources
+
+advisories: ## whether a dependency is known to be vulnerable; fetches RustSec's database from GitHub
+	$$(packaging/get-cargo cargo-deny) --locked check advisories
+
 clean: ## remove what was built
 	cargo clean
 
 help: ## this
-	@sed -n 's/^\([a-z-]*\): ## /make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):[a-z ]* ## /make \1	/p' Makefile packaging/install.mk
 
-.PHONY: all demo test lint bench instructions instructions-update pictures clean help
+.PHONY: all demo test lint bench instructions instructions-update pictures deb dist licenses advisories clean help
