@@ -11,6 +11,7 @@ DOC = $(SHARE)/doc/kvx
 MAN1 = $(SHARE)/man/man1
 MAN7 = $(SHARE)/man/man7
 BASH_COMPLETIONS = $(SHARE)/bash-completion/completions
+# fish looks into /usr/local/share only where XDG_DATA_DIRS names it; otherwise: FISH_COMPLETIONS='$(DESTDIR)/etc/fish/completions'.
 FISH_COMPLETIONS = $(SHARE)/fish/vendor_completions.d
 # For Debian's own packages: vendor-completions.
 ZSH_COMPLETIONS = $(SHARE)/zsh/site-functions
