@@ -40,10 +40,10 @@ BUILT ?= $(or $(CARGO_TARGET_DIR),target)/release
 include packaging/install.mk
 
 deb: all ## a Debian package, in target/packages; and so that lintian has nothing to say
-	packaging/deb
+	BUILT=$(BUILT) packaging/deb
 
 dist: all ## a tarball to install from, its checksums and its list of dependencies, in target/packages
-	packaging/dist
+	BUILT=$(BUILT) packaging/dist
 
 licenses: ## whether all dependencies are free to use, from crates.io and wanted (deny.toml)
 	$$(packaging/get-cargo cargo-deny) --locked check licenses bans sources

@@ -26,7 +26,7 @@ TEXTS = README.md CHANGELOG.md LICENSE $(wildcard THIRD-PARTY.txt sbom.cdx.json)
 install: ## put what was built into PREFIX (/usr/local) under DESTDIR; needs no cargo
 	@for program in $(PROGRAMS); do test -x $(BUILT)/$$program || \
 		{ echo "make install: no $(BUILT)/$$program: run \`make\` first, as yourself" >&2; exit 1; }; done
-	install -d $(BIN) $(MAN1) $(MAN7) $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS) $(UNITS) $(DOC)/docs $(DOC)/examples
+	install -d $(BIN) $(MAN1) $(MAN7) $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS) $(UNITS) $(DOC)/examples
 	install -m 755 $(addprefix $(BUILT)/,$(PROGRAMS)) $(BIN)
 	install -m 644 $(wildcard man/*.1) $(MAN1)
 	install -m 644 $(wildcard man/*.7) $(MAN7)
@@ -38,7 +38,7 @@ install: ## put what was built into PREFIX (/usr/local) under DESTDIR; needs no 
 		ln -sf kvx.fish $(FISH_COMPLETIONS)/$$program.fish || exit; done
 	install -m 644 $(UNIT_FILES) $(UNITS)
 	install -m 644 $(TEXTS) $(DOC)
-	install -m 644 $(wildcard docs/*.*) $(DOC)/docs
+	find docs -type f -exec install -D -m 644 {} $(DOC)/{} \;
 	install -m 644 $(filter-out $(SCRIPTS),$(wildcard examples/*)) $(DOC)/examples
 	install -m 755 $(SCRIPTS) $(DOC)/examples
 
