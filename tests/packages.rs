@@ -50,7 +50,7 @@ fn the_tarball_installs_itself_and_says_what_is_in_it() {
         .iter()
         .map(|part| {
             let name = part["name"].as_str().unwrap();
-            if name != "std" {
+            if !matches!(name, "std" | "libgcc") {
                 let id = (name.to_owned(), part["version"].as_str().unwrap().to_owned());
                 assert_eq!(part["hashes"][0]["content"].as_str(), locked.get(&id).map(String::as_str), "{name}");
                 assert!(notices.contains(&format!("\n{name} {}: ", id.1)), "a text of {name}'s");
@@ -58,7 +58,7 @@ fn the_tarball_installs_itself_and_says_what_is_in_it() {
             name
         })
         .collect();
-    for linked in ["std", "ureq", "ring", "serde_json", "libc"] {
+    for linked in ["std", "libgcc", "ureq", "ring", "serde_json", "libc"] {
         assert!(listed.contains(&linked), "{linked}");
     }
     for not_linked in ["kvx", "proptest", "rcgen", "syn", "argh_derive", "cc", "windows-sys"] {
@@ -82,6 +82,8 @@ fn the_package_is_installed_on_a_node_whose_systemd_runs_its_units() {
     std::fs::write(dir.path().join("address"), &consul.address).unwrap();
     std::fs::copy(project().join("tests/node/story.sh"), dir.path().join("script")).unwrap();
     shell(dir.path(), "mv kvx_*.deb kvx.deb").expect(0);
+    let needs = shell(dir.path(), "dpkg-deb --field kvx.deb Depends").expect(0).out().to_owned();
+    assert!(needs.starts_with("libc6 (>= ") && !needs.contains(','), "glibc, and nothing else: {needs}");
     shell(project(), &format!("cp -R examples {}", dir.path().display())).expect(0);
 
     let mut node = Command::new(project().join("tests/tools/node"));
