@@ -8,6 +8,8 @@ use std::io::{Error, Read, Result, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
+use kvx as _; // Linked as kvx-out is: without libgcc_s, see bin/build.rs.
+
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1);
     let (Some(address), Some(key), Some(file)) = (words.next(), words.next(), words.next()) else {
