@@ -335,7 +335,10 @@ fn a_lost_or_broken_stamp_is_one_reload_too_many_never_one_too_few() {
     run().run().expect(0);
     let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
     let whole = std::fs::read(&stamp).unwrap();
-    let broken: [&[u8]; 5] = [b"", &whole[..whole.len() / 2], b"\0\0\0\0\0", b"{}", b"garbage"];
+    // The line alone, as it was once; and one that says other than was written.
+    let line = &whole[..whole.iter().position(|&byte| byte == b'\n').unwrap()];
+    let other = String::from_utf8_lossy(&whole).replacen("hosts", "Hosts", 1);
+    let broken: [&[u8]; 7] = [b"", &whole[..whole.len() / 2], b"\0\0\0\0\0", b"{}", b"garbage", line, other.as_bytes()];
     for (round, broken) in broken.into_iter().enumerate() {
         std::fs::write(&stamp, broken).unwrap();
         run().payload(place.payload("checksum")).run().expect(0).says(&["owed"]);
@@ -344,6 +347,31 @@ fn a_lost_or_broken_stamp_is_one_reload_too_many_never_one_too_few() {
     std::fs::remove_file(&stamp).unwrap();
     run().run().expect(0).says(&["owed"]);
     run().run().expect(0).is_silent();
+    // Behind it, there may be more of a longer one.
+    std::fs::write(&stamp, [whole.as_slice(), &whole[7..], &[0; 300_000]].concat()).unwrap();
+    run().run().expect(0).is_silent();
+}
+
+#[test]
+fn whatever_lies_in_the_place_of_a_stamp_is_not_waited_for() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    let stamp = place.stamp_file();
+    std::fs::remove_file(&stamp).unwrap();
+    nix::unistd::mkfifo(&stamp, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    place.kvx_out().run().expect(73).says(&["cannot be remembered", "no regular file", "--state-dir"]);
+}
+
+#[test]
+fn a_command_line_is_remembered_whatever_stands_in_it() {
+    let place = Place::new();
+    place.upload(lines(20));
+    // JSON takes six characters for each of these.
+    let handler = ["--", "true", &"\u{1}".repeat(15_000)];
+    place.kvx_out().args(handler).run().expect(0).says(&["handler ran"]);
+    place.kvx_out().args(handler).run().expect(0).is_silent();
+    assert!(std::fs::metadata(place.stamp_file()).unwrap().len() > 90_000);
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod place;
 mod text;
 
 use std::fs::{DirBuilder, TryLockError};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -27,8 +27,8 @@ use crate::error::{Error, Result, Status};
 use crate::time::{Backoff, Deadline};
 use crate::world::World;
 
-/// No stamp is near so large.
-const LARGEST: u64 = 64 * 1024;
+/// No stamp is so large: not if each character of the longest command line is one that JSON spells out.
+const LARGEST: u64 = 256 * 1024;
 
 /// What is remembered of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +136,10 @@ impl Memory {
             }
             // Somebody may have taken the file away before we had its lock: then the lock is worth nothing.
             match file.metadata() {
+                // Who reads a FIFO may wait for ever.
+                Ok(metadata) if !metadata.is_file() => {
+                    return Err(cannot(file.path(), &io::Error::other("that is no regular file")));
+                }
                 Ok(metadata) if metadata.nlink() > 0 => break,
                 Ok(_) => file = open(directory, path)?,
                 Err(cause) => return Err(cannot(file.path(), &cause)),
@@ -252,7 +256,7 @@ fn wait_for(
     deadline: Deadline,
     world: &World,
     busy: impl Fn() -> String,
-) -> std::io::Result<bool> {
+) -> io::Result<bool> {
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
     let mut told = false;
     loop {
@@ -282,7 +286,7 @@ fn open(directory: &Path, path: &Path) -> Result<fs_err::File> {
     options
         .open(&at)
         .or_else(|cause| match cause.kind() {
-            std::io::ErrorKind::NotFound => {
+            io::ErrorKind::NotFound => {
                 DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
                 options.open(&at)
             }
@@ -291,9 +295,9 @@ fn open(directory: &Path, path: &Path) -> Result<fs_err::File> {
         .map_err(|cause| cannot(directory, &cause))
 }
 
-fn cannot(path: &Path, cause: &std::io::Error) -> Error {
+fn cannot(path: &Path, cause: &io::Error) -> Error {
     let remedy = match cause.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "make room",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room",
         _ => "give --state-dir a directory that this user may write",
     };
     Status::CannotWrite
