@@ -22,10 +22,9 @@ const NO_COMMANDS: [(&str, &str); 3] = [
 ];
 
 /// Commands that end otherwise than with 0: how they begin, and with what.
-const OTHERWISE: [(&str, i32, &str); 3] = [
+const OTHERWISE: [(&str, i32, &str); 2] = [
     ("kvx status    ", 1, "something is stopped, and owed"),
     ("kvx diff -k hosts hosts.good", 1, "they differ, as for diff(1)"),
-    ("kvx status -k hosts-before", 1, "it is not there any more"),
 ];
 
 /// What has to be so before a command makes sense: how its block begins, and what is done first.
@@ -151,7 +150,7 @@ fn every_command_in_prose_runs_too() {
     let mut spans: Vec<String> = pages().iter().flat_map(|page| page.spans()).filter(is_whole).collect();
     spans.sort();
     spans.dedup();
-    assert!(spans.len() >= 30, "{spans:#?}");
+    assert!(spans.len() >= 25, "{spans:#?}");
     let houses = Mutex::new(Vec::new());
     each(4, &spans, String::clone, |span| {
         let house = houses.lock().unwrap().pop().unwrap_or_else(House::new);
