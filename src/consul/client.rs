@@ -27,7 +27,7 @@ const X_CONSUL_TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 /// Room for most answers, so that they need not be moved to where there is more.
 const USUAL: usize = 64 * 1024;
 
-/// Of an answer that is an error, this much is read for the message.
+/// An answer that is an error and longer than this is no message: a page, of whatever stands between.
 const WORDS: usize = 4096;
 
 /// A connection to Consul, made at the first request.
