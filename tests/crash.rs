@@ -162,6 +162,24 @@ fn the_order_of_calls_survives_a_power_loss() {
     assert!(changes.is_none(), "{changes:?}");
 }
 
+#[test]
+fn half_a_file_in_place_is_known_as_such_after_a_power_loss() {
+    strace::needed();
+    let site = Site::new(&SCENARIOS[4]);
+    site.reset();
+    let trace = site.traced(&["-y", "-s", "4096"], None);
+    assert_eq!(trace.end, End::Exited(0), "{}", trace.stderr);
+    let at = |parts: &[&str]| trace.calls.iter().position(|call| parts.iter().all(|part| call.line.contains(part)));
+    let steps = [
+        at(&["pwrite64(", "/state/", r#"\"unfinished\":true"#]),
+        at(&["fdatasync(", "/state/"]),
+        at(&["write(", "/out/hosts>"]),
+        at(&["fsync(", "/out/hosts>"]),
+        trace.calls.iter().rposition(|call| call.line.contains("pwrite64(") && call.line.contains("/state/")),
+    ];
+    assert!(steps[0].is_some() && steps.is_sorted(), "{steps:?}: {:#?}", trace.calls);
+}
+
 /// A traced upload of 601 lines in place of what was there.
 fn upload(place: &Place, old: Option<&str>, fault: Option<&Fault>) -> Trace {
     match old {

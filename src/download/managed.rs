@@ -100,6 +100,9 @@ impl Managed<'_> {
                 // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
                 // late: an upload that goes back to the document before would find its old stamp.
                 memory.remember(self.stamp(document, index, memory.stamp()))?;
+                if self.order.manner == Manner::InPlace {
+                    memory.survive()?; // Or else nobody knew, after a power loss, that the file is half of one.
+                }
                 new.put()?;
                 memory.is_finished()?;
                 Ok(Change::Installed)

@@ -3,7 +3,7 @@
 //!
 //! Whatever is lost, at whatever moment, a missing or different stamp means that the handler is *owed*: one reload too
 //! many, never one too few. So the stamp needs no fsync: a power loss makes an older one of it, and a restart of whatever
-//! was to be reloaded.
+//! was to be reloaded. (But for `--in-place`: a file that is half of one must be known as such.)
 
 mod look;
 mod place;
@@ -247,6 +247,14 @@ impl Memory {
         self.file.write_all_at(&text::of(&stamp), 0).map_err(|cause| cannot(self.file.path(), &cause))?;
         self.stamp = Some(stamp);
         Ok(())
+    }
+
+    /// Puts on disk what is remembered.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn survive(&self) -> Result<()> {
+        self.file.sync_data().map_err(|cause| cannot(self.file.path(), &cause))
     }
 }
 
