@@ -62,7 +62,7 @@ pub fn all(directory: &Path) -> Result<Vec<Remembered>> {
     let mut all = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|cause| cannot(&cause))?;
-        if is_ours(&entry.file_name()) && entry.file_type().is_ok_and(|is| is.is_file()) {
+        if is_a_stamps(&entry.file_name()) && entry.file_type().is_ok_and(|is| is.is_file()) {
             all.extend(look(&entry.path())?);
         }
     }
@@ -86,7 +86,7 @@ pub fn wait_for_runs(directory: &Path, path: &Path, deadline: Deadline, world: &
 }
 
 /// As [`name_of`] makes it.
-fn is_ours(name: &OsStr) -> bool {
+fn is_a_stamps(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
