@@ -39,7 +39,7 @@ pictures: all ## draw docs/pictures anew: from the texts beside them, and the de
 BUILT ?= $(or $(CARGO_TARGET_DIR),target)/release
 include packaging/install.mk
 
-deb: all ## a Debian package, in target/packages; and so that lintian has nothing to say
+deb: all ## a Debian package, in target/packages, lintian-clean
 	BUILT=$(BUILT) packaging/deb
 
 dist: all ## a tarball to install from, its checksums and its list of dependencies, in target/packages

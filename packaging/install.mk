@@ -21,7 +21,7 @@ UNITS = $(DESTDIR)$(PREFIX)/lib/systemd/system
 PROGRAMS = kvx kvx-in kvx-out
 UNIT_FILES = $(wildcard examples/kvx-*@.*)
 SCRIPTS = examples/kvx-hosts examples/pipeline.sh
-TEXTS = README.md CHANGELOG.md LICENSE $(wildcard THIRD-PARTY.txt sbom.cdx.json)
+TEXTS = README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE $(wildcard THIRD-PARTY.txt sbom.cdx.json)
 
 install: ## put what was built into PREFIX (/usr/local) under DESTDIR; needs no cargo
 	@for program in $(PROGRAMS); do test -x $(BUILT)/$$program || \
