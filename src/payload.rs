@@ -141,9 +141,13 @@ fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
     }
 }
 
-/// The reason in a stop or lock; an empty one means that there is none, as for kvexpress.
+/// Of a mark that gives none.
+pub const NO_REASON: &str = "no reason given";
+
+/// The reason in a stop or lock; one with nothing in it is none, as for kvexpress. One with nothing to be seen in it is.
 pub fn text_of(mark: &Entry) -> Option<String> {
-    Some(one_line(&String::from_utf8_lossy(&mark.value))).filter(|text| !text.is_empty())
+    let text = one_line(&String::from_utf8_lossy(&mark.value));
+    (!mark.value.is_empty()).then_some(if text.is_empty() { NO_REASON.into() } else { text })
 }
 
 /// The same, and where it stands.

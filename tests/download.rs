@@ -179,6 +179,10 @@ fn stopped_and_locked_are_meant_and_touch_nothing() {
         run().run().expect(0).says(&[&place.key, says, "stays as it is: until Monday", &mark]);
         run().payload(place.payload("checksum")).run().expect(0).says(&[says]);
         assert_untouched(&place, None);
+        // What `echo | consul kv put` leaves: kvexpress heeds it, too.
+        place.consul.put(&mark, "\n");
+        run().run().expect(0).says(&[says, "stays as it is: no reason given", &mark]);
+        assert_untouched(&place, None);
         place.consul.delete(&mark);
     }
     place.consul.put(&place.kv("stop"), "in the folder");
