@@ -136,9 +136,14 @@ impl World {
         }
     }
 
+    /// Whether somebody looks on.
+    pub fn is_at_terminal(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
     /// Tells that something takes its time: with `-v`, and to a person at a terminal.
     pub fn progress(&self, line: impl FnOnce() -> String) {
-        if self.voice == Voice::Verbose || (self.voice == Voice::Normal && std::io::stderr().is_terminal()) {
+        if self.voice == Voice::Verbose || (self.voice == Voice::Normal && self.is_at_terminal()) {
             self.journal.tell(Level::Debug, &line());
         }
     }

@@ -283,6 +283,16 @@ fn at_a_terminal_it_says_that_it_reads_and_how_to_end() {
     assert_eq!(place.consul.text(&place.kv("data")).as_deref(), Some("one\ntwo\n"));
 }
 
+#[test]
+fn help_of_a_command_is_its_help() {
+    let said = |words: &[&str]| Run::new("kvx", "127.0.0.1:1").args(words).run().expect(0).out().to_owned();
+    for command in ["stop", "in", "out", "raw", "status"] {
+        assert_eq!(said(&["help", command]), said(&[command, "--help"]));
+    }
+    assert_eq!(said(&["help"]), said(&["--help"]));
+    Run::new("kvx", "127.0.0.1:1").args(["help", "nonsense"]).run().expect(64);
+}
+
 /// Each library costs each run its loading. The floor, which kvx-out is measured against, must not have more to load.
 #[test]
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

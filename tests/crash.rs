@@ -144,7 +144,7 @@ fn the_order_of_calls_survives_a_power_loss() {
         ("a stamp of no handlers", stamps(r#"\"handlers\":[],\"owed\":[{"#, false)),
         ("its handler starts", starts[1..].to_vec()),
         ("its handler has ended", ends[1..].to_vec()),
-        ("a stamp of a handler", stamps(r#"\"handlers\":[\""#, false)),
+        ("a stamp of a handler", stamps(r#"\"handlers\":[{"#, false)),
     ];
     steps.retain(|(step, _)| getuid().is_root() || *step != "its owner");
     for pair in steps.windows(2) {

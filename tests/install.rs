@@ -250,6 +250,41 @@ fn an_acl_is_kept_and_none_comes_from_the_directory() {
 }
 
 #[test]
+fn a_file_that_could_not_be_replaced_is_remembered_as_it_is() {
+    let place = Place::new();
+    let handler = place.handler();
+    let fails = || {
+        let ran = under_strace(&place, &["-e", "inject=rename:error=EBUSY"], &["-e", &handler]).expect(73);
+        ran.says(&["mounted by itself"]);
+    };
+    // The first document of all: nothing is remembered, then.
+    place.upload(lines(20));
+    fails();
+    assert_eq!(std::fs::metadata(place.stamp_file()).unwrap().len(), 0);
+    place.kvx_out().args(["-e", &handler]).run().expect(0);
+    let before = place.stamp();
+    place.upload(lines(21));
+    fails();
+    assert_eq!((place.stamp(), place.content()), (before, lines(20)));
+    // So an upload that goes back to what is there has nothing to do.
+    place.upload(lines(20));
+    place.kvx_out().args(["-e", &handler]).run().expect(0).is_silent();
+    assert_eq!(place.runs().len(), 1);
+}
+
+#[test]
+fn a_link_to_nothing_is_named_as_such() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let link = place.path().join("gone");
+    std::os::unix::fs::symlink("/nowhere/at/all", &link).unwrap();
+    let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(link.join("hosts"));
+    run.run()
+        .expect(73)
+        .says(&[&place.key, "gone does not exist; it is a link to nothing: create that, or take it away"]);
+}
+
+#[test]
 fn an_acl_lets_nobody_in_before_the_mode_is_given() {
     let place = Place::new();
     place.upload(lines(20));

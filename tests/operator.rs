@@ -281,12 +281,15 @@ fn what_is_not_stopped_is_not_touched() {
     resume(&place).run().expect(0).says(&[&place.key, "not stopped, nothing to resume"]);
     assert!(place.folder().is_empty());
     place.upload(lines(20));
-    for stop in [None, Some(""), Some(" \n")] {
+    for stop in [None, Some("")] {
         stop.inspect(|stop| place.consul.put(&place.kv("stop"), stop));
         let folder = place.folder();
         resume(&place).run().expect(0).says(&["not stopped, nothing to resume"]);
         assert_eq!(place.folder(), folder, "indexes included");
     }
+    // As for kvexpress, one with nothing to be seen in it is a stop.
+    place.consul.put(&place.kv("stop"), " \n");
+    resume(&place).run().expect(0).says(&["resumed", "it was stopped: no reason given"]);
 }
 
 #[test]
@@ -704,7 +707,38 @@ fn a_very_long_command_line_is_not_remembered_and_costs_no_reload() {
     assert!(fs::metadata(place.stamp_file()).unwrap().len() < 2000);
 }
 
+/// script(1) runs a program at a terminal of its own.
+#[test]
+fn what_somebody_tries_at_a_terminal_does_not_replace_the_watchs_command_line() {
+    let place = Place::new();
+    installed(&place, &lines(20));
+    let before = place.stamp()["command"].clone();
+    place.upload(lines(21));
+    let words: Vec<_> = place
+        .kvx_out()
+        .args(["-e", &place.handler(), "-v", "-l", "1"])
+        .command
+        .get_args()
+        .map(|word| word.to_str().unwrap().to_owned())
+        .collect();
+    let line = format!("kvx-out {}", shell_words::join(words));
+    let mut script = Command::new("script");
+    script.args(["-qefc", &line, "/dev/null"]).env("PATH", common::run::path());
+    assert!(script.env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap().status.success());
+    assert_eq!((place.content(), &place.stamp()["command"]), (lines(21), &before));
+}
+
 // Clean.
+
+#[test]
+fn a_file_whose_directory_is_gone_can_be_forgotten() {
+    let place = Place::new();
+    installed(&place, &lines(20));
+    fs::remove_dir_all(place.path().join("out")).unwrap();
+    place.kvx_file("clean").run().expect(0).says(&["removed ", "state/"]);
+    assert_eq!(fs::read_dir(place.path().join("state")).unwrap().count(), 0);
+    place.kvx_file("clean").run().expect(73).says(&["does not exist"]);
+}
 
 #[test]
 fn cleaning_takes_what_was_left_and_leaves_what_is_the_users() {

@@ -495,7 +495,10 @@ fn a_file_that_is_being_installed_is_busy_and_not_wrong() {
         assert_eq!(overview["files"][0]["problems"], json!(["locked: why"]));
         place.consul.delete(&lock_of(&place));
         busy.let_go().expect(0);
-        assert_eq!(of_file(&place, 0)["files"][0]["busy"], false);
+        // A run without a handler leaves that of the one before owed.
+        let (exit, owed) = if what == "-e" { (0, json!([])) } else { (1, json!(["true"])) };
+        let overview = of_file(&place, exit);
+        assert_eq!((&overview["files"][0]["busy"], &overview["files"][0]["owed"]), (&json!(false), &owed));
     }
 }
 
@@ -536,6 +539,62 @@ fn a_file_is_found_by_a_link_and_locked_by_its_name() {
     lock.args(["-r", "why"]).run().expect(0);
     assert!(place.path().join("link.locked").exists());
     assert!(of(&place.file(), 1)["lock"].as_str().unwrap().starts_with("why"));
+    // By another name, it is locked as kvx-out is given it: another lock it would not heed.
+    let by = |what: &str, file: &std::path::Path| {
+        place.kvx(what).arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(file).run().expect(0)
+    };
+    by("unlock", &place.file());
+    assert!(!place.path().join("link.locked").exists());
+    by("lock", &place.file());
+    assert!(place.path().join("link.locked").exists() && !place.mark().exists());
+    place.upload(lines(21));
+    let out = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(&link);
+    out.arg("--state-dir").arg(place.path().join("state")).run().expect(0).says(&["locked on this node"]);
+    assert_eq!(place.content(), lines(20));
+}
+
+#[test]
+fn what_somebody_installs_by_hand_without_the_handler_is_not_reloaded_and_not_well() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let watch = || place.kvx_out().args(["-e", &place.handler()]);
+    watch().run().expect(0);
+    place.upload(lines(21));
+    place.kvx_out().run().expect(0).says(&["installed"]);
+    let file = of_file(&place, 1)["files"][0].clone();
+    assert_eq!(file["owed"][0].as_str().map(|words| words.starts_with("sh -c")), Some(true), "{file}");
+    assert_eq!(place.runs().len(), 1);
+    // Who runs it as the watch does, pays.
+    watch().run().expect(0).says(&["the handler that was owed ran"]);
+    assert_eq!((&of_file(&place, 0)["files"][0]["owed"], place.runs().len()), (&json!([]), 2));
+    // One that is another by now is not owed for a document that came later.
+    place.kvx_out().args(["-e", "true"]).run().expect(0);
+    place.upload(lines(22));
+    place.kvx_out().args(["-e", "true"]).run().expect(0);
+    assert_eq!(of_file(&place, 0)["files"][0]["owed"], json!([]));
+}
+
+#[test]
+fn a_handler_that_no_command_line_has_any_more_is_told_of_with_its_remedy() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().args(["-e", "no-such-program -HUP 'a b'"]).run().expect(1);
+    let shown = || status(&place).arg("-f").arg(place.file()).run().expect(1).out().to_owned();
+    assert!(!shown().contains("kvx clean"), "{}", shown());
+    place.kvx_out().args(["-e", "true"]).run().expect(0);
+    let hint = "`no-such-program -HUP 'a b'` is owed by another command line; if that is no more, `kvx clean -f";
+    assert!(shown().contains(hint), "{}", shown());
+    place.kvx_file("clean").run().expect(0);
+    place.kvx_out().args(["-e", "true"]).run().expect(0);
+    of_file(&place, 0);
+}
+
+#[test]
+fn without_consul_a_file_is_not_said_to_be_well() {
+    let place = Place::new();
+    installed(&place, &lines(20));
+    let ran = status(&place).args(["-s", "127.0.0.1:1", "--timeout", "100ms", "-f"]).arg(place.file()).run().expect(69);
+    assert!(ran.out().contains("as it was installed; Consul was not asked"), "{}", ran.out());
 }
 
 #[test]

@@ -48,10 +48,14 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
     let format = Format::among(&arguments);
     let fail = |error| fail("kvx", format, error);
     let mut arguments = arguments.into_iter();
-    let Some(command) = arguments.next() else {
+    let Some(mut command) = arguments.next() else {
         return fail(Status::Usage.error("a command is missing"));
     };
-    let rest = arguments.collect();
+    let mut rest: Vec<OsString> = arguments.collect();
+    // `kvx help stop` is `kvx stop --help`.
+    if let ("help", [of]) = (command.to_string_lossy().as_ref(), rest.as_slice()) {
+        (command, rest) = (of.clone(), vec!["--help".into()]);
+    }
     match command.to_string_lossy().as_ref() {
         "in" => kvx_in("kvx in", rest),
         "out" => kvx_out("kvx out", rest),
@@ -195,7 +199,7 @@ fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
     let command = unlocked.remembered.as_ref().filter(|remembered| remembered.is_ours);
     let Some([program, arguments @ ..]) = command.map(|remembered| remembered.stamp.command.as_slice()) else {
         return Err(Status::NoSuchKey.error(
-            "unlocked, but --run has nothing to run: no command line is remembered that this user has run for it; run kvx-out by hand",
+            "unlocked, but --run has nothing to run: no command line is remembered that this user has run for it (and none with -t, --force, --ignore-... or a relative path is); run kvx-out by hand",
         ));
     };
     let status =

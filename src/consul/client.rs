@@ -221,7 +221,7 @@ impl<'w> Client<'w> {
             400 => Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check CONSUL_HTTP_ADDR, CONSUL_NAMESPACE, CONSUL_PARTITION and --dc")),
             401 => Status::Denied.error(format!("Consul at {at} wants a login: {said}; set CONSUL_HTTP_AUTH")),
             403 => self.denied(&said, &format!("/v1/{}", call.path)),
-            413 => Status::Refused.error(format!("it is too large for Consul: {said}; make the document smaller, or raise Consul's limits kv_max_value_size and txn_max_req_len")),
+            413 => Status::Refused.error(format!("it is too large for Consul: {said}; make the document smaller, compress it with -z, or raise Consul's limits kv_max_value_size and txn_max_req_len")),
             _ => self.not_consul(&format!("{said} for /v1/{}", call.path)),
         })
     }

@@ -12,7 +12,7 @@ use crate::error::{Kind, Result, Status};
 use crate::handler::Handler;
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
 use crate::payload::one_line;
-use crate::stamp::{Memory, Owed, Stamp};
+use crate::stamp::{Known, Memory, Stamp};
 use crate::time::Deadline;
 use crate::world::World;
 
@@ -99,11 +99,16 @@ impl Managed<'_> {
                 }
                 // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
                 // late: an upload that goes back to the document before would find its old stamp.
-                memory.remember(self.stamp(document, index, memory.stamp()))?;
+                let before = memory.stamp().cloned();
+                memory.remember(self.stamp(document, index, before.as_ref()))?;
                 if self.order.manner == Manner::InPlace {
                     memory.survive()?; // Or else nobody knew, after a power loss, that the file is half of one.
                 }
-                new.put()?;
+                let placed = new.put().inspect_err(|_| match self.order.manner {
+                    Manner::Rename => memory.go_back_to(before), // The file is as it was, too.
+                    Manner::InPlace => {}
+                })?;
+                placed.onto_disk()?;
                 memory.is_finished()?;
                 Ok(Change::Installed)
             }
@@ -127,8 +132,8 @@ impl Managed<'_> {
         let Some((handler, why)) = self.owes(document.checksum(), memory.stamp()) else {
             return Ok(None);
         };
-        let (started, id) = (Instant::now(), handler.id());
-        memory.is_to_run(&self.owed(handler))?;
+        let (started, known) = (Instant::now(), known(handler));
+        memory.is_to_run(&known)?;
         handler.run(&self.variables(document), &self.world.journal).map_err(|failed| {
             failed
                 .and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
@@ -138,7 +143,7 @@ impl Managed<'_> {
                     installed: change == Change::Installed,
                 })
         })?;
-        memory.has_run(id)?;
+        memory.has_run(known)?;
         Ok(Some(Paid { why, took: started.elapsed() }))
     }
 
@@ -155,25 +160,38 @@ impl Managed<'_> {
         Stamp {
             named: (self.path != self.target.path()).then(|| self.path.to_string_lossy().into_owned()),
             prefix: matches!(self.subject, Subject::Document(_)).then(|| self.order.prefix.to_string()),
-            owed: self.order.handler.iter().map(|handler| self.owed(handler)).collect(),
+            owed: self.will_be_owed(before),
             command: self.command(before),
             ..Stamp::new(self.target.path(), &self.subject.to_string(), document.checksum(), index)
         }
     }
 
-    /// The command line by which this is done again: this one, unless it may not be kept, or somebody looks by hand who
-    /// leaves out the handlers.
+    /// The command line by which this is done again: this one, unless it may not be kept, or somebody looks by hand, in
+    /// words of the moment, or leaves out the handlers.
     pub fn command(&self, before: Option<&Stamp>) -> Vec<String> {
         let before = before.filter(|before| before.key == self.subject.to_string());
-        let leaves_out =
-            |before: &Stamp| self.order.handler.is_none() && !(before.handlers.is_empty() && before.owed.is_empty());
+        let is_better = |before: &Stamp| {
+            let leaves_out = self.order.handler.is_none() && !(before.handlers.is_empty() && before.owed.is_empty());
+            leaves_out || (self.world.is_at_terminal() && !before.command.is_empty())
+        };
         match (&self.order.words, before) {
-            (Some(words), before) if !before.is_some_and(leaves_out) => words.clone(),
+            (Some(words), before) if !before.is_some_and(is_better) => words.clone(),
             (_, before) => before.map(|before| before.command.clone()).unwrap_or_default(),
         }
     }
 
-    fn owed(&self, handler: &Handler) -> Owed {
-        Owed { handler: handler.id(), words: one_line(&handler.program.to_string()) }
+    /// Of a new document: this run's handler; or, if it has none, as when somebody installs by hand, those that ran before.
+    fn will_be_owed(&self, before: Option<&Stamp>) -> Vec<Known> {
+        match &self.order.handler {
+            Some(handler) => vec![known(handler)],
+            None => {
+                let before = before.filter(|before| before.key == self.subject.to_string());
+                before.into_iter().flat_map(|before| before.owed.iter().chain(&before.handlers)).cloned().collect()
+            }
+        }
     }
+}
+
+fn known(handler: &Handler) -> Known {
+    Known { handler: handler.id(), words: one_line(&handler.program.to_string()) }
 }

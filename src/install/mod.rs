@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use self::attributes::Has;
 pub use self::attributes::{Attributes, Wanted};
 pub use self::parents::Parents;
-pub use self::replacement::Replacement;
+pub use self::replacement::{Placed, Replacement};
 use crate::document::{Checksum, Size, Verified};
 use crate::error::{Error, Result, Status};
 
@@ -182,7 +182,7 @@ pub fn write_note(path: &Path, text: &str, mode: u32) -> Result<()> {
         let wanted = Attributes { mode: Some(mode), ..Attributes::default() }.look_up()?;
         target.sweep()?;
         let document = Verified::ours(text.into());
-        Replacement::prepare(&target, &document, &wanted, None, Manner::Rename)?.put()
+        Replacement::prepare(&target, &document, &wanted, None, Manner::Rename)?.put()?.onto_disk()
     };
     write().map_err(|error| error.of(path.display()))
 }

@@ -86,6 +86,7 @@ fn to_be(directory: &Path) -> Result<PathBuf> {
 }
 
 fn missing(directory: &Path, remedy: &str) -> Error {
+    let remedy = if directory.is_symlink() { "it is a link to nothing: create that, or take it away" } else { remedy };
     Status::CannotWrite.error(format!("the directory {} does not exist; {remedy}", directory.display()))
 }
 

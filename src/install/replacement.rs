@@ -29,6 +29,13 @@ enum Way {
     Through(Opened),
 }
 
+/// A new file in its place.
+#[must_use]
+#[derive(Debug)]
+pub struct Placed<'a> {
+    renamed_in: Option<&'a Path>,
+}
+
 impl<'a> Replacement<'a> {
     /// A temporary file beside the target: written, with owner, labels and mode, on disk. In place, the file that is there.
     /// Whatever fails, the file stays as it was and nothing is left beside it.
@@ -69,21 +76,34 @@ impl<'a> Replacement<'a> {
         }
     }
 
-    /// Puts it in its place, and that on disk.
+    /// Puts it in its place.
     ///
     /// # Errors
-    /// 73, and 75 where another run was faster.
-    pub fn put(self) -> Result<()> {
+    /// 73, and 75 where another run was faster. But for what is written in place, the old file is still there.
+    pub fn put(self) -> Result<Placed<'a>> {
         match self.way {
             Way::Rename(staged) => {
                 staged.rename(self.target.path()).map_err(|cause| cannot(&cause))?;
                 self.made.stay();
-                sync(&self.target.directory).map_err(|cause| not_on_disk(&cause))
+                Ok(Placed { renamed_in: Some(&self.target.directory) })
             }
-            Way::Through(opened) => opened.write(self.document, self.wanted).map_err(|cause| {
-                cannot(&cause).and("what is there now may be half of it, and the next run ends what was begun")
-            }),
+            Way::Through(opened) => {
+                opened.write(self.document, self.wanted).map_err(|cause| {
+                    cannot(&cause).and("what is there now may be half of it, and the next run ends what was begun")
+                })?;
+                Ok(Placed { renamed_in: None })
+            }
         }
+    }
+}
+
+impl Placed<'_> {
+    /// So that it is there after a power loss, too.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn onto_disk(self) -> Result<()> {
+        self.renamed_in.map_or(Ok(()), |directory| sync(directory).map_err(|cause| not_on_disk(&cause)))
     }
 }
 

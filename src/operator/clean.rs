@@ -31,15 +31,21 @@ pub struct Order {
 /// # Errors
 /// 73, 74, 75, 78.
 pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
-    let target = Target::resolve(&order.file, Parents::MustExist)?;
+    let target = Target::resolve(&order.file, Parents::MustExist);
     let directory = stamp::directory(order.state_dir.as_deref(), world)?;
     let mut gone = Vec::new();
+    // If its directory is gone, it may still be remembered.
+    let path = target.as_ref().map_or_else(|_| path::absolute(&order.file), |target| target.path().to_owned());
     // Nobody is at the file meanwhile.
-    let memory = match stamp::is_there(&directory, target.path())? {
-        true => Some(Memory::open(&directory, target.path(), Deadline::within(PATIENCE), world)?),
+    let memory = match stamp::is_there(&directory, &path)? {
+        true => Some(Memory::open(&directory, &path, Deadline::within(PATIENCE), world)?),
         false => None,
     };
-    gone.extend(target.sweep()?);
+    match target {
+        Ok(target) => gone.extend(target.sweep()?),
+        Err(missing) if memory.is_none() => return Err(missing),
+        Err(_) => {}
+    }
     for suffix in OF_KVEXPRESS {
         gone.extend(remove(&path::with(&order.file, suffix))?);
     }

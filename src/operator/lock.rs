@@ -113,9 +113,11 @@ pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
     Ok(Unlocked { reason, path, remembered: remembered(order, &file, world) })
 }
 
-/// The file's path as kvexpress takes it for the lock, and where its lock is in Consul.
+/// The file's path as kvexpress takes it for the lock, and where its lock is in Consul: as kvx-out is given the file,
+/// if it has installed it by another name.
 fn names(order: &Order, world: &World) -> (PathBuf, String) {
-    let file = path::absolute(&order.file);
+    let given = path::absolute(&order.file);
+    let file = remembered(order, &given, world).map_or(given, |known| known.stamp.locked_as().to_owned());
     let path = order.site.prefix.lock(&file, &world.hostname());
     (file, path)
 }

@@ -46,11 +46,11 @@ pub struct Stamp {
     pub index: u64,
     /// When, in seconds since 1970.
     pub time: u64,
-    /// The handlers that have succeeded since then, by their ids.
-    pub handlers: Vec<String>,
-    /// Those that a run was to run since then, and that have not succeeded. (Others may be owed of which nobody knows yet.)
+    /// The handlers that have succeeded since then.
+    pub handlers: Vec<Known>,
+    /// Those that have not, as far as runs knew of them. (Others may be owed of which nobody knows yet.)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub owed: Vec<Owed>,
+    pub owed: Vec<Known>,
     /// The prefix of the key; none where it is the path of a value (`--raw`).
     #[serde(default)]
     pub prefix: Option<String>,
@@ -62,9 +62,9 @@ pub struct Stamp {
     pub unfinished: bool,
 }
 
-/// A handler that is owed, as far as a run knew of it.
+/// A handler of which a run knew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owed {
+pub struct Known {
     /// Its id.
     pub handler: String,
     /// For people.
@@ -107,7 +107,7 @@ impl Stamp {
 
     /// Whether this handler still has to run for this checksum.
     pub fn owes(&self, handler: &str, checksum: Checksum) -> bool {
-        !self.is_of(checksum) || !self.handlers.iter().any(|ran| ran == handler)
+        !self.is_of(checksum) || !self.handlers.iter().any(|ran| ran.handler == handler)
     }
 }
 
@@ -204,16 +204,28 @@ impl Memory {
         }
     }
 
+    /// What it says was to be done was not, and the file is as it was before. (If that cannot be written, it will seem
+    /// unfinished: nothing worse.)
+    pub fn go_back_to(&mut self, before: Option<Stamp>) {
+        match before {
+            Some(stamp) => drop(self.remember(stamp)),
+            None => {
+                drop(self.file.set_len(0));
+                self.stamp = None;
+            }
+        }
+    }
+
     /// A handler is about to be run again: until it has succeeded, it is owed.
     ///
     /// # Errors
     /// 73.
-    pub fn is_to_run(&mut self, owed: &Owed) -> Result<()> {
+    pub fn is_to_run(&mut self, owed: &Known) -> Result<()> {
         let Some(mut stamp) = self.stamp.clone() else { return Ok(()) };
         if stamp.owed.contains(owed) {
             return Ok(());
         }
-        stamp.handlers.retain(|ran| *ran != owed.handler);
+        stamp.handlers.retain(|ran| ran.handler != owed.handler);
         stamp.owed.push(owed.clone());
         self.remember(stamp)
     }
@@ -222,9 +234,9 @@ impl Memory {
     ///
     /// # Errors
     /// 73.
-    pub fn has_run(&mut self, handler: String) -> Result<()> {
+    pub fn has_run(&mut self, handler: Known) -> Result<()> {
         let Some(mut stamp) = self.stamp.clone() else { return Ok(()) };
-        stamp.owed.retain(|owed| owed.handler != handler);
+        stamp.owed.retain(|owed| owed.handler != handler.handler);
         stamp.handlers.push(handler);
         self.remember(stamp)
     }

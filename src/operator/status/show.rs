@@ -62,13 +62,29 @@ fn file(file: &FileState) -> [String; 5] {
 fn state(file: &FileState) -> String {
     let busy = file.busy.then(|| "busy: a run is at it".to_owned());
     let all: Vec<String> = busy.into_iter().chain(file.problems.iter().cloned()).collect();
-    if all.is_empty() { "ok".into() } else { all.join("; ") }
+    match (all.is_empty(), &file.in_consul) {
+        (true, Some(_)) => "ok".into(),
+        (true, None) => "as it was installed; Consul was not asked".into(),
+        (false, _) => all.join("; "),
+    }
 }
 
 /// How a file that is not right is brought up to date.
 fn remedy(file: &FileState) -> Option<String> {
-    let is_known = !file.problems.is_empty() && !file.command.is_empty();
-    is_known.then(|| format!("{}: installed by `{}`\n", file.file, shell_words::join(&file.command)))
+    if file.problems.is_empty() || file.command.is_empty() {
+        return None;
+    }
+    let command = shell_words::join(&file.command);
+    let others = file.owed.iter().filter(|words| !runs(&file.command, words)).map(|words| {
+        format!("{}: `{words}` is owed by another command line; if that is no more, `kvx clean -f {0}`\n", file.file)
+    });
+    Some([format!("{}: installed by `{command}`\n", file.file)].into_iter().chain(others).collect())
+}
+
+/// Whether a command line has this handler: by `-e`, or behind `--`.
+fn runs(command: &[String], handler: &str) -> bool {
+    let by_option = |word: &String| shell_words::split(word).is_ok_and(|words| shell_words::join(words) == handler);
+    command.iter().any(by_option) || shell_words::join(command).ends_with(&format!("-- {handler}"))
 }
 
 fn short(checksum: &Option<String>) -> String {
