@@ -1,5 +1,12 @@
 # What kvx-in needs for the key `hosts`: data and checksum to write, stop to read.
-# (For Consul Template too, which hands its token on: node_prefix "" and service_prefix "", both read.)
 key_prefix "kvexpress/hosts/" {
   policy = "write"
 }
+# Where Consul Template runs it, which hands on its token, this policy must let it read the catalog, too. Without that it
+# gets an empty one, and no error.
+# node_prefix "" {
+#   policy = "read"
+# }
+# service_prefix "" {
+#   policy = "read"
+# }
