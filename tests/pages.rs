@@ -259,7 +259,7 @@ fn the_examples_of_kvx_out_install_and_reload() {
     let calls = stage.calls();
     let site = stage.path("etc/sudoers.d");
     let visudo = format!("visudo -cf {site}/.site.kvx~");
-    let each = ["pkill -HUP -x dnsmasq", "systemctl reload dnsmasq", &visudo, "systemctl reload haproxy"];
+    let each = ["pkill -HUP -x dnsmasq", "systemctl reload dnsmasq", &visudo, "systemctl reload haproxy", "dnsmasq -k"];
     assert_eq!(calls, each, "each once, in this order");
     for file in ["hosts.consul", "sudoers.d/site", "haproxy.cfg"] {
         assert_eq!(std::fs::read_to_string(stage.path(&format!("etc/{file}"))).unwrap(), lines(20));
@@ -333,7 +333,7 @@ impl Stage {
     fn new(page: &'static str) -> Stage {
         let stage = Stage { page: Page::of(page), place: Place::at(Arc::new(Consul::dev(""))) };
         stage.write("bin/render", "#!/bin/sh\nfor n in $(seq 600); do echo \"10.0.0.$n web-$n\"; done\n");
-        for program in ["pkill", "systemctl", "visudo"] {
+        for program in ["pkill", "systemctl", "visudo", "dnsmasq"] {
             let calls = stage.path("calls");
             stage.write(&format!("bin/{program}"), &format!("#!/bin/sh\necho {program} \"$@\" >>{calls}\n"));
         }
