@@ -18,6 +18,16 @@ fn with_handler(place: &Place, script: &str) -> common::Run {
     run
 }
 
+/// Whoever runs the tests in the background, or under nohup, has INT or HUP ignored; and so it would stay.
+fn heeding_signals(mut run: common::Run) -> common::Run {
+    let mut env = Command::new("env");
+    env.arg("--default-signal=TERM,INT,HUP").arg(run.command.get_program()).args(run.command.get_args());
+    env.envs(run.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    env.current_dir(run.command.get_current_dir().unwrap());
+    run.command = env;
+    run
+}
+
 #[test]
 fn a_signal_is_passed_on_the_handler_waited_for_and_still_owed() {
     for (signal, number) in [(Signal::SIGTERM, 15), (Signal::SIGINT, 2), (Signal::SIGHUP, 1)] {
@@ -29,7 +39,7 @@ fn a_signal_is_passed_on_the_handler_waited_for_and_still_owed() {
         let cases =
             [(tidy.as_str(), "exit status: 0".into()), (": >ready; exec sleep 60", format!("signal: {number}"))];
         for (script, ended) in cases {
-            let child = with_handler(&place, script).spawn();
+            let child = heeding_signals(with_handler(&place, script)).spawn();
             wait_for("the handler", 10, || std::fs::remove_file(place.path().join("ready")).ok());
             kill(Pid::from_raw(child.id() as i32), signal).unwrap();
             let ran = Ran::from(child.wait_with_output().unwrap()).expect(1);
