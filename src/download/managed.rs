@@ -172,7 +172,7 @@ impl Managed<'_> {
         let before = before.filter(|before| before.key == self.subject.to_string());
         let is_better = |before: &Stamp| {
             let leaves_out = self.order.handler.is_none() && !(before.handlers.is_empty() && before.owed.is_empty());
-            leaves_out || (self.world.is_at_terminal() && !before.command.is_empty())
+            leaves_out || (!before.command.is_empty() && self.world.is_at_terminal())
         };
         match (&self.order.words, before) {
             (Some(words), before) if !before.is_some_and(is_better) => words.clone(),

@@ -26,6 +26,7 @@ pub use self::parents::Parents;
 pub use self::replacement::{Placed, Replacement};
 use crate::document::{Checksum, Size, Verified};
 use crate::error::{Error, Result, Status};
+use crate::path;
 
 /// As many symbolic links as the kernel follows.
 const LINKS: usize = 40;
@@ -169,6 +170,11 @@ impl Target {
         name.push(".kvx~");
         self.directory.join(name)
     }
+}
+
+/// The canonical path of a file, by which it is remembered; as it is named, where its directory is gone.
+pub fn path_of(file: &Path) -> PathBuf {
+    Target::resolve(file, Parents::MustExist).map_or_else(|_| path::absolute(file), |target| target.path)
 }
 
 /// Writes a text of ours at `path`, with this mode, as a file is replaced; never through a link, which somebody may have

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Result, Status};
-use crate::install::{Parents, Target};
+use crate::install::{self, Parents, Target};
 use crate::path;
 use crate::stamp::{self, Memory};
 use crate::time::Deadline;
@@ -31,17 +31,15 @@ pub struct Order {
 /// # Errors
 /// 73, 74, 75, 78.
 pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
-    let target = Target::resolve(&order.file, Parents::MustExist);
+    let path = install::path_of(&order.file); // If its directory is gone, it may still be remembered.
     let directory = stamp::directory(order.state_dir.as_deref(), world)?;
     let mut gone = Vec::new();
-    // If its directory is gone, it may still be remembered.
-    let path = target.as_ref().map_or_else(|_| path::absolute(&order.file), |target| target.path().to_owned());
     // Nobody is at the file meanwhile.
     let memory = match stamp::is_there(&directory, &path)? {
         true => Some(Memory::open(&directory, &path, Deadline::within(PATIENCE), world)?),
         false => None,
     };
-    match target {
+    match Target::resolve(&order.file, Parents::MustExist) {
         Ok(target) => gone.extend(target.sweep()?),
         Err(missing) if memory.is_none() => return Err(missing),
         Err(_) => {}

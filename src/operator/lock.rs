@@ -132,9 +132,8 @@ fn wait_for_runs(order: &Order, file: &Path, world: &World) -> Result<()> {
 }
 
 fn remembered(order: &Order, file: &Path, world: &World) -> Option<Remembered> {
-    let target = Target::resolve(file, Parents::MustExist).ok()?;
     let directory = stamp::directory(order.state_dir.as_deref(), world).ok()?;
-    stamp::read(&directory, target.path()).ok()?
+    stamp::read(&directory, &install::path_of(file)).ok()?
 }
 
 impl fmt::Display for Locked {

@@ -10,7 +10,7 @@ use crate::beside;
 use crate::consul::{Client, Consistency, Key, Prefix};
 use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
-use crate::install::{Parents, Target};
+use crate::install::{self, Parents, Target};
 use crate::path;
 use crate::payload::text_of;
 use crate::stamp::{self, Remembered, Stamp};
@@ -48,11 +48,7 @@ pub(super) fn remembered(order: &Order, directory: &Path) -> Result<Vec<Remember
         let all = stamp::all(directory)?.into_iter();
         return Ok(all.filter(|one| document.is_none() || document_of(one) == document).collect());
     };
-    let path = match Target::resolve(file, Parents::MustExist) {
-        Ok(target) => target.path().to_owned(),
-        Err(_) => path::absolute(file), // Its directory is gone.
-    };
-    Ok(stamp::read(directory, &path)?.into_iter().collect())
+    Ok(stamp::read(directory, &install::path_of(file))?.into_iter().collect())
 }
 
 /// The document that a file was made of.
