@@ -11,7 +11,20 @@ fn project() -> &'static Path {
 
 /// What stands between backquotes and is, by its looks, a path of this project.
 fn paths() -> Vec<&'static str> {
-    let tops = ["src/", "bin/", "tests/", "docs/", "benches/", "examples/", ".ci/", "Cargo.", "CHANGELOG"];
+    let tops = [
+        "src/",
+        "bin/",
+        "tests/",
+        "docs/",
+        "benches/",
+        "examples/",
+        "man/",
+        "completions/",
+        "packaging/",
+        ".ci/",
+        "Cargo.",
+        "CHANGELOG",
+    ];
     PAGE.split('`').skip(1).step_by(2).filter(|code| tops.iter().any(|top| code.starts_with(top))).collect()
 }
 

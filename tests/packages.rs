@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::Consul;
+use common::page::project;
 use common::run::{self, Ran};
 use serde_json::Value;
 
@@ -93,10 +94,6 @@ fn the_package_is_installed_on_a_node_whose_systemd_runs_its_units() {
     }
     let said = std::fs::read_to_string(dir.path().join("said")).unwrap_or_default();
     assert!(ran.status.success() && said.ends_with("== done\n"), "{said}\n{ran:?}");
-}
-
-fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Without cargo, as it is for root; and what it installs is what is under test.
