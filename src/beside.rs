@@ -7,7 +7,8 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
 use crate::path;
-use crate::payload::{NO_REASON, one_line};
+use crate::payload::NO_REASON;
+use crate::text::excerpt;
 
 /// Of a mark's text, this much is read.
 const LARGEST: u64 = 4096;
@@ -39,7 +40,7 @@ pub fn reason(file: &Path) -> Option<String> {
         Ok(_) => {
             let text = String::from_utf8_lossy(&text);
             let reason = text.lines().find_map(|line| line.strip_prefix(REASON));
-            Some(one_line(reason.unwrap_or(&text))).filter(|reason| !reason.is_empty()).unwrap_or(NO_REASON.into())
+            Some(excerpt(reason.unwrap_or(&text))).filter(|reason| !reason.is_empty()).unwrap_or(NO_REASON.into())
         }
         // With a name too long to be there, surely, too.
         Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => return None,

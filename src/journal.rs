@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use crate::stderr::{self, Stderr};
 use crate::summary::Summary;
 use crate::syslog::Syslog;
+use crate::time::rfc3339_millis;
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -150,7 +151,7 @@ impl Journal {
 
     fn object(&self, level: Level) -> Object {
         Object("{".into())
-            .text("time", &humantime::format_rfc3339_millis(SystemTime::now()).to_string())
+            .text("time", &rfc3339_millis(SystemTime::now()))
             .text("level", level.word())
             .text("program", &self.program)
     }

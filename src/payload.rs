@@ -7,6 +7,7 @@ use crate::document::Checksum;
 use crate::encoding;
 use crate::error::{Result, Status};
 use crate::pair::Pair;
+use crate::text;
 
 /// Why this run was started, as far as stdin tells.
 #[derive(Debug)]
@@ -146,16 +147,11 @@ pub const NO_REASON: &str = "no reason given";
 
 /// The reason in a stop or lock; one with nothing in it is none, as for kvexpress. One with nothing to be seen in it is.
 pub fn text_of(mark: &Entry) -> Option<String> {
-    let text = one_line(&String::from_utf8_lossy(&mark.value));
+    let text = text::excerpt(&String::from_utf8_lossy(&mark.value));
     (!mark.value.is_empty()).then_some(if text.is_empty() { NO_REASON.into() } else { text })
 }
 
 /// The same, and where it stands.
 pub fn reason(mark: &Entry) -> Option<String> {
     text_of(mark).map(|text| format!("{text} ({})", mark.key))
-}
-
-/// What somebody wrote, as part of a line of ours.
-pub fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect()
 }

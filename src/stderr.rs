@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 
+use crate::text;
 use crate::time::Deadline;
 
 /// As much as a pipe takes at once, without blocking, when it says that it is writable.
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Writes a line, in one write (unless it is very long), so that lines of several processes do not mix.
 pub fn tell(line: &str) {
     // One line: a name or an argument in it may have a newline of its own.
-    let mut line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut line = text::line(line).into_owned();
     line.push('\n');
     Stderr::default().pass_on(line.as_bytes());
 }

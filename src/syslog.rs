@@ -4,6 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use crate::journal::Level;
+use crate::text;
 
 /// Where the log listens.
 const LOG: &str = "/dev/log";
@@ -41,7 +42,7 @@ impl Syslog {
             Level::Info => 5, // Notice, as kvexpress has all of its lines.
             Level::Debug => 7,
         };
-        let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+        let line: String = text::line(line).chars().take(LONGEST).collect();
         let _ = self.socket.send_to(format!("<{}>{}: {line}", USER | severity, self.tag).as_bytes(), &self.to);
     }
 }

@@ -1,6 +1,6 @@
 //! Deadlines, and the waits between tries.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::PollTimeout;
 
@@ -40,6 +40,29 @@ impl Deadline {
     pub fn limit(&self) -> Duration {
         self.limit
     }
+}
+
+/// A time in UTC, to the second, for people: `2026-11-27T14:02:11Z`.
+///
+/// One before 1970 or after the year 9999, as a wrong clock or file may have it, is `unknown`: humantime panics at the one and
+/// fails to print the other.
+pub fn rfc3339(time: SystemTime) -> String {
+    written(time, |time| printed(humantime::format_rfc3339_seconds(time)))
+}
+
+/// The same to the millisecond.
+pub fn rfc3339_millis(time: SystemTime) -> String {
+    written(time, |time| printed(humantime::format_rfc3339_millis(time)))
+}
+
+fn written(time: SystemTime, print: impl FnOnce(SystemTime) -> Option<String>) -> String {
+    Some(time).filter(|time| *time >= SystemTime::UNIX_EPOCH).and_then(print).unwrap_or_else(|| "unknown".into())
+}
+
+/// Unlike `to_string`, without a panic where it fails.
+fn printed(time: impl std::fmt::Display) -> Option<String> {
+    let mut text = String::new();
+    std::fmt::write(&mut text, format_args!("{time}")).ok().map(|()| text)
 }
 
 /// What a last try may take.
@@ -88,5 +111,19 @@ impl Random {
         let wait = most.mul_f64(rng.f64());
         self.0.set(rng.get_seed());
         wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_cannot_be_printed_is_unknown() {
+        let at = |seconds: u64| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+        assert_eq!(at(1_795_788_131).map(rfc3339).as_deref(), Some("2026-11-27T14:02:11Z"));
+        assert_eq!(at(253_402_300_800).map(rfc3339).as_deref(), Some("unknown"));
+        let before = SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(1));
+        assert_eq!(before.map(rfc3339_millis).as_deref(), Some("unknown"));
     }
 }

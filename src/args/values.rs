@@ -10,7 +10,7 @@ use crate::guard::Percent;
 use crate::install::Attributes;
 use crate::journal::Format;
 use crate::metrics::dogstatsd::Address;
-use crate::payload::one_line;
+use crate::text;
 use crate::url::Url;
 
 /// `-k`.
@@ -80,7 +80,7 @@ const LONGEST_REASON: usize = 200;
 
 /// `-r`: why. Never empty: an empty mark is none, for kvexpress and for us.
 pub fn reason(text: &str) -> Result<String, String> {
-    match one_line(text) {
+    match text::excerpt(text) {
         reason if reason.is_empty() => Err("say why".into()),
         reason if reason.chars().count() > LONGEST_REASON => {
             Err(format!("it is too long; say it in {LONGEST_REASON} characters"))

@@ -11,8 +11,8 @@ use crate::document::{Checksum, Verified};
 use crate::error::{Kind, Result, Status};
 use crate::handler::Handler;
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
-use crate::payload::one_line;
 use crate::stamp::{Known, Memory, Stamp};
+use crate::text;
 use crate::time::Deadline;
 use crate::world::World;
 
@@ -193,5 +193,5 @@ impl Managed<'_> {
 }
 
 fn known(handler: &Handler) -> Known {
-    Known { handler: handler.id(), words: one_line(&handler.program.to_string()) }
+    Known { handler: handler.id(), words: text::excerpt(&handler.program.to_string()) }
 }

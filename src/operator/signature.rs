@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use nix::unistd::{User, getuid};
 
+use crate::time::rfc3339;
 use crate::world::World;
 
 /// The reason, signed, with the file that it is about: a lock is found by the hash of its path alone. kvexpress shows it as
@@ -22,6 +23,6 @@ pub fn user(world: &World) -> String {
 }
 
 /// In UTC, to the second.
-pub fn now() -> impl std::fmt::Display {
-    humantime::format_rfc3339_seconds(SystemTime::now())
+pub fn now() -> String {
+    rfc3339(SystemTime::now())
 }

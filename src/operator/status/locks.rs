@@ -6,8 +6,9 @@ use super::Order;
 use crate::consul::Client;
 use crate::error::Result;
 use crate::path;
-use crate::payload::{one_line, text_of};
+use crate::payload::text_of;
 use crate::stamp::Remembered;
+use crate::text;
 
 /// One lock.
 #[derive(Clone, Debug, Serialize)]
@@ -32,7 +33,7 @@ pub(super) fn all(order: &Order, remembered: &[Remembered], client: &Client) -> 
         let (Some((hash, node)), Some(reason)) = (prefix.split_lock(&mark.key), text_of(&mark)) else { continue };
         let file = known().find(|file| prefix.lock(file, node) == mark.key).map(|file| file.display().to_string());
         if file.is_some() || (order.key.is_none() && order.file.is_none()) {
-            locks.push(LockState { node: one_line(node), file, hash: hash.to_owned(), reason });
+            locks.push(LockState { node: text::excerpt(node), file, hash: hash.to_owned(), reason });
         }
     }
     Ok(locks)

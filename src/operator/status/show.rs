@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::table::table;
 use super::{FileState, KeyState, LockState, Overview};
 use crate::document::{Checksum, size};
+use crate::time::rfc3339;
 
 impl fmt::Display for Overview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -50,13 +51,7 @@ fn lock(lock: &LockState) -> [String; 3] {
 
 fn file(file: &FileState) -> [String; 5] {
     let since = file.since.and_then(|since| UNIX_EPOCH.checked_add(Duration::from_secs(since)));
-    [
-        file.file.clone(),
-        or_dash(file.key.as_ref()),
-        short(&file.checksum),
-        or_dash(since.map(humantime::format_rfc3339_seconds)),
-        state(file),
-    ]
+    [file.file.clone(), or_dash(file.key.as_ref()), short(&file.checksum), or_dash(since.map(rfc3339)), state(file)]
 }
 
 fn state(file: &FileState) -> String {
