@@ -28,15 +28,25 @@ pub fn is_believable(entry: &Metadata, directory: &Metadata) -> bool {
     is_ours(entry) || entry.uid() == directory.uid()
 }
 
-/// The first of this directory (canonical) and those above it that another user can change, and with it everything below; none
-/// where there is none.
+/// The first of this directory (absolute) and those above it that another user can change, and with it everything below; none
+/// where there is none. What does not exist yet is passed over. A link among them must be ours, and where it leads is examined,
+/// too.
 ///
 /// # Errors
 /// One of them cannot be examined.
 pub fn exposed(directory: &Path) -> io::Result<Option<PathBuf>> {
     for above in directory.ancestors() {
-        let metadata = fs_err::symlink_metadata(above)?;
-        if !metadata.is_dir() || !is_ours(&metadata) || is_open_to_others(&metadata) {
+        let metadata = match fs_err::symlink_metadata(above) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
+        if metadata.is_symlink() {
+            match exposed(&fs_err::canonicalize(above)?)? {
+                None if is_ours(&metadata) => {}
+                Some(at) => return Ok(Some(at)),
+                None => return Ok(Some(above.to_owned())),
+            }
+        } else if !metadata.is_dir() || !is_ours(&metadata) || is_open_to_others(&metadata) {
             return Ok(Some(above.to_owned()));
         }
     }

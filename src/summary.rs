@@ -121,6 +121,17 @@ impl Direction {
 }
 
 impl Ending {
+    /// Of a run that failed.
+    pub fn of(error: &Error) -> Ending {
+        match error.kind() {
+            None => Ending::Failed,
+            Some(Kind::TooShort) => Ending::TooShort,
+            Some(Kind::Torn) => Ending::Torn,
+            Some(Kind::HandlerOwed { installed: true, .. }) => Ending::InstalledOnly,
+            Some(Kind::HandlerOwed { installed: false, .. }) => Ending::HandlerFailed,
+        }
+    }
+
     /// The word.
     pub fn word(self) -> &'static str {
         match self {
@@ -204,14 +215,12 @@ impl Summary {
     /// It failed.
     pub fn failed(self, error: &Error) -> Summary {
         let failed = Summary { failure: Some(error.status()), ..self }.because(&error.to_string());
+        let failed = failed.came_to(Ending::of(error));
         match error.kind() {
-            None => failed.came_to(Ending::Failed),
-            Some(Kind::TooShort) => failed.came_to(Ending::TooShort),
-            Some(Kind::Torn) => failed.came_to(Ending::Torn),
-            Some(Kind::HandlerOwed { checksum, size, installed }) => {
-                let ending = if installed { Ending::InstalledOnly } else { Ending::HandlerFailed };
-                Summary { handler: Handler::Owed, pending: Some(true), ..failed.with(checksum, size).came_to(ending) }
+            Some(Kind::HandlerOwed { checksum, size, .. }) => {
+                Summary { handler: Handler::Owed, pending: Some(true), ..failed.with(checksum, size) }
             }
+            _ => failed,
         }
     }
 }

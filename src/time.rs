@@ -17,6 +17,11 @@ impl Deadline {
         Deadline { started: Instant::now(), limit }
     }
 
+    /// What is spent.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// What is left; zero once it is over.
     pub fn left(&self) -> Duration {
         self.limit.saturating_sub(self.started.elapsed())
@@ -53,6 +58,17 @@ pub fn rfc3339(time: SystemTime) -> String {
 /// The same to the millisecond.
 pub fn rfc3339_millis(time: SystemTime) -> String {
     written(time, |time| printed(humantime::format_rfc3339_millis(time)))
+}
+
+/// How long ago that was, for people, in its largest unit: `40s ago`, `3h ago`. A time to come is `0s ago`.
+pub fn ago(time: SystemTime) -> String {
+    let seconds = time.elapsed().unwrap_or(Duration::ZERO).as_secs();
+    match seconds {
+        0..120 => format!("{seconds}s ago"),
+        120..7_200 => format!("{}m ago", seconds / 60),
+        7_200..172_800 => format!("{}h ago", seconds / 3_600),
+        _ => format!("{}d ago", seconds / 86_400),
+    }
 }
 
 fn written(time: SystemTime, print: impl FnOnce(SystemTime) -> Option<String>) -> String {

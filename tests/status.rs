@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::busy::Busy;
 use common::gate::{Act, Gate, http};
-use common::{Place, Ran, Run, golden, lines, lock_of, read_stamp, sha256};
+use common::{Place, Ran, Run, golden, lines, lock_of, sha256, stamp_of};
 use serde_json::{Value, json};
 
 /// Nobody is there.
@@ -42,6 +42,16 @@ fn json(ran: &Ran) -> Value {
 
 fn short(document: &str) -> String {
     format!("{}…", &sha256(document)[..8])
+}
+
+/// Of a run whose handler failed.
+const FAILED: &str = "last run now: 1, the handler `test -e /nowhere` failed (exit status: 1)";
+
+/// As if no time had passed since the last run.
+fn now(text: &str) -> String {
+    let mut parts = text.split("last run ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| format!("{text}last run now{}", &part[part.find(" ago").unwrap() + " ago".len()..]))
 }
 
 /// Installs, and runs a handler.
@@ -109,8 +119,11 @@ impl Scenario {
 
     /// When a file was installed, in seconds since 1970.
     fn since(&self, file: &str) -> u64 {
-        let stamp = self.place.path().join("state").join(sha256(self.file(file)));
-        read_stamp(&stamp)["time"].as_u64().unwrap()
+        self.stamp(file)["time"].as_u64().unwrap()
+    }
+
+    fn stamp(&self, file: &str) -> Value {
+        stamp_of(&self.place.path().join("state"), &self.file(file))
     }
 
     /// The command line that installed it.
@@ -202,12 +215,12 @@ fn the_whole_overview_is_this() {
             "moving".into(),
             short(&lines(20)),
             time("b"),
-            format!("behind: Consul has {}; owed: test -e /nowhere", short(&lines(21))),
+            format!("behind: Consul has {}; owed: test -e /nowhere; {FAILED}", short(&lines(21))),
         ],
     ]);
     let words = scenario.command("b", "moving", &["-e", "test -e /nowhere"]);
     let remedy = format!("{}: installed by `{}`\n", scenario.file("b"), shell_words::join(words));
-    assert_eq!(ran.out(), [keys, locks, files, remedy].join("\n"));
+    assert_eq!(now(ran.out()), [keys, locks, files, remedy].join("\n"));
 }
 
 /// Columns of two blanks between them, with nothing behind the last.
@@ -224,21 +237,23 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
 #[test]
 fn the_whole_json_is_this() {
     let scenario = Scenario::new();
-    let overview = json(&scenario.run(&["status", "--json"]).run().expect(1).is_silent());
+    let ran = scenario.run(&["status", "--json"]).run().expect(1).is_silent();
+    let overview: Value = serde_json::from_str(&now(ran.out())).unwrap();
     let prefix = &scenario.place.key;
     let whole = |key: &str, document: &str, encoding: &str, stored: usize, stop: Option<&str>| {
         json!({
             "prefix": prefix, "key": key, "checksum": sha256(document), "bytes": document.len(),
             "lines": document.lines().count(), "encoding": encoding, "stored": stored,
-            "index": scenario.index(&format!("{key}/checksum")), "stop": stop, "torn": null,
+            "index": scenario.index(&format!("{key}/checksum")), "stop": stop, "torn": null, "denied": false,
         })
     };
     let document = golden::DOCUMENT;
     let file = |name: &str, key: &str, is: &str, there: &str, owed: &[&str], more: &[&str], problems: &[&str]| {
         json!({
-            "file": scenario.file(name), "key": key, "checksum": sha256(is), "in_consul": sha256(there),
+            "file": scenario.file(name), "key": key, "checksum": sha256(is), "in_consul": sha256(there), "key_state": "ok",
             "since": scenario.since(name), "lock": null, "owed": owed, "busy": false,
             "command": scenario.command(name, key, more), "problems": problems,
+            "last_run": scenario.stamp(name)["last_run"],
         })
     };
     let behind = format!("behind: Consul has {}", short(&lines(21)));
@@ -249,7 +264,7 @@ fn the_whole_json_is_this() {
             whole("moving", &lines(21), "plain", 54, None),
             {
                 "prefix": prefix, "key": "not/there", "checksum": null, "bytes": null, "lines": null, "encoding": null,
-                "stored": null, "index": null, "stop": "not yet", "torn": null,
+                "stored": null, "index": null, "stop": "not yet", "torn": null, "denied": false,
             },
             whole("older", document, "gzip", golden::GZIP_BASE64.len(), None),
             whole("plain", document, "plain", document.len(), None),
@@ -258,7 +273,7 @@ fn the_whole_json_is_this() {
             {
                 "prefix": prefix, "key": "torn", "checksum": null, "bytes": null, "lines": null, "encoding": null,
                 "stored": 5, "index": scenario.index("torn/data"), "stop": null,
-                "torn": "there is data without a checksum",
+                "torn": "there is data without a checksum", "denied": false,
             },
         ],
         "locks": [{ "node": "elsewhere", "file": null, "hash": sha256("/etc/other"), "reason": "canary" }],
@@ -266,7 +281,7 @@ fn the_whole_json_is_this() {
             file("a", "plain", document, document, &[], &[], &[]),
             file(
                 "b", "moving", &lines(20), &lines(21), &["test -e /nowhere"], &["-e", "test -e /nowhere"],
-                &[&behind, "owed: test -e /nowhere"],
+                &[&behind, "owed: test -e /nowhere", FAILED],
             ),
         ],
     });
@@ -342,7 +357,7 @@ fn what_is_not_well_is_said_with_status_1() {
         (
             "owed",
             &|place| drop(place.kvx_out().args(["-e", "test -e /nowhere"]).run().expect(1)),
-            vec!["owed: test -e /nowhere".into()],
+            vec!["owed: test -e /nowhere".into(), FAILED.into()],
         ),
         (
             "owed, of two",
@@ -358,13 +373,9 @@ fn what_is_not_well_is_said_with_status_1() {
         (
             "the key is gone",
             &|place| place.consul.delete(&format!("{}?recurse", place.kv(""))),
-            vec!["its key is not in Consul, or torn".into()],
+            vec!["its key is not in Consul".into()],
         ),
-        (
-            "torn",
-            &|place| place.consul.put(&place.kv("data"), "torn"),
-            vec!["its key is not in Consul, or torn".into()],
-        ),
+        ("torn", &|place| place.consul.put(&place.kv("data"), "torn"), vec!["its key is torn".into()]),
         ("stopped", &|place| place.consul.put(&place.kv("stop"), "why"), vec![]),
     ];
     for (case, change, problems) in cases {
@@ -375,11 +386,12 @@ fn what_is_not_well_is_said_with_status_1() {
             "the key is gone" => ["data", "checksum"].iter().for_each(|part| place.consul.delete(&place.kv(part))),
             _ => change(&place),
         }
-        let overview = of_file(&place, 1);
+        let same_time = |overview: Value| -> Value { serde_json::from_str(&now(&overview.to_string())).unwrap() };
+        let overview = same_time(of_file(&place, 1));
         assert_eq!(overview["files"][0]["problems"], json!(problems), "{case}: {overview:#}");
-        assert_eq!(of_key(&place, 1)["files"], overview["files"], "{case}");
+        assert_eq!(same_time(of_key(&place, 1))["files"], overview["files"], "{case}");
         let shown = status(&place).arg("-f").arg(place.file()).run().expect(1).is_silent();
-        assert!(shown.out().contains(&problems.join("; ")), "{case}: {}", shown.out());
+        assert!(now(shown.out()).contains(&problems.join("; ")), "{case}: {}", shown.out());
     }
 }
 

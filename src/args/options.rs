@@ -111,13 +111,8 @@ macro_rules! site_options {
                 prefix: Option<crate::consul::Prefix>,
 
                 /// give up on Consul after so long (30s)
-                #[argh(
-                    option,
-                    arg_name = "duration",
-                    default = "std::time::Duration::from_secs(30)",
-                    from_str_fn(crate::args::values::duration)
-                )]
-                timeout: std::time::Duration,
+                #[argh(option, arg_name = "duration", from_str_fn(crate::args::values::duration))]
+                timeout: Option<std::time::Duration>,
             }
         }
 
@@ -126,7 +121,7 @@ macro_rules! site_options {
                 $crate::operator::Site {
                     prefix: self.prefix.clone().unwrap_or_default(),
                     consul: self.consul(),
-                    timeout: self.timeout,
+                    timeout: self.timeout.unwrap_or($crate::operator::TIMEOUT),
                 }
             }
         }

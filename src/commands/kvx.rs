@@ -88,7 +88,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             Ok(super::copy(&options.order()?, &metrics, world).status)
         }),
         "status" => act::<status::Options>("kvx status", rest, |options, world| {
-            let (is_json, order) = (options.is_json(), options.order()?);
+            let (is_json, order) = (options.is_json(), options.order(std::io::stdout().is_terminal()));
             let (overview, trouble) = operator::status::status(&order, world)?;
             let text = if is_json { json(&overview) } else { overview.to_string() };
             print(text.as_bytes())?;
@@ -187,8 +187,8 @@ fn nothing(order: &operator::status::Order) -> Error {
 /// What has installed the file, and by whom it may be run again.
 fn how_to_catch_up(unlocked: &Unlocked, world: &World) -> Result<ExitCode> {
     let Some(remembered) = &unlocked.remembered else { return Ok(ExitCode::SUCCESS) };
-    if !remembered.stamp.command.is_empty() {
-        let command = shell_words::join(&remembered.stamp.command);
+    if !remembered.command().is_empty() {
+        let command = shell_words::join(remembered.command());
         world.conclude(true, || format!("what was missed arrives with the next run, or now by: {command}"), None);
     }
     Ok(ExitCode::SUCCESS)
@@ -196,8 +196,7 @@ fn how_to_catch_up(unlocked: &Unlocked, world: &World) -> Result<ExitCode> {
 
 /// Runs it again, as it was. In the root directory, where nobody can have put a program or a file for it to find.
 fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
-    let command = unlocked.remembered.as_ref().filter(|remembered| remembered.is_ours);
-    let Some([program, arguments @ ..]) = command.map(|remembered| remembered.stamp.command.as_slice()) else {
+    let Some([program, arguments @ ..]) = unlocked.remembered.as_ref().map(|remembered| remembered.command()) else {
         return Err(Status::NoSuchKey.error(
             "unlocked, but --run has nothing to run: no command line is remembered that this user has run for it (and none with -t, --force, --ignore-... or a relative path is); run kvx-out by hand",
         ));

@@ -99,9 +99,23 @@ impl Client<'_> {
     /// # Errors
     /// 77 where a key is denied, and as [`Client`] says.
     pub fn read(&self, consistency: Consistency, documents: &[&str], marks: &[&str]) -> Result<Entries> {
+        let (found, denied) = self.read_each(consistency, documents, marks)?;
+        denied.into_iter().next().map_or(Ok(found), |(_, denial)| Err(denial))
+    }
+
+    /// The same where some may be denied: what was found, and what was denied.
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub fn read_each<'k>(
+        &self,
+        consistency: Consistency,
+        documents: &[&'k str],
+        marks: &[&'k str],
+    ) -> Result<(Entries, Vec<(&'k str, Error)>)> {
         if let (Some(first), true) = (documents.first(), self.server().has_tenancy()) {
             // A Consul without namespaces would take the default one, without a word; to this it says 400.
-            self.assert_readable(first, consistency)?;
+            denial(self.assert_readable(first, consistency))?;
         }
         let keys: Vec<&str> = documents.iter().chain(marks).copied().collect();
         let mut found = match self.get("get-or-empty", consistency, &keys)? {
@@ -112,11 +126,10 @@ impl Client<'_> {
             failed => return Err(self.cannot_read(failed)),
         };
         // Every key that may be read has a result, an absent one with CreateIndex 0; a denied one is left out.
-        if let Some(key) = keys.iter().find(|key| !found.has(key)) {
-            return Err(self.denied("it is left out of what was found", key));
-        }
+        let left_out = keys.into_iter().filter(|key| !found.has(key));
+        let denied = left_out.map(|key| (key, self.denied("it is left out of what was found", key))).collect();
         found.found.retain(|entry| entry.create_index > 0);
-        Ok(found)
+        Ok((found, denied))
     }
 
     /// The paths of all keys in a folder, in order; what may not be read is left out.
@@ -144,15 +157,21 @@ impl Client<'_> {
         }
     }
 
-    fn read_before_1_14(&self, consistency: Consistency, documents: &[&str], keys: &[&str]) -> Result<Entries> {
+    fn read_before_1_14<'k>(
+        &self,
+        consistency: Consistency,
+        documents: &[&'k str],
+        keys: &[&str],
+    ) -> Result<(Entries, Vec<(&'k str, Error)>)> {
         let found = match self.get("get-tree", consistency, keys)? {
             Transaction::Done(found, behind) => Entries { found, behind },
             failed => return Err(self.cannot_read(failed)),
         };
+        let mut denied = Vec::new();
         for key in documents.iter().filter(|key| !found.has(key)) {
-            self.assert_readable(key, consistency)?;
+            denied.extend(denial(self.assert_readable(key, consistency))?.map(|denial| (*key, denial)));
         }
-        Ok(found)
+        Ok((found, denied))
     }
 
     fn get<'a>(&'a self, verb: &'a str, consistency: Consistency, keys: &[&'a str]) -> Result<Transaction> {
@@ -202,6 +221,14 @@ impl Client<'_> {
             (200, b"false") => Ok(Outcome::Lost { why: format!("{key} has changed"), repeated: answer.repeated }),
             _ => Err(self.unexpected(&answer)),
         }
+    }
+}
+
+/// A denial is an answer, too.
+fn denial(asked: Result<()>) -> Result<Option<Error>> {
+    match asked {
+        Err(error) if error.status() == Status::Denied => Ok(Some(error)),
+        asked => asked.map(|()| None),
     }
 }
 

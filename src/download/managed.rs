@@ -162,6 +162,7 @@ impl Managed<'_> {
             prefix: matches!(self.subject, Subject::Document(_)).then(|| self.order.prefix.to_string()),
             owed: self.will_be_owed(before),
             command: self.command(before),
+            wanted: self.wanted,
             ..Stamp::new(self.target.path(), &self.subject.to_string(), document.checksum(), index)
         }
     }

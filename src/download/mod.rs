@@ -1,6 +1,7 @@
 //! The story of `kvx-out`: Consul to one file, then the handler.
 
 mod managed;
+mod record;
 mod report;
 mod source;
 mod splay;
@@ -32,6 +33,9 @@ use crate::world::{World, print};
 /// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
 /// until their output is read.
 const GRACES: Duration = Duration::from_secs(14);
+
+/// Another run that was waited for longer than this is part of what is said of a failure.
+const LONG: Duration = Duration::from_secs(1);
 
 /// How long another run on the same file is waited for, if both have these limits: as long as it may take.
 pub fn patience(timeout: Duration, handler_timeout: Duration) -> Duration {
@@ -144,7 +148,8 @@ pub struct Heard {
 /// 64 to 74, as published.
 pub fn hear(order: &Order, world: &World) -> Result<Heard> {
     let (subject, fire) = match order.stdin {
-        Stdin::Payload => read_payload(order, world)?,
+        Stdin::Payload => read_payload(order, world)
+            .inspect_err(|error| record::early(order, order.subject.as_ref(), error, world))?,
         Stdin::Untouched => (order.subject.clone(), Fire::Unknown),
     };
     Ok(Heard { subject, fire })
@@ -166,7 +171,9 @@ pub fn run(order: &Order, heard: Heard, world: &World) -> Result<Report> {
         }
     };
     if let (Some(limit), Fire::Unknown) = (order.wait, &fire) {
-        wait::until_there(order, &subject, limit, world).map_err(|error| error.of(&subject))?;
+        wait::until_there(order, &subject, limit, world)
+            .inspect_err(|error| record::early(order, Some(&subject), error, world))
+            .map_err(|error| error.of(&subject))?;
     }
     let did = match (&order.to, fire) {
         (_, Fire::Nothing) => Did::Nothing,
@@ -192,40 +199,65 @@ fn read_payload(order: &Order, world: &World) -> Result<(Option<Subject>, Fire)>
     payload::about(&text, order.subject.as_ref(), &order.prefix)
 }
 
-/// Everything about the file is decided and done under its lock.
+/// What a run on a file is about.
+struct Assignment<'a> {
+    order: &'a Order,
+    subject: &'a Subject,
+    target: &'a Target,
+    /// The file as it is named, absolute.
+    named: &'a Path,
+    world: &'a World,
+}
+
+/// Everything about the file is decided and done under its lock, and how that ended is recorded.
 fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &World) -> Result<Did> {
-    let started = Instant::now();
-    let wanted = order.attributes.look_up()?;
+    let (started, named) = (Instant::now(), path::absolute(path));
+    let locked = lock(order, path, &named, world);
+    let (target, mut memory) = locked.inspect_err(|error| record::early(order, Some(subject), error, world))?;
+    let about = Assignment { order, subject, target: &target, named: &named, world };
+    let done = apply(&about, fire, started, &mut memory);
+    record::under_lock(&done, &about, &mut memory);
+    done.map_err(|error| match memory.waited() {
+        waited if waited < LONG => error,
+        waited => error.and(&format!(
+            "before that, it had waited {} for another run of this file",
+            humantime::format_duration(Duration::from_secs(waited.as_secs()))
+        )),
+    })
+}
+
+fn lock(order: &Order, path: &Path, named: &Path, world: &World) -> Result<(Target, Memory)> {
     let target = Target::resolve(path, order.parents)?;
     let state_dir = stamp::directory(order.state_dir.as_deref(), world)?;
-    let mut memory = Memory::open(&state_dir, target.path(), Deadline::within(order.patience), world)?;
+    let memory = Memory::open(&state_dir, target.path(), Deadline::within(order.patience), world)?;
+    if memory.is_new() && named != target.path() {
+        drop(stamp::sweep_abandoned(&state_dir, named, target.path())); // What cannot be swept is garbage, no more.
+    }
+    Ok((target, memory))
+}
+
+fn apply(about: &Assignment, fire: Fire, started: Instant, memory: &mut Memory) -> Result<Did> {
+    let Assignment { order, subject, target, named, world } = *about;
+    let wanted = order.attributes.look_up()?;
     let deadline = Deadline::within(order.timeout);
     target.sweep()?;
     let installed = target.installed(order.guards.max_size)?;
-    let file = Managed {
-        order,
-        subject,
-        path: path::absolute(path),
-        target: &target,
-        wanted,
-        installed: installed.as_ref(),
-        world,
-    };
+    let file = Managed { order, subject, path: named.to_owned(), target, wanted, installed: installed.as_ref(), world };
 
     if let Some((checksum, index)) = fire.names()
         && file.is_right(checksum, memory.stamp())
     {
         let command = file.command(memory.stamp());
-        memory.has_seen(index, command)?;
-        return Ok(Did::Unchanged(target.path().to_owned(), checksum, others(&memory)));
+        memory.has_seen(index, command, wanted)?;
+        return Ok(Did::Unchanged(target.path().to_owned(), checksum, others(memory)));
     }
-    if let Some(reason) = beside::reason(path).filter(|_| !order.ignored.lock) {
+    if let Some(reason) = beside::reason(named).filter(|_| !order.ignored.lock) {
         return file.stays(Did::Locked(reason), memory.stamp());
     }
     let (fired, before) = (Fired::by(&fire), Before::of(&fire, memory.stamp(), installed.as_ref()));
     let obtained = match source::of_payload(fire, &before, order.ignored) {
         Some(obtained) => obtained,
-        None => Source::new(order, subject, Some(&file.path), deadline, world)?.ask(fired, &before)?,
+        None => Source::new(order, subject, Some(named), deadline, world)?.ask(fired, &before)?,
     };
     let Whole { document, index, .. } = match obtained {
         Obtained::Document(whole) => whole,
@@ -234,10 +266,10 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
         Obtained::Gone => return Ok(Did::Nothing),
     };
     order.guards.check(&document)?;
-    let change = file.bring_up_to_date(&document, index, deadline, &mut memory)?;
+    let change = file.bring_up_to_date(&document, index, deadline, memory)?;
     let took = started.elapsed();
-    let handler = file.pay_what_is_owed(&document, change, &mut memory)?;
-    let others = others(&memory);
+    let handler = file.pay_what_is_owed(&document, change, memory)?;
+    let others = others(memory);
     if change == Change::None && handler.is_none() {
         return Ok(Did::Unchanged(target.path().to_owned(), document.checksum(), others));
     }

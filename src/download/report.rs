@@ -87,7 +87,13 @@ impl fmt::Display for Report {
         if let Some(subject) = &self.subject {
             write!(f, "{subject}: ")?;
         }
-        match &self.did {
+        self.did.fmt(f)
+    }
+}
+
+impl fmt::Display for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Did::Nothing => f.write_str(
                 "nothing there (not yet, not any more, or not to be read with this token); the file stays as it is",
             ),
@@ -123,29 +129,43 @@ impl fmt::Display for Work {
     }
 }
 
+impl Did {
+    /// What it is counted as.
+    pub(super) fn ending(&self) -> Ending {
+        match self {
+            Did::Nothing => Ending::Nothing,
+            Did::Unchanged(..) => Ending::Unchanged,
+            Did::Stopped(_) => Ending::Stopped,
+            Did::Locked(_) => Ending::Locked,
+            Did::Printed(..) => Ending::Printed,
+            Did::Worked(work) => match work.change {
+                Change::Installed => Ending::Installed,
+                Change::Mended => Ending::Mended,
+                Change::None => Ending::Reloaded,
+            },
+        }
+    }
+}
+
 impl Report {
     /// In words and numbers.
     pub(crate) fn sum_up(&self, begun: Summary) -> Summary {
+        let begun = begun.came_to(self.did.ending());
         let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
         match &self.did {
-            Did::Nothing => begun.came_to(Ending::Nothing),
+            Did::Nothing => begun,
             Did::Unchanged(_, checksum, others) => Summary {
                 checksum: Some(*checksum),
                 handler: Handler::NotDue,
                 pending: Some(*others == Others::Owed),
-                ..begun.came_to(Ending::Unchanged)
+                ..begun
             },
-            Did::Stopped(reason) => begun.because(reason).came_to(Ending::Stopped),
-            Did::Locked(reason) => begun.because(reason).came_to(Ending::Locked),
-            Did::Printed(document, _) => of(document).came_to(Ending::Printed),
+            Did::Stopped(reason) | Did::Locked(reason) => begun.because(reason),
+            Did::Printed(document, _) => of(document),
             Did::Worked(work) => Summary {
                 handler: if work.handler.is_some() { Handler::Ran } else { Handler::NotDue },
                 pending: Some(work.others == Others::Owed),
-                ..of(&work.document).came_to(match work.change {
-                    Change::Installed => Ending::Installed,
-                    Change::Mended => Ending::Mended,
-                    Change::None => Ending::Reloaded,
-                })
+                ..of(&work.document)
             },
         }
     }

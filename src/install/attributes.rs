@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use nix::unistd::{Gid, Group, Uid, User, fchown};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, Status};
 
@@ -21,12 +22,36 @@ pub struct Attributes {
     pub group: Option<String>,
 }
 
-/// Attributes with names looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Attributes with names looked up, also as they are recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Recorded", from = "Recorded")]
 pub struct Wanted {
     mode: Option<u32>,
     user: Option<Uid>,
     group: Option<Gid>,
+}
+
+/// In numbers.
+#[derive(Serialize, Deserialize)]
+struct Recorded {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<u32>,
+}
+
+impl From<Wanted> for Recorded {
+    fn from(Wanted { mode, user, group }: Wanted) -> Recorded {
+        Recorded { mode, user: user.map(Uid::as_raw), group: group.map(Gid::as_raw) }
+    }
+}
+
+impl From<Recorded> for Wanted {
+    fn from(Recorded { mode, user, group }: Recorded) -> Wanted {
+        Wanted { mode, user: user.map(Uid::from_raw), group: group.map(Gid::from_raw) }
+    }
 }
 
 impl Attributes {
@@ -66,6 +91,18 @@ impl Wanted {
         self.mode.is_none_or(|mode| mode == has.mode)
             && self.user.is_none_or(|user| user == has.user)
             && self.group.is_none_or(|group| group == has.group)
+    }
+
+    /// What is otherwise, for people.
+    pub fn difference(&self, has: &Has) -> Option<String> {
+        let mode = self.mode.filter(|mode| *mode != has.mode);
+        let mode = mode.map(|mode| format!("mode {:04o} instead of {mode:04o}", has.mode));
+        let user = self.user.filter(|user| *user != has.user);
+        let user = user.map(|user| format!("user {} instead of {user}", has.user));
+        let group = self.group.filter(|group| *group != has.group);
+        let group = group.map(|group| format!("group {} instead of {group}", has.group));
+        let all: Vec<String> = [mode, user, group].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join(", "))
     }
 
     /// The mode that lets in nobody whom either the file as it is or what is wanted keeps out.

@@ -199,6 +199,11 @@ impl Installed {
         wanted.is_met_by(&self.has)
     }
 
+    /// How owner and mode are otherwise than wanted, for people.
+    pub fn drift(&self, wanted: &Wanted) -> Option<String> {
+        wanted.difference(&self.has)
+    }
+
     /// Gives it the owner and mode wanted; the content stays.
     ///
     /// # Errors

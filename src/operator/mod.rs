@@ -20,6 +20,9 @@ use crate::error::Result;
 use crate::time::Deadline;
 use crate::world::World;
 
+/// Without `--timeout`.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Which keys, in which Consul.
 #[derive(Clone)]
 pub struct Site {

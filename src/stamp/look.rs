@@ -2,17 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs::TryLockError;
-use std::io::{ErrorKind, Read, Seek};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::{ErrorKind, Seek};
 use std::path::Path;
 use std::time::Duration;
 
-use fs_err::os::unix::fs::OpenOptionsExt as _;
-use nix::fcntl::OFlag;
-use nix::unistd::geteuid;
-
-use super::{LARGEST, Stamp, name_of, text, wait_for};
+use super::place::{Directory, is_ours};
+use super::{Stamp, content, text, wait_for};
 use crate::error::{Error, Result, Status};
+use crate::open;
 use crate::time::Deadline;
 use crate::world::World;
 
@@ -26,36 +23,43 @@ pub struct Remembered {
     pub stamp: Stamp,
     /// Whether a run is at it now.
     pub is_busy: bool,
-    /// Whether only this user can have written it: what it says may be done in his name.
+    /// Whether no other user can have written it: only then may what it says be believed, and done in this user's name.
     pub is_ours: bool,
+}
+
+impl Remembered {
+    /// The command line that installed the file; empty where it is not known, or someone else may have written it.
+    pub fn command(&self) -> &[String] {
+        if self.is_ours { &self.stamp.command } else { &[] }
+    }
 }
 
 /// What is remembered of the file at `path` (canonical), if anything.
 ///
 /// # Errors
 /// 74 where it cannot be read.
-pub fn read(directory: &Path, path: &Path) -> Result<Option<Remembered>> {
-    look(&directory.join(name_of(path)))
+pub fn read(directory: &Directory, path: &Path) -> Result<Option<Remembered>> {
+    look(&directory.file_of(path), directory)
 }
 
 /// Whether there is anything of the file at `path` (canonical): also of a run that has not remembered anything yet.
 ///
 /// # Errors
 /// 74 where that cannot be known.
-pub fn is_there(directory: &Path, path: &Path) -> Result<bool> {
-    match fs_err::symlink_metadata(directory.join(name_of(path))) {
+pub fn is_there(directory: &Directory, path: &Path) -> Result<bool> {
+    match fs_err::symlink_metadata(directory.file_of(path)) {
         Ok(_) => Ok(true),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(cannot(&cause)),
     }
 }
 
-/// What is remembered of all files, by their paths. What is none of ours does not matter.
+/// What is remembered of all files of this machine, by their paths. What is none of ours does not matter.
 ///
 /// # Errors
 /// 74 where the directory, or a stamp in it, cannot be read.
-pub fn all(directory: &Path) -> Result<Vec<Remembered>> {
-    let entries = match fs_err::read_dir(directory) {
+pub fn all(directory: &Directory) -> Result<Vec<Remembered>> {
+    let entries = match fs_err::read_dir(directory.path()) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|cause| cannot(&cause))?,
     };
@@ -63,7 +67,7 @@ pub fn all(directory: &Path) -> Result<Vec<Remembered>> {
     for entry in entries {
         let entry = entry.map_err(|cause| cannot(&cause))?;
         if is_a_stamps(&entry.file_name()) && entry.file_type().is_ok_and(|is| is.is_file()) {
-            all.extend(look(&entry.path())?);
+            all.extend(look(&entry.path(), directory)?);
         }
     }
     all.sort_by(|a, b| a.stamp.path.cmp(&b.stamp.path));
@@ -74,8 +78,11 @@ pub fn all(directory: &Path) -> Result<Vec<Remembered>> {
 ///
 /// # Errors
 /// 75 where it does not end by the deadline, 74.
-pub fn wait_for_runs(directory: &Path, path: &Path, deadline: Deadline, world: &World) -> Result<()> {
-    let Some(file) = open(&directory.join(name_of(path)))? else { return Ok(()) };
+pub fn wait_for_runs(directory: &Directory, path: &Path, deadline: Deadline, world: &World) -> Result<()> {
+    let Some(file) = open(&directory.file_of(path))? else { return Ok(()) };
+    if !is_believed(&file, directory)? {
+        return Ok(()); // No run takes a lock that others can hold.
+    }
     let busy = || format!("{}: a run is busy with it; waiting for its end", path.display());
     match wait_for(|| file.file().try_lock_shared(), deadline, world, busy) {
         Ok(true) => Ok(()),
@@ -85,27 +92,22 @@ pub fn wait_for_runs(directory: &Path, path: &Path, deadline: Deadline, world: &
     }
 }
 
-/// As [`name_of`] makes it.
+/// As [`Directory::file_of`] makes it.
 fn is_a_stamps(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
-fn look(at: &Path) -> Result<Option<Remembered>> {
+fn look(at: &Path, directory: &Directory) -> Result<Option<Remembered>> {
     let Some(mut file) = open(at)? else { return Ok(None) };
-    let metadata = file.metadata().map_err(|cause| cannot(&cause))?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
     // Where nobody is, the lock is held while it is read: no run that begins meanwhile writes over it.
     let is_busy = matches!(file.file().try_lock_shared(), Err(TryLockError::WouldBlock));
-    let is_ours = metadata.uid() == geteuid().as_raw() && metadata.permissions().mode() & 0o022 == 0;
+    let is_ours = is_believed(&file, directory)?;
     for _ in 0..TRIES {
-        let mut text = Vec::new();
-        let read = file.rewind().and_then(|()| (&mut file).take(LARGEST).read_to_end(&mut text));
-        read.map_err(|cause| cannot(&cause))?;
-        if let Some(stamp) = text::read(&text) {
-            // A copy of another's says nothing of this one.
-            return Ok(is_of(&stamp, at).then_some(Remembered { stamp, is_busy, is_ours }));
+        let metadata = file.metadata().map_err(|cause| cannot(&cause))?;
+        let read = file.rewind().and_then(|()| content(&mut file, &metadata));
+        if let Some(stamp) = text::read(&read.map_err(|cause| cannot(&cause))?) {
+            // A copy of another's says nothing of this one, nor what another machine has written.
+            return Ok(is_of(&stamp, at, directory).then_some(Remembered { stamp, is_busy, is_ours }));
         }
         if !is_busy {
             break; // Nothing is known: no run has ended well, or a power loss has come.
@@ -115,20 +117,38 @@ fn look(at: &Path) -> Result<Option<Remembered>> {
     Ok(None)
 }
 
-/// Of a path that is not UTF-8, the stamp does not have every byte.
-fn is_of(stamp: &Stamp, at: &Path) -> bool {
-    stamp.path.contains(char::REPLACEMENT_CHARACTER)
-        || at.file_name() == Some(OsStr::new(&name_of(Path::new(&stamp.path))))
+fn is_believed(file: &fs_err::File, directory: &Directory) -> Result<bool> {
+    Ok(is_ours(&file.metadata().map_err(|cause| cannot(&cause))?) && directory.assert_private().is_ok())
 }
 
+/// Of a path that is not UTF-8, the stamp does not have every byte.
+fn is_of(stamp: &Stamp, at: &Path, directory: &Directory) -> bool {
+    stamp.path.contains(char::REPLACEMENT_CHARACTER) || at == directory.file_of(Path::new(&stamp.path))
+}
+
+/// None where there is nothing, or nothing that a run could have written.
 fn open(at: &Path) -> Result<Option<fs_err::File>> {
-    let mut options = fs_err::OpenOptions::new();
-    options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
-    match options.open(at) {
+    match open::regular(at) {
         Ok(file) => Ok(Some(file)),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::Other) => Ok(None),
         Err(cause) => Err(cannot(&cause)),
     }
+}
+
+/// Takes away what is recorded of the files to which `named` (absolute) once led, by a link that leads elsewhere now, where even
+/// their directories are gone: nobody will ask for them again.
+///
+/// # Errors
+/// 74 where the directory cannot be read.
+pub fn sweep_abandoned(directory: &Directory, named: &Path, now: &Path) -> Result<()> {
+    for one in all(directory)?.iter().filter(|one| one.is_ours && !one.is_busy) {
+        let path = Path::new(&one.stamp.path);
+        let is_abandoned = one.stamp.locked_as() == named && path != now;
+        if is_abandoned && path.parent().is_some_and(|above| !above.exists()) {
+            drop(fs_err::remove_file(directory.file_of(path)));
+        }
+    }
+    Ok(())
 }
 
 fn cannot(cause: &std::io::Error) -> Error {

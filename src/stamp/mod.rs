@@ -5,25 +5,29 @@
 //! many, never one too few. So the stamp needs no fsync: a power loss makes an older one of it, and a restart of whatever
 //! was to be reloaded. (But for `--in-place`: a file that is half of one must be known as such.)
 
+mod last_run;
 mod look;
+mod machine;
 mod place;
 mod text;
 
-use std::fs::{DirBuilder, TryLockError};
-use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::fs::{Metadata, TryLockError};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fs_err::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 
-pub use self::look::{Remembered, all, is_there, read, wait_for_runs};
-pub use self::place::directory;
+pub use self::last_run::LastRun;
+pub use self::look::{Remembered, all, is_there, read, sweep_abandoned, wait_for_runs};
+pub use self::place::{Directory, directory};
+use self::place::{cannot_write, is_ours};
 use crate::document::Checksum;
-use crate::error::{Error, Result, Status};
+use crate::error::{Result, Status};
+use crate::install::Wanted;
+use crate::open;
 use crate::time::{Backoff, Deadline};
 use crate::world::World;
 
@@ -40,13 +44,17 @@ pub struct Stamp {
     pub named: Option<String>,
     /// The key it came from.
     pub key: String,
-    /// The checksum of what was installed, in hex.
-    pub checksum: String,
+    /// The checksum of what was installed, in hex; none where no run has come so far yet, and then only the last run counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
     /// The index of the document in Consul.
+    #[serde(default)]
     pub index: u64,
     /// When, in seconds since 1970.
+    #[serde(default)]
     pub time: u64,
     /// The handlers that have succeeded since then.
+    #[serde(default)]
     pub handlers: Vec<Known>,
     /// Those that have not, as far as runs knew of them. (Others may be owed of which nobody knows yet.)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -60,6 +68,12 @@ pub struct Stamp {
     /// Written before it is put in its place: until that has surely come to its end, and onto the disk.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
+    /// What the command line wants of its mode and owner; a file that has something else has drifted.
+    #[serde(default)]
+    pub wanted: Wanted,
+    /// How the last run ended that did something, failed, or ended otherwise than the one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<LastRun>,
 }
 
 /// A handler of which a run knew.
@@ -74,19 +88,31 @@ pub struct Known {
 impl Stamp {
     /// Of a document about to be installed: no handler has run for it.
     pub fn new(path: &Path, key: &str, checksum: Checksum, index: u64) -> Stamp {
-        let time = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        Stamp {
+            checksum: Some(checksum.to_string()),
+            index,
+            time: now(),
+            unfinished: true,
+            ..Stamp::of_nothing(path, key)
+        }
+    }
+
+    /// Of a file for which no run has installed anything.
+    pub fn of_nothing(path: &Path, key: &str) -> Stamp {
         Stamp {
             path: path.to_string_lossy().into_owned(),
             named: None,
             key: key.to_owned(),
-            checksum: checksum.to_string(),
-            index,
-            time,
+            checksum: None,
+            index: 0,
+            time: 0,
             handlers: Vec::new(),
             owed: Vec::new(),
             prefix: None,
             command: Vec::new(),
-            unfinished: true,
+            unfinished: false,
+            wanted: Wanted::default(),
+            last_run: None,
         }
     }
 
@@ -102,7 +128,7 @@ impl Stamp {
 
     /// Whether it is of this document.
     pub fn is_of(&self, checksum: Checksum) -> bool {
-        self.checksum == checksum.to_string()
+        self.checksum.as_ref().is_some_and(|is| *is == checksum.to_string())
     }
 
     /// Whether this handler still has to run for this checksum.
@@ -111,59 +137,92 @@ impl Stamp {
     }
 }
 
+/// In seconds since 1970.
+fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
 /// The lock of one file, held, with its stamp.
 #[derive(Debug)]
 pub struct Memory {
     file: fs_err::File,
+    /// As it was last written, if it is whole; perhaps of nothing but a last run.
     stamp: Option<Stamp>,
+    /// For whom the lock was waited for.
+    waited: Duration,
 }
 
 impl Memory {
     /// Takes the lock of the file at `path` (canonical), waiting until `deadline`. It is held until this is dropped.
     ///
     /// # Errors
-    /// 73 where the state directory cannot be written, 75 where somebody else holds the lock for too long.
-    pub fn open(directory: &Path, path: &Path, deadline: Deadline, world: &World) -> Result<Memory> {
-        let mut file = open(directory, path)?;
-        loop {
+    /// 73 where the state directory cannot be written, or others can write it too; 75 where somebody else holds the lock for too
+    /// long.
+    pub fn open(directory: &Directory, path: &Path, deadline: Deadline, world: &World) -> Result<Memory> {
+        let at = directory.file_of(path);
+        directory.assert_private()?;
+        let (mut file, metadata) = loop {
+            let file = open(&at, directory)?;
             let busy = || format!("{}: another run is busy with it; waiting", path.display());
-            let is_ours = wait_for(|| file.file().try_lock(), deadline, world, busy);
-            if !is_ours.map_err(|cause| cannot(file.path(), &cause))? {
+            let is_free = wait_for(|| file.file().try_lock(), deadline, world, busy);
+            if !is_free.map_err(|cause| cannot_write(&at, &cause))? {
                 return Err(Status::TryAgain.error(format!(
                     "another run has been busy with the file for {}; try again once it has ended",
                     humantime::format_duration(deadline.limit())
                 )));
             }
-            // Somebody may have taken the file away before we had its lock: then the lock is worth nothing.
-            match file.metadata() {
-                // Who reads a FIFO may wait for ever.
-                Ok(metadata) if !metadata.is_file() => {
-                    return Err(cannot(file.path(), &io::Error::other("that is no regular file")));
-                }
-                Ok(metadata) if metadata.nlink() > 0 => break,
-                Ok(_) => file = open(directory, path)?,
-                Err(cause) => return Err(cannot(file.path(), &cause)),
+            let metadata = file.metadata().map_err(|cause| cannot_write(&at, &cause))?;
+            match () {
+                // Taken away before we had its lock, which then is worth nothing.
+                () if metadata.nlink() == 0 => {}
+                // In a directory of our own: from other times, or by an administrator's hand. It counts as lost.
+                () if !is_ours(&metadata) => fs_err::remove_file(&at).map_err(|cause| cannot_write(&at, &cause))?,
+                () => break (file, metadata),
             }
-        }
-        let mut text = Vec::with_capacity(1024);
-        (&file).take(LARGEST).read_to_end(&mut text).map_err(|cause| cannot(file.path(), &cause))?;
-        Ok(Memory { stamp: text::read(&text), file })
+        };
+        let stamp = text::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&at, &cause))?);
+        Ok(Memory { stamp, file, waited: deadline.elapsed() })
+    }
+
+    /// How long another run was waited for.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Whether no run on this machine has recorded anything of the file yet.
+    pub fn is_new(&self) -> bool {
+        self.stamp.is_none()
     }
 
     /// The stamp as it was last written, if there is a whole one.
     pub fn stamp(&self) -> Option<&Stamp> {
-        self.stamp.as_ref()
+        self.stamp.as_ref().filter(|stamp| stamp.checksum.is_some())
     }
 
-    /// A payload said that the installed document is current at this index: what an older payload brings is older. Whoever
-    /// wants to do the same again, runs this command.
+    /// Whether the last run that recorded its end left the file as it should be, or none did: then a run that finds nothing to
+    /// do has nothing to record, and writes nothing.
+    pub fn was_current(&self) -> bool {
+        self.stamp.as_ref().and_then(|stamp| stamp.last_run.as_ref()).is_none_or(LastRun::left_it_current)
+    }
+
+    /// Records how the run ends. `unknown` is what else to record where nothing was ever installed.
     ///
     /// # Errors
     /// 73.
-    pub fn has_seen(&mut self, index: u64, command: Vec<String>) -> Result<()> {
-        match &self.stamp {
-            Some(stamp) if stamp.index < index || stamp.command != command => {
-                self.remember(Stamp { index: stamp.index.max(index), command, ..stamp.clone() })
+    pub fn record_run(&mut self, run: LastRun, unknown: impl FnOnce() -> Stamp) -> Result<()> {
+        let stamp = self.stamp.clone().unwrap_or_else(unknown);
+        self.write(Stamp { last_run: Some(run), ..stamp })
+    }
+
+    /// A payload said that the installed document is current at this index: what an older payload brings is older. Whoever
+    /// wants to do the same again, runs this command, which wants this mode and owner.
+    ///
+    /// # Errors
+    /// 73.
+    pub fn has_seen(&mut self, index: u64, command: Vec<String>, wanted: Wanted) -> Result<()> {
+        match self.stamp() {
+            Some(stamp) if stamp.index < index || stamp.command != command || stamp.wanted != wanted => {
+                self.remember(Stamp { index: stamp.index.max(index), command, wanted, ..stamp.clone() })
             }
             _ => Ok(()),
         }
@@ -175,10 +234,10 @@ impl Memory {
     /// # Errors
     /// 73.
     pub fn adopt(&mut self, now: Stamp) -> Result<()> {
-        let now = match &self.stamp {
+        let now = match self.stamp() {
             // The same document: what has been done for it is still done.
             Some(stamp) if stamp.checksum == now.checksum && stamp.is_made_as(&now) => {
-                Stamp { index: now.index, command: now.command, unfinished: false, ..stamp.clone() }
+                Stamp { index: now.index, command: now.command, wanted: now.wanted, unfinished: false, ..stamp.clone() }
             }
             // Also if it comes from elsewhere now.
             Some(stamp) if stamp.checksum == now.checksum => Stamp {
@@ -190,7 +249,8 @@ impl Memory {
             },
             _ => Stamp { unfinished: false, ..now },
         };
-        if self.stamp.as_ref() == Some(&now) { Ok(()) } else { self.remember(now) }
+        let now = Stamp { last_run: self.last_run(), ..now };
+        if self.stamp.as_ref() == Some(&now) { Ok(()) } else { self.write(now) }
     }
 
     /// What is remembered is in its place, and on disk.
@@ -198,7 +258,7 @@ impl Memory {
     /// # Errors
     /// 73.
     pub fn is_finished(&mut self) -> Result<()> {
-        match &self.stamp {
+        match self.stamp() {
             Some(stamp) if stamp.unfinished => self.remember(Stamp { unfinished: false, ..stamp.clone() }),
             _ => Ok(()),
         }
@@ -221,7 +281,7 @@ impl Memory {
     /// # Errors
     /// 73.
     pub fn is_to_run(&mut self, owed: &Known) -> Result<()> {
-        let Some(mut stamp) = self.stamp.clone() else { return Ok(()) };
+        let Some(mut stamp) = self.stamp().cloned() else { return Ok(()) };
         if stamp.owed.contains(owed) {
             return Ok(());
         }
@@ -235,7 +295,7 @@ impl Memory {
     /// # Errors
     /// 73.
     pub fn has_run(&mut self, handler: Known) -> Result<()> {
-        let Some(mut stamp) = self.stamp.clone() else { return Ok(()) };
+        let Some(mut stamp) = self.stamp().cloned() else { return Ok(()) };
         stamp.owed.retain(|owed| owed.handler != handler.handler);
         stamp.handlers.push(handler);
         self.remember(stamp)
@@ -247,16 +307,24 @@ impl Memory {
     /// 73.
     pub fn forget(self) -> Result<PathBuf> {
         let path = self.file.path().to_owned();
-        fs_err::remove_file(&path).map_err(|cause| cannot(&path, &cause))?;
+        fs_err::remove_file(&path).map_err(|cause| cannot_write(&path, &cause))?;
         Ok(path)
     }
 
-    /// Remembers.
+    /// Remembers. Of the last run, what is known stays.
     ///
     /// # Errors
     /// 73.
     pub fn remember(&mut self, stamp: Stamp) -> Result<()> {
-        self.file.write_all_at(&text::of(&stamp), 0).map_err(|cause| cannot(self.file.path(), &cause))?;
+        self.write(Stamp { last_run: self.last_run(), ..stamp })
+    }
+
+    fn last_run(&self) -> Option<LastRun> {
+        self.stamp.as_ref().and_then(|stamp| stamp.last_run.clone())
+    }
+
+    fn write(&mut self, stamp: Stamp) -> Result<()> {
+        self.file.write_all_at(&text::of(&stamp), 0).map_err(|cause| cannot_write(self.file.path(), &cause))?;
         self.stamp = Some(stamp);
         Ok(())
     }
@@ -266,7 +334,7 @@ impl Memory {
     /// # Errors
     /// 73.
     pub fn survive(&self) -> Result<()> {
-        self.file.sync_data().map_err(|cause| cannot(self.file.path(), &cause))
+        self.file.sync_data().map_err(|cause| cannot_write(self.file.path(), &cause))
     }
 }
 
@@ -294,32 +362,23 @@ fn wait_for(
     }
 }
 
-/// In the state directory.
-fn name_of(path: &Path) -> String {
-    Checksum::of(path.as_os_str().as_bytes()).to_string()
-}
-
-fn open(directory: &Path, path: &Path) -> Result<fs_err::File> {
+fn open(at: &Path, directory: &Directory) -> Result<fs_err::File> {
     let mut options = fs_err::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-    let at = directory.join(name_of(path));
-    options
-        .open(&at)
-        .or_else(|cause| match cause.kind() {
-            io::ErrorKind::NotFound => {
-                DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-                options.open(&at)
-            }
-            _ => Err(cause),
-        })
-        .map_err(|cause| cannot(directory, &cause))
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(open::CAREFULLY.bits());
+    let opened = options.open(at).or_else(|cause| match cause.kind() {
+        ErrorKind::NotFound => {
+            directory.prepare()?;
+            options.open(at).map_err(|cause| cannot_write(at, &cause))
+        }
+        _ => Err(cannot_write(at, &cause)),
+    })?;
+    Ok(opened)
 }
 
-fn cannot(path: &Path, cause: &io::Error) -> Error {
-    let remedy = match cause.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room",
-        _ => "give --state-dir a directory that this user may write",
-    };
-    Status::CannotWrite
-        .error(format!("what is installed cannot be remembered in {}: {cause}; {remedy}", path.display()))
+/// All of a state file.
+fn content(file: &mut fs_err::File, metadata: &Metadata) -> io::Result<Vec<u8>> {
+    let length = metadata.len().min(LARGEST);
+    let mut text = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(length).read_to_end(&mut text)?;
+    Ok(text)
 }

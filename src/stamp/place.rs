@@ -1,22 +1,39 @@
-//! Where it is remembered what is installed.
+//! Where it is remembered what is installed, and whether that may be believed.
 
 use std::fs::{DirBuilder, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access, geteuid};
 
-use crate::error::{Result, Status};
+use super::machine;
+use crate::document::Checksum;
+use crate::error::{Error, Result, Status};
+use crate::ownership::{exposed, is_open_to_others};
+use crate::path;
 use crate::world::World;
 
-/// The state directory: the flag, systemd's `$STATE_DIRECTORY`, `/var/lib/kvx` for root,
+/// The state directory of this user, as seen from this machine.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    path: PathBuf,
+    machine: String,
+}
+
+/// Finds the state directory, without creating it: the flag, systemd's `$STATE_DIRECTORY`, `/var/lib/kvx` for root,
 /// `$XDG_STATE_HOME/kvx` or `~/.local/state/kvx` for others; and where that cannot be, as for an agent whose user has no home
-/// of its own, a directory in /tmp that nobody else may touch. (A restart of the machine forgets that one: then each
-/// handler is run once more.)
+/// of its own, `/tmp/kvx-UID`. (A restart of the machine forgets that one: then each handler is run once more.)
 ///
 /// # Errors
-/// 73 where somebody else has that.
-pub fn directory(flag: Option<&Path>, world: &World) -> Result<PathBuf> {
+/// 78 where a variable is not UTF-8.
+pub fn directory(flag: Option<&Path>, world: &World) -> Result<Directory> {
+    let path = path::absolute(&locate(flag, world)?);
+    Ok(Directory { path, machine: machine::this(world) })
+}
+
+fn locate(flag: Option<&Path>, world: &World) -> Result<PathBuf> {
     if let Some(flag) = flag {
         return Ok(flag.to_owned());
     }
@@ -24,39 +41,75 @@ pub fn directory(flag: Option<&Path>, world: &World) -> Result<PathBuf> {
     if let Some(given) = world.text("STATE_DIRECTORY")? {
         return Ok(given.split(':').next().unwrap_or(&given).into()); // systemd lists all of a unit's.
     }
-    if geteuid().is_root() {
+    let user = geteuid();
+    if user.is_root() {
         return Ok("/var/lib/kvx".into());
     }
     let xdg = path("XDG_STATE_HOME")?.filter(|state| state.is_absolute());
     let state = xdg.or(path("HOME")?.map(|home| home.join(".local/state")));
-    match state.map(|state| state.join("kvx")).filter(|usual| is_usable(usual)) {
-        Some(usual) => Ok(usual),
-        None => private(),
-    }
+    let usual = state.map(|state| state.join("kvx")).filter(|usual| is_usable(usual));
+    Ok(usual.unwrap_or_else(|| format!("/tmp/kvx-{user}").into()))
 }
 
-/// Whether it can be written, or made.
+/// Whether it can be written, or created, and only by this user.
 fn is_usable(directory: &Path) -> bool {
     let there = directory.ancestors().find(|ancestor| ancestor.exists());
     there.is_some_and(|there| access(there, AccessFlags::W_OK | AccessFlags::X_OK).is_ok())
+        && matches!(exposed(directory), Ok(None))
 }
 
-fn private() -> Result<PathBuf> {
-    let private = PathBuf::from(format!("/tmp/kvx-{}", geteuid()));
-    drop(DirBuilder::new().mode(0o700).create(&private)); // It may be there.
-    let remedy = "set STATE_DIRECTORY, or give --state-dir, a directory that this user may write";
-    match fs_err::symlink_metadata(&private) {
-        Ok(metadata) if is_ours(&metadata) => Ok(private),
-        Ok(_) => {
-            Err(Status::CannotWrite
-                .error(format!("{} is somebody else's, or open to others; {remedy}", private.display())))
+impl Directory {
+    /// Where it is, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The state file of the file at `path` (canonical) on this machine.
+    pub(super) fn file_of(&self, path: &Path) -> PathBuf {
+        let name = [self.machine.as_bytes(), path.as_os_str().as_bytes()].join(&0);
+        self.path.join(Checksum::of(&name).to_string())
+    }
+
+    /// Creates it where it is missing, for this user alone.
+    ///
+    /// # Errors
+    /// 73 where that fails, or where another user could change what is in it, and with it what has been done for a file.
+    pub(super) fn prepare(&self) -> Result<()> {
+        self.assert_private()?;
+        match DirBuilder::new().recursive(true).mode(0o700).create(&self.path) {
+            Ok(()) => self.assert_private(), // In /tmp, someone else may have been faster.
+            Err(cause) => Err(cannot(&self.path, &cause.to_string(), REMEDY)),
         }
-        Err(cause) => {
-            Err(Status::CannotWrite.error(format!("what is installed can be remembered nowhere: {cause}; {remedy}")))
+    }
+
+    /// No other user can change it, nor any directory above it.
+    pub(super) fn assert_private(&self) -> Result<()> {
+        match exposed(&self.path) {
+            Ok(None) => Ok(()),
+            Ok(Some(at)) => Err(cannot(&self.path, &format!("other users can change {}", at.display()), REMEDY)),
+            Err(cause) => Err(cannot(&self.path, &cause.to_string(), REMEDY)),
         }
     }
 }
 
-fn is_ours(metadata: &Metadata) -> bool {
-    metadata.is_dir() && metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o077 == 0
+const REMEDY: &str = "give --state-dir (or STATE_DIRECTORY) a directory that only this user can write, in directories that only this user or root can write";
+
+/// A state file is believed only if no other user can have written it.
+pub(super) fn is_ours(file: &Metadata) -> bool {
+    file.is_file() && file.uid() == geteuid().as_raw() && !is_open_to_others(file)
+}
+
+/// The state cannot be kept there.
+pub(super) fn cannot(at: &Path, cause: &str, remedy: &str) -> Error {
+    Status::CannotWrite.error(format!("the state of the file cannot be kept in {}: {cause}; {remedy}", at.display()))
+}
+
+/// The same, by the system's word.
+pub(super) fn cannot_write(at: &Path, cause: &std::io::Error) -> Error {
+    let remedy = match cause.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room",
+        ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f)",
+        _ => REMEDY,
+    };
+    cannot(at, &cause.to_string(), remedy)
 }

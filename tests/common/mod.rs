@@ -218,6 +218,13 @@ pub fn lines(n: usize) -> String {
     (1..=n).map(|line| format!("{line}\n")).collect()
 }
 
+/// What is recorded in this state directory of the file at this path (canonical).
+pub fn stamp_of(state: &Path, file: &str) -> serde_json::Value {
+    let entries = std::fs::read_dir(state).unwrap();
+    let stamps = entries.map(|entry| read_stamp(&entry.unwrap().path()));
+    stamps.into_iter().find(|stamp| stamp["path"] == file).unwrap_or_else(|| panic!("nothing is recorded of {file}"))
+}
+
 /// What a stamp says: its first line.
 pub fn read_stamp(at: &Path) -> serde_json::Value {
     let text = std::fs::read_to_string(at).unwrap();

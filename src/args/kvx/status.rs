@@ -1,12 +1,16 @@
 //! The command line of `kvx status`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::args::options::site_options;
 use crate::args::values;
 use crate::consul::Key;
-use crate::error::{Result, Status};
+use crate::operator::Site;
 use crate::operator::status::Order;
+
+/// For all talk with Consul.
+const AT_TERMINAL: Duration = Duration::from_secs(5);
 
 site_options! {
     /// Show how the keys in Consul and the files of this node are.
@@ -15,16 +19,20 @@ site_options! {
         note = "Of a key: its checksum, size and encoding, the index of its last change,
 whether data and checksum belong together, whether it is stopped and why. The
 locks of all nodes. Of each file that this node remembers: what is installed,
-since when, whether Consul has the same, whether it is locked, which handlers
-are owed. Without Consul, the files are shown all the same.",
+since when, whether Consul has the same, whether mode and owner are still those
+of -c and -o, whether it is locked, which handlers are owed, and how the last
+run ended if it failed. Without Consul, the files are shown all the same; at a
+terminal, that is after 5s.",
+        note = "With -k and -f, as a check for monitoring: the file must be installed from
+this key, and both must be well.",
         note = "A handler that failed and was then taken out of the configuration is listed as
 owed until the document changes, or until kvx clean.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name}
 {command_name} -k hosts
-{command_name} -f /etc/hosts.consul --json",
+{command_name} -k hosts -f /etc/hosts.consul --json",
         error_code(0, "all is well"),
-        error_code(1, "something is torn, stopped, locked, behind, changed or owed"),
+        error_code(1, "something is missing, torn, stopped, locked, behind, changed, owed or failed"),
         error_code(64, "the command line makes no sense"),
         error_code(66, "there is nothing to show"),
         error_code(69, "Consul cannot be reached"),
@@ -57,15 +65,10 @@ impl Options {
         self.json
     }
 
-    /// The order, and whether it makes sense.
-    ///
-    /// # Errors
-    /// 64.
-    pub fn order(self) -> Result<Order> {
-        if self.key.is_some() && self.file.is_some() {
-            return Err(Status::Usage.error("give -k or -f, not both"));
-        }
+    /// The order. A person who waits at a terminal is told sooner that Consul does not answer, unless `--timeout` says when.
+    pub fn order(self, is_at_terminal: bool) -> Order {
         let site = self.site();
-        Ok(Order { key: self.key, file: self.file, state_dir: self.state_dir, site })
+        let timeout = if is_at_terminal && self.timeout.is_none() { AT_TERMINAL } else { site.timeout };
+        Order { key: self.key, file: self.file, state_dir: self.state_dir, site: Site { timeout, ..site } }
     }
 }

@@ -1,6 +1,7 @@
 //! The files of this node: as they are, as they are remembered, as they should be.
 
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
@@ -10,10 +11,11 @@ use crate::beside;
 use crate::consul::{Client, Consistency, Key, Prefix};
 use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
-use crate::install::{self, Parents, Target};
+use crate::install::{self, Installed, Parents, Target};
 use crate::path;
 use crate::payload::text_of;
-use crate::stamp::{self, Remembered, Stamp};
+use crate::stamp::{self, Directory, LastRun, Remembered, Stamp};
+use crate::time::ago;
 use crate::world::World;
 
 /// How a file is.
@@ -27,6 +29,8 @@ pub struct FileState {
     pub checksum: Option<String>,
     /// What Consul has, if it could be asked and has it.
     pub in_consul: Option<String>,
+    /// Why that is known, or not.
+    pub key_state: KeyAccess,
     /// When it was installed, in seconds since 1970.
     pub since: Option<u64>,
     /// Why it is locked, if it is.
@@ -37,16 +41,35 @@ pub struct FileState {
     pub busy: bool,
     /// The command line that installed it, where it may be kept.
     pub command: Vec<String>,
+    /// How the last run ended that did something, failed, or ended otherwise than the one before.
+    pub last_run: Option<LastRun>,
     /// What is wrong, in words.
     pub problems: Vec<String>,
 }
 
-/// What is remembered, of the files that are wanted.
-pub(super) fn remembered(order: &Order, directory: &Path) -> Result<Vec<Remembered>> {
+/// What of a file's key can be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyAccess {
+    /// It has a document.
+    Ok,
+    /// It has none.
+    Absent,
+    /// Data and checksum do not match.
+    Torn,
+    /// This token may not read it.
+    Denied,
+    /// Consul was not asked, or which key it is is not known.
+    Unknown,
+}
+
+/// What is remembered, of the files that are wanted. What a link has left behind, which leads to another file now, is of none.
+pub(super) fn remembered(order: &Order, directory: &Directory) -> Result<Vec<Remembered>> {
     let Some(file) = &order.file else {
         let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
-        let all = stamp::all(directory)?.into_iter();
-        return Ok(all.filter(|one| document.is_none() || document_of(one) == document).collect());
+        let is_wanted = |one: &Remembered| document.is_none() || document_of(one) == document;
+        let is_current = |one: &Remembered| install::path_of(one.stamp.locked_as()) == Path::new(&one.stamp.path);
+        return Ok(stamp::all(directory)?.into_iter().filter(|one| is_wanted(one) && is_current(one)).collect());
     };
     Ok(stamp::read(directory, &install::path_of(file))?.into_iter().collect())
 }
@@ -60,7 +83,7 @@ pub(super) fn document_of(remembered: &Remembered) -> Option<(Prefix, Key)> {
 /// Looks at the files. Without a client, Consul cannot be asked.
 pub(super) fn states(
     order: &Order,
-    directory: &Path,
+    directory: &Directory,
     remembered: &[Remembered],
     keys: &[KeyState],
     client: Option<&Client>,
@@ -72,33 +95,41 @@ pub(super) fn states(
 }
 
 /// A file of which nothing is remembered.
-fn strange(order: &Order, directory: &Path, file: &Path, client: Option<&Client>, world: &World) -> Result<FileState> {
+fn strange(
+    order: &Order,
+    directory: &Directory,
+    file: &Path,
+    client: Option<&Client>,
+    world: &World,
+) -> Result<FileState> {
     let file = path::absolute(file);
     let lock = lock(&order.site.prefix, &file, client, world)?;
     let (checksum, mut problems) = match Disk::look(&file) {
-        Disk::Has(checksum) => (checksum, Vec::new()),
+        Disk::Has(installed) => (checksum_of(&installed), Vec::new()),
         Disk::Missing => (None, vec!["missing".to_owned()]),
         Disk::Unreadable(why) => (None, vec![why]),
     };
-    problems.push(format!("not installed by kvx-out, as far as is remembered in {}", directory.display()));
+    problems.push(format!("not installed by kvx-out, as far as is remembered in {}", directory.path().display()));
     problems.extend(lock.iter().map(|why| format!("locked: {why}")));
     Ok(FileState {
         file: file.display().to_string(),
         key: None,
         checksum,
         in_consul: None,
+        key_state: KeyAccess::Unknown,
         since: None,
         lock,
         owed: Vec::new(),
         busy: false,
         command: Vec::new(),
+        last_run: None,
         problems,
     })
 }
 
 fn state(
     order: &Order,
-    directory: &Path,
+    directory: &Directory,
     remembered: &Remembered,
     keys: &[KeyState],
     client: Option<&Client>,
@@ -106,12 +137,12 @@ fn state(
 ) -> Result<FileState> {
     let stamp = &remembered.stamp;
     let file = Path::new(&stamp.path);
-    let in_consul = match &stamp.prefix {
-        Some(prefix) => {
-            let key = keys.iter().find(|key| key.prefix == *prefix && key.key == stamp.key);
-            key.filter(|key| key.torn.is_none()).and_then(|key| key.checksum.clone())
-        }
-        None => client.map(|client| value(client, &stamp.key)).transpose()?.flatten(),
+    let (key_state, in_consul) = match &stamp.prefix {
+        Some(prefix) => access(keys.iter().find(|key| key.prefix == *prefix && key.key == stamp.key)),
+        None => match client.map(|client| value(client, &stamp.key)).transpose()? {
+            None => (KeyAccess::Unknown, None),
+            Some((access, checksum)) => (access, checksum),
+        },
     };
     let prefix = stamp.prefix.as_ref().and_then(|prefix| Prefix::parse(prefix).ok());
     let lock = lock(prefix.as_ref().unwrap_or(&order.site.prefix), stamp.locked_as(), client, world)?;
@@ -119,13 +150,22 @@ fn state(
     let (checksum, mut problems) = match Disk::look(file) {
         Disk::Missing => (None, vec!["missing".to_owned()]),
         Disk::Unreadable(why) => (None, vec![why]),
-        Disk::Has(is) => {
-            let problem = compared(stamp, is.as_deref(), in_consul.as_deref(), client.is_some());
-            (is, problem.into_iter().collect())
+        Disk::Has(installed) => {
+            let is = checksum_of(&installed);
+            let mut problems: Vec<String> =
+                compared(stamp, is.as_deref(), key_state, in_consul.as_deref()).into_iter().collect();
+            problems.extend(installed.drift(&stamp.wanted));
+            (is, problems)
         }
     };
+    let wanted = order.key.as_ref().map(ToString::to_string).filter(|key| *key != stamp.key);
+    problems.extend(wanted.map(|key| format!("installed from {}, not from {key}", stamp.key)));
+    problems.extend(
+        (!remembered.is_ours).then(|| "its state is not believed: another user can have written it".to_owned()),
+    );
     problems.extend(stamp.unfinished.then(|| "a run that died has left it unfinished".to_owned()));
     problems.extend(owed.iter().map(|words| format!("owed: {words}")));
+    problems.extend(stamp.last_run.as_ref().filter(|run| run.status != 0).map(ended));
     // What a run is just putting right is not wrong.
     let busy = remembered.is_busy || (!problems.is_empty() && has_moved_on(directory, file, stamp)?);
     if busy {
@@ -137,31 +177,60 @@ fn state(
         key: Some(stamp.key.clone()),
         checksum,
         in_consul,
-        since: Some(stamp.time),
+        key_state,
+        since: stamp.checksum.as_ref().map(|_| stamp.time),
         lock,
         owed,
         busy,
-        command: stamp.command.clone(),
+        command: remembered.command().to_vec(),
+        last_run: stamp.last_run.clone(),
         problems,
     })
 }
 
+/// What a key is to the file that is made of it; with its checksum.
+fn access(key: Option<&KeyState>) -> (KeyAccess, Option<String>) {
+    match key {
+        None => (KeyAccess::Unknown, None),
+        Some(key) if key.denied => (KeyAccess::Denied, None),
+        Some(key) if key.torn.is_some() => (KeyAccess::Torn, None),
+        Some(KeyState { checksum: None, .. }) => (KeyAccess::Absent, None),
+        Some(key) => (KeyAccess::Ok, key.checksum.clone()),
+    }
+}
+
 /// How a file that is there is, held against what was installed and what Consul has.
-fn compared(stamp: &Stamp, is: Option<&str>, there: Option<&str>, is_asked: bool) -> Option<String> {
-    let is_ours = is == Some(stamp.checksum.as_str());
+fn compared(stamp: &Stamp, is: Option<&str>, key: KeyAccess, there: Option<&str>) -> Option<String> {
+    let is_ours = is == stamp.checksum.as_deref();
     let reloads = !(stamp.handlers.is_empty() && stamp.owed.is_empty());
-    match there {
-        Some(_) if is == there => (!is_ours && reloads)
+    match (there, stamp.checksum.as_deref()) {
+        (Some(_), _) if is == there => (!is_ours && reloads)
             .then(|| "as in Consul, but put there by somebody else: its handlers are owed".to_owned()),
-        Some(there) if is_ours => Some(format!("behind: Consul has {}", short(there))),
-        _ if !is_ours => Some(format!("changed by somebody else: {} was installed", short(&stamp.checksum))),
-        None if is_asked => Some("its key is not in Consul, or torn".into()),
-        _ => None,
+        (Some(there), _) if is_ours => Some(format!("behind: Consul has {}", short(there))),
+        (_, None) => Some("never installed by kvx-out".into()),
+        (_, Some(installed)) if !is_ours => {
+            Some(format!("changed by somebody else: {} was installed", short(installed)))
+        }
+        _ => match key {
+            KeyAccess::Denied => Some("denied: this token cannot read its key".into()),
+            KeyAccess::Absent => Some("its key is not in Consul".into()),
+            KeyAccess::Torn => Some("its key is torn".into()),
+            KeyAccess::Ok | KeyAccess::Unknown => None,
+        },
+    }
+}
+
+/// How a run ended. Of a failure's line, what happened: what to do about it is in the JSON, and in the log.
+pub(super) fn ended(run: &LastRun) -> String {
+    let when = UNIX_EPOCH.checked_add(Duration::from_secs(run.time)).map_or_else(|| "at an unknown time".into(), ago);
+    match run.status {
+        0 => format!("last run {when}: {}", run.result),
+        status => format!("last run {when}: {status}, {}", run.line.split("; ").next().unwrap_or_default()),
     }
 }
 
 /// Whether a run is at the file now, or has been since it was looked at.
-fn has_moved_on(directory: &Path, file: &Path, stamp: &Stamp) -> Result<bool> {
+fn has_moved_on(directory: &Directory, file: &Path, stamp: &Stamp) -> Result<bool> {
     Ok(stamp::read(directory, file)?.is_none_or(|now| now.is_busy || now.stamp != *stamp))
 }
 
@@ -184,8 +253,7 @@ fn short(checksum: &str) -> String {
 enum Disk {
     Missing,
     Unreadable(String),
-    /// Its checksum; none where it is larger than any document.
-    Has(Option<String>),
+    Has(Installed),
 }
 
 impl Disk {
@@ -193,14 +261,23 @@ impl Disk {
         let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Disk::Missing }; // Its directory is gone.
         match target.installed(LARGEST) {
             Ok(None) => Disk::Missing,
-            Ok(Some(installed)) => Disk::Has(installed.checksum.map(|checksum| checksum.to_string())),
+            Ok(Some(installed)) => Disk::Has(installed),
             Err(error) => Disk::Unreadable(error.to_string()),
         }
     }
 }
 
+/// None where it is larger than any document.
+fn checksum_of(installed: &Installed) -> Option<String> {
+    installed.checksum.map(|checksum| checksum.to_string())
+}
+
 /// Of a file made by `--raw`.
-fn value(client: &Client, path: &str) -> Result<Option<String>> {
-    let value = client.read(Consistency::Default, &[path], &[])?.take(path);
-    Ok(value.map(|entry| Checksum::of(&entry.value).to_string()))
+fn value(client: &Client, path: &str) -> Result<(KeyAccess, Option<String>)> {
+    let (mut entries, denied) = client.read_each(Consistency::Default, &[path], &[])?;
+    Ok(match (denied.is_empty(), entries.take(path)) {
+        (false, _) => (KeyAccess::Denied, None),
+        (true, None) => (KeyAccess::Absent, None),
+        (true, Some(entry)) => (KeyAccess::Ok, Some(Checksum::of(&entry.value).to_string())),
+    })
 }

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::consul::{Client, Consistency, Entry, Folder, Key, Prefix};
+use crate::consul::{Client, Consistency, Entries, Entry, Folder, Key, Prefix};
 use crate::document::Checksum;
 use crate::encoding;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pair::{Found, Pair};
 use crate::payload::text_of;
 
@@ -32,25 +32,46 @@ pub struct KeyState {
     pub stop: Option<String>,
     /// Why the pair does not verify, if it does not.
     pub torn: Option<&'static str>,
+    /// Whether this token may not read it, or its stop: then the rest is not known.
+    pub denied: bool,
 }
+
+/// So many keys are read by one transaction: of 64 operations, as many as Consul 1.8 takes, three for each.
+const AT_ONCE: usize = 21;
 
 impl KeyState {
     /// What is wrong, in words.
     pub fn problem(&self) -> Option<String> {
         let torn = self.torn.map(|why| format!("torn: {why}; upload it again with kvx-in"));
         let stopped = self.stop.as_ref().map(|why| format!("stopped: {why}"));
-        let nothing = (self.checksum.is_none() && torn.is_none()).then(|| "not there".to_owned());
-        let all: Vec<String> = [nothing, torn, stopped].into_iter().flatten().collect();
+        let denied = self.denied.then(|| "denied: this token cannot read it".to_owned());
+        let nothing = (self.checksum.is_none() && torn.is_none() && !self.denied).then(|| "not there".to_owned());
+        let all: Vec<String> = [denied, nothing, torn, stopped].into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
-/// Looks at a key.
-pub(super) fn state(client: &Client, prefix: &Prefix, key: &Key) -> Result<KeyState> {
-    let folder = Folder::of(prefix, key);
-    let mut entries = client.read(Consistency::Default, &[&folder.data, &folder.checksum], &[&folder.stop])?;
+/// Looks at keys. Of those that are denied, also why the first one is.
+pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> Result<(Vec<KeyState>, Option<Error>)> {
+    let (mut states, mut denial) = (Vec::with_capacity(keys.len()), None);
+    for keys in keys.chunks(AT_ONCE) {
+        let folders: Vec<Folder> = keys.iter().map(|(prefix, key)| Folder::of(prefix, key)).collect();
+        let documents: Vec<&str> = folders.iter().flat_map(|folder| [&*folder.data, &*folder.checksum]).collect();
+        let stops: Vec<&str> = folders.iter().map(|folder| &*folder.stop).collect();
+        let (mut entries, denied) = client.read_each(Consistency::Default, &documents, &stops)?;
+        for ((prefix, key), folder) in keys.iter().zip(&folders) {
+            let of_this = [&folder.data, &folder.checksum, &folder.stop];
+            let is_denied = denied.iter().any(|(path, _)| of_this.iter().any(|known| known == path));
+            states.push(KeyState { denied: is_denied, ..state(&mut entries, folder, prefix, key) });
+        }
+        denial = denial.or(denied.into_iter().next().map(|(_, denial)| denial));
+    }
+    Ok((states, denial))
+}
+
+fn state(entries: &mut Entries, folder: &Folder, prefix: &Prefix, key: &Key) -> KeyState {
     let stop = entries.take(&folder.stop).as_ref().and_then(text_of);
-    let pair = Pair::take(&mut entries, &folder);
+    let pair = Pair::take(entries, folder);
     let raw = pair.data.as_ref().map(|data| (Checksum::of(&data.value), data.value.len(), data.flags));
     let index = [&pair.data, &pair.checksum].into_iter().flatten().map(|entry| entry.modify_index).max();
     let claimed = pair.checksum.as_ref().and_then(|entry: &Entry| Checksum::parse(&entry.value));
@@ -65,6 +86,7 @@ pub(super) fn state(client: &Client, prefix: &Prefix, key: &Key) -> Result<KeySt
         index,
         stop,
         torn: None,
+        denied: false,
     };
     match pair.judge() {
         Found::Nothing => {}
@@ -79,5 +101,5 @@ pub(super) fn state(client: &Client, prefix: &Prefix, key: &Key) -> Result<KeySt
             });
         }
     }
-    Ok(state)
+    state
 }

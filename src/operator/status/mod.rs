@@ -77,7 +77,7 @@ pub fn status(order: &Order, world: &World) -> Result<(Overview, Option<Error>)>
         && locks.is_empty()
         && keys.iter().all(|key| key.problem().is_none())
         && files.iter().all(|file| file.problems.is_empty());
-    let state_dir = directory.display().to_string();
+    let state_dir = directory.path().display().to_string();
     Ok((Overview { well, state_dir, keys, locks, files }, trouble))
 }
 
@@ -96,12 +96,9 @@ fn in_consul(order: &Order, remembered: &[Remembered], client: &Client) -> InCon
         Ok(wanted) => wanted,
         Err(error) => return InConsul { trouble: Some(error), ..found },
     };
-    for (prefix, key) in &wanted {
-        match keys::state(client, prefix, key) {
-            Ok(state) => found.keys.push(state),
-            Err(error) if error.status() == Status::Denied => found.trouble = Some(error),
-            Err(error) => return InConsul { trouble: Some(error), ..InConsul::default() },
-        }
+    match keys::states(client, &wanted) {
+        Ok((keys, denial)) => (found.keys, found.trouble) = (keys, denial),
+        Err(error) => return InConsul { trouble: Some(error), ..found },
     }
     match locks::all(order, remembered, client) {
         Ok(locks) => InConsul { locks, ..found },

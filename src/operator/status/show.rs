@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::files::ended;
 use super::table::table;
 use super::{FileState, KeyState, LockState, Overview};
 use crate::document::{Checksum, size};
@@ -56,7 +57,10 @@ fn file(file: &FileState) -> [String; 5] {
 
 fn state(file: &FileState) -> String {
     let busy = file.busy.then(|| "busy: a run is at it".to_owned());
-    let all: Vec<String> = busy.into_iter().chain(file.problems.iter().cloned()).collect();
+    // Of a file that is behind, also that no run has failed: then none was started.
+    let is_behind = file.in_consul.is_some() && file.checksum != file.in_consul;
+    let last_run = file.last_run.as_ref().filter(|run| run.status == 0 && is_behind).map(ended);
+    let all: Vec<String> = busy.into_iter().chain(file.problems.iter().cloned()).chain(last_run).collect();
     match (all.is_empty(), &file.in_consul) {
         (true, Some(_)) => "ok".into(),
         (true, None) => "as it was installed; Consul was not asked".into(),

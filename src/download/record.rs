@@ -1,0 +1,54 @@
+//! How a run ended, recorded in the file's state for `kvx status`: an agent logs it somewhere else, or nowhere.
+
+use std::time::Duration;
+
+use super::{Assignment, Did, Order};
+use crate::consul::Subject;
+use crate::error::{Error, Result};
+use crate::install;
+use crate::stamp::{self, LastRun, Memory, Stamp};
+use crate::summary::Ending;
+use crate::time::Deadline;
+use crate::world::World;
+
+/// Records it while the run still has the file's lock. What it has done, or why it failed, stands either way.
+pub(super) fn under_lock(done: &Result<Did>, about: &Assignment, memory: &mut Memory) {
+    let run = match done {
+        Ok(Did::Unchanged(..)) if memory.was_current() => return,
+        Ok(did) => LastRun::of(0, did.ending().word(), &did.to_string()),
+        Err(error) => failure(error),
+    };
+    let Assignment { order, subject, target, named, world } = *about;
+    let nothing = || Stamp {
+        named: (named != target.path()).then(|| named.to_string_lossy().into_owned()),
+        ..of_nothing(order, subject, Stamp::of_nothing(target.path(), &subject.to_string()))
+    };
+    if let Err(error) = memory.record_run(run, nothing) {
+        world.detail(|| format!("how this run ended is not recorded: {error}"));
+    }
+}
+
+/// Records the failure of a run that did not come to have the lock. If another run has it, that one's end counts.
+pub(super) fn early(order: &Order, subject: Option<&Subject>, error: &Error, world: &World) {
+    let (Some(file), Some(subject)) = (order.to.file(), subject) else { return };
+    let path = install::path_of(file);
+    let memory = stamp::directory(order.state_dir.as_deref(), world)
+        .and_then(|directory| Memory::open(&directory, &path, Deadline::within(Duration::ZERO), world));
+    let nothing = || of_nothing(order, subject, Stamp::of_nothing(&path, &subject.to_string()));
+    let recorded = memory.and_then(|mut memory| memory.record_run(failure(error), nothing));
+    if let Err(error) = recorded {
+        world.detail(|| format!("how this run ended is not recorded: {error}"));
+    }
+}
+
+fn failure(error: &Error) -> LastRun {
+    LastRun::of(error.status() as u8, Ending::of(error).word(), &error.to_string())
+}
+
+fn of_nothing(order: &Order, subject: &Subject, stamp: Stamp) -> Stamp {
+    Stamp {
+        prefix: matches!(subject, Subject::Document(_)).then(|| order.prefix.to_string()),
+        command: order.words.clone().unwrap_or_default(),
+        ..stamp
+    }
+}

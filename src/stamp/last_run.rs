@@ -1,0 +1,34 @@
+//! How a run ended, for whoever looks later.
+
+use serde::{Deserialize, Serialize};
+
+use super::now;
+use crate::text;
+
+/// Results after which the file was as it should be, and the next run may find nothing to do.
+const CURRENT: [&str; 4] = ["unchanged", "installed", "mended", "reloaded"];
+
+/// The end of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// Its exit status.
+    pub status: u8,
+    /// What it came to, in the word that the JSON log has for it.
+    pub result: String,
+    /// Its line, at most 300 characters.
+    pub line: String,
+}
+
+impl LastRun {
+    /// Now.
+    pub fn of(status: u8, result: &str, line: &str) -> LastRun {
+        LastRun { time: now(), status, result: result.to_owned(), line: text::excerpt(line) }
+    }
+
+    /// Whether it left the file as it should be.
+    pub(super) fn left_it_current(&self) -> bool {
+        self.status == 0 && CURRENT.contains(&self.result.as_str())
+    }
+}
