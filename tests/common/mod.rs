@@ -17,6 +17,7 @@ pub mod run;
 pub mod scenario;
 pub mod secure;
 pub mod strace;
+pub mod users;
 
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
