@@ -791,8 +791,53 @@ fn a_key_that_may_not_be_read_does_not_hide_the_others_from_status() {
     let status = place.kvx("status").env("CONSUL_HTTP_TOKEN", &token).args(["--json", "--state-dir"]).arg(&state);
     let ran = status.run().expect(77);
     let overview: Value = serde_json::from_str(ran.out()).unwrap();
-    assert_eq!((&overview["well"], overview["keys"].as_array().unwrap().len()), (&json!(false), 1), "{overview:#}");
+    assert_eq!((&overview["well"], overview["keys"].as_array().unwrap().len()), (&json!(false), 2), "{overview:#}");
     assert_eq!((&overview["keys"][0]["key"], &overview["keys"][0]["torn"]), (&json!(place.key), &json!(null)));
+    assert_eq!(overview["keys"][0]["denied"], false);
+    assert_eq!((&overview["keys"][1]["key"], &overview["keys"][1]["denied"]), (&json!(other), &json!(true)));
+    assert_eq!(overview["keys"][1]["checksum"], json!(null));
     assert_eq!(overview["files"].as_array().unwrap().len(), 2);
     ran.says(&["kvx status: ", "Consul denies ", &other]);
+}
+
+#[test]
+fn denied_absent_and_torn_are_three_states() {
+    let guarded = Guarded::new();
+    let place = &guarded.place;
+    let (prefix, consul) = (&place.key, &guarded.consul);
+    let put = |path: &str, value: &str| {
+        let path = format!("/v1/kv/{prefix}/{path}");
+        assert_eq!(consul.http_as(Some(MASTER), "PUT", &path, value.as_bytes()).unwrap().0, 200);
+    };
+    let kvx_out = |key: &str| {
+        let run = Run::new("kvx-out", &consul.address).args(["-k", key, "-p", prefix, "-t", MASTER]);
+        run.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(place.path().join("out").join(key))
+    };
+    for key in ["absent", "denied", "good", "torn"] {
+        put(&format!("{key}/data"), &lines(20));
+        put(&format!("{key}/checksum"), &sha256(lines(20)));
+        kvx_out(key).run().expect(0);
+    }
+    put("torn/data", "torn");
+    for part in ["data", "checksum"] {
+        consul.http_as(Some(MASTER), "DELETE", &format!("/v1/kv/{prefix}/absent/{part}"), b"").unwrap();
+    }
+    let read = |key: &str| format!("key_prefix \"{prefix}/{key}/\" {{ policy = \"read\" }}\n");
+    let token = guarded.token(&[read("absent"), read("good"), read("torn")].concat());
+    let status = Run::new("kvx", &consul.address).args(["status", "--json", "-p", prefix, "-t", &token]);
+    let ran = status.arg("--state-dir").arg(place.path().join("state")).run().expect(77);
+    let overview: Value = serde_json::from_str(ran.out()).unwrap();
+    let states: Vec<_> = overview["files"].as_array().unwrap().iter().map(|file| &file["key_state"]).collect();
+    assert_eq!(states, ["absent", "denied", "ok", "torn"], "{overview:#}");
+    let denied: Vec<_> = overview["keys"].as_array().unwrap().iter().map(|key| &key["denied"]).collect();
+    assert_eq!(denied, [false, true, false, false], "{overview:#}");
+    let problems: Vec<_> = overview["files"].as_array().unwrap().iter().map(|file| &file["problems"]).collect();
+    let expected = [
+        json!(["its key is not in Consul"]),
+        json!(["denied: this token cannot read its key"]),
+        json!([]),
+        json!(["its key is torn"]),
+    ];
+    assert_eq!(problems, expected.iter().collect::<Vec<_>>());
+    assert!(ran.stderr.contains("denied") || ran.stderr.contains("denies"), "{}", ran.stderr);
 }

@@ -345,6 +345,29 @@ fn a_run_that_finds_nothing_to_do_writes_nothing_unless_the_one_before_failed() 
     place.consul.put(&place.kv("stop"), "why");
     place.kvx_out().run().expect(0);
     assert_eq!(place.stamp()["last_run"]["result"], "stopped");
+    place.consul.delete(&place.kv("stop"));
+    place.kvx_out().run().expect(0);
+    assert_eq!(place.stamp()["last_run"]["result"], "unchanged");
+}
+
+/// Without Consul, a person is shown the files of this node after seconds, a script after --timeout.
+#[test]
+fn a_person_at_a_terminal_is_not_kept_waiting_for_consul() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    let kvx = common::run::binary("kvx").display().to_string();
+    let shown = |more: &str| {
+        let state = place.path().join("state").display().to_string();
+        let command = format!("{kvx} status -s {NOWHERE} --state-dir {state} -k {} {more}", place.key);
+        Run::new("/usr/bin/script", "").args(["-qec", &command, "/dev/null"]).run().expect(69).out().to_owned()
+    };
+    let text = shown("");
+    let (table, after) = text.split_once(" times in ").unwrap();
+    assert!(table.contains(place.file().to_str().unwrap()), "{text}");
+    assert!(after.starts_with("4s)") || after.starts_with("5s)"), "{text}");
+    let text = shown("--timeout 300ms");
+    assert!(!text.contains("4s)") && text.contains(place.file().to_str().unwrap()), "{text}");
 }
 
 #[test]
