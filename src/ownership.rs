@@ -46,7 +46,9 @@ pub fn exposed(directory: &Path) -> io::Result<Option<PathBuf>> {
                 Some(at) => return Ok(Some(at)),
                 None => return Ok(Some(above.to_owned())),
             }
-        } else if !metadata.is_dir() || !is_ours(&metadata) || is_open_to_others(&metadata) {
+        } else if !metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{}: Not a directory", above.display())));
+        } else if !is_ours(&metadata) || is_open_to_others(&metadata) {
             return Ok(Some(above.to_owned()));
         }
     }

@@ -180,7 +180,7 @@ const LONG: &str = concat!(
 
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
-    let cases: [(&str, &[&str], &[&str]); 66] = [
+    let cases: [(&str, &[&str], &[&str]); 65] = [
         ("kvx-in", &[], &["not provided", "--key"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
@@ -236,7 +236,6 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx lock", &["-f", "-"], &["-f", "name a file"]),
         ("kvx lock", &["-f", "/x", "-r", " "], &["-r", "say why"]),
         ("kvx unlock", &["-f", "-"], &["-f", "name a file"]),
-        ("kvx status", &["-k", "x", "-f", "/y"], &["-k or -f", "not both"]),
         ("kvx diff", &["-k", "x"], &["not provided", "file"]),
         ("kvx diff", &["/x"], &["not provided", "--key"]),
         ("kvx diff", &["-k", "x", "/y", "/z"], &["/z"]),

@@ -156,7 +156,7 @@ fn the_statuses_are_the_published_ones() {
 const FILES: [(&str, &str); 6] = [
     (".NAME.kvx~", "\".kvx~\""),
     ("FILE.locked", "\".locked\""),
-    ("/tmp/kvx-UID", "\"/tmp/kvx-{}\""),
+    ("/tmp/kvx-UID", "\"/tmp/kvx-{user}\""),
     ("/var/lib/kvx", "\"/var/lib/kvx\""),
     ("~/.local/state/kvx", "\".local/state\""),
     ("/dev/null", "Stdio::null()"),

@@ -364,7 +364,12 @@ fn whatever_lies_in_the_place_of_a_stamp_is_not_waited_for() {
     let stamp = place.stamp_file();
     std::fs::remove_file(&stamp).unwrap();
     nix::unistd::mkfifo(&stamp, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    place.kvx_out().run().expect(73).says(&["cannot be remembered", "no regular file", "--state-dir"]);
+    let handler = place.handler();
+    place.kvx_out().args(["-e", &handler]).run().expect(0).says(&["owed", "ran in"]);
+    place.kvx_out().args(["-e", &handler]).run().expect(0).is_silent();
+    std::fs::remove_file(&stamp).unwrap();
+    std::fs::create_dir(&stamp).unwrap();
+    place.kvx_out().run().expect(73).says(&["the state of the file cannot be kept", "directory"]);
 }
 
 #[test]

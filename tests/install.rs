@@ -257,15 +257,17 @@ fn a_file_that_could_not_be_replaced_is_remembered_as_it_is() {
         let ran = under_strace(&place, &["-e", "inject=rename:error=EBUSY"], &["-e", &handler]).expect(73);
         ran.says(&["mounted by itself"]);
     };
-    // The first document of all: nothing is remembered, then.
+    // The first document of all: nothing is remembered, then, but that it failed.
     place.upload(lines(20));
     fails();
-    assert_eq!(std::fs::metadata(place.stamp_file()).unwrap().len(), 0);
+    let remembered = place.stamp();
+    assert_eq!((&remembered["checksum"], &remembered["last_run"]["status"]), (&serde_json::Value::Null, &73.into()));
     place.kvx_out().args(["-e", &handler]).run().expect(0);
-    let before = place.stamp();
+    let but_last_run = |mut stamp: serde_json::Value| stamp.as_object_mut().unwrap().remove("last_run").map(|_| stamp);
+    let before = but_last_run(place.stamp());
     place.upload(lines(21));
     fails();
-    assert_eq!((place.stamp(), place.content()), (before, lines(20)));
+    assert_eq!((but_last_run(place.stamp()), place.content()), (before, lines(20)));
     // So an upload that goes back to what is there has nothing to do.
     place.upload(lines(20));
     place.kvx_out().args(["-e", &handler]).run().expect(0).is_silent();
@@ -578,7 +580,7 @@ fn what_cannot_be_remembered_on_a_full_disk_is_not_done() {
 "
     );
     let said: Vec<&str> = ran.stderr.lines().collect();
-    assert!(said[0].contains("cannot be remembered") && said[0].contains("make room"), "{}", ran.stderr);
+    assert!(said[0].contains("the state of the file cannot be kept") && said[0].contains("make room"), "{}", ran.stderr);
     assert!(said[1..] == ["handler: paid", said[2]] && said[2].contains("600 lines"), "{}", ran.stderr);
     assert_eq!(place.beside(), ["hosts"]);
 }
@@ -625,7 +627,7 @@ fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
     std::fs::remove_dir_all(&state).unwrap();
     std::fs::create_dir(&state).unwrap();
     give_to_nobody(&state, 0o500);
-    run().run().expect(73).says(&["cannot be remembered", "Permission denied", "--state-dir"]);
+    run().run().expect(73).says(&["the state of the file cannot be kept", "Permission denied", "--state-dir"]);
     assert_eq!(
         (place.content(), place.beside()),
         (

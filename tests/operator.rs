@@ -93,8 +93,8 @@ fn from_json(text: &[u8]) -> Value {
 fn a_reason_is_one_line_whatever_was_typed() {
     let place = Place::new();
     place.upload(lines(20));
-    stop(&place, " two\nlines\x1b[31m ").run().expect(0).says(&["stopped: two lines [31m (by"]);
-    assert_signed(&place.consul.text(&place.kv("stop")).unwrap(), "two lines [31m", "");
+    stop(&place, " two\nlines\x1b[31m ").run().expect(0).says(&["stopped: two lines\\x1b[31m (by"]);
+    assert_signed(&place.consul.text(&place.kv("stop")).unwrap(), "two lines\\x1b[31m", "");
     // As long as it may be: with its signature it is shown whole.
     let long = "é".repeat(200);
     stop(&place, &long).run().expect(0);

@@ -72,8 +72,9 @@ const PROVOKED: &[&str] = &[
     "ln -s /etc/no/such/x out/x; kvx-out -k hosts -f out/x",
     "kvx-out -k hosts -f /etc",
     "kvx-out -k hosts -f out/x -o nobody-of-this-name",
-    "as_nobody kvx-out -k hosts -f /etc/x --state-dir out/state",
+    "as_nobody kvx-out -k hosts -f /etc/x --state-dir own/state",
     "as_nobody kvx-out -k hosts -f out/x --state-dir /etc/state",
+    "mkdir -m 777 out/open; kvx-out -k hosts -f out/x --state-dir out/open/state",
     "kvx-out -q -k hosts -f out/x; chmod 640 out/x; ln out/x out/y; seq 20 | kvx-in -q -k hosts; kvx-out -k hosts -f out/x",
     "kvx-out -q -k hosts -f out/x -c 640; kvx-out -k hosts -f out/x -c 644",
     // Handlers.
@@ -102,8 +103,8 @@ const PROVOKED: &[&str] = &[
     "kvx lock -f out/x -r why -s 127.0.0.1:9 --timeout 300ms",
     "kvx lock -q -f out/x -r why; kvx unlock -f out/x -s 127.0.0.1:9 --timeout 300ms",
     // Other users, other mounts.
-    "echo >out/x; chmod 0 out/x; as_nobody kvx-out -k hosts -f out/x --state-dir out/state",
-    "as_nobody kvx-out -k hosts -f out/x -o root --state-dir out/state",
+    "echo >out/x; chmod 0 out/x; as_nobody kvx-out -k hosts -f out/x --state-dir own/state",
+    "as_nobody kvx-out -k hosts -f out/x -o root --state-dir own/state",
     "with_own_mounts 'touch out/x; mount --bind hosts.new out/x; kvx-out -k hosts -f out/x'",
     "seq 30000 | kvx-in -q -k hosts; with_own_mounts 'mount -t tmpfs -o size=64k tmpfs out; kvx-out -k hosts -f out/x'",
     "with_own_mounts 'mount -t tmpfs -o ro tmpfs out; kvx-out -k hosts -f out/x'",
@@ -120,6 +121,12 @@ const PROVOKED: &[&str] = &[
     "kvx-out -q -k hosts -f out/x -e true; consul kv get kvexpress/hosts/data >out/now; seq 20 >out/x; kvx-in -q -k hosts -f out/x; kvx status -f out/x",
     "strace -o /dev/null -e inject=fsync:signal=KILL:when=2 kvx-out -q -k hosts -f out/x --state-dir out/state; kvx status -f out/x --state-dir out/state",
     "kvx-out -q -k hosts -f out/x; consul kv delete -recurse kvexpress/hosts/ >out/log; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x; consul kv delete kvexpress/hosts/checksum >out/log; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x -c 644; chmod 666 out/x; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x -l 9999 2>out/log; kvx status -f out/x -k hosts",
+    "echo >out/x; kvx-out -q -k hosts -f out/x -l 9999 2>out/log; kvx status -f out/x",
+    "kvx-out -q -k hosts -f out/x; kvx status -k motd -f out/x",
+    "kvx-out -q -k hosts -f out/x; chmod 666 /var/lib/kvx/*; kvx status -f out/x",
     "kvx status -k nothing",
     "kvx stop -q -k hosts -r why; kvx status -k hosts",
     "kvx-out -q -k hosts -f out/x; kvx lock -q -f out/x -r why; kvx status -f out/x",
@@ -133,10 +140,7 @@ const ELSEWHERE: [(&str, &str); 4] = [
     ("another run has been busy", "download::a_file_that_another_run_is_busy_with_is_waited_for_but_not_for_ever"),
     ("other writers were faster", "faults::a_race_that_is_always_lost_ends_with_try_again"),
     ("the file is in place, but may not survive", "install::what_may_not_be_on_disk_yet_is_put_there_by_the_next_run"),
-    (
-        "FILE is somebody else's, or open to others",
-        "kvexpress::a_user_without_a_home_is_served_and_what_is_owed_is_remembered",
-    ),
+    ("denied: this token cannot read its key", "acl::denied_absent_and_torn_are_three_states"),
 ];
 
 /// What stands for what differs.
@@ -296,7 +300,7 @@ fn every_row_is_a_line_that_the_programs_print() {
 
 fn furnished() -> House {
     let house = House::new();
-    let nobody = "chmod 777 out; [ $(id -u) = 0 ] || { chmod a-w etc; exec \"$@\"; }; \
+    let nobody = "chmod 777 out; mkdir -p own; [ $(id -u) = 0 ] || { chmod a-w etc; exec \"$@\"; }; chown 65534 own; \
                   exec setpriv --reuid=65534 --regid=65534 --clear-groups env -u HOME \"$@\"";
     house.program("as_nobody", nobody);
     house

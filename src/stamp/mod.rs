@@ -165,22 +165,22 @@ impl Memory {
             let file = open(&at, directory)?;
             let busy = || format!("{}: another run is busy with it; waiting", path.display());
             let is_free = wait_for(|| file.file().try_lock(), deadline, world, busy);
-            if !is_free.map_err(|cause| cannot_write(&at, &cause))? {
+            if !is_free.map_err(|cause| cannot_write(&cause))? {
                 return Err(Status::TryAgain.error(format!(
                     "another run has been busy with the file for {}; try again once it has ended",
                     humantime::format_duration(deadline.limit())
                 )));
             }
-            let metadata = file.metadata().map_err(|cause| cannot_write(&at, &cause))?;
+            let metadata = file.metadata().map_err(|cause| cannot_write(&cause))?;
             match () {
                 // Taken away before we had its lock, which then is worth nothing.
                 () if metadata.nlink() == 0 => {}
                 // In a directory of our own: from other times, or by an administrator's hand. It counts as lost.
-                () if !is_ours(&metadata) => fs_err::remove_file(&at).map_err(|cause| cannot_write(&at, &cause))?,
+                () if !is_ours(&metadata) => fs_err::remove_file(&at).map_err(|cause| cannot_write(&cause))?,
                 () => break (file, metadata),
             }
         };
-        let stamp = text::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&at, &cause))?);
+        let stamp = text::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
         Ok(Memory { stamp, file, waited: deadline.elapsed() })
     }
 
@@ -307,7 +307,7 @@ impl Memory {
     /// 73.
     pub fn forget(self) -> Result<PathBuf> {
         let path = self.file.path().to_owned();
-        fs_err::remove_file(&path).map_err(|cause| cannot_write(&path, &cause))?;
+        fs_err::remove_file(&path).map_err(|cause| cannot_write(&cause))?;
         Ok(path)
     }
 
@@ -324,7 +324,7 @@ impl Memory {
     }
 
     fn write(&mut self, stamp: Stamp) -> Result<()> {
-        self.file.write_all_at(&text::of(&stamp), 0).map_err(|cause| cannot_write(self.file.path(), &cause))?;
+        self.file.write_all_at(&text::of(&stamp), 0).map_err(|cause| cannot_write(&cause))?;
         self.stamp = Some(stamp);
         Ok(())
     }
@@ -334,7 +334,7 @@ impl Memory {
     /// # Errors
     /// 73.
     pub fn survive(&self) -> Result<()> {
-        self.file.sync_data().map_err(|cause| cannot_write(self.file.path(), &cause))
+        self.file.sync_data().map_err(|cause| cannot_write(&cause))
     }
 }
 
@@ -368,9 +368,9 @@ fn open(at: &Path, directory: &Directory) -> Result<fs_err::File> {
     let opened = options.open(at).or_else(|cause| match cause.kind() {
         ErrorKind::NotFound => {
             directory.prepare()?;
-            options.open(at).map_err(|cause| cannot_write(at, &cause))
+            options.open(at).map_err(|cause| cannot_write(&cause))
         }
-        _ => Err(cannot_write(at, &cause)),
+        _ => Err(cannot_write(&cause)),
     })?;
     Ok(opened)
 }

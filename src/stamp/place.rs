@@ -1,7 +1,7 @@
 //! Where it is remembered what is installed, and whether that may be believed.
 
 use std::fs::{DirBuilder, Metadata};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -76,40 +76,40 @@ impl Directory {
     /// 73 where that fails, or where another user could change what is in it, and with it what has been done for a file.
     pub(super) fn prepare(&self) -> Result<()> {
         self.assert_private()?;
-        match DirBuilder::new().recursive(true).mode(0o700).create(&self.path) {
-            Ok(()) => self.assert_private(), // In /tmp, someone else may have been faster.
-            Err(cause) => Err(cannot(&self.path, &cause.to_string(), REMEDY)),
-        }
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|cause| {
+            let directory = self.path.display();
+            cannot_write(&io::Error::new(cause.kind(), format!("{directory} cannot be created: {cause}")))
+        })?;
+        self.assert_private() // In /tmp, someone else may have been faster.
     }
 
     /// No other user can change it, nor any directory above it.
     pub(super) fn assert_private(&self) -> Result<()> {
         match exposed(&self.path) {
             Ok(None) => Ok(()),
-            Ok(Some(at)) => Err(cannot(&self.path, &format!("other users can change {}", at.display()), REMEDY)),
-            Err(cause) => Err(cannot(&self.path, &cause.to_string(), REMEDY)),
+            Ok(Some(at)) => Err(Status::CannotWrite.error(format!(
+                "the state of the file cannot be kept in {}: other users can change {}; {REMEDY}",
+                self.path.display(),
+                at.display()
+            ))),
+            Err(cause) => Err(cannot_write(&cause)),
         }
     }
 }
 
-const REMEDY: &str = "give --state-dir (or STATE_DIRECTORY) a directory that only this user can write, in directories that only this user or root can write";
+const REMEDY: &str = "give --state-dir (or STATE_DIRECTORY) a directory that only this user and root can write";
 
 /// A state file is believed only if no other user can have written it.
 pub(super) fn is_ours(file: &Metadata) -> bool {
     file.is_file() && file.uid() == geteuid().as_raw() && !is_open_to_others(file)
 }
 
-/// The state cannot be kept there.
-pub(super) fn cannot(at: &Path, cause: &str, remedy: &str) -> Error {
-    Status::CannotWrite.error(format!("the state of the file cannot be kept in {}: {cause}; {remedy}", at.display()))
-}
-
-/// The same, by the system's word.
-pub(super) fn cannot_write(at: &Path, cause: &std::io::Error) -> Error {
+/// The state cannot be kept; the cause says where.
+pub(super) fn cannot_write(cause: &io::Error) -> Error {
     let remedy = match cause.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room",
         ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f)",
         _ => REMEDY,
     };
-    cannot(at, &cause.to_string(), remedy)
+    Status::CannotWrite.error(format!("the state of the file cannot be kept: {cause}; {remedy}"))
 }
