@@ -19,9 +19,9 @@ site_options! {
         note = "Of a key: its checksum, size and encoding, the index of its last change,
 whether data and checksum belong together, whether it is stopped and why. The
 locks of all nodes. Of each file that this node remembers: what is installed,
-since when, whether Consul has the same, whether mode and owner are still those
-of -c and -o, whether it is locked, which handlers are owed, and how the last
-run ended if it failed. Without Consul, the files are shown all the same; at a
+since when, whether Consul has the same, whether mode and owner are as -c and
+-o say, whether it is locked, which handlers are owed, and how the last run
+ended if it failed. Without Consul, the files are shown all the same; at a
 terminal, that is after 5s.",
         note = "With -k and -f, as a check for monitoring: the file must be installed from
 this key, and both must be well.",
