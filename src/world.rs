@@ -90,7 +90,12 @@ impl World {
 
     /// This node's name, as kvexpress takes it for the key of a lock.
     pub fn hostname(&self) -> String {
-        nix::unistd::gethostname().map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned())
+        self.known_hostname().unwrap_or_else(|| "unknown".into())
+    }
+
+    /// The same, if it is known.
+    pub fn known_hostname(&self) -> Option<String> {
+        nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned())
     }
 
     /// Tells something. All that a run tells goes through here, or into the journal.

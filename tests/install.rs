@@ -580,7 +580,11 @@ fn what_cannot_be_remembered_on_a_full_disk_is_not_done() {
 "
     );
     let said: Vec<&str> = ran.stderr.lines().collect();
-    assert!(said[0].contains("the state of the file cannot be kept") && said[0].contains("make room"), "{}", ran.stderr);
+    assert!(
+        said[0].contains("the state of the file cannot be kept") && said[0].contains("make room"),
+        "{}",
+        ran.stderr
+    );
     assert!(said[1..] == ["handler: paid", said[2]] && said[2].contains("600 lines"), "{}", ran.stderr);
     assert_eq!(place.beside(), ["hosts"]);
 }

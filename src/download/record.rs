@@ -1,12 +1,14 @@
 //! How a run ended, recorded in the file's state for `kvx status`: an agent logs it somewhere else, or nowhere.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Assignment, Did, Order};
 use crate::consul::Subject;
 use crate::error::{Error, Result};
-use crate::install;
-use crate::stamp::{self, LastRun, Memory, Stamp};
+use crate::install::{Parents, Target};
+use crate::path;
+use crate::stamp::{self, Directory, LastRun, Memory, Stamp};
 use crate::summary::Ending;
 use crate::time::Deadline;
 use crate::world::World;
@@ -31,13 +33,23 @@ pub(super) fn under_lock(done: &Result<Did>, about: &Assignment, memory: &mut Me
 /// Records the failure of a run that did not come to have the lock. If another run has it, that one's end counts.
 pub(super) fn early(order: &Order, subject: Option<&Subject>, error: &Error, world: &World) {
     let (Some(file), Some(subject)) = (order.to.file(), subject) else { return };
-    let path = install::path_of(file);
-    let memory = stamp::directory(order.state_dir.as_deref(), world)
-        .and_then(|directory| Memory::open(&directory, &path, Deadline::within(Duration::ZERO), world));
-    let nothing = || of_nothing(order, subject, Stamp::of_nothing(&path, &subject.to_string()));
-    let recorded = memory.and_then(|mut memory| memory.record_run(failure(error), nothing));
+    let recorded = stamp::directory(order.state_dir.as_deref(), world).and_then(|directory| {
+        let path = path_of(file, &directory)?;
+        let mut memory = Memory::open(&directory, &path, Deadline::within(Duration::ZERO), world)?;
+        let nothing = || of_nothing(order, subject, Stamp::of_nothing(&path, &subject.to_string()));
+        memory.record_run(failure(error), nothing)
+    });
     if let Err(error) = recorded {
         world.detail(|| format!("how this run ended is not recorded: {error}"));
+    }
+}
+
+/// By which the file is recorded: where that cannot be found out, as a link on the way cannot be read, the one it had before.
+fn path_of(file: &Path, directory: &Directory) -> Result<PathBuf> {
+    let named = path::absolute(file);
+    match Target::resolve(file, Parents::MustExist) {
+        Ok(target) => Ok(target.path().to_owned()),
+        Err(_) => Ok(stamp::path_of(directory, &named)?.unwrap_or(named)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::TryLockError;
 use std::io::{ErrorKind, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::place::{Directory, is_ours};
@@ -135,8 +135,17 @@ fn open(at: &Path) -> Result<Option<fs_err::File>> {
     }
 }
 
+/// The canonical path of the file to which `named` (absolute) led last, as far as that is recorded.
+///
+/// # Errors
+/// 74 where the directory cannot be read.
+pub fn path_of(directory: &Directory, named: &Path) -> Result<Option<PathBuf>> {
+    let all = all(directory)?.into_iter().filter(|one| one.is_ours && one.stamp.locked_as() == named);
+    Ok(all.max_by_key(|one| one.stamp.time).map(|one| one.stamp.path.into()))
+}
+
 /// Takes away what is recorded of the files to which `named` (absolute) once led, by a link that leads elsewhere now, where even
-/// their directories are gone: nobody will ask for them again.
+/// their directories are gone, or nothing was ever installed: nobody will ask for them again.
 ///
 /// # Errors
 /// 74 where the directory cannot be read.
@@ -144,7 +153,8 @@ pub fn sweep_abandoned(directory: &Directory, named: &Path, now: &Path) -> Resul
     for one in all(directory)?.iter().filter(|one| one.is_ours && !one.is_busy) {
         let path = Path::new(&one.stamp.path);
         let is_abandoned = one.stamp.locked_as() == named && path != now;
-        if is_abandoned && path.parent().is_some_and(|above| !above.exists()) {
+        let is_of_nothing = one.stamp.checksum.is_none() || path.parent().is_some_and(|above| !above.exists());
+        if is_abandoned && is_of_nothing {
             drop(fs_err::remove_file(directory.file_of(path)));
         }
     }

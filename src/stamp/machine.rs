@@ -1,10 +1,11 @@
 //! Which machine this is. A state directory may be shared by several (a home on NFS, a volume of two containers), while the
 //! files that its state is about are local: what another machine has done says nothing about this one.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 
 use fs_err::File;
 
+use crate::error::{Result, Status};
 use crate::world::World;
 
 /// By systemd, dbus and most images; a minimal container may have none.
@@ -14,8 +15,19 @@ const LONGEST: usize = 32;
 
 /// Its machine-id, if there is one, and its hostname: cloned machines have the same machine-id, replicas of a container the same
 /// hostname.
-pub(super) fn this(world: &World) -> String {
+///
+/// # Errors
+/// 78. A guess would look like another machine, for which nothing has been done yet.
+pub(super) fn this(world: &World) -> Result<String> {
     let mut id = [0; LONGEST];
-    let read = File::open(MACHINE_ID).and_then(|mut file| file.read(&mut id)).unwrap_or(0);
-    format!("{} {}", String::from_utf8_lossy(id.get(..read).unwrap_or_default()), world.hostname())
+    let read = match File::open(MACHINE_ID).and_then(|mut file| file.read(&mut id)) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => 0,
+        read => read.map_err(|cause| {
+            Status::Configuration.error(format!("which machine this is cannot be known: {cause}; make it readable"))
+        })?,
+    };
+    let hostname = world.known_hostname().ok_or_else(|| {
+        Status::Configuration.error("which machine this is cannot be known: it has no hostname; set one")
+    })?;
+    Ok(format!("{} {hostname}", String::from_utf8_lossy(id.get(..read).unwrap_or_default())))
 }

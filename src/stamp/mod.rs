@@ -21,7 +21,7 @@ use fs_err::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use serde::{Deserialize, Serialize};
 
 pub use self::last_run::LastRun;
-pub use self::look::{Remembered, all, is_there, read, sweep_abandoned, wait_for_runs};
+pub use self::look::{Remembered, all, is_there, path_of, read, sweep_abandoned, wait_for_runs};
 pub use self::place::{Directory, directory};
 use self::place::{cannot_write, is_ours};
 use crate::document::Checksum;
@@ -161,6 +161,7 @@ impl Memory {
     pub fn open(directory: &Directory, path: &Path, deadline: Deadline, world: &World) -> Result<Memory> {
         let at = directory.file_of(path);
         directory.assert_private()?;
+        let mut is_anew = false;
         let (mut file, metadata) = loop {
             let file = open(&at, directory)?;
             let busy = || format!("{}: another run is busy with it; waiting", path.display());
@@ -176,7 +177,15 @@ impl Memory {
                 // Taken away before we had its lock, which then is worth nothing.
                 () if metadata.nlink() == 0 => {}
                 // In a directory of our own: from other times, or by an administrator's hand. It counts as lost.
-                () if !is_ours(&metadata) => fs_err::remove_file(&at).map_err(|cause| cannot_write(&cause))?,
+                () if !is_ours(&metadata) && !std::mem::replace(&mut is_anew, true) => {
+                    fs_err::remove_file(&at).map_err(|cause| cannot_write(&cause))?;
+                }
+                () if !is_ours(&metadata) => {
+                    return Err(cannot_write(&io::Error::other(format!(
+                        "{} does not belong to this user, though it has just been created (NFS with root_squash?)",
+                        at.display()
+                    ))));
+                }
                 () => break (file, metadata),
             }
         };
