@@ -1,12 +1,14 @@
-# What kvx-in needs for the key `hosts`: data and checksum to write, stop to read.
-key_prefix "kvexpress/hosts/" {
+# What kvx-in needs for the key `hosts`, key by key. It replaces the document. It cannot lift a stop or a hold: only an
+# operator can (acl-operator.hcl), so a stop outlasts the next upload, whoever has this token.
+key "kvexpress/hosts/data" {
   policy = "write"
 }
-# Where Consul Template runs it, which hands on its token, this policy must let it read the catalog, too. Without that it
-# gets an empty one, and no error.
-# node_prefix "" {
-#   policy = "read"
-# }
-# service_prefix "" {
-#   policy = "read"
-# }
+key "kvexpress/hosts/checksum" {
+  policy = "write"
+}
+key "kvexpress/hosts/stop" {
+  policy = "read"
+}
+key "kvexpress/hosts/hold" {
+  policy = "read"
+}

@@ -1,5 +1,5 @@
-# What a person needs who stops, locks and repairs: all keys to read and to write, the marks among them.
-# (kvx stop, resume, lock, unlock, copy, status; kvx-in and kvx-out by hand.)
+# What an operator needs: to stop, resume, lock, unlock and copy, `kvx status`, and kvx-in and kvx-out by hand. It covers
+# every key: keep it on people's machines, not on nodes.
 key_prefix "kvexpress/" {
   policy = "write"
 }

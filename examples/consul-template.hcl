@@ -1,13 +1,21 @@
 # Renders a hosts file whenever the catalog changes, and uploads it.
 #
-# Two traps. A command that fails ends Consul Template (status 14), for all of its templates: let its service manager restart
-# it. And after that restart the file is as it should be, so the command is not run again, and the upload would be lost until
-# the next change: so enable kvx-in@hosts.timer too. (Once that runs, `... < FILE || true` keeps Consul Template alive, and
-# the timer says what was wrong.)
+# Three traps, and what this file does about each.
+#
+# A command that fails ends Consul Template (status 14), and with it all of its templates: one document that is rejected
+# would keep every other one from being rendered. So the command ends in `|| true`. What failed is in Consul Template's
+# log, as a line of kvx-in.
+#
+# A command that takes longer than `command_timeout` (30 s) is killed, and ends Consul Template, too. So kvx-in has
+# `--timeout 10s`.
+#
+# A command that failed is not run again until the file changes. So kvx-in@hosts.timer is part of this: it uploads the file
+# within a minute of the cause being gone. Until then kvx-in@hosts.service is a failed unit: let that raise the alert
+# (README.md), because Consul Template does not.
 #
 # To end it, send INT, not TERM, which it ignores: its unit needs KillSignal=SIGINT. Two of them would undo each other's work.
 #
-# With ACLs, a token that may not read the catalog gets an empty one, and no error: acl-in.hcl has what it needs.
+# With ACLs, a token that may not read the catalog gets an empty one, and no error: acl-catalog.hcl has what it needs.
 
 template {
   source      = "/etc/consul-template/hosts.ctmpl"
@@ -22,8 +30,8 @@ template {
   # -l 10: a catalog that is almost empty is not to empty the file on every node. (--max-shrink 50 guards a large one better.)
   # For a try with few services, lower it.
   # Consul Template does not pipe what it has rendered: `< FILE` does. A string with blanks is run by `sh -c`.
-  command = "kvx-in -k hosts -l 10 < /var/lib/kvx-in/hosts"
+  command = "kvx-in -k hosts -l 10 --timeout 10s < /var/lib/kvx-in/hosts || true"
 
-  # A list is run without a shell, which knows no `<`: so -f.
-  # command = ["kvx-in", "-k", "hosts", "-l", "10", "-f", "/var/lib/kvx-in/hosts"]
+  # A list is run without a shell, which knows neither `<` nor `||`: so name one.
+  # command = ["sh", "-c", "kvx-in -k hosts -l 10 --timeout 10s < /var/lib/kvx-in/hosts || true"]
 }

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Ways into Consul and out of it, to copy from. (`render` stands for your program, $URL for your file.)
 set -eu
+# cron looks in /usr/bin and /bin only.
+export PATH="$PATH:/usr/local/bin"
 
 # What would change? A unified diff against what is in Consul; nothing is sent.
 render | kvx-in -k hosts -n

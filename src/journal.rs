@@ -1,4 +1,5 @@
-//! All that a run tells, on stderr: lines for people, or objects for machines, one a line.
+//! All that a run tells, on stderr (kvexpress with `--verbose`: on stdout): lines for people, or objects for machines, one
+//! a line.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -30,11 +31,19 @@ pub enum Level {
     Debug,
 }
 
+/// Where the lines for people go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stream {
+    Stderr,
+    Stdout,
+}
+
 /// Where a run tells.
 #[derive(Clone, Debug)]
 pub struct Journal {
     program: String,
     format: Format,
+    stream: Stream,
     /// Besides, for kvexpress's sake.
     syslog: Option<Arc<Syslog>>,
 }
@@ -71,13 +80,18 @@ impl Level {
 impl Journal {
     /// Of a program.
     pub fn new(program: &str, format: Format) -> Journal {
-        Journal { program: program.to_owned(), format, syslog: None }
+        Journal { program: program.to_owned(), format, stream: Stream::Stderr, syslog: None }
     }
 
     /// The same, which is also told to the system's log.
     pub fn and_syslog(self) -> Journal {
         let syslog = Syslog::open(&self.program).map(Arc::new);
         Journal { syslog, ..self }
+    }
+
+    /// The same, with its lines on stdout, as kvexpress has them with `--verbose`.
+    pub fn on_stdout(self) -> Journal {
+        Journal { stream: Stream::Stdout, ..self }
     }
 
     /// Its name.
@@ -94,7 +108,7 @@ impl Journal {
     pub fn tell(&self, level: Level, message: &str) {
         self.log(level, message);
         match self.format {
-            Format::Text => stderr::tell(message),
+            Format::Text => self.line(message),
             Format::Json => self.write(self.object(level).text("message", message)),
         }
     }
@@ -103,7 +117,7 @@ impl Journal {
     pub fn fail(&self, message: &str, summary: Option<&Summary>) {
         self.log(Level::Error, message);
         match self.format {
-            Format::Text => stderr::tell(&format!("{}: {message}", self.program)),
+            Format::Text => self.line(&format!("{}: {message}", self.program)),
             Format::Json => self.last(Level::Error, message, summary),
         }
     }
@@ -112,8 +126,15 @@ impl Journal {
     pub fn conclude(&self, message: &str, summary: Option<&Summary>) {
         self.log(Level::Info, message);
         match self.format {
-            Format::Text => stderr::tell(message),
+            Format::Text => self.line(message),
             Format::Json => self.last(Level::Info, message, summary),
+        }
+    }
+
+    fn line(&self, line: &str) {
+        match self.stream {
+            Stream::Stderr => stderr::tell(line),
+            Stream::Stdout => stderr::tell_on_stdout(line),
         }
     }
 

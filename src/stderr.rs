@@ -1,5 +1,5 @@
 //! stderr: ours to tell, and a handler's output to pass on. Nobody waits for ever for somebody who does not read it, and
-//! a closed one is no error.
+//! a closed one is no error. The same for stdout, where a run is asked to log there.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -18,10 +18,21 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Writes a line, in one write (unless it is very long), so that lines of several processes do not mix.
 pub fn tell(line: &str) {
-    // One line: a name or an argument in it may have a newline of its own.
+    Stderr::default().pass_on(one_line(line).as_bytes());
+}
+
+/// The same, to stdout.
+pub fn tell_on_stdout(line: &str) {
+    let mut stdout = io::stdout();
+    write_patiently(&mut stdout, one_line(line).as_bytes(), PATIENCE);
+    let _ = stdout.flush(); // Its reader has seen enough, or it is closed.
+}
+
+/// With its newline, and no other: a name or an argument in it may have one of its own.
+fn one_line(line: &str) -> String {
     let mut line = text::line(line).into_owned();
     line.push('\n');
-    Stderr::default().pass_on(line.as_bytes());
+    line
 }
 
 /// stderr while somebody else's output is passed on to it.
@@ -40,20 +51,25 @@ impl Default for Stderr {
 impl Stderr {
     /// Writes bytes as they are.
     pub fn pass_on(&mut self, bytes: &[u8]) {
-        let mut stderr = io::stderr();
-        for piece in bytes.chunks(A_PIPEFUL) {
-            let waited = Deadline::within(self.patience);
-            let mut interest = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-            let ready = loop {
-                match poll(&mut interest, waited.for_poll()) {
-                    Err(Errno::EINTR) => {} // A signal that is held, or the end of the program whose output this is.
-                    polled => break matches!(polled, Ok(1..)),
-                }
-            };
-            self.patience = waited.left();
-            if !ready || stderr.write_all(piece).is_err() {
-                return;
+        self.patience = write_patiently(&mut io::stderr(), bytes, self.patience);
+    }
+}
+
+/// Writes what the stream takes within its patience, and returns what is left of that.
+fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience: Duration) -> Duration {
+    for piece in bytes.chunks(A_PIPEFUL) {
+        let waited = Deadline::within(patience);
+        let mut interest = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+        let ready = loop {
+            match poll(&mut interest, waited.for_poll()) {
+                Err(Errno::EINTR) => {} // A signal that is held, or the end of the program whose output this is.
+                polled => break matches!(polled, Ok(1..)),
             }
+        };
+        patience = waited.left();
+        if !ready || stream.write_all(piece).is_err() {
+            break;
         }
     }
+    patience
 }

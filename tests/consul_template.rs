@@ -93,6 +93,93 @@ fn a_forgotten_redirection_uploads_nothing_and_says_so_and_a_timer_makes_up_for_
     }
 }
 
+/// As `examples/consul-template.hcl` writes it: a document that is rejected is not the others' end.
+#[test]
+fn with_the_examples_command_a_rejected_upload_ends_nothing_and_the_other_templates_go_on() {
+    let places = [Place::new(), Place::new()];
+    let [rejected, other] = &places;
+    let consul = rejected.consul.clone();
+    for place in &places {
+        consul.put(&place.kv("source"), lines(600));
+    }
+    let templates = places.each_ref().map(|place| {
+        let rendered = Rendered::of(place);
+        let command = of_the_example(&place.key, &rendered.file);
+        (rendered.template(&place.kv("source"), &json!(command)), rendered)
+    });
+    let mut running =
+        Template::start(rejected, &templates.each_ref().map(|(template, _)| template.as_str()).concat(), &[]);
+    let uploaded = |place: &Place, n: usize, running: &mut Template| {
+        wait_for("the upload", 60, || {
+            running.assert_runs();
+            (consul.text(&place.kv("data"))? == format!("# rendered\n{}", lines(n))).then_some(())
+        });
+        place.assert_pair_is_whole();
+    };
+    for place in &places {
+        uploaded(place, 600, &mut running);
+    }
+    // Rendered, but too short for -l 10.
+    consul.put(&rejected.kv("source"), lines(3));
+    let (_, rendered) = &templates[0];
+    wait_for("the line of kvx-in", 60, || {
+        running.assert_runs();
+        running.log().lines().any(|line| line.starts_with("kvx-in: ") && line.contains("has 4 lines")).then_some(())
+    });
+    for n in [601, 602] {
+        consul.put(&other.kv("source"), lines(n));
+        uploaded(other, n, &mut running);
+    }
+    assert_eq!(consul.text(&rejected.kv("data")), Some(format!("# rendered\n{}", lines(600))));
+    // The timer fails, for all to see, until the source is good again.
+    let timer = || rejected.kvx_in().args(["-l", "10", "-f"]).arg(&rendered.file).run();
+    timer().expect(65);
+    consul.put(&rejected.kv("source"), lines(603));
+    uploaded(rejected, 603, &mut running);
+    timer().expect(0).is_silent();
+}
+
+/// Consul Template kills a command after 30 s, and ends.
+#[test]
+fn with_the_examples_command_a_consul_that_does_not_answer_ends_nothing() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap(); // It takes connections, and says nothing.
+    let (stuck, other) = (Place::new(), Place::new());
+    let consul = stuck.consul.clone();
+    let mut templates = String::new();
+    for place in [&stuck, &other] {
+        consul.put(&place.kv("source"), lines(20));
+        let rendered = Rendered::of(place);
+        let mut command = of_the_example(&place.key, &rendered.file);
+        if place.key == stuck.key {
+            command = command.replace("kvx-in ", &format!("kvx-in -s {} ", silent.local_addr().unwrap()));
+        }
+        templates += &rendered.template(&place.kv("source"), &json!(command));
+    }
+    let mut running = Template::start(&stuck, &templates, &[]);
+    wait_for("the end of the stuck command, and the other one", 60, || {
+        running.assert_runs();
+        let is_told = running.log().lines().any(|line| line.starts_with("kvx-in: ") && line.contains(&stuck.key));
+        (is_told && consul.get(&other.kv("data")).is_some()).then_some(())
+    });
+    consul.put(&other.kv("source"), lines(30));
+    wait_for("the next change", 60, || {
+        running.assert_runs();
+        (consul.text(&other.kv("data"))? == format!("# rendered\n{}", lines(30))).then_some(())
+    });
+    assert_eq!(consul.get(&stuck.kv("data")), None);
+}
+
+/// The command of `examples/consul-template.hcl`, for another key and file.
+fn of_the_example(key: &str, file: &std::path::Path) -> String {
+    let example = include_str!("../examples/consul-template.hcl");
+    let command = example.lines().find_map(|line| line.trim().strip_prefix("command = ")).expect("a command");
+    let command: String = serde_json::from_str(command).unwrap();
+    for part in ["-k hosts ", "/var/lib/kvx-in/hosts"] {
+        assert!(command.contains(part), "{command}");
+    }
+    command.replace("-k hosts ", &format!("-k {key} ")).replace("/var/lib/kvx-in/hosts", file.to_str().unwrap())
+}
+
 /// A template's `command`, for a key and the rendered file.
 type CommandLine = fn(&str, &str) -> Value;
 

@@ -88,7 +88,9 @@ fn watches_install(house: &House, text: &str) {
 fn template_uploads(house: &House, text: &str) {
     let command = text.lines().find_map(|line| line.trim().strip_prefix("command")).expect("a command");
     let command: String = serde_json::from_str(command.trim_start_matches([' ', '='])).unwrap();
-    let rendered = command.split_once("< ").expect("what is rendered").1;
+    let rendered = command.split_once("< ").expect("what is rendered").1.split(' ').next().unwrap();
+    // A command that fails ends Consul Template (tests/consul_template.rs).
+    assert!(command.ends_with(" || true") && command.contains(" --timeout 10s "), "{command}");
     assert!(!text.contains("destination") || text.contains(&format!("destination = {rendered:?}")), "{text}");
     let path = house.mapped(rendered);
     std::fs::create_dir_all(Path::new(&path).parent().unwrap()).unwrap();

@@ -80,6 +80,9 @@ fn the_whole_help_is_this() {
     }
     assert_eq!(all, include_str!("help/kvexpress.txt"), "tests/help/kvexpress.txt is not what kvexpress -h prints");
     assert!(all.lines().all(|line| line.chars().count() <= 80), "too wide");
+    // Without arguments, too: scripts call it so to see whether it is installed.
+    let nothing = bare(&place).run().expect(0).is_silent();
+    assert_eq!(nothing.out(), bare(&place).arg("-h").run().expect(0).out());
     let version = bare(&place).arg("-v").run().expect(0).is_silent();
     assert_eq!(version.out(), format!("Version  : {} (kvx)\n", env!("CARGO_PKG_VERSION")));
 }
@@ -88,7 +91,7 @@ fn the_whole_help_is_this() {
 fn what_makes_no_sense_is_64_and_asks_nobody() {
     let place = Place::at(Arc::new(Consul::elsewhere(NOBODY)));
     for (line, why) in [
-        ("", "a command is missing"),
+        ("-s 127.0.0.1:1", "a command is missing"),
         ("frobnicate", "\"frobnicate\" is no command"),
         ("out --nosuch", "--nosuch is no flag"),
         ("in", "-f or -u is missing"),
@@ -407,9 +410,42 @@ fn more_is_told_with_verbose_or_in_debug() {
     out(&place).run().expect(0);
     out(&place).run().expect(0).is_silent();
     out(&place).env("KVEXPRESS_DEBUG", "").run().expect(0).is_silent();
-    for told in [out(&place).arg("--verbose"), out(&place).env("KVEXPRESS_DEBUG", "1")] {
-        told.run().expect(0).says(&["unchanged"]);
+    out(&place).env("KVEXPRESS_DEBUG", "1").run().expect(0).says(&["unchanged"]);
+    // As kvexpress's own: on stdout, all of them, and nowhere else.
+    for run in [out(&place).arg("--verbose"), out(&place).arg("--verbose").env("KVEXPRESS_DEBUG", "1")] {
+        assert!(run.run().expect(0).is_silent().out().contains("unchanged"));
     }
+    let short = out(&place).args(["--verbose", "-l", "13"]).arg("-f").arg(place.path().join("out/other")).run();
+    let short = short.expect(65).is_silent();
+    assert!(short.out().contains("kvexpress: ") && short.out().contains("12 lines"), "{}", short.out());
+}
+
+/// What scripts do, and kvexpress's own acceptance tests: `kvexpress out ... --verbose | grep REASON`.
+#[test]
+fn with_verbose_its_lines_go_through_a_pipe_and_a_reader_that_leaves_early_does_no_harm() {
+    let place = Place::new();
+    place.upload(document());
+    kvexpress(&place, "stop").args(["-k", &place.key, "-r", "the disk is on fire"]).run().expect(0);
+    let piped = |more: &str, then: &str| {
+        let line = format!(
+            "{{ {} out -s {} -k {} -f {} {more}; echo $? >&2; }} | {then}",
+            link(&place).display(),
+            place.consul.address,
+            place.key,
+            place.file().display()
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line]).env("STATE_DIRECTORY", place.path().join("state")).env_remove("CONSUL_HTTP_ADDR");
+        Ran::from(shell.output().unwrap())
+    };
+    let stopped = piped("--verbose", "grep -c 'the disk is on fire'").expect(0);
+    assert_eq!((stopped.out(), stopped.stderr.as_str()), ("1\n", "0\n"));
+    assert_eq!(place.beside(), [""; 0]);
+    // Without it, they are on stderr.
+    assert!(piped("", "grep 'the disk is on fire'").expect(1).stderr.contains("the disk is on fire"));
+    // A reader that has gone is no reason not to install.
+    assert_eq!(piped("--ignore_stop --verbose", "exec true").expect(0).stderr, "0\n");
+    assert_eq!(place.content(), document());
 }
 
 #[test]

@@ -191,5 +191,5 @@ pub(super) static FLAGS: &[Flag] = &[
     flag('p', "prefix", &[], Text(|o| &mut o.prefix), "folder of all keys in the KV store (kvexpress)"),
     flag('s', "server", &[], Text(|o| &mut o.server), "address of Consul (localhost:8500)"),
     flag('t', "token", &[], Text(|o| &mut o.token), "ACL token, for all to see in ps"),
-    long_flag("verbose", &[], Switch(|o| &mut o.verbose), "also say what was not done"),
+    long_flag("verbose", &[], Switch(|o| &mut o.verbose), "log to stdout, unchanged files and retries included"),
 ];

@@ -12,7 +12,7 @@ use crate::error::{Result, Status};
 pub enum Asked {
     /// To do something. The words are those that are no flags, which kvexpress passes over, too.
     Run(Command, Box<Options>, Vec<String>),
-    /// `--help`, perhaps of a command.
+    /// `--help`, perhaps of a command; or nothing at all.
     Help(Option<Command>),
     /// `--version`.
     Version,
@@ -36,6 +36,9 @@ struct Typed {
 }
 
 fn read(arguments: Vec<OsString>) -> std::result::Result<Asked, String> {
+    if arguments.is_empty() {
+        return Ok(Asked::Help(None)); // As kvexpress: scripts call it so to see whether it is installed.
+    }
     let Typed { flags, words, help, version } = split(arguments)?;
     let mut words = words.into_iter();
     let named = words.next();

@@ -52,6 +52,13 @@ impl House {
     }
 
     pub fn at(consul: Arc<Consul>) -> House {
+        let house = House::empty(consul);
+        house.furnish();
+        house
+    }
+
+    /// Its directories and programs, but no keys, no files, and nothing installed: Consul's ACLs may deny it.
+    pub fn empty(consul: Arc<Consul>) -> House {
         let dir = tempfile::Builder::new().prefix("kvx-house-").tempdir().unwrap();
         let house = House { consul, dir };
         std::fs::set_permissions(house.path(), PermissionsExt::from_mode(0o755)).unwrap(); // For nobody, too.
@@ -66,7 +73,7 @@ impl House {
         std::fs::create_dir(house.path().join("as")).unwrap();
         symlink(run::binary("kvx"), house.path().join("as/kvexpress")).unwrap();
         house.program("kvexpress", "exec \"${0%/bin/*}/as/kvexpress\" \"$@\" -s $CONSUL_HTTP_ADDR");
-        house.furnish();
+        house.clear();
         house
     }
 
@@ -84,6 +91,25 @@ impl House {
     /// Everything as it was: some keys, some files, and what is remembered of one.
     pub fn furnish(&self) {
         assert_eq!(self.consul.http("DELETE", "/v1/kv/?recurse", b"").unwrap().0, 200);
+        self.clear();
+        let hosts = |n: usize| (1..=n).map(|n| format!("10.0.0.{n} web-{n}\n")).collect::<String>();
+        let (now, before) = (hosts(600), hosts(580));
+        for (key, document) in
+            [("hosts", &now), ("hosts-before", &before), ("motd", &before), ("sudo", &now), ("haproxy", &now)]
+        {
+            self.consul.put_pair(&format!("kvexpress/{key}"), document);
+        }
+        for path in ["service/web/config", "intranet/bans.txt"] {
+            self.consul.put(path, &now);
+        }
+        for file in ["var/lib/kvx-in/hosts", "etc/consul-template/output/hosts.consul", "hosts.new", "hosts.good"] {
+            std::fs::write(self.path().join(file), hosts(590)).unwrap();
+        }
+        self.sh("kvx-out -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP -x dnsmasq'").expect(0);
+    }
+
+    /// The directories, empty.
+    fn clear(&self) {
         for name in ["etc", "var", "usr", "srv", "run", "out", "target"] {
             let _ = std::fs::remove_dir_all(self.path().join(name));
         }
@@ -104,20 +130,6 @@ impl House {
             std::fs::create_dir_all(self.path().join(directory)).unwrap();
         }
         symlink(run::binary("kvx").parent().unwrap(), self.path().join("target/release")).unwrap();
-        let hosts = |n: usize| (1..=n).map(|n| format!("10.0.0.{n} web-{n}\n")).collect::<String>();
-        let (now, before) = (hosts(600), hosts(580));
-        for (key, document) in
-            [("hosts", &now), ("hosts-before", &before), ("motd", &before), ("sudo", &now), ("haproxy", &now)]
-        {
-            self.consul.put_pair(&format!("kvexpress/{key}"), document);
-        }
-        for path in ["service/web/config", "intranet/bans.txt"] {
-            self.consul.put(path, &now);
-        }
-        for file in ["var/lib/kvx-in/hosts", "etc/consul-template/output/hosts.consul", "hosts.new", "hosts.good"] {
-            std::fs::write(self.path().join(file), hosts(590)).unwrap();
-        }
-        self.sh("kvx-out -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP -x dnsmasq'").expect(0);
     }
 
     /// With the house's directories, and a web server that is Consul.

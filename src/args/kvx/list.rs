@@ -10,7 +10,7 @@ site_options! {
         note = "Those with a document, half of one, or a stop. Keys that the token may not
 list are left out; Consul does not tell.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
-        example = "{command_name} | while read key; do kvx status -k $key; done",
+        example = "{command_name} | while IFS= read -r key; do kvx status -k \"$key\"; done",
         error_code(0, "listed"),
         error_code(64, "the command line makes no sense"),
         error_code(69, "Consul cannot be reached"),
