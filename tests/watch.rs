@@ -263,6 +263,26 @@ fn a_stop_or_a_lock_keeps_a_watch_from_installing_until_it_is_taken_away() {
     }
 }
 
+/// As README.md and docs/security.md say: such a payload is installed without a request, so what it does not bring is
+/// not known. `kvx lock` writes both.
+#[test]
+fn with_a_keyprefix_payload_the_marker_next_to_the_file_locks_it_and_a_lock_that_is_only_in_consul_does_not() {
+    let place = Place::new();
+    for (n, mark) in [(600, Mark::LockInConsul), (601, Mark::LockedFile)] {
+        let unlock = mark.set(&place);
+        place.upload(lines(n));
+        let counter = Counter::to(&place.consul.address);
+        let run = place.kvx_out().args(["-s", &counter.address]).payload(place.payload("")).run().expect(0);
+        assert_eq!(counter.requests(), [""; 0], "{mark:?}");
+        assert_eq!(place.content(), lines(600), "{mark:?}");
+        run.says(&[if mark == Mark::LockInConsul { "installed" } else { "locked" }]);
+        unlock();
+    }
+    place.kvx_file("lock").args(["-r", "canary"]).run().expect(0);
+    place.kvx_out().payload(place.payload("")).run().expect(0).says(&["locked", "canary"]);
+    assert_eq!(place.content(), lines(600));
+}
+
 #[test]
 fn an_old_kvexpress_that_writes_data_and_then_the_checksum_ends_with_the_right_file() {
     let consul = Arc::new(Consul::dev(""));
