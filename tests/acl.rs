@@ -8,10 +8,10 @@ mod common;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::gate::{Act, Gate, http};
-use common::{Consul, Place, Ran, Run, lines, sha256, wait_for};
+use common::{Consul, Place, Ran, Run, SLACK, lines, sha256, wait_for};
 use serde_json::{Value, json};
 
 const MASTER: &str = "00000000-aaaa-bbbb-cccc-0123456789ab";
@@ -253,7 +253,7 @@ fn a_large_document_whose_checksum_may_not_be_written_leaves_a_torn_pair_that_no
     guarded.kvx_out(MASTER).run().expect(0);
     let token = guarded.token_with(Rights { data: "write", ..Rights::READ });
     guarded.kvx_in(&token).stdin(large()).run().expect(77).says(&["Consul denies ", REMEDY[0]]);
-    guarded.kvx_out(MASTER).args(["--timeout", "1s"]).run().expect(75).says(&["torn"]);
+    guarded.kvx_out(MASTER).args(["--timeout", "3s"]).run().expect(75).says(&["torn"]);
     assert_eq!((guarded.place.content(), guarded.place.runs().len()), (lines(20), 1));
     // Whoever may, mends it.
     guarded.kvx_in(MASTER).stdin(large()).run().expect(0).says(&["uploaded, in place of a torn pair"]);
@@ -342,7 +342,7 @@ fn no_token_an_unknown_one_and_one_without_rights_are_denied() {
         let says = [key, "Consul denies ", says, who, remedy, REMEDY[1], REMEDY[2]];
         guarded.kvx_out(token).run().expect(77).says(&says);
         guarded.kvx_in(token).stdin(lines(30)).run().expect(77).says(&says);
-        assert!(started.elapsed() < Duration::from_secs(10), "{name}: a denial is not tried again");
+        assert!(started.elapsed() < SLACK, "{name}: a denial is not tried again");
     }
     assert_eq!(guarded.in_consul(), before);
     guarded.assert_untouched();

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::consul::Cluster;
 use common::gate::{Act, Gate};
-use common::{Consul, Place, Run, lines, sha256};
+use common::{Consul, Place, Run, SLACK, lines, sha256};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -53,7 +53,7 @@ fn uploads_and_downloads_go_on_while_servers_are_killed_paused_and_come_back() {
             }
             let started = Instant::now();
             let ran = place.kvx_in().args(&timeout).stdin(document(n)).run();
-            assert!(started.elapsed() < TIMEOUT + Duration::from_secs(2), "{:?}: {}", started.elapsed(), ran.stderr);
+            assert!(started.elapsed() < TIMEOUT + SLACK, "{:?}: {}", started.elapsed(), ran.stderr);
             let status = ran.status.code().unwrap();
             assert!([0, 69, 75].contains(&status), "{status}: {}", ran.stderr);
             count(&uploaded, status);
@@ -65,7 +65,7 @@ fn uploads_and_downloads_go_on_while_servers_are_killed_paused_and_come_back() {
         while !over.load(Ordering::Relaxed) {
             let started = Instant::now();
             let ran = place.kvx_out().args(&timeout).args(["-e", &place.handler()]).run();
-            assert!(started.elapsed() < TIMEOUT + Duration::from_secs(2), "{:?}: {}", started.elapsed(), ran.stderr);
+            assert!(started.elapsed() < TIMEOUT + SLACK, "{:?}: {}", started.elapsed(), ran.stderr);
             let status = ran.status.code().unwrap();
             assert!([0, 66, 69, 75].contains(&status), "{status}: {}", ran.stderr);
             count(&downloaded, status);

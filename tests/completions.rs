@@ -7,13 +7,12 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::help::{Help, Opt};
-use common::{Place, each, run, wait_for};
+use common::{Place, SLACK, each, run, wait_for};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shell {
@@ -171,7 +170,7 @@ fn a_consul_that_is_not_there_is_soon_given_up_and_nothing_is_said() {
             terminal.offers("kvx ");
             let began = Instant::now();
             assert_eq!(terminal.offers("kvx-in -k "), set(&[]));
-            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+            assert!(began.elapsed() < SLACK, "{:?}", began.elapsed());
             let seen = terminal.seen();
             assert!(!seen.contains("kvx list") && !seen.contains("Consul"), "{seen}");
         },
@@ -272,9 +271,7 @@ fn set(words: &[&str]) -> BTreeSet<String> {
 }
 
 fn program(path: &Path, text: &str) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    run::script(path, text);
 }
 
 /// What a shell's completion offers goes to a file, an entry a line, and `END` behind it.

@@ -4,7 +4,6 @@
 
 mod common;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,8 +11,8 @@ use std::sync::Arc;
 use common::consul::{binary, template_binary};
 use common::page::{Page, pages};
 use common::proxy::Counter;
-use common::run::{self, Ran, Run};
-use common::{Consul, Place, lines, sha256, wait_for};
+use common::run::{self, Ran, Run, script};
+use common::{Consul, Place, lines, sha256};
 use serde_json::{Value, json};
 
 #[test]
@@ -27,8 +26,12 @@ fn each_watch_installs_an_upload_at_once_and_the_timer_does_what_the_watch_could
         let upload = |document: &str| kvx("kvx-in", &place).stdin(document).run().expect(0);
         let timer = || place_shell(&place, &exec_start("kvx-out@.service", &[("/usr/local/bin", &bin)]));
 
+        // Each watch has fired once before, when there was nothing.
+        let fired = |n: usize| place.consul.handler_runs(&bin, n);
+        fired(1);
         upload(&lines(600));
-        wait_for("the reload", 10, || (place.runs() == [sha256(lines(600))]).then_some(()));
+        fired(2);
+        assert_eq!(place.runs(), [sha256(lines(600))], "{watch}");
         assert_eq!(place.content(), lines(600), "{watch}");
         assert_eq!(place.mode(), 0o644, "{watch}");
         // The payload of a keyprefix watch brings the document, that of a key watch only the news.
@@ -38,7 +41,8 @@ fn each_watch_installs_an_upload_at_once_and_the_timer_does_what_the_watch_could
 
         let dnsmasq_is_down = place.write("down", "");
         upload(&lines(601));
-        wait_for("the handler that fails", 10, || place.path().join("failed").exists().then_some(()));
+        fired(3);
+        assert!(place.path().join("failed").exists(), "{watch}: the handler that fails");
         std::fs::remove_file(dnsmasq_is_down).unwrap();
         timer().expect(0).says(&["hosts: ", "the handler that was owed ran"]);
         assert_eq!(place.runs(), [sha256(lines(600)), sha256(lines(601))], "{watch}");
@@ -171,7 +175,10 @@ fn the_scripts_find_their_programs_with_the_path_of_cron() {
     cron(text(&place.path().join("pipeline.sh"))).expect(0).says(&["hosts-too: ", "uploaded"]);
     for entry in std::fs::read_dir(examples()).unwrap() {
         let file = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        assert!(!file.starts_with("#!") || file.contains("\nexport PATH="), "a script of the examples sets PATH:\n{file}");
+        assert!(
+            !file.starts_with("#!") || file.contains("\nexport PATH="),
+            "a script of the examples sets PATH:\n{file}"
+        );
     }
 }
 
@@ -315,18 +322,20 @@ fn no_script_and_no_command_of_the_pages_has_an_unquoted_variable() {
         let (examples, _) = examples.split_once("\n\n").unwrap_or((examples, ""));
         blocks.push((path.display().to_string(), examples.to_owned()));
     }
-    for (name, block) in blocks {
+    // All at once: each start of it takes a second on a busy machine.
+    let dir = tempfile::tempdir().unwrap();
+    let files = blocks.iter().enumerate().map(|(n, (name, block))| {
         let is_transcript = block.lines().any(|line| line.starts_with("$ "));
-        let commands = block.lines().filter_map(|line| if is_transcript { line.strip_prefix("$ ") } else { Some(line) });
-        let commands: Vec<&str> = commands.collect();
-        let mut shellcheck = shellcheck();
-        let mut child = shellcheck.args(["-s", "sh", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        std::io::Write::write_all(&mut child.stdin.take().unwrap(), commands.join("\n").as_bytes()).unwrap();
-        let said = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-        // What is no shell, such as a watch, it cannot read.
-        let quotes: Vec<&str> = said.lines().filter(|line| line.contains("[SC20") || line.contains("[SC21")).collect();
-        assert!(quotes.is_empty(), "{name}: {quotes:#?} in\n{block}");
-    }
+        let commands =
+            block.lines().filter_map(|line| if is_transcript { line.strip_prefix("$ ") } else { Some(line) });
+        let file = dir.path().join(format!("{n}-{}", name.replace('/', "-")));
+        std::fs::write(&file, commands.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        file
+    });
+    let ran = Ran::from(shellcheck().args(["-s", "sh"]).args(files).output().unwrap());
+    // What is no shell, such as a watch, it cannot read.
+    let quotes: Vec<&str> = ran.out().lines().filter(|line| line.contains("[SC20") || line.contains("[SC21")).collect();
+    assert!(quotes.is_empty(), "{quotes:#?}");
 }
 
 #[test]
@@ -442,11 +451,6 @@ fn run_path() -> String {
 /// The directory of our programs.
 fn ours() -> String {
     text(run::binary("kvx-in").parent().unwrap()).to_owned()
-}
-
-fn script(path: &Path, text: &str) {
-    std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn text(path: &Path) -> &str {

@@ -193,7 +193,9 @@ fn the_nodes_policy_suffices_for_kvx_out_however_it_is_called_and_allows_no_writ
     let before = site.in_consul();
     site.upload(&token, &lines(9)).expect(65);
     site.upload(&token, &lines(30)).expect(77);
-    for path in ["hosts/data", "hosts/checksum", "hosts/stop", "hosts/hold", &lock_of(&site.place)["kvexpress/".len()..]] {
+    for path in
+        ["hosts/data", "hosts/checksum", "hosts/stop", "hosts/hold", &lock_of(&site.place)["kvexpress/".len()..]]
+    {
         for method in ["PUT", "DELETE"] {
             assert_eq!(site.api(&token, method, &format!("/v1/kv/kvexpress/{path}"), b"").0, 403, "{method} {path}");
         }
@@ -289,7 +291,8 @@ fn the_commands_of_the_page_make_policies_and_tokens_and_put_them_where_they_bel
 
     // Consul Template sees the catalog with its token, and hands it on to kvx-in.
     for n in 1..=12 {
-        let node = json!({ "Node": format!("node-{n}"), "Address": format!("10.0.0.{n}"), "Service": { "Service": "web" } });
+        let node =
+            json!({ "Node": format!("node-{n}"), "Address": format!("10.0.0.{n}"), "Service": { "Service": "web" } });
         let (status, _) =
             consul.http_as(Some(MASTER), "PUT", "/v1/catalog/register", node.to_string().as_bytes()).unwrap();
         assert_eq!(status, 200);
@@ -330,7 +333,7 @@ fn a_socket_cannot_be_taken_by_another_user_while_the_agent_is_down_as_a_port_ca
     let house = House::empty(consul.clone());
     node(&house, "unix");
     let script = house.path().join("usr/local/bin/kvx-hosts");
-    std::fs::copy(house.path().join("kvx-hosts"), &script).unwrap();
+    house.sh("install -m 755 kvx-hosts /usr/local/bin/kvx-hosts").expect(0);
     // The page's last command: the script asks by the socket.
     let blocks = blocks_of("## With ACLs", "## If the agent");
     let command = blocks[4].lines().last().unwrap();
@@ -339,8 +342,7 @@ fn a_socket_cannot_be_taken_by_another_user_while_the_agent_is_down_as_a_port_ca
     let text = std::fs::read_to_string(&script).unwrap();
     let line = "\nexport CONSUL_HTTP_ADDR=unix:///run/consul/http.sock\n";
     assert!(text.contains(line), "{text}");
-    std::fs::write(&script, text.replace(line, &format!("\nexport CONSUL_HTTP_ADDR=unix://{}\n", socket.display())))
-        .unwrap();
+    run::script(&script, &text.replace(line, &format!("\nexport CONSUL_HTTP_ADDR=unix://{}\n", socket.display())));
     // An agent in memory forgets it when it is restarted.
     let put_pair = || {
         for (part, value) in [("data", lines(20)), ("checksum", sha256(lines(20)))] {
@@ -404,8 +406,7 @@ fn node(house: &House, address: &str) {
     let address = if address == "unix" { String::new() } else { format!("export CONSUL_HTTP_ADDR={address}\n") };
     let script = house.mapped(&example("kvx-hosts"));
     let script = script.replace("exec kvx-out", &format!("{state}{address}exec kvx-out"));
-    std::fs::write(house.path().join("kvx-hosts"), script).unwrap();
-    std::fs::set_permissions(house.path().join("kvx-hosts"), PermissionsExt::from_mode(0o755)).unwrap();
+    run::script(&house.path().join("kvx-hosts"), &script);
 }
 
 /// The commands of examples/README.md between two headings: those of a paragraph are one script.

@@ -12,7 +12,6 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::process::Child;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,14 +20,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::gate::{Act, Gate, Request, Step, http};
-use common::{Consul, Place, Ran, Run, lines, sha256, wait_for};
+use common::{Consul, Place, Ran, Run, SLACK, lines, sha256, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Of the runs that are to fail.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// What a run may take besides: that it ends is the promise, so this need not be tight.
-const SLACK: Duration = Duration::from_secs(2);
 
 /// Checks all cases, many at a time: they mostly wait.
 fn each<C: Sync>(cases: &[C], name: impl Fn(&C) -> String + Sync, check: impl Fn(&C) + Sync) {
@@ -980,8 +977,8 @@ fn kvx_in_sends_nothing_of_an_input_that_is_bad() {
 #[test]
 fn nobody_listens() {
     let consul = Consul::shared();
-    // A port that was free a moment ago: bound, and closed again.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    // At an address of this test alone: a port that was free a moment ago, another one may have by now.
+    let address = format!("{}:1", Consul::free_ip());
     let failed = |place: &Place, ran: Ran| {
         let says = ["kvx-out: ", &place.key, "Consul at http://", &address, "refused", "is the agent up?", "-s"];
         ran.expect(69).says(&says);

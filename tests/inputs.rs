@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use common::certificates::Ca;
 use common::gate::{Act, Gate, Step, http};
 use common::secure::{Goodbye, secure};
-use common::{Consul, Place, Run, lines, sha256};
+use common::{Consul, Place, Run, SLACK, lines, sha256};
 use kvx::encoding;
 
 /// What nobody can compress: 6 bits in each byte.
@@ -205,10 +205,11 @@ fn a_large_document_that_compresses_well_goes_where_it_could_not_go_plain() {
     let document = lines(450_000);
     assert!(document.len() > 3_000_000);
     to_nobody(&place).stdin(&document).run().expect(65).says(&["too large", "524288 bytes", "-z"]);
-    let ran = place.kvx_in().arg("-z").stdin(&document).run().expect(0);
-    ran.says(&["450000 lines, 3.0 MB", "uploaded, compressed to", "KB, the first of this key"]);
+    // A build for tests compresses slowly, and on a busy machine more so.
+    let upload = || place.kvx_in().args(["-z", "--timeout", "5m"]).stdin(&document).run().expect(0);
+    upload().says(&["450000 lines, 3.0 MB", "uploaded, compressed to", "KB, the first of this key"]);
     assert!(assert_compressed(&place, document.as_bytes()) <= 512 * 1024);
-    place.kvx_in().arg("-z").stdin(&document).run().expect(0).is_silent();
+    upload().is_silent();
     place.kvx_out().run().expect(0).says(&["450000 lines", "installed"]);
     assert_eq!(place.content(), document);
 }
@@ -460,7 +461,7 @@ fn what_is_no_document_is_said_and_nothing_is_uploaded() {
                 to_nobody(&place).args(["-u", &format!("http://anna:hunter2@{address}/{path}")]).run().expect(*status);
             assert!(!ran.stderr.contains("hunter2") && !ran.stderr.contains("anna"), "{}", ran.stderr);
             ran.says(&["kvx-in: ", &place.key, ": ", &format!("http://{address}/{path}")]).says(says);
-            assert!(started.elapsed() < Duration::from_secs(6), "{path}: {:?}", started.elapsed());
+            assert!(started.elapsed() < Duration::from_secs(3) + SLACK, "{path}: {:?}", started.elapsed());
         },
     );
     to_nobody(&place)

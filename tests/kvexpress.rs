@@ -5,7 +5,6 @@
 
 mod common;
 
-use std::fs::Permissions;
 use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
@@ -16,7 +15,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use common::run::binary;
-use common::{Consul, Place, Ran, Run, lines, lock_of, sha256, wait_for};
+use common::{Consul, Place, Ran, Run, lines, lock_of, sha256, wait_for, whole_lines};
 use nix::unistd::{User, getgid, getuid};
 use serde_json::{Value, json};
 
@@ -340,8 +339,8 @@ fn a_command_is_split_at_blanks_and_its_failure_counts() {
     out(&place).args(["-e", "false"]).run().expect(1);
     assert_eq!(place.content(), lines(20));
     out(&place).args(["-e", "false"]).run().expect(1);
-    let count = place.write("count", "#!/bin/sh\necho run >> \"$0.ran\"\n");
-    std::fs::set_permissions(&count, Permissions::from_mode(0o755)).unwrap();
+    let count = place.path().join("count");
+    common::run::script(&count, "#!/bin/sh\necho run >> \"$0.ran\"\n");
     for _ in 0..2 {
         out(&place).args(["-e", count.to_str().unwrap()]).run().expect(0);
     }
@@ -452,7 +451,7 @@ fn with_verbose_its_lines_go_through_a_pipe_and_a_reader_that_leaves_early_does_
 fn metrics_go_where_the_flag_says() {
     let place = Place::new();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let address = socket.local_addr().unwrap().to_string();
     upload(&place, &document()).args(["-d", "true", "-D", &address]).run().expect(0);
     let mut datagram = [0; 4096];
@@ -478,8 +477,8 @@ fn the_announcements_watch_installs_and_reloads_once() {
     let consul = Arc::new(Consul::dev(""));
     let places = [Place::at(consul.clone()), Place::at(consul.clone())];
     let watch = |place: &Place, form: &str| {
-        let count = place.write("reload", "#!/bin/sh\necho \"$*\" >> \"$0.ran\"\n");
-        std::fs::set_permissions(&count, Permissions::from_mode(0o755)).unwrap();
+        let count = place.path().join("reload");
+        common::run::script(&count, "#!/bin/sh\necho \"$*\" >> \"$0.ran\"\n");
         let line = format!(
             "env STATE_DIRECTORY={} {} out -k {} -f {} -l 10 -c 00644 -e '{} -HUP dnsmasq' -s {}",
             place.path().join("state").display(),
@@ -498,8 +497,8 @@ fn the_announcements_watch_installs_and_reloads_once() {
     consul.reload();
     let fired = |place: &Place, n: usize| {
         wait_for(&format!("{n} reloads"), 20, || {
-            let ran = std::fs::read_to_string(place.path().join("reload.ran")).ok()?;
-            (ran.lines().count() >= n).then_some(ran)
+            let ran = whole_lines(&place.path().join("reload.ran"));
+            (ran.len() >= n).then_some(ran)
         })
     };
     for (round, document) in [lines(600), lines(601)].iter().enumerate() {
@@ -507,7 +506,7 @@ fn the_announcements_watch_installs_and_reloads_once() {
             upload(place, document).run().expect(0);
         }
         for place in &places {
-            assert_eq!(fired(place, round + 1), "-HUP dnsmasq\n".repeat(round + 1));
+            assert_eq!(fired(place, round + 1), vec!["-HUP dnsmasq"; round + 1]);
             assert_eq!((place.content(), place.mode()), (document.clone(), 0o644));
             assert_eq!(place.beside(), ["hosts"]);
         }
@@ -519,7 +518,7 @@ fn the_announcements_watch_installs_and_reloads_once() {
 fn a_user_without_a_home_is_served_and_what_is_owed_is_remembered() {
     let place = Place::new();
     place.upload(lines(20));
-    let user = 64_123; // Nobody has it.
+    let user = 1_000_000 + std::process::id(); // Nobody has it, and its directory is this test's alone.
     let state = PathBuf::from(format!("/tmp/kvx-{user}"));
     let _ = std::fs::remove_dir_all(&state);
     let out = place.path().join("out");
@@ -542,7 +541,7 @@ fn a_user_without_a_home_is_served_and_what_is_owed_is_remembered() {
     // Somebody else's is not used.
     std::os::unix::fs::chown(&state, Some(0), Some(0)).unwrap();
     std::fs::write(place.file(), "changed").unwrap();
-    run("true").expect(73).says(&["/tmp/kvx-64123", "STATE_DIRECTORY"]);
+    run("true").expect(73).says(&[state.to_str().unwrap(), "STATE_DIRECTORY"]);
     assert_eq!(place.content(), "changed");
     std::fs::remove_dir_all(&state).unwrap();
 }

@@ -107,7 +107,7 @@ fn the_last_line_of_a_download_says_what_came_of_it() {
     assert_eq!(run(&[], 0), locked);
     place.consul.delete(&lock_of(&place));
     place.consul.put(&place.kv("data"), "torn\n");
-    assert_eq!(run(&["--timeout", "200ms"], 75), of("error", 75, "torn"));
+    assert_eq!(run(&["--timeout", "3s"], 75), of("error", 75, "torn"));
     let nothing = last(&json(place.kvx_out_bare()).payload("null\n").run().expect(0));
     let mut expected = of("info", 0, "nothing");
     expected.as_object_mut().unwrap().remove("key");
@@ -211,7 +211,7 @@ fn no_document_is_in_a_log() {
     hear(place.kvx_out().payload(place.folder()), 0);
     hear(Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f", "-"]), 0);
     place.consul.put(&place.kv("checksum"), sha256("x"));
-    hear(place.kvx_out().args(["--timeout", "100ms"]), 75);
+    hear(place.kvx_out().args(["--timeout", "3s"]), 75);
     assert!(said.lines().count() >= 12 && !said.contains(secret), "{said}");
     let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, secret);
     assert!(!said.contains(&encoded[..16]), "{said}");

@@ -633,10 +633,8 @@ fn with_run_no_program_of_the_directory_that_one_is_in_is_run() {
     let place = Place::new();
     place.upload(lines(20));
     let reload = |directory: &str, says: &str| {
-        fs::create_dir_all(place.path().join(directory)).unwrap();
         let script = format!("#!/bin/sh\necho {says} >> {}\n", place.path().join("runs").display());
-        let program = place.write(&format!("{directory}/reload"), script);
-        fs::set_permissions(program, Permissions::from_mode(0o755)).unwrap();
+        common::run::script(&place.path().join(directory).join("reload"), &script);
     };
     reload("ours", "ours");
     reload("theirs", "theirs");
@@ -1081,7 +1079,7 @@ fn a_stop_is_ignored_on_demand_however_a_run_is_started() {
     place.consul.put_pair(&format!("kvexpress/{}", place.key), lines(5));
     place.kvx_out().arg("--ignore-stop").run().expect(0).says(&["locked", "canary"]);
     place.consul.put(&place.kv("data"), "torn");
-    let torn = place.kvx_out().args(["--ignore-stop", "--ignore-lock", "--timeout", "300ms"]).run().expect(75);
+    let torn = place.kvx_out().args(["--ignore-stop", "--ignore-lock", "--timeout", "3s"]).run().expect(75);
     torn.says(&["torn"]);
     // Who ignores the lock alone need not wait for what is stopped.
     place.kvx_out().arg("--ignore-lock").run().expect(0).says(&["stopped", "why"]);

@@ -11,11 +11,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Consul, Place, Ran, lines};
+use common::{Consul, Place, Ran, SLACK, lines};
 use serde_json::json;
-
-/// A run may take that much more than its `--timeout`, on a busy machine.
-const SLACK: Duration = Duration::from_secs(2);
 
 #[test]
 fn an_agent_that_has_too_many_connections_is_asked_again_until_it_has_fewer() {

@@ -14,7 +14,7 @@ use common::consul::binary;
 use common::help::Help;
 use common::mdoc::Page;
 use common::run::{self, Ran};
-use common::{Consul, Place, lines, sha256, wait_for};
+use common::{Consul, Place, lines, sha256, wait_for, whole_lines};
 
 #[test]
 fn the_pages_are_clean_and_what_is_read_can_be_copied() {
@@ -390,16 +390,12 @@ impl Stage {
     }
 
     fn write(&self, name: &str, text: &str) {
-        let path = self.place.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        run::script(&self.place.path().join(name), text);
     }
 
     /// What was called of the programs that are not ours.
     fn calls(&self) -> Vec<String> {
-        let calls = std::fs::read_to_string(self.path("calls")).unwrap_or_default();
-        calls.lines().map(str::to_owned).collect()
+        whole_lines(Path::new(&self.path("calls")))
     }
 }
 

@@ -33,7 +33,7 @@ const PROVOKED: &[&str] = &[
     "kvx-out -k nothing -f out/x --wait 300ms",
     "kvx-out --raw no/such/value -f out/x",
     "echo null | CONSUL_INDEX=1 kvx-out -k nothing -f out/x",
-    "consul kv put kvexpress/torn/data x >out/log; kvx-out -k torn -f out/x --timeout 300ms",
+    "consul kv put kvexpress/torn/data x >out/log; kvx-out -k torn -f out/x --timeout 3s",
     "consul kv put kvexpress/torn/checksum nonsense >out/log; consul kv put kvexpress/torn/data x >out/log; kvx status -k torn",
     "echo garbage | kvx-out -f out/x",
     "consul watch -type=key -key=service/web/config | kvx-out -f out/x",
@@ -47,7 +47,7 @@ const PROVOKED: &[&str] = &[
     "seq 20 | kvx-in -k hosts --max-shrink 20",
     "kvx-out -q -k hosts -f out/x; seq 20 | kvx-in -q -k hosts; kvx-out -k hosts -f out/x --max-shrink 20",
     "kvx-out -k hosts -f out/x --check 'grep -q nothing {}'",
-    "kvx-out -k hosts -f out/x --check 'sh -c \"sleep 9\" {}' --timeout 300ms",
+    "kvx-out -k hosts -f out/x --check 'sh -c \"sleep 9\" {}' --timeout 3s",
     "kvx-out -k hosts -f out/x --check 'no-such-program {}'",
     "kvx-out -k hosts -f out/x --check 'sh -c \"echo more >>\\$0\" {}'",
     // Input.

@@ -7,7 +7,7 @@ mod common;
 
 use std::process::Stdio;
 
-use common::{Consul, Place, Run, lines, sha256, wait_for};
+use common::{Consul, Place, Run, lines, sha256, wait_for, whole_lines};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -345,7 +345,7 @@ fn a_watch_wakes_up_when_a_torn_pair_gets_the_checksum_it_had() {
     let key = format!("-key={}", place.kv("checksum"));
     let mut watch = place.consul.command(&["watch", "-type=key", &key, &script]);
     let mut watch = watch.stdin(Stdio::null()).spawn().unwrap();
-    let fires = || std::fs::read_to_string(&fired).unwrap_or_default().lines().count();
+    let fires = || whole_lines(&fired).len();
     wait_for("the first fire", 10, || (fires() == 1).then_some(()));
     place.kvx_in().stdin(lines(20)).run().expect(0);
     wait_for("the second fire", 10, || (fires() == 2).then_some(()));

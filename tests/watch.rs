@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::proxy::Counter;
 use common::run::{Ran, Run, binary};
-use common::{Consul, Place, lines, sha256, wait_for};
+use common::{Consul, Place, SLACK, lines, sha256, wait_for};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -388,7 +388,7 @@ fn a_handler_that_misbehaves_does_not_stall_the_watch() {
     let consul = Arc::new(Consul::dev(""));
     // What it does, how long it may, and what is said of it.
     let cases = [
-        ("trap '' TERM; while :; do sleep 0.1; done", "300ms", "took longer than 300ms and was stopped"),
+        ("trap '' TERM; while :; do sleep 0.1; done", "2s", "took longer than 2s and was stopped"),
         ("sleep 600 & exit 0", "30s", "handler ran in"),
         ("yes 012345678 | head -c 100000000", "30s", "handler ran in"),
         ("kill -KILL $$", "30s", "failed (signal: 9 (SIGKILL))"),
@@ -411,8 +411,9 @@ fn a_handler_that_misbehaves_does_not_stall_the_watch() {
             let last = said.lines().last().unwrap_or_default();
             assert!(last.contains(says), "{form:?}: {said}");
             assert_eq!(place.content(), lines(600 + n), "{form:?}");
-            // Its limit, and the five seconds until what ignores TERM is killed, and some for a busy machine.
-            assert!(started.elapsed() < Duration::from_secs(15), "{form:?}: the watch was stalled");
+            // Its limit, and the five seconds until what ignores TERM is killed, and some for a busy machine; but less than
+            // the limit of the others.
+            assert!(started.elapsed() < Duration::from_secs(2 + 5) + SLACK, "{form:?}: the watch was stalled");
         }
         for group in place.runs() {
             // What it left behind is ours to end.
@@ -508,44 +509,9 @@ fn watched(consul: &Consul, watches: &[Value]) {
     consul.reload();
 }
 
-/// What each run of the watch of this place has said, once there are at least `n`. The agent logs it when a run has
-/// ended, so it and its handler are done.
+/// What each run of the watch of this place has said, once there are at least `n`.
 fn fires(place: &Place, n: usize) -> Vec<String> {
-    wait_for(&format!("{n} runs of the watch"), 20, || {
-        let log = place.consul.log();
-        let fires: Vec<String> = entries(&log)
-            .into_iter()
-            .filter(|entry| entry.contains("watch handler output: ") && entry.contains(&place.key))
-            .map(output)
-            .collect();
-        (fires.len() >= n).then_some(fires)
-    })
-}
-
-/// The entries of an agent's log: each begins with its time, and may have more lines.
-fn entries(log: &str) -> Vec<&str> {
-    let begins = |line: &str| {
-        let time = line.trim_start().as_bytes();
-        time.len() > 10 && time[..4].iter().all(u8::is_ascii_digit) && time[4] == b'-' && time[10] == b'T'
-    };
-    let mut starts = Vec::new();
-    let mut at = 0;
-    for line in log.split_inclusive('\n') {
-        if begins(line) {
-            starts.push(at);
-        }
-        at += line.len();
-    }
-    starts.push(at);
-    starts.windows(2).map(|pair| &log[pair[0]..pair[1]]).collect()
-}
-
-/// The output in an entry: `output="..."` (1.8.7, or one line), or lines of `  | ` (1.20.6).
-fn output(entry: &str) -> String {
-    let (_, text) = entry.rsplit_once("output=").unwrap();
-    let lines = text.lines().map(|line| line.strip_prefix("  | ").unwrap_or(line));
-    let text: Vec<&str> = lines.map(|line| line.trim_matches('"')).filter(|line| !line.trim().is_empty()).collect();
-    text.join("\n")
+    place.consul.handler_runs(&place.key, n)
 }
 
 /// How many kvx-out of this place run now.

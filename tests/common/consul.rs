@@ -172,8 +172,38 @@ impl Consul {
         self.config.path()
     }
 
+    /// As far as it is written: the agent may be in the middle of an entry. See [`Consul::whole_log`].
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir().join("log")).unwrap_or_default()
+        String::from_utf8_lossy(&std::fs::read(self.dir().join("log")).unwrap_or_default()).into_owned()
+    }
+
+    /// The log without an entry that the agent is still writing. It writes one after the other: so once it has logged a request
+    /// of ours, all that was there before is whole.
+    pub fn whole_log(&self) -> String {
+        static ASKED: AtomicU32 = AtomicU32::new(0);
+        let path = format!("/v1/kv/end-of-log/{}", ASKED.fetch_add(1, Ordering::Relaxed));
+        self.http("GET", &path, b"").unwrap();
+        let mark = format!("{path} ");
+        wait_for("the agent to log a request", 20, || {
+            let mut log = self.log();
+            let at = log.find(&mark)?;
+            log.truncate(log[..at].rfind('\n').map_or(0, |end| end + 1));
+            Some(log)
+        })
+    }
+
+    /// What each run of a watch's handler has said whose entry in the log contains `mark`, once there are at least `n`. The
+    /// agent logs it when a run has ended, so it and what it has run are done.
+    pub fn handler_runs(&self, mark: &str, n: usize) -> Vec<String> {
+        wait_for(&format!("{n} runs of the watch"), 20, || {
+            let log = self.whole_log();
+            let runs: Vec<String> = entries(&log)
+                .into_iter()
+                .filter(|entry| entry.contains("watch handler output: ") && entry.contains(mark))
+                .map(output)
+                .collect();
+            (runs.len() >= n).then_some(runs)
+        })
     }
 
     /// Starts it (again), and waits until it has a leader.
@@ -334,7 +364,7 @@ impl Consul {
                 .http_status_as_error(false)
                 .proxy(None)
                 .max_idle_connections(0)
-                .timeout_global(Some(Duration::from_secs(30)))
+                .timeout_global(Some(Duration::from_secs(60)))
                 .build()
                 .new_agent()
         });
@@ -348,6 +378,32 @@ impl Consul {
         };
         Ok((response.status().as_u16(), response.body_mut().read_to_vec()?))
     }
+}
+
+/// The entries of an agent's log: each begins with its time, and may have more lines.
+fn entries(log: &str) -> Vec<&str> {
+    let begins = |line: &str| {
+        let time = line.trim_start().as_bytes();
+        time.len() > 10 && time[..4].iter().all(u8::is_ascii_digit) && time[4] == b'-' && time[10] == b'T'
+    };
+    let mut starts = Vec::new();
+    let mut at = 0;
+    for line in log.split_inclusive('\n') {
+        if begins(line) {
+            starts.push(at);
+        }
+        at += line.len();
+    }
+    starts.push(at);
+    starts.windows(2).map(|pair| &log[pair[0]..pair[1]]).collect()
+}
+
+/// The output in an entry: `output="..."` (1.8.7, or one line), or lines of `  | ` (1.20.6).
+fn output(entry: &str) -> String {
+    let (_, text) = entry.rsplit_once("output=").unwrap();
+    let lines = text.lines().map(|line| line.strip_prefix("  | ").unwrap_or(line));
+    let text: Vec<&str> = lines.map(|line| line.trim_matches('"')).filter(|line| !line.trim().is_empty()).collect();
+    text.join("\n")
 }
 
 impl Drop for Consul {

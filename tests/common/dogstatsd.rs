@@ -53,13 +53,13 @@ const END: &[u8] = b"the end";
 impl Daemon {
     pub fn udp() -> Daemon {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Daemon { address: socket.local_addr().unwrap().to_string(), socket: Socket::Udp(socket) }
     }
 
     pub fn unix(path: &Path) -> Daemon {
         let socket = UnixDatagram::bind(path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Daemon { address: format!("unix://{}", path.display()), socket: Socket::Unix(socket, path.to_owned()) }
     }
 

@@ -84,8 +84,7 @@ impl House {
     /// A program on the house's PATH.
     pub fn program(&self, name: &str, script: &str) {
         let path = self.path().join("bin").join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        run::script(&path, &format!("#!/bin/sh\n{script}\n"));
     }
 
     /// Everything as it was: some keys, some files, and what is remembered of one.

@@ -118,8 +118,7 @@ impl Place {
 
     /// The lines that [`Place::handler`] wrote.
     pub fn runs(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.path().join("runs")).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        whole_lines(&self.path().join("runs"))
     }
 
     /// Where a part of this test's key is in the KV store.
@@ -232,19 +231,35 @@ pub fn read_stamp(at: &Path) -> serde_json::Value {
     serde_json::from_str(text.lines().next().unwrap()).unwrap()
 }
 
+/// The lines of a file that another process may be writing; one that has no end yet is not among them. None where there is no
+/// file.
+pub fn whole_lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let whole = text.rsplit_once('\n').map(|(whole, _)| whole.split('\n').map(str::to_owned).collect());
+    whole.unwrap_or_default()
+}
+
 /// In lower-case hex.
 pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     kvx::document::Checksum::of(bytes.as_ref()).to_string()
 }
 
-/// Waits for something that another process does; panics after `seconds`.
+/// How much longer than on an idle machine something may take: a limit on a wait is to tell that it never ends, not how fast
+/// this machine is, and whatever else runs on it.
+const BUSY: u64 = 6;
+
+/// What a run may take in addition to the limit that it was given. That it ends is the promise, so this need not be
+/// tight; but it is less than the 30 s that a run has by default, so that a limit that is passed over is seen.
+pub const SLACK: Duration = Duration::from_secs(20);
+
+/// Waits for something that another process does; panics after `seconds`, or as much longer as a busy machine may take.
 pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
+    let (started, limit) = (Instant::now(), seconds * BUSY);
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < Duration::from_secs(seconds), "waited {seconds} s for {what}");
+        assert!(started.elapsed() < Duration::from_secs(limit), "waited {limit} s for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }

@@ -145,6 +145,15 @@ pub fn copy_of(program: &str, to: &Path) {
     assert!(Command::new("cp").arg(binary(program)).arg(to).status().unwrap().success());
 }
 
+/// Writes a script that can be run. By another process, for the same reason as [`copy_of`].
+pub fn script(path: &Path, text: &str) {
+    let mut sh = Command::new("sh");
+    sh.args(["-c", "mkdir -p \"${1%/*}\" && cat >\"$1\" && chmod 755 \"$1\"", "sh"]).arg(path).stdin(Stdio::piped());
+    let mut child = sh.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
 /// PATH with our programs in front, for watches and pipelines.
 pub fn path() -> OsString {
     let ours = binary("kvx-in").parent().unwrap().to_owned();

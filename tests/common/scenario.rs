@@ -154,8 +154,8 @@ impl Site {
 
     /// What each run of the handler found in the file.
     fn reloads(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.place.path().join("reloads")).unwrap_or_default();
-        text.lines().map(|line| line.trim_end_matches('-').trim_end().to_owned()).collect()
+        let reloads = super::whole_lines(&self.place.path().join("reloads"));
+        reloads.iter().map(|line| line.trim_end_matches('-').trim_end().to_owned()).collect()
     }
 
     pub fn survives(&self, fault: &Fault, met: &Met) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::{Ran, Run};
 
 /// So many seconds a run may take: more than any of ours promises.
-const LIMIT: u64 = 30;
+const LIMIT: u64 = 120;
 const KILL: &str = "signal=KILL";
 const INTERRUPTED: &str = "error=EINTR";
 /// The calls that start another program.
