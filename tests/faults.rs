@@ -423,7 +423,7 @@ fn kvx_out_that_waits_survives_whatever_comes_instead_of_an_answer() {
             assert!(ran.stderr.contains(&place.key), "{}", ran.stderr);
             assert!(place.beside().is_empty() && place.runs().is_empty());
             place.upload(lines(20));
-            kvx_out(&place, &consul.address).args(["--wait", "1s"]).run().expect(0).says(&["installed"]);
+            kvx_out(&place, &consul.address).args(["--wait", "20s"]).run().expect(0).says(&["installed"]);
         },
     );
 }
@@ -930,7 +930,7 @@ fn kvx_in_sends_nothing_of_an_input_that_is_bad() {
             &["--", "sh", "-c", "seq 1000; exec sleep 60"],
             String::new(),
             74,
-            &["sh", "took longer than 1s", "--timeout"],
+            &["sh", "took longer than 3s", "--timeout"],
         ),
     ];
     each(
@@ -941,7 +941,7 @@ fn kvx_in_sends_nothing_of_an_input_that_is_bad() {
             place.upload(lines(20));
             let before = in_consul(&place);
             let gate = Gate::open(&consul.address);
-            let run = kvx_in(&place, &gate.address).args(["--timeout", "1s"]).args(case.arguments).stdin(&case.stdin);
+            let run = kvx_in(&place, &gate.address).args(["--timeout", "3s"]).args(case.arguments).stdin(&case.stdin);
             let started = Instant::now();
             let ran = run.run();
             assert!(started.elapsed() < TIMEOUT + SLACK, "{}", ran.stderr);
@@ -957,7 +957,8 @@ fn kvx_in_sends_nothing_of_an_input_that_is_bad() {
     place.upload(lines(20));
     let before = in_consul(&place);
     let run = kvx_in(&place, &consul.address).args(["--max-size", "2M"]).stdin("xxxx\n".repeat(200_000));
-    in_time(run).expect(65).says(&["kvx-in: ", &place.key, "too large", "413", "make the document smaller"]);
+    // It has to get there, and its answer back: that is not what is to be quick.
+    run.run().expect(65).says(&["kvx-in: ", &place.key, "too large", "413", "make the document smaller"]);
     assert_eq!(in_consul(&place), before);
     // stdin that never ends.
     let place = Place::new();
