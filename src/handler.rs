@@ -54,7 +54,7 @@ impl Handler {
                     failed(format!("took longer than {limit} and was stopped; --handler-timeout allows more"))
                 }
             },
-            Err(cause) => failed(format!("could not be run: {cause}; it must be there, and executable for this user")),
+            Err(cause) => failed(format!("could not be run: {cause}")),
         }
     }
 }

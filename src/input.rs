@@ -141,6 +141,6 @@ fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
             )),
             End::TooSlow | End::Left => failed(format!("took longer than {within} (--timeout)")),
         },
-        Err(cause) => failed(format!("could not be run: {cause}; it must be there, and executable for this user")),
+        Err(cause) => failed(format!("could not be run: {cause}")),
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, Status};
 use crate::journal::{Journal, Level};
+use crate::signals;
 use crate::summary::{Direction, Summary};
 use crate::time::Random;
 
@@ -42,10 +43,12 @@ pub struct World {
 }
 
 impl World {
-    /// The process's own. The seed is of the clock and the process: enough for jitter.
+    /// The process's own, whose signals are seen to. The seed is of the clock and the process: enough for jitter.
     pub fn of_this_process(voice: Voice, journal: Journal) -> World {
+        let process = std::process::id();
+        signals::at_start(process);
         let clock = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_nanos();
-        let seed = u64::try_from(clock & u128::from(u64::MAX)).unwrap_or(0) ^ (u64::from(std::process::id()) << 32);
+        let seed = u64::try_from(clock & u128::from(u64::MAX)).unwrap_or(0) ^ (u64::from(process) << 32);
         World {
             variable: |name| std::env::var_os(name),
             words: std::env::args_os().collect(),

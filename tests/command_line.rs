@@ -180,7 +180,7 @@ const LONG: &str = concat!(
 
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
-    let cases: [(&str, &[&str], &[&str]); 65] = [
+    let cases: [(&str, &[&str], &[&str]); 82] = [
         ("kvx-in", &[], &["not provided", "--key"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
@@ -224,6 +224,27 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx-out", &["-k", "x", "-f", "y", "-e", "a $HOME"], &["-e", "shell", "sh -c"]),
         ("kvx-out", &["-k", "x", "-f", "y", "--check", "a {} > b"], &["--check", "shell", "sh -c"]),
         ("kvx-out", &["-k", "x", "-f", "y", "-e", " "], &["-e", "no program"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "touch one\ntouch other"], &["-e", "newlines", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "A=b cmd"], &["-e", "assignment", "env NAME=value"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "~/x"], &["-e", "~", "whole path"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "(x)"], &["-e", "only a shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "! x"], &["-e", "only a shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "cd /etc"], &["-e", "only a shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "{ x"], &["-e", "only a shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "[[ x"], &["-e", "only a shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", ". /etc/x"], &["-e", "only a shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "-e", "./x"], &["-e", "relative path", "whole path"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "--", "x/y"], &["behind --", "relative path", "whole path"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "--", "A=b", "cmd"], &["behind --", "assignment", "env NAME=value"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "--", "exec", "x"], &["behind --", "only a shell", "sh -c"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "--check", "./x {}"], &["--check", "relative path", "whole path"]),
+        ("kvx-out", &["-k", "x", "-f", "y", "--check", "x {}\ny"], &["--check", "newlines", "sh -c"]),
+        (
+            "kvx-out",
+            &["-k", "x", "-f", "y", "--check", "sh -c 'test -s {}'"],
+            &["--check", "inside a script", "sh -c 'test -s \"$1\"' sh {}"],
+        ),
+        ("kvx-out", &["-k", "x", "-f", "y", "--check", "sh -c {}"], &["--check", "inside a script"]),
         ("kvx stop", &["-r", "why"], &["not provided", "--key"]),
         ("kvx stop", &["-k", "x"], &["not provided", "--reason"]),
         ("kvx stop", &["-k", "x", "-r", ""], &["-r", "say why"]),

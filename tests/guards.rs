@@ -21,10 +21,10 @@ fn place() -> Place {
     place
 }
 
-/// A run of `kvx-out` with a handler and a check, which finds the place as its working directory.
+/// A run of `kvx-out` with a handler and a check. Checks run in `/`: scripts find the place as `$PLACE`.
 fn with_check(place: &Place, check: &str) -> Run {
     let mut run = place.kvx_out().args(["-e", &place.handler(), "--check", check]);
-    run.command.current_dir(place.path());
+    run.command.env("PLACE", place.path());
     run
 }
 
@@ -47,7 +47,7 @@ fn last_line(ran: &Ran) -> &str {
 fn a_check_sees_the_whole_new_file_before_anybody_else_does() {
     let place = place();
     let script = "sha256sum < \"$1\"; stat -c %a \"$1\"; dirname \"$1\"; wc -l < \"$KVX_FILE\"; \
-                  echo \"$KVX_KEY $KVX_CHECKSUM ${CONSUL_HTTP_TOKEN-none} ${CONSUL_INDEX-none} $2\"; ls -A out; wc -c";
+                  echo \"$KVX_KEY $KVX_CHECKSUM ${CONSUL_HTTP_TOKEN-none} ${CONSUL_INDEX-none} $2\"; ls -A \"$PLACE/out\"; wc -c";
     let check = format!("sh -c {} - {{}} --file={{}}", shell_words::quote(script));
     let run = with_check(&place, &check).args(["-c", "604", "-v"]).env("CONSUL_HTTP_TOKEN", "secret");
     let ran = run.payload(place.payload("checksum")).run().expect(0);
@@ -89,10 +89,10 @@ fn what_a_check_refuses_is_not_installed() {
     };
     refused("false {}", &["the check `false ", "refuses the document (exit status: 1)", "stays as it was"]);
     refused("sh -c 'kill -SEGV $$' {}", &["refuses the document", "signal: 11"]);
-    refused("no-such-check {}", &["could not be run", "No such file", "it must be there"]);
+    refused("no-such-check {}", &["could not be run", "No such file", "no directory of PATH", "write its whole path"]);
     let changed = "the check has changed the file it was shown";
     refused("sh -c 'echo more >> \"$1\"' - {}", &[changed]);
-    refused("sh -c 'cp \"$1\" x && mv x \"$1\"' - {}", &[changed]);
+    refused("sh -c 'cp \"$1\" $PLACE/x && mv $PLACE/x \"$1\"' - {}", &[changed]);
     refused("rm {}", &[changed]);
     refused("chmod 666 {}", &[changed]);
 }
@@ -100,7 +100,7 @@ fn what_a_check_refuses_is_not_installed() {
 #[test]
 fn a_check_that_takes_too_long_is_ended_with_all_it_started() {
     let place = place();
-    let script = "sleep 4321 & echo $! > child; sleep 4321";
+    let script = "sleep 4321 & echo $! > $PLACE/child; sleep 4321";
     let check = format!("sh -c {} {{}}", shell_words::quote(script));
     let started = Instant::now();
     let ran = with_check(&place, &check).args(["--timeout", "3s"]).run().expect(65);
@@ -118,7 +118,7 @@ fn a_check_that_takes_too_long_is_ended_with_all_it_started() {
 fn a_run_that_is_told_to_end_during_its_check_installs_nothing() {
     let place = place();
     // It says that all is well, but was told to end: nobody knows what it would have found.
-    let script = "trap 'exit 0' TERM; touch ready; while :; do :; done";
+    let script = "trap 'exit 0' TERM; touch $PLACE/ready; while :; do :; done";
     let child = with_check(&place, &format!("sh -c {} {{}}", shell_words::quote(script))).spawn();
     wait_for("the check", 10, || place.path().join("ready").exists().then_some(()));
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
@@ -130,8 +130,7 @@ fn a_run_that_is_told_to_end_during_its_check_installs_nothing() {
 #[test]
 fn what_a_check_leaves_behind_cannot_change_the_file_after_its_verdict() {
     let place = place();
-    let script =
-        "exec 3>>\"$1\"; (trap '' TERM; until test -e go; do sleep 0.01; done; echo evil >&3) & echo $! > child";
+    let script = "exec 3>>\"$1\"; (trap '' TERM; until test -e $PLACE/go; do sleep 0.01; done; echo evil >&3) & echo $! > $PLACE/child";
     with_check(&place, &format!("sh -c {} - {{}}", shell_words::quote(script))).run().expect(0).says(&["installed"]);
     place.write("go", "");
     let child = common::whole_lines(&place.path().join("child")).concat();
@@ -140,6 +139,38 @@ fn what_a_check_leaves_behind_cannot_change_the_file_after_its_verdict() {
         (state.is_empty() || state.contains(") Z ")).then_some(())
     });
     assert_eq!(place.content(), lines(40));
+}
+
+/// A local user may have named a directory above the file.
+#[test]
+fn a_path_that_looks_like_a_script_runs_nothing() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let pwned = place.path().join("pwned");
+    let directory = place.path().join("x;touch ${PLACE}").join("pwned;");
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("it's a \"file\"");
+    let run = |check: &str| {
+        let mut run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--check", check]);
+        run = run.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(&file).env("PLACE", &pwned);
+        run.command.current_dir(place.path());
+        run.run()
+    };
+    for check in ["sh -c 'test -s {}'", "bash -ec 'cat \"{}\"'", "sh -c {}", "env A=b sh -e -c {}", "su -c{} root"] {
+        let ran = run(check).expect(64);
+        ran.says(&["--check", "inside a script", "sh -c 'test -s \"$1\"' sh {}", "see kvx-out --help"]);
+        assert!(!file.exists());
+    }
+    for check in [
+        "test -s {}",
+        "sh -c 'test -s \"$1\"' sh {}",
+        "sh -c 'test -s \"$KVX_STAGED\"'",
+        "awk '{{}} END {exit NR!=20}' {}",
+    ] {
+        run(check).expect(0).says(&["installed"]);
+        std::fs::remove_file(&file).unwrap();
+    }
+    assert!(!pwned.exists() && std::fs::read_dir(place.path()).unwrap().count() == 3);
 }
 
 #[test]

@@ -1,21 +1,27 @@
 //! Promise 3: what arrived is reloaded. Promise 6: it never waits for ever. Handlers, and the signals around them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stdout)]
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use common::proxy::Counter;
-use common::{Place, Ran, SLACK, lines, run, wait_for};
+use common::{Place, Ran, Run, SLACK, lines, run, wait_for};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 /// A shell script as the handler, which finds `ready` and `runs` in its working directory.
 fn with_handler(place: &Place, script: &str) -> common::Run {
-    let mut run = place.kvx_out().args(["--handler-timeout", "60s", "--", "sh", "-c", script]);
+    let mut run = place.kvx_out().args(["--handler-timeout", "60s", "--", "sh", "-c", &there(place, script)]);
     run.command.current_dir(place.path());
     run
+}
+
+/// Handlers run in `/`.
+fn there(place: &Place, script: &str) -> String {
+    format!("cd {}; {script}", place.path().display())
 }
 
 /// Whoever runs the tests in the background, or under nohup, has INT or HUP ignored; and so it would stay.
@@ -55,10 +61,11 @@ fn a_signal_that_is_ignored_stays_ignored_for_the_handler_too() {
     place.upload(lines(20));
     let script = ": >ready; until test -e go; do :; done; echo done >> runs";
     let out = format!(
-        "trap '' HUP; exec kvx-out -k {} -f {} --state-dir {} -- sh -c '{script}'",
+        "trap '' HUP; exec kvx-out -k {} -f {} --state-dir {} -- sh -c '{}'",
         place.key,
         place.file().display(),
-        place.path().join("state").display()
+        place.path().join("state").display(),
+        there(&place, script)
     );
     let mut sh = Command::new("sh");
     sh.args(["-c", &out]).env("PATH", run::path()).env("CONSUL_HTTP_ADDR", &place.consul.address);
@@ -170,7 +177,7 @@ fn a_handler_that_ignores_term_is_killed_with_what_it_started() {
     let place = Place::new();
     place.upload(lines(20));
     let script = "trap '' TERM; sleep 4321 & echo $! > child; while :; do sleep 1; done";
-    let mut run = place.kvx_out().args(["--handler-timeout", "2s", "--", "sh", "-c", script]);
+    let mut run = place.kvx_out().args(["--handler-timeout", "2s", "--", "sh", "-c", &there(&place, script)]);
     run.command.current_dir(place.path());
     run.run().expect(1).says(&["took longer than 2s and was stopped", "owed"]);
     let pid = std::fs::read_to_string(place.path().join("child")).unwrap().trim().to_owned();
@@ -187,7 +194,15 @@ fn a_handler_is_always_run_if_it_is_to_be_and_a_failure_of_it_is_owed() {
     let script = "echo $KVX_CHECKSUM >> runs; test ! -e down";
     let run = || with_handler(&place, script);
     let always = || {
-        let mut run = place.kvx_out().args(["--handler-timeout", "20s", "--always-run", "--", "sh", "-c", script]);
+        let mut run = place.kvx_out().args([
+            "--handler-timeout",
+            "20s",
+            "--always-run",
+            "--",
+            "sh",
+            "-c",
+            &there(&place, script),
+        ]);
         run.command.current_dir(place.path());
         run
     };
@@ -245,4 +260,117 @@ fn what_a_splay_has_let_grow_old_is_asked_for_again() {
     run.run().expect(0).says(&["stopped", "bad DNS"]);
     assert!(!counter.requests().is_empty());
     assert_eq!(place.content(), lines(20));
+}
+
+/// A file that is to be run, with this content and mode.
+fn program(place: &Place, name: &str, content: impl AsRef<[u8]>, mode: u32) -> String {
+    let path = place.write(name, content);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn why_a_program_cannot_be_run_is_said_and_the_remedy_fits() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let dir = place.path().display();
+    std::os::unix::fs::symlink("/nonexistent", place.path().join("dangling")).unwrap();
+    let cases = [
+        (
+            program(&place, "no-interpreter", "#! /opt/none/sh -e\n", 0o755),
+            "the interpreter /opt/none/sh, which does not exist",
+        ),
+        (
+            program(&place, "from-windows", "#!/bin/sh\r\necho\r\n", 0o755),
+            "carriage return, as on Windows; remove it: sed -i 's/\\r$//' /",
+        ),
+        (program(&place, "no-line", "echo x\n", 0o755), "does not name an interpreter; begin it with #!/bin/sh"),
+        (program(&place, "empty", "", 0o755), "does not name an interpreter; begin it with #!/bin/sh"),
+        (program(&place, "not-executable", "#!/bin/sh\n", 0o644), "this user may not execute /"),
+        (program(&place, "odd", "#!/\x1b[31m\u{202e}/x\n", 0o755), "the interpreter /\\x1b[31m\\u{202e}/x, which"),
+        (program(&place, "elf", b"\x7fELF is no program", 0o755), "for another machine, or damaged"),
+        (format!("{dir}/dangling"), "it is a link to a file that does not exist"),
+        (format!("{dir}"), "it is a directory; name a program in it"),
+        (format!("{dir}/no-line/x"), "a part of its path is not a directory"),
+        (format!("{dir}/nothing"), "there is no such file; install it, or correct the path"),
+        ("no-such-program".into(), "no directory of PATH has such a program; install it, or write its whole path"),
+    ];
+    for (program, says) in &cases {
+        place.kvx_out().args(["--", program]).run().expect(1).says(&["could not be run: ", "; ", says, "owed"]);
+        place.kvx_in().args(["--", program]).run().expect(74).says(&["could not be run: ", "; ", says, "nothing was"]);
+    }
+    // Checks, and kvx unlock --run, by the same words.
+    place.upload(lines(21));
+    for (program, says) in &cases {
+        place
+            .kvx_out()
+            .args(["--check", &format!("{program} {{}}")])
+            .run()
+            .expect(65)
+            .says(&["could not be run: ", says]);
+    }
+    assert_eq!(place.content(), lines(20));
+    let place = Place::new();
+    place.upload(lines(20));
+    let kvx_out = place.path().join("kvx-out");
+    common::run::copy_of("kvx-out", &kvx_out);
+    let mut run = Run::new(kvx_out.to_str().unwrap(), &place.consul.address).args(["-k", &place.key]);
+    run = run.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(place.file());
+    run.run().expect(0);
+    std::fs::remove_file(&kvx_out).unwrap();
+    let ran = place.kvx_file("unlock").arg("--run").run().expect(1);
+    assert!(
+        ran.stderr.contains("could not be run: ") && ran.stderr.contains("there is no such file"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn limits_of_the_system_are_named_where_a_program_cannot_be_run() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can become another user");
+        return;
+    }
+    let place = Place::new();
+    place.upload(lines(20));
+    let kvx_out = place.path().join("kvx-out");
+    common::run::copy_of("kvx-out", &kvx_out);
+    for directory in ["", "out"] {
+        std::fs::set_permissions(place.path().join(directory), std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let as_another = |limits: &[&str]| {
+        let mut run = Run::new("/usr/bin/setpriv", &place.consul.address);
+        run = run.args(["--reuid", "4242", "--regid", "4242", "--clear-groups", "prlimit"]).args(limits).arg(&kvx_out);
+        run = run.args(["-k", &place.key, "-f"]).arg(place.file()).arg("--state-dir").arg(place.path().join("state"));
+        run.args(["-e", "true"])
+    };
+    as_another(&["--nproc=1"]).run().expect(1).says(&["could not be run", "limit of processes", "ulimit -u", "owed"]);
+    as_another(&["--nofile=6"]).run().expect(1).says(&["could not be run", "limit of open files", "ulimit -n", "owed"]);
+    as_another(&[]).run().expect(0).says(&["owed ran"]);
+    assert_eq!(place.content(), lines(20));
+    // A file system that no program is run from.
+    let script = format!(
+        "mount -t tmpfs -o noexec tmpfs {0}/out && printf '#!/bin/sh\n' >{0}/out/x && chmod 755 {0}/out/x && exec \"$@\"",
+        place.path().display()
+    );
+    let mut unshare = Run::new("/usr/bin/unshare", &place.consul.address);
+    unshare = unshare.args(["--mount", "sh", "-c", &script, "sh"]).arg(common::run::binary("kvx-out"));
+    unshare = unshare.args(["-k", &place.key, "-f"]).arg(place.path().join("hosts")).arg("--state-dir");
+    let ran = unshare.arg(place.path().join("state2")).arg("--").arg(place.path().join("out/x")).run();
+    ran.expect(1).says(&["could not be run", "mounted with noexec", "owed"]);
+}
+
+#[test]
+fn a_program_that_is_being_replaced_is_run_once_it_is_complete() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let handler = program(&place, "handler", "#!/bin/sh\n", 0o755);
+    let open = std::fs::File::options().append(true).open(&handler).unwrap();
+    place.kvx_out().args(["--", &handler]).run().expect(1).says(&["another process has it open for writing", "owed"]);
+    place.upload(lines(21));
+    let child = place.kvx_out().args(["--", &handler]).spawn();
+    wait_for("the file", 20, || (place.content() == lines(21)).then_some(())); // The handler is next.
+    drop(open);
+    Ran::from(child.wait_with_output().unwrap()).expect(0).says(&["installed", "handler ran"]);
 }

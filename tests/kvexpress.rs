@@ -325,10 +325,8 @@ fn copy_brings_the_same_document_to_another_key() {
 #[test]
 fn a_command_is_split_at_blanks_and_its_failure_counts() {
     let place = Place::new();
-    let touch = |name: &str| format!("touch  {}/{name}'x\t\"y\"", place.path().display());
-    let mut run = upload(&place, &document()).args(["-e", &touch("in-")]);
-    run.command.current_dir(place.path());
-    run.run().expect(0);
+    let touch = |name: &str| format!("touch  {0}/{name}'x\t{0}/\"y\"", place.path().display());
+    upload(&place, &document()).args(["-e", &touch("in-")]).run().expect(0);
     assert!(place.path().join("in-'x").exists() && place.path().join("\"y\"").exists());
     // Nothing is new: it is not run.
     upload(&place, &document()).args(["-e", "false"]).run().expect(0).is_silent();

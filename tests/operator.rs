@@ -638,14 +638,17 @@ fn with_run_no_program_of_the_directory_that_one_is_in_is_run() {
     };
     reload("ours", "ours");
     reload("theirs", "theirs");
+    // Neither at first nor again: a handler runs in the root directory, and is named by its whole path.
     let mut run = place.kvx_out().args(["-e", "./reload"]);
     run.command.current_dir(place.path().join("ours"));
-    run.run().expect(0);
-    place.upload(lines(21));
+    run.run().expect(64).says(&["-e names its program by a relative path", "whole path"]);
+    let mut run = place.kvx_out().args(["-e", "sh -c './reload'"]);
+    run.command.current_dir(place.path().join("ours"));
+    assert!(run.run().expect(1).stderr.contains("handler stays owed"));
     let mut run = unlock(&place).arg("--run");
     run.command.current_dir(place.path().join("theirs"));
     assert!(run.run().expect(1).stderr.contains("handler stays owed"));
-    assert_eq!(place.runs(), ["ours"]);
+    assert_eq!((place.content(), place.runs()), (lines(20), vec![]));
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn statuses(page: &Page) -> Vec<(u8, Vec<&str>)> {
 }
 
 /// Not read by kvx-in: a watch's, what concerns files, people, or the name kvexpress; and what is set for handlers.
-const NOT_OF_KVX_IN: [&str; 10] = [
+const NOT_OF_KVX_IN: [&str; 11] = [
     "CONSUL_INDEX",
     "STATE_DIRECTORY",
     "XDG_STATE_HOME",
@@ -151,6 +151,7 @@ const NOT_OF_KVX_IN: [&str; 10] = [
     "KVX_KEY",
     "KVX_FILE",
     "KVX_CHECKSUM",
+    "KVX_STAGED",
 ];
 
 #[test]
@@ -164,7 +165,7 @@ fn the_variables_are_those_that_the_source_names() {
     assert!(known.len() > 20, "{known:?}");
     let but = |others: &[&str]| known.iter().filter(|name| !others.contains(*name)).copied().collect::<BTreeSet<_>>();
     let of_kvx_out = ["SUDO_USER", "NO_COLOR", "KVEXPRESS_DEBUG"];
-    let of_kvx = ["CONSUL_INDEX", "KVEXPRESS_DEBUG", "KVX_KEY", "KVX_FILE", "KVX_CHECKSUM"];
+    let of_kvx = ["CONSUL_INDEX", "KVEXPRESS_DEBUG", "KVX_KEY", "KVX_FILE", "KVX_CHECKSUM", "KVX_STAGED"];
     for (name, others) in
         [("kvx-in.1", &NOT_OF_KVX_IN[..]), ("kvx-out.1", &of_kvx_out), ("kvx.1", &of_kvx), ("kvx.7", &[])]
     {

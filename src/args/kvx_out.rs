@@ -39,8 +39,8 @@ stdin is read when CONSUL_INDEX is set (watches set it), without -k, or with
 --payload; otherwise it is left alone.",
         note = "The handler runs after a new file is in place. If it fails, or never ran, it
 is owed: the next run runs it again. Another owner or mode alone owes nothing.
-Handler and check find KVX_KEY, KVX_FILE and KVX_CHECKSUM in their
-environment, and no token.",
+Handler and check run in /. Their environment has KVX_KEY, KVX_FILE and
+KVX_CHECKSUM, the check's also KVX_STAGED, the new file's path; and no token.",
         note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
 and CONSUL_PARTITION are heeded. What is installed is remembered in
@@ -218,7 +218,10 @@ impl Options {
         let program = match (self.exec, command) {
             (Some(_), Some(_)) => return Err(usage("give the handler with -e or behind --, not both")),
             (Some(words), None) => Some(Program::parse(&words).map_err(|wrong| usage(&format!("-e {wrong}")))?),
-            (None, command) => command.and_then(Program::new),
+            (None, Some(argv)) => {
+                Some(Program::checked(argv).map_err(|wrong| usage(&format!("the handler behind -- {wrong}")))?)
+            }
+            (None, None) => None,
         };
         let for_a_file = [
             (program.is_some(), "a handler"),

@@ -10,6 +10,7 @@ use crate::error::{Error, Result, Status};
 use crate::journal::Format;
 use crate::operator;
 use crate::operator::lock::Unlocked;
+use crate::process;
 use crate::world::{World, print};
 
 /// Something is not as it should be, or differs: as for diff(1) and grep(1).
@@ -201,10 +202,11 @@ fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
             "unlocked, but --run has nothing to run: no command line is remembered that this user has run for it (and none with -t, --force, --ignore-... or a relative path is); run kvx-out by hand",
         ));
     };
-    let status =
-        Command::new(program).args(arguments).current_dir("/").stdin(Stdio::null()).status().map_err(|cause| {
-            Status::HandlerFailed.error(format!("unlocked, but `{program}` could not be run: {cause}; run it by hand"))
-        })?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir("/").stdin(Stdio::null());
+    let status = process::run_through(&mut command).map_err(|cause| {
+        Status::HandlerFailed.error(format!("unlocked, but `{program}` could not be run: {cause}; run it by hand"))
+    })?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

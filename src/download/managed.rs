@@ -176,6 +176,7 @@ impl Managed<'_> {
             leaves_out || (!before.command.is_empty() && self.world.is_at_terminal())
         };
         match (&self.order.words, before) {
+            (Some(words), Some(before)) if before.command == *words => words.clone(), // Without a look at the terminal.
             (Some(words), before) if !before.is_some_and(is_better) => words.clone(),
             (_, before) => before.map(|before| before.command.clone()).unwrap_or_default(),
         }

@@ -8,6 +8,7 @@ use std::path::Path;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use nix::sys::resource::{Resource, getrlimit};
 
 use super::attributes::{Has, Wanted, give_mode, give_owner};
 use super::staged::{busy, is_same, lock};
@@ -60,9 +61,12 @@ impl Opened {
     }
 }
 
-/// A full disk is noticed before anything is harmed, where the file system can promise room.
+/// A full disk is noticed before anything is harmed, where the file system can promise room; and a limit of file sizes.
 fn make_room(file: &fs_err::File, size: usize, length: u64) -> io::Result<()> {
     let Some(size) = i64::try_from(size).ok().filter(|size| *size > 0) else { return Ok(()) };
+    if getrlimit(Resource::RLIMIT_FSIZE)?.0 < size.unsigned_abs() {
+        return Err(Errno::EFBIG.into());
+    }
     loop {
         match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, size) {
             Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(()),

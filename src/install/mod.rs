@@ -267,6 +267,7 @@ fn cannot(cause: &io::Error) -> Error {
             "; this user must be allowed to write the directory, and nobody have made it immutable"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
+        ErrorKind::FileTooLarge => "; raise the limit of file sizes (ulimit -f, LimitFSIZE=)",
         ErrorKind::ExecutableFileBusy => "; it is a program that runs: end it first, or leave --in-place",
         ErrorKind::NotADirectory => "; it is in what is no directory: give -f another path",
         ErrorKind::ReadOnlyFilesystem => "; its file system must be writable",

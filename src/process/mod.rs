@@ -1,17 +1,21 @@
 //! Running somebody else's program: in its own process group and within a time limit, with its output read as it comes.
 
 mod end;
+mod failure;
 mod running;
 mod sink;
+mod start;
 
-use std::io;
-use std::process::Command;
+use std::io::{self, PipeReader};
+use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 pub use self::end::{End, Ended};
+use self::failure::Attempt;
 use self::running::supervise;
 pub use self::sink::Leftovers;
 use self::sink::Sink;
+use self::start::start;
 use crate::excerpt::Excerpt;
 
 /// Runs a program for its work. Its output goes to our stderr, as an excerpt. It has ended when it exits: what it
@@ -20,11 +24,9 @@ use crate::excerpt::Excerpt;
 /// TERM, INT and HUP to this process are passed on to it, and it is waited for.
 ///
 /// # Errors
-/// It cannot be started.
-pub fn work(mut command: Command, mut excerpt: Excerpt, leftovers: Leftovers, limit: Duration) -> io::Result<Ended> {
-    let (reader, writer) = io::pipe()?;
-    command.stdout(writer.try_clone()?).stderr(writer);
-    let ended = supervise(command, reader, limit, &mut Sink::PassOn(&mut excerpt, leftovers))?;
+/// It cannot be started: why, and what to do about it.
+pub fn work(command: Command, mut excerpt: Excerpt, leftovers: Leftovers, limit: Duration) -> io::Result<Ended> {
+    let ended = run(command, Output::Both, limit, &mut Sink::PassOn(&mut excerpt, leftovers))?;
     excerpt.end();
     Ok(ended)
 }
@@ -33,11 +35,40 @@ pub fn work(mut command: Command, mut excerpt: Excerpt, leftovers: Leftovers, li
 /// program exits and nobody can write to it any more. Its stderr is ours.
 ///
 /// # Errors
-/// It cannot be started.
-pub fn output(mut command: Command, limit: Duration, most: usize) -> io::Result<(Ended, Vec<u8>)> {
-    let (reader, writer) = io::pipe()?;
-    command.stdout(writer);
+/// It cannot be started: why, and what to do about it.
+pub fn output(command: Command, limit: Duration, most: usize) -> io::Result<(Ended, Vec<u8>)> {
     let mut all = Vec::new();
-    let ended = supervise(command, reader, limit, &mut Sink::Collect(&mut all, most))?;
+    let ended = run(command, Output::Stdout, limit, &mut Sink::Collect(&mut all, most))?;
     Ok((ended, all))
+}
+
+/// Runs one of our own programs, which sees to its own limits and signals, and waits for it.
+///
+/// # Errors
+/// It cannot be started: why, and what to do about it.
+pub fn run_through(command: &mut Command) -> io::Result<ExitStatus> {
+    start(command).map_err(|cause| Attempt::of(command).explain(&cause))?.wait()
+}
+
+/// What of a program's output is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    Stdout,
+    /// stderr, too.
+    Both,
+}
+
+fn run(mut command: Command, output: Output, limit: Duration, sink: &mut Sink) -> io::Result<Ended> {
+    let attempt = Attempt::of(&command);
+    let ended = piped(&mut command, output).and_then(|reader| supervise(command, reader, limit, sink));
+    ended.map_err(|cause| attempt.explain(&cause))
+}
+
+fn piped(command: &mut Command, output: Output) -> io::Result<PipeReader> {
+    let (reader, writer) = io::pipe()?;
+    if output == Output::Both {
+        command.stderr(writer.try_clone()?);
+    }
+    command.stdout(writer);
+    Ok(reader)
 }

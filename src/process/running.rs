@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use super::end::{End, Ended};
 use super::sink::{Leftovers, Sink};
+use super::start::start;
 use crate::signals::Signals;
 use crate::time::{Backoff, Deadline, Random};
 
@@ -39,7 +40,7 @@ pub(super) fn supervise(
         command.process_group(0);
     }
     let signals = Signals::held()?; // Before it starts, so that none is lost.
-    let child = command.spawn();
+    let child = start(&mut command);
     drop(command); // And our ends of its pipe.
     let running = Running { child: child?, group, reader: Some(reader), stage: Stage::Free, told: None };
     Ok(running.until_its_end(&signals, Deadline::within(limit), sink))
@@ -114,11 +115,14 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         let Ok(pid) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
-        // It may have ended by now: then there is nobody to tell.
-        let _ = match self.group {
-            Group::Its => killpg(pid, signal),
-            Group::Ours => kill(pid, signal),
-        };
+        // A program that a terminal has stopped would not see it before it goes on.
+        for signal in [signal, Signal::SIGCONT] {
+            // It may have ended by now: then there is nobody to tell.
+            let _ = match self.group {
+                Group::Its => killpg(pid, signal),
+                Group::Ours => kill(pid, signal),
+            };
+        }
     }
 
     /// A signal to us is one to it. But what a terminal sends, it sends to all of a group.

@@ -10,6 +10,7 @@ use super::place::{Directory, is_ours};
 use super::{Stamp, content, text, wait_for};
 use crate::error::{Error, Result, Status};
 use crate::open;
+use crate::signals;
 use crate::time::Deadline;
 use crate::world::World;
 
@@ -79,6 +80,7 @@ pub fn all(directory: &Directory) -> Result<Vec<Remembered>> {
 /// # Errors
 /// 75 where it does not end by the deadline, 74.
 pub fn wait_for_runs(directory: &Directory, path: &Path, deadline: Deadline, world: &World) -> Result<()> {
+    signals::block_stops();
     let Some(file) = open(&directory.file_of(path))? else { return Ok(()) };
     if !is_believed(&file, directory)? {
         return Ok(()); // No run takes a lock that others can hold.
@@ -100,6 +102,7 @@ fn is_a_stamps(name: &OsStr) -> bool {
 fn look(at: &Path, directory: &Directory) -> Result<Option<Remembered>> {
     let Some(mut file) = open(at)? else { return Ok(None) };
     // Where nobody is, the lock is held while it is read: no run that begins meanwhile writes over it.
+    signals::block_stops();
     let is_busy = matches!(file.file().try_lock_shared(), Err(TryLockError::WouldBlock));
     let is_ours = is_believed(&file, directory)?;
     for _ in 0..TRIES {

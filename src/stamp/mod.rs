@@ -28,6 +28,7 @@ use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::install::Wanted;
 use crate::open;
+use crate::signals;
 use crate::time::{Backoff, Deadline};
 use crate::world::World;
 
@@ -159,6 +160,7 @@ impl Memory {
     /// 73 where the state directory cannot be written, or others can write it too; 75 where somebody else holds the lock for too
     /// long.
     pub fn open(directory: &Directory, path: &Path, deadline: Deadline, world: &World) -> Result<Memory> {
+        signals::block_stops();
         let at = directory.file_of(path);
         directory.assert_private()?;
         let mut is_anew = false;

@@ -21,7 +21,7 @@ const STAND_INS: [(&str, &str); 13] = [
     // Act on the machine's services.
     ("systemctl", ":"),
     ("journalctl", "echo 'agent: Failed to run watch handler: ...'"),
-    ("pkill", "[ ! -e down ]"),
+    ("pkill", "[ ! -e \"${0%/bin/*}/down\" ]"),
     ("dnsmasq", ":"),
     // Need not be installed; that a check's status decides is seen in tests/guards.rs.
     ("visudo", "[ -s \"$2\" ]"),
