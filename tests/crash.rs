@@ -131,15 +131,17 @@ fn the_order_of_calls_survives_a_power_loss() {
     let (starts, ends) = (all(&["CLONE_VFORK"]), all(&["wait4(", "WEXITSTATUS"]));
     assert_eq!((starts.len(), ends.len()), (2, 2), "check and handler: {shown:#?}");
     let mut steps = vec![
-        ("a temporary file", all(&["openat(", "/.hosts.kvx~", "O_EXCL"])),
-        ("the document", all(&["write(", "/.hosts.kvx~>"])),
-        ("its owner", all(&["fchown(", "/.hosts.kvx~>"])),
-        ("its mode", all(&["fchmod(", "/.hosts.kvx~>"])),
-        ("it is on the disk", all(&["fsync(", "/.hosts.kvx~>"])),
+        ("a directory for it", all(&["mkdirat(", "/out>", "\".hosts.kvx~\""])),
+        ("a copy for its check", all(&["write(", "/.hosts.kvx~/check/hosts>"])),
         ("its check starts", starts[..1].to_vec()),
         ("its check has ended", ends[..1].to_vec()),
+        ("a temporary file", all(&["openat(", "/.hosts.kvx~>", "O_EXCL"])),
+        ("the document", all(&["write(", "/.hosts.kvx~/new>"])),
+        ("its owner", all(&["fchown(", "/.hosts.kvx~/new>"])),
+        ("its mode", all(&["fchmod(", "/.hosts.kvx~/new>"])),
+        ("it is on the disk", all(&["fsync(", "/.hosts.kvx~/new>"])),
         ("a stamp of no handlers, unfinished", stamps(r#"\"handlers\":[],\"owed\":[{"#, true)),
-        ("it is in its place", all(&["rename(", "/.hosts.kvx~\"", "/out/hosts\""])),
+        ("it is in its place", all(&["renameat", "/.hosts.kvx~>, \"new\"", "/out>, \"hosts\""])),
         ("that is on the disk", all(&["fsync(", "/out>"])),
         ("a stamp of no handlers", stamps(r#"\"handlers\":[],\"owed\":[{"#, false)),
         ("its handler starts", starts[1..].to_vec()),
@@ -152,12 +154,24 @@ fn the_order_of_calls_survives_a_power_loss() {
         let in_order = first.last().is_some_and(|first| second.first().is_some_and(|second| first < second));
         assert!(in_order, "{earlier} (at {first:?}), then {later} (at {second:?}): {shown:#?}");
     }
-    assert_eq!((all(&["fsync("]).len(), all(&["rename("]).len()), (2, 1), "{shown:#?}");
+    assert_eq!((all(&["fsync("]).len(), all(&["renameat"]).len()), (2, 1), "{shown:#?}");
     // Again, with nothing to do.
     let trace = site.traced(&whole_lines, None);
     assert_eq!((&trace.end, trace.stderr.as_str()), (&End::Exited(0), ""));
-    let changes =
-        ["write", "pwrite64", "ftruncate", "fsync", "rename", "unlink", "fchmod", "fchown", "clone", "clone3", "vfork"];
+    let changes = [
+        "write",
+        "pwrite64",
+        "ftruncate",
+        "fsync",
+        "renameat",
+        "unlinkat",
+        "mkdirat",
+        "fchmod",
+        "fchown",
+        "clone",
+        "clone3",
+        "vfork",
+    ];
     let changes = trace.calls.iter().find(|call| changes.contains(&call.name.as_str()));
     assert!(changes.is_none(), "{changes:?}");
 }

@@ -5,7 +5,8 @@
 
 mod common;
 
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::time::Duration;
 
 use common::{Place, Ran, Run, SLACK, golden, lines, read_stamp, sha256};
 
@@ -537,9 +538,11 @@ fn the_state_directory_is_systemds_or_the_users() {
 fn runs_that_do_not_share_a_state_directory_do_not_tear_each_others_file() {
     let place = Place::new();
     place.upload(lines(20));
-    // Another run is just writing its temporary file: it holds that one's lock.
-    let temporary = place.write("out/.hosts.kvx~", "half");
-    let theirs = std::fs::File::open(&temporary).unwrap();
+    // Another run is just writing its file: it holds the lock of its directory.
+    let directory = place.path().join("out/.hosts.kvx~");
+    std::fs::DirBuilder::new().mode(0o700).create(&directory).unwrap();
+    let temporary = place.write("out/.hosts.kvx~/new", "half");
+    let theirs = std::fs::File::open(&directory).unwrap();
     theirs.lock().unwrap();
     place.kvx_out().args(["-e", &place.handler()]).run().expect(75).says(&[&place.key, "another run", "run it again"]);
     assert_eq!(std::fs::read_to_string(&temporary).unwrap(), "half", "it was taken from under the other's hands");

@@ -52,11 +52,12 @@ fn a_check_sees_the_whole_new_file_before_anybody_else_does() {
     let run = with_check(&place, &check).args(["-c", "604", "-v"]).env("CONSUL_HTTP_TOKEN", "secret");
     let ran = run.payload(place.payload("checksum")).run().expect(0);
     let checksum = sha256(lines(40));
-    let staged = place.path().join("out/.hosts.kvx~").display().to_string();
+    let directory = place.path().join("out/.hosts.kvx~/check").display().to_string();
+    let staged = format!("{directory}/hosts");
     let said = [
         format!("check: {checksum}  -"),
         "check: 604".into(),
-        format!("check: {}/out", place.path().display()),
+        format!("check: {directory}"),
         "check: 30".into(),
         format!("check: {} {checksum} none none --file={staged}", place.key),
         "check: .hosts.kvx~".into(),

@@ -217,6 +217,13 @@ fn a_name_of_any_length_that_a_file_can_have_is_no_lock() {
     run(249).expect(0).says(&["installed"]);
     run(250).expect(73).says(&["too long", "249 bytes"]);
     assert_eq!(place.beside(), ["n".repeat(249)]);
+    // In place, nothing beside it is needed.
+    let longest = "m".repeat(255);
+    std::fs::write(place.path().join("out").join(&longest), "old\n").unwrap();
+    let in_place = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--in-place", "--state-dir"]);
+    let in_place = in_place.arg(place.path().join("state")).arg("-f").arg(place.path().join("out").join(&longest));
+    in_place.run().expect(0).says(&["installed"]);
+    assert_eq!(place.beside(), [longest, "n".repeat(249)]);
 }
 
 #[test]
@@ -254,7 +261,7 @@ fn a_file_that_could_not_be_replaced_is_remembered_as_it_is() {
     let place = Place::new();
     let handler = place.handler();
     let fails = || {
-        let ran = under_strace(&place, &["-e", "inject=rename:error=EBUSY"], &["-e", &handler]).expect(73);
+        let ran = under_strace(&place, &["-e", "inject=/^rename:error=EBUSY"], &["-e", &handler]).expect(73);
         ran.says(&["mounted by itself"]);
     };
     // The first document of all: nothing is remembered, then, but that it failed.
@@ -293,10 +300,12 @@ fn an_acl_lets_nobody_in_before_the_mode_is_given() {
     place.kvx_out().run().expect(0);
     std::fs::File::open(place.file()).unwrap().set_xattr(ACL, &acl()).unwrap();
     place.upload(lines(21));
-    // Killed between the two: so they are two, and it is as closed as it was.
+    // Killed between the two: so they are two, and it is as closed as it was; in a directory that nobody else may enter.
     let kill = ["-e", "inject=fchmod:signal=KILL"];
     assert!(!under_strace(&place, &kill, &["-c", "640"]).status.success());
-    let staged = std::fs::File::open(place.path().join("out/.hosts.kvx~")).unwrap();
+    let directory = place.path().join("out/.hosts.kvx~");
+    assert_eq!(std::fs::metadata(&directory).unwrap().mode() & 0o777, 0o700);
+    let staged = std::fs::File::open(directory.join("new")).unwrap();
     assert_eq!(staged.metadata().unwrap().mode() & 0o777, 0o600);
     assert_eq!(staged.get_xattr(ACL).unwrap().map(|acl| acl.len()), Some(acl().len()));
     assert_eq!(place.content(), lines(20));
@@ -405,17 +414,22 @@ fn in_place_nobody_sees_the_new_document_who_may_not() {
 }
 
 #[test]
-fn in_place_runs_that_do_not_share_a_state_directory_exclude_each_other() {
+fn in_place_a_lock_on_the_file_is_in_nobodys_way_and_a_mixture_of_two_runs_is_noticed() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
     place.upload(lines(30));
     let theirs = std::fs::File::open(place.file()).unwrap();
     theirs.lock().unwrap();
-    place.kvx_out().arg("--in-place").run().expect(75).says(&[&place.key, "locked", "run it again"]);
-    assert_eq!(place.content(), lines(20));
-    drop(theirs);
     place.kvx_out().arg("--in-place").run().expect(0).says(&["installed"]);
+    assert_eq!(place.content(), lines(30));
+    // Another run, with another state directory, writes at the same time: this one's write comes to nothing.
+    place.upload(lines(40));
+    let ran =
+        under_strace(&place, &["-P", place.file().to_str().unwrap(), "-e", "inject=write:retval=111"], &["--in-place"]);
+    ran.expect(73).says(&["what was written is not what can be read", "the next run ends what was begun"]);
+    place.kvx_out().arg("--in-place").run().expect(0).says(&["installed"]);
+    assert_eq!(place.content(), lines(40));
 }
 
 #[test]
@@ -486,12 +500,12 @@ fn in_place_the_file_stays_the_same_and_has_what_it_had() {
     place.upload(lines(600));
     let run = || place.kvx_out().args(["--in-place", "-e", &place.handler()]);
     run().run().expect(0).says(&["600 lines", "installed"]); // It was not there: so it is put there whole.
-    std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o4750)).unwrap();
+    std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o750)).unwrap();
     let inode = std::fs::metadata(place.file()).unwrap().ino();
     for count in [30, 700, 10] {
         place.upload(lines(count));
         run().run().expect(0).says(&["installed", "handler ran"]);
-        assert_eq!((place.content(), place.mode(), place.beside()), (lines(count), 0o4750, vec!["hosts".into()]));
+        assert_eq!((place.content(), place.mode(), place.beside()), (lines(count), 0o750, vec!["hosts".into()]));
         run().payload(place.payload("checksum")).run().expect(0).is_silent();
     }
     place.upload(lines(11));
@@ -594,7 +608,7 @@ fn a_read_only_file_system_is_named_as_such() {
     let place = Place::new();
     place.upload(lines(20));
     let ran = with_own_mounts(&place, "mount -t tmpfs -o ro none $out; kvx_out --mkdir -e false");
-    ran.expect(73).says(&[&place.key, "/out/.hosts.kvx~", "Read-only file system"]);
+    ran.expect(73).says(&[&place.key, "/out/.hosts.kvx~", "Read-only file system", "--in-place"]);
 }
 
 #[test]

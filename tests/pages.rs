@@ -259,7 +259,7 @@ fn the_examples_of_kvx_out_install_and_reload() {
     });
     let calls = stage.calls();
     let site = stage.path("etc/sudoers.d");
-    let visudo = format!("visudo -cf {site}/.site.kvx~");
+    let visudo = format!("visudo -cf {site}/.site.kvx~/check/site");
     let each = ["pkill -HUP -x dnsmasq", "systemctl reload dnsmasq", &visudo, "systemctl reload haproxy", "dnsmasq -k"];
     assert_eq!(calls, each, "each once, in this order");
     for file in ["hosts.consul", "sudoers.d/site", "haproxy.cfg"] {

@@ -81,22 +81,20 @@ impl Managed<'_> {
         let begun = self.was_begun(document.checksum(), memory.stamp());
         match self.installed {
             Some(installed) if installed.checksum == Some(document.checksum()) => {
-                let right = installed.has(&self.wanted);
-                if !right {
-                    installed.mend(&self.wanted)?;
-                }
+                let change = if installed.has(&self.wanted) { Change::None } else { self.mend(document, installed)? };
                 if begun {
                     installed.sync(self.target)?;
                 }
                 memory.adopt(self.stamp(document, index, memory.stamp()))?;
-                Ok(if right { Change::None } else { Change::Mended })
+                Ok(change)
             }
             installed => {
-                let mut new = Replacement::prepare(self.target, document, &self.wanted, installed, self.order.manner)?;
+                let new = Replacement::prepare(self.target, document, &self.wanted, installed, self.order.manner)?;
                 // What was begun in place had passed, and is ended.
                 if !(begun && self.order.manner == Manner::InPlace) {
-                    self.guard(document, &mut new, deadline)?;
+                    self.guard(document, &new, deadline)?;
                 }
+                let new = new.write()?;
                 // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
                 // late: an upload that goes back to the document before would find its old stamp.
                 let before = memory.stamp().cloned();
@@ -115,8 +113,18 @@ impl Managed<'_> {
         }
     }
 
+    /// Gives the file owner and mode, where its content is right. Whoever it no longer lets in, or no longer belongs to, may have
+    /// it open: then it is another file that gets them, and takes its place.
+    fn mend(&self, document: &Verified, installed: &Installed) -> Result<Change> {
+        if self.order.manner == Manner::InPlace || installed.only_widens(&self.wanted) {
+            return installed.mend(&self.wanted).map(|()| Change::Mended);
+        }
+        let new = Replacement::prepare(self.target, document, &self.wanted, Some(installed), Manner::Rename)?;
+        new.write()?.put()?.onto_disk().map(|()| Change::Renewed)
+    }
+
     /// The guards that need the file as it was, and the new one beside it.
-    fn guard(&self, document: &Verified, new: &mut Replacement, deadline: Deadline) -> Result<()> {
+    fn guard(&self, document: &Verified, new: &Replacement, deadline: Deadline) -> Result<()> {
         if let Some(installed) = self.installed.filter(|_| self.order.guards.max_shrink.is_some()) {
             self.order.guards.check_shrinkage(document, installed.size()?)?;
         }

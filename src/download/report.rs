@@ -79,6 +79,8 @@ pub(super) enum Change {
     Installed,
     /// Owner or mode only.
     Mended,
+    /// The same, by another file with the same content.
+    Renewed,
     None,
 }
 
@@ -112,13 +114,16 @@ impl fmt::Display for Work {
         let path = self.path.display();
         match self.change {
             Change::Installed => write!(f, "{} installed in {} ms as {path}", self.document, self.took.as_millis())?,
-            Change::Mended => write!(f, "owner or mode of {path} mended")?,
+            Change::Mended | Change::Renewed => write!(f, "owner or mode of {path} mended")?,
             Change::None => write!(f, "{path} unchanged")?,
         }
         match (self.change, self.other_names) {
             (Change::Installed, 1) => f.write_str(" (its other name, a hard link, keeps the old document)")?,
             (Change::Installed, 2..) => {
                 write!(f, " (its {} other names, hard links, keep the old document)", self.other_names)?
+            }
+            (Change::Renewed, 1..) => {
+                write!(f, " (its other names, hard links: {}, keep the old ones)", self.other_names)?
             }
             _ => {}
         }
@@ -140,7 +145,7 @@ impl Did {
             Did::Printed(..) => Ending::Printed,
             Did::Worked(work) => match work.change {
                 Change::Installed => Ending::Installed,
-                Change::Mended => Ending::Mended,
+                Change::Mended | Change::Renewed => Ending::Mended,
                 Change::None => Ending::Reloaded,
             },
         }

@@ -2,16 +2,18 @@
 //! reader may see a mixture of both documents, and whoever dies halfway leaves one: the stamp knows, and the next run ends
 //! what was begun.
 
+use std::ffi::OsStr;
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 
-use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::Mode;
 
-use super::attributes::{Has, Wanted, give_mode, give_owner};
-use super::staged::{busy, is_same, lock};
+use super::attributes::{Due, Has, give_mode, narrow};
+use super::directory::{Directory, failed};
+use super::staged::busy;
 use super::{Installed, hash};
 use crate::document::Verified;
 
@@ -23,14 +25,25 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Opens it, and has it for itself among runs that do not share a state directory.
-    pub fn of(path: &Path, document: &Verified, old: &Installed) -> io::Result<Opened> {
-        let mut options = fs_err::OpenOptions::new();
-        options.read(true).write(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
-        let file = options.open(path)?;
-        lock(&file, "somebody has it locked: another run, with another state directory?")?;
+    /// Opens it. It is not locked: a lock that others can take would keep us out for as long as they like, and a run with
+    /// another state directory that writes at the same time is noticed when it is read again.
+    pub fn of(
+        directory: &Directory,
+        name: &OsStr,
+        document: &Verified,
+        old: &Installed,
+        due: &Due,
+    ) -> io::Result<Opened> {
+        due.refuse_in_place(&old.has)?;
+        let file = directory.open(name, OFlag::O_RDWR, Mode::empty()).map_err(|errno| match errno {
+            Errno::EWOULDBLOCK => io::Error::other(format!(
+                "a process has a lease on {}; end it, or leave out --in-place",
+                directory.path().join(name).display()
+            )),
+            errno => failed("open file", &directory.path().join(name), errno),
+        })?;
         let is = file.metadata()?;
-        if !is_same(&is, &old.file.metadata()?) {
+        if (is.dev(), is.ino()) != old.id {
             return Err(busy("somebody has just put another file there"));
         }
         make_room(&file, document.bytes().len(), is.len())?;
@@ -40,11 +53,10 @@ impl Opened {
     /// Writes the document into it, and reads it again.
     ///
     /// Whoever may not read the new document may not while it is written, and whoever might not read the old one neither.
-    pub fn write(mut self, document: &Verified, wanted: &Wanted) -> io::Result<()> {
-        give_mode(&self.file, &wanted.closed(&self.has), Some(&self.has))?;
-        give_owner(&self.file, wanted, Some(&self.has))?;
+    pub fn write(mut self, document: &Verified, due: &Due) -> io::Result<()> {
+        narrow(&self.file, due, &self.has)?;
         self.fill(document)?;
-        give_mode(&self.file, wanted, Some(&self.has))?; // Last: writing takes setuid bits away.
+        give_mode(&self.file, due.mode)?; // Last: writing takes set-id bits away.
         self.file.sync_all()
     }
 

@@ -11,10 +11,11 @@ const LABEL: &str = "security.selinux";
 const SELINUX: &str = "/sys/fs/selinux/enforce";
 const ACL: &str = "system.posix_acl_access";
 /// Tags of its entries, in their lower byte.
+const GROUP: u8 = 0x04;
 const MASK: u8 = 0x10;
 const OTHER: u8 = 0x20;
 
-/// Gives the new file the old one's.
+/// Gives the new file the old one's, which is of the same owner and group.
 ///
 /// A label that the system gave to a file whose predecessor has none is left; an ACL that came from the directory's default
 /// is not: it would let people in whom the old file kept out.
@@ -26,12 +27,32 @@ pub(super) fn keep(old: &fs_err::File, new: &fs_err::File) -> io::Result<()> {
             set => set.map_err(|cause| cannot_keep("SELinux label", &String::from_utf8_lossy(&label), &cause))?,
         }
     }
-    match (get(old, ACL)?, get(new, ACL)?) {
-        (Some(acl), _) => new.file().set_xattr(ACL, &closed(acl)),
-        (None, Some(_)) => new.file().remove_xattr(ACL),
-        (None, None) => Ok(()),
+    match get(old, ACL)? {
+        Some(acl) => new.file().set_xattr(ACL, &closed(acl)).map_err(|cause| cannot_keep("ACL", "see getfacl", &cause)),
+        None => drop_acl(new),
     }
-    .map_err(|cause| cannot_keep("ACL", "see getfacl", &cause))
+}
+
+/// Takes a file's ACL away, if it has one. Its group's bits then are what was the mask.
+pub(super) fn drop_acl(file: &fs_err::File) -> io::Result<()> {
+    match get(file, ACL)? {
+        Some(_) => file
+            .file()
+            .remove_xattr(ACL)
+            .map_err(|cause| io::Error::other(format!("its ACL (see getfacl) cannot be removed: {cause}"))),
+        None => Ok(()),
+    }
+}
+
+/// The mode of a file that loses its ACL and lets in nobody else thereby: of what its group's bits are then, the mask was only
+/// the most that anybody got.
+pub(super) fn without_acl(file: &fs_err::File, mode: u32) -> io::Result<u32> {
+    let Some(acl) = get(file, ACL)? else { return Ok(mode) };
+    let group = entries(&acl).find_map(|entry| match entry {
+        [GROUP, 0, permissions, ..] => Some(u32::from(*permissions)),
+        _ => None,
+    });
+    Ok(mode & (0o707 | (group.unwrap_or(0) & 0o7) << 3))
 }
 
 /// As far as the mode decides of it, it lets in nobody but the owner: the mode, which is given next, sets mask and others
@@ -45,6 +66,10 @@ fn closed(mut acl: Vec<u8>) -> Vec<u8> {
         }
     }
     acl
+}
+
+fn entries(acl: &[u8]) -> impl Iterator<Item = &[u8]> {
+    acl.get(4..).unwrap_or_default().chunks_exact(8)
 }
 
 fn get(file: &fs_err::File, name: &str) -> io::Result<Option<Vec<u8>>> {

@@ -1,13 +1,14 @@
-//! A document on its way into the place of a file, in three steps: prepared beside it, shown to whoever has to approve of
-//! it, put in its place.
+//! A document on its way into the place of a file: prepared beside it, shown to whoever has to approve of it, written, put in
+//! its place.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::attributes::Wanted;
+use super::attributes::{Due, Wanted};
+use super::directory::Directory;
 use super::in_place::Opened;
-use super::parents::{Made, sync};
-use super::staged::{Staged, sweep};
+use super::parents::{Made, make};
+use super::staged::Staged;
 use super::{Installed, Manner, Target, cannot};
 use crate::document::Verified;
 use crate::error::{Error, Result, Status};
@@ -17,7 +18,9 @@ use crate::error::{Error, Result, Status};
 pub struct Replacement<'a> {
     target: &'a Target,
     document: &'a Verified,
-    wanted: &'a Wanted,
+    old: Option<&'a Installed>,
+    due: Due,
+    directory: Directory,
     way: Way,
     /// Directories made for it.
     made: Made,
@@ -29,66 +32,85 @@ enum Way {
     Through(Opened),
 }
 
+/// One that is written, as far as it can be before the file changes.
+#[derive(Debug)]
+pub struct Written<'a>(Replacement<'a>);
+
 /// A new file in its place.
 #[must_use]
 #[derive(Debug)]
-pub struct Placed<'a> {
-    renamed_in: Option<&'a Path>,
+pub struct Placed {
+    renamed_in: Option<Directory>,
 }
 
 impl<'a> Replacement<'a> {
-    /// A temporary file beside the target: written, with owner, labels and mode, on disk. In place, the file that is there.
-    /// Whatever fails, the file stays as it was and nothing is left beside it.
+    /// A directory of ours beside the target; in place, the file that is there. Whatever fails from here on, the file stays as
+    /// it was and nothing is left beside it.
     ///
     /// # Errors
     /// 73, and 75 where another run is just doing the same.
     pub fn prepare(
         target: &'a Target,
         document: &'a Verified,
-        wanted: &'a Wanted,
+        wanted: &Wanted,
         old: Option<&'a Installed>,
         manner: Manner,
     ) -> Result<Replacement<'a>> {
-        let made = target.parents.make(&target.directory)?;
+        let due = Due::of(wanted, old).map_err(|cause| cannot(&cause))?;
+        let (directory, made) = make(target.found())?;
         let way = match (manner, old) {
-            (Manner::InPlace, Some(old)) => Opened::of(target.path(), document, old).map(Way::Through),
-            _ => stage(target, document, wanted, old).map(Way::Rename),
+            (Manner::InPlace, Some(old)) => Opened::of(&directory, target.name(), document, old, &due)
+                .map(Way::Through)
+                .map_err(|cause| cannot(&cause))?,
+            _ => Staged::new(&directory, target.temporary()).map(Way::Rename).map_err(|cause| cannot_rename(&cause))?,
         };
-        Ok(Replacement { target, document, wanted, way: way.map_err(|cause| cannot(&cause))?, made })
+        Ok(Replacement { target, document, old, due, directory, way, made })
     }
 
-    /// Shows the prepared file to somebody who may look at it, but not touch it. (In place, that is a copy beside it.)
+    /// Shows a copy of the document to somebody who may look at it, but not touch it. What is installed is another file.
     ///
     /// # Errors
     /// His refusal; 65 where he has touched it; 73.
-    pub fn show(&mut self, approve: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        match &mut self.way {
-            Way::Rename(staged) => show(staged, self.document, approve),
-            Way::Through(_) => {
-                let copy = Staged::new(self.target.temporary()).and_then(|mut staged| {
-                    staged.write(self.document)?;
-                    Ok(staged)
-                });
-                let mut copy =
-                    copy.map_err(|cause| cannot(&cause).and("in place too, --check is shown a copy beside the file"))?;
-                show(&mut copy, self.document, approve)
-            }
+    pub fn show(&self, approve: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let (name, document, due, old) = (self.target.name(), self.document, &self.due, self.old);
+        match &self.way {
+            Way::Rename(staged) => staged.show(name, document, due, old, Manner::Rename, approve),
+            Way::Through(_) => Staged::new(&self.directory, self.target.temporary())
+                .map_err(|cause| cannot(&cause).and("in place too, --check is shown a copy beside the file"))?
+                .show(name, document, due, old, Manner::InPlace, approve),
         }
     }
 
+    /// Writes it, with owner, labels and mode, onto the disk. (In place, that is for later.)
+    ///
+    /// # Errors
+    /// 73.
+    pub fn write(self) -> Result<Written<'a>> {
+        match &self.way {
+            Way::Rename(staged) => {
+                staged.write(self.document, &self.due, self.old).map_err(|cause| cannot_rename(&cause))?
+            }
+            Way::Through(_) => {}
+        }
+        Ok(Written(self))
+    }
+}
+
+impl Written<'_> {
     /// Puts it in its place.
     ///
     /// # Errors
-    /// 73, and 75 where another run was faster. But for what is written in place, the old file is still there.
-    pub fn put(self) -> Result<Placed<'a>> {
-        match self.way {
+    /// 73, and 75 where the directory was replaced meanwhile. But for what is written in place, the old file is still there.
+    pub fn put(self) -> Result<Placed> {
+        let Replacement { target, document, due, directory, way, made, .. } = self.0;
+        match way {
             Way::Rename(staged) => {
-                staged.rename(self.target.path()).map_err(|cause| cannot(&cause))?;
-                self.made.stay();
-                Ok(Placed { renamed_in: Some(&self.target.directory) })
+                staged.rename(target.name()).map_err(|cause| cannot_rename(&cause))?;
+                made.stay();
+                Ok(Placed { renamed_in: Some(directory) })
             }
             Way::Through(opened) => {
-                opened.write(self.document, self.wanted).map_err(|cause| {
+                opened.write(document, &due).map_err(|cause| {
                     cannot(&cause).and("what is there now may be half of it, and the next run ends what was begun")
                 })?;
                 Ok(Placed { renamed_in: None })
@@ -97,33 +119,23 @@ impl<'a> Replacement<'a> {
     }
 }
 
-impl Placed<'_> {
+impl Placed {
     /// So that it is there after a power loss, too.
     ///
     /// # Errors
     /// 73.
     pub fn onto_disk(self) -> Result<()> {
-        self.renamed_in.map_or(Ok(()), |directory| sync(directory).map_err(|cause| not_on_disk(&cause)))
+        self.renamed_in.map_or(Ok(()), |directory| directory.sync().map_err(|cause| not_on_disk(&cause)))
     }
 }
 
-fn stage(target: &Target, document: &Verified, wanted: &Wanted, old: Option<&Installed>) -> io::Result<Staged> {
-    let mut staged = Staged::new(target.temporary())?;
-    staged.fill(document, wanted, old)?;
-    Ok(staged)
-}
-
-fn show(staged: &mut Staged, document: &Verified, approve: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let before = staged.has().map_err(|cause| cannot(&cause))?;
-    approve(staged.path())?;
-    let untouched = staged.is_still(document).and_then(|still| Ok(still && staged.has()? == before));
-    if untouched.map_err(|cause| cannot(&cause))? {
-        return Ok(());
+fn cannot_rename(cause: &io::Error) -> Error {
+    match cause.kind() {
+        ErrorKind::ReadOnlyFilesystem => {
+            cannot(cause).and("or, if the file can be written though its directory cannot, use --in-place")
+        }
+        _ => cannot(cause),
     }
-    drop(sweep(staged.path())); // What it may have put there instead.
-    Err(Status::Refused.error(
-        "the check has changed the file it was shown (place, content, owner or mode), which it may only look at; the file stays as it was",
-    ))
 }
 
 /// The content is in place.

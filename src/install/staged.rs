@@ -1,146 +1,192 @@
-//! The temporary file beside the target. Its name is fixed, so that a killed run's is found again; so it has a lock of its
-//! own, for runs that do not share a state directory: nobody takes away, or renames, what another is writing.
+//! The directory in which a file is prepared: beside the target, of a fixed hidden name, so that a killed run's is found again,
+//! and of mode 0700. What is in it, nobody else can open, whatever its owner and mode: so it has those before it is on disk.
+//! And nobody else can open the directory: so its lock is held by a run, one that does not share our state directory.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fs_err::os::unix::fs::OpenOptionsExt as _;
-use nix::fcntl::{AT_FDCWD, OFlag};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use nix::sys::stat::SFlag;
+use nix::unistd::geteuid;
 
-use super::attributes::{Has, Wanted, give_mode, give_owner};
-use super::{Installed, hash, labels};
+use super::attributes::{Due, Has, give};
+use super::directory::Directory;
+use super::{Installed, Manner, cannot, hash};
 use crate::document::Verified;
+use crate::error::{Result, Status};
 
-/// A temporary file of ours: gone when this is dropped, unless it was put in its place.
+const PRIVATE: u32 = 0o700;
+/// While a check runs, which may give up its rights: its copy can be reached, but the directory neither listed nor locked.
+const ENTERABLE: u32 = 0o711;
+/// Bits by which others can open a directory.
+const OPENS: u32 = 0o066;
+
+/// In it, the file to be installed.
+const NEW: &str = "new";
+/// In it, the directory of the copy that is checked.
+const CHECK: &str = "check";
+
+/// A directory of ours: gone with all that is in it when this is dropped.
 #[derive(Debug)]
 pub(super) struct Staged {
-    file: fs_err::File,
-    path: PathBuf,
+    beside: Directory,
+    name: OsString,
+    directory: Directory,
 }
 
 impl Staged {
-    /// A new one, empty, that only this user may read.
-    pub fn new(path: PathBuf) -> io::Result<Staged> {
-        let mut options = fs_err::OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let file = match options.open(&path) {
+    /// A new one.
+    pub fn new(beside: &Directory, name: OsString) -> io::Result<Staged> {
+        let directory = match beside.make(&name, PRIVATE) {
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
-                sweep(&path)?;
-                options.open(&path)?
+                sweep(beside, &name)?;
+                beside.make(&name, PRIVATE)?
             }
-            other => other?,
+            made => made?,
         };
-        let staged = Staged { file, path };
-        lock(&staged.file, ANOTHER_RUN)?;
-        if staged.is_there() { Ok(staged) } else { Err(busy(ANOTHER_RUN)) }
+        claim(beside, &name, directory).inspect_err(|cause| {
+            if cause.kind() != ErrorKind::WouldBlock {
+                drop(beside.remove_directory(&name));
+            }
+        })
     }
 
-    /// Writes the document.
-    pub fn write(&mut self, document: &Verified) -> io::Result<()> {
-        self.file.write_all(document.bytes())
-    }
-
-    /// Writes the document, with its owner, labels and mode, onto the disk.
-    pub fn fill(&mut self, document: &Verified, wanted: &Wanted, old: Option<&Installed>) -> io::Result<()> {
-        self.write(document)?;
-        give_owner(&self.file, wanted, old.map(|old| &old.has))?;
-        if let Some(old) = old {
-            labels::keep(&old.file, &self.file)?;
+    /// Shows a copy of the document to somebody who may look at it, but not touch it: under the real name, with owner and mode.
+    pub fn show(
+        &self,
+        name: &OsStr,
+        document: &Verified,
+        due: &Due,
+        old: Option<&Installed>,
+        manner: Manner,
+        approve: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let prepare = || {
+            let shown = Shown { staged: self, directory: self.directory.make(CHECK.as_ref(), 0o755)?, name };
+            let mut copy = shown.directory.create(name)?;
+            copy.write_all(document.bytes())?;
+            match give(&copy, &due.without_set_id(), old) {
+                // In place, a user may write a file that he could not give to its owner.
+                Err(cause) if manner == Manner::Rename => return Err(cause),
+                _ => self.directory.set_mode(ENTERABLE)?,
+            }
+            let has = copy.metadata()?;
+            Ok((shown, copy, has))
+        };
+        let (shown, mut copy, before) = prepare().map_err(|cause: io::Error| cannot(&cause))?;
+        approve(&shown.directory.path().join(name))?;
+        let mut is_untouched = || {
+            let is = copy.metadata()?;
+            copy.rewind()?;
+            let is_there = shown.directory.has(name, &is)? && Has::of(&is) == Has::of(&before);
+            Ok(is_there && hash(&mut copy)? == document.checksum())
+        };
+        let is_untouched = is_untouched().and_then(|untouched| self.directory.set_mode(PRIVATE).map(|()| untouched));
+        if is_untouched.map_err(|cause: io::Error| cannot(&cause))? {
+            return Ok(());
         }
-        give_mode(&self.file, wanted, old.map(|old| &old.has))?;
-        self.file.sync_all()
+        Err(Status::Refused.error(
+            "the check has changed the file it was shown (place, content, owner or mode), which it may only look at; the file stays as it was",
+        ))
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Its owner and mode.
-    pub fn has(&self) -> io::Result<Has> {
-        Ok(Has::of(&self.file.metadata()?))
-    }
-
-    /// Whether it is still there, and is still this document.
-    pub fn is_still(&mut self, document: &Verified) -> io::Result<bool> {
-        self.file.rewind()?;
-        Ok(self.is_there() && hash(&mut self.file)? == document.checksum())
+    /// Writes the document, with all that is due to it, onto the disk.
+    pub fn write(&self, document: &Verified, due: &Due, old: Option<&Installed>) -> io::Result<()> {
+        let mut file = self.directory.create(NEW.as_ref())?;
+        file.write_all(document.bytes())?;
+        give(&file, due, old)?;
+        file.sync_all()
     }
 
     /// Puts it in its place.
-    pub fn rename(self, target: &Path) -> io::Result<()> {
-        if self.is_there() {
-            fs_err::rename(&self.path, target)
-        } else {
-            Err(busy("somebody has taken the temporary file away, or the directory"))
+    pub fn rename(self, to: &OsStr) -> io::Result<()> {
+        // As long as another run had the lock, somebody may have put another directory there.
+        match self.beside.is_in_place() {
+            true => self.directory.rename(NEW.as_ref(), &self.beside, to),
+            false => Err(busy("its directory has just been replaced by another")),
         }
-    }
-
-    fn is_there(&self) -> bool {
-        is_at(&self.file, &self.path)
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if self.is_there() {
-            drop(fs_err::remove_file(&self.path));
-        }
+        remove(&self.beside, &self.name, &self.directory, NEW.as_ref());
     }
 }
 
-/// Takes away what a killed run left; whether there was anything.
-pub(super) fn sweep(path: &Path) -> io::Result<bool> {
-    match fs_err::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        // Somebody's link, which is not followed, a FIFO or a socket: none of ours, and nobody writes into it.
-        Ok(_) => return fs_err::remove_file(path).map(|()| true),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(cause) => return Err(cause),
-    }
-    let mut options = fs_err::OpenOptions::new();
-    options.read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
-    let file = match options.open(path) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false), // Whoever's it was has taken it away.
-        // It had its mode already, which does not let us read it.
-        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => {
-            let nofollow = FchmodatFlags::NoFollowSymlink;
-            fchmodat(AT_FDCWD, path, Mode::S_IRUSR | Mode::S_IWUSR, nofollow).map_err(|_| cause)?;
-            options.open(path)?
-        }
-        file => file?,
-    };
-    lock(&file, ANOTHER_RUN)?;
-    if is_at(&file, path) { fs_err::remove_file(path).map(|()| true) } else { Err(busy(ANOTHER_RUN)) }
+/// The copy that a check is shown: gone when this is dropped, with what the check has put beside it.
+struct Shown<'a> {
+    staged: &'a Staged,
+    directory: Directory,
+    name: &'a OsStr,
 }
 
-/// Somebody else is just installing the file.
-const ANOTHER_RUN: &str = "another run, with another state directory, is just installing it";
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        remove(&self.staged.directory, CHECK.as_ref(), &self.directory, self.name);
+    }
+}
 
-/// Has a file for ourselves; `taken` says why not.
-pub(super) fn lock(file: &fs_err::File, taken: &'static str) -> io::Result<()> {
-    file.file().try_lock().map_err(|cause| match cause {
-        TryLockError::WouldBlock => busy(taken),
+/// Removes a directory, and what is in it: mostly nothing, or this one file. What a check has left running may go on writing
+/// there: then the next run removes it.
+fn remove(above: &Directory, name: &OsStr, directory: &Directory, file: &OsStr) {
+    let remove = || above.remove_directory(name);
+    drop(remove().or_else(|_| directory.remove(file).and_then(|()| remove())).or_else(|_| {
+        directory.empty()?;
+        remove()
+    }));
+}
+
+/// Takes away what a killed run, or anybody else, has left there; whether there was anything.
+pub(super) fn sweep(beside: &Directory, name: &OsStr) -> io::Result<bool> {
+    match beside.kind_of(name)? {
+        None => return Ok(false),
+        Some(SFlag::S_IFDIR) => {}
+        Some(_) => return beside.remove(name).map(|()| true),
+    }
+    match beside.enter(name) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false), // Whoever's it was has taken it away.
+        Ok(directory) if directory.metadata().is_ok_and(|is| is_private(&is)) => {
+            let staged = claim(beside, name, directory)?;
+            staged.directory.empty()?;
+            drop(staged);
+            Ok(true)
+        }
+        // None of ours. Others may lock it as long as they like.
+        _ => match beside.remove_directory(name) {
+            Err(cause) if cause.kind() == ErrorKind::DirectoryNotEmpty => Err(io::Error::other(format!(
+                "{} is a directory with files in it that are not ours; remove it",
+                beside.path().join(name).display()
+            ))),
+            removed => removed.map(|()| true),
+        },
+    }
+}
+
+fn is_private(directory: &Metadata) -> bool {
+    directory.uid() == geteuid().as_raw() && directory.mode() & OPENS == 0
+}
+
+/// Has it for ourselves.
+fn claim(beside: &Directory, name: &OsStr, directory: Directory) -> io::Result<Staged> {
+    const ANOTHER_RUN: &str = "another run, with another state directory, is just installing it";
+    directory.file().file().try_lock().map_err(|cause| match cause {
+        TryLockError::WouldBlock => busy(ANOTHER_RUN),
         TryLockError::Error(cause) => cause,
-    })
+    })?;
+    let is = directory.metadata()?;
+    if !is_private(&is) {
+        return Err(io::Error::other(format!("{} was swapped for another", directory.path().display())));
+    }
+    if !beside.has(name, &is)? {
+        return Err(busy(ANOTHER_RUN)); // Which took it away before we had the lock.
+    }
+    Ok(Staged { beside: beside.clone(), name: name.to_owned(), directory })
 }
 
 /// Somebody else was faster: it may be tried again. Told apart by its kind.
 pub(super) fn busy(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::WouldBlock, why)
-}
-
-fn is_at(file: &fs_err::File, path: &Path) -> bool {
-    match (file.metadata(), fs_err::symlink_metadata(path)) {
-        (Ok(ours), Ok(there)) => is_same(&ours, &there),
-        _ => false,
-    }
-}
-
-/// Whether these are of one file, whatever its names.
-pub(super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }

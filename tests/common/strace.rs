@@ -201,12 +201,17 @@ impl Call {
     fn errors(&self) -> &'static [&'static str] {
         match self.name.as_str() {
             "execve" | "exit_group" | "rt_sigreturn" => &[],
-            "mkdir" | "rename" | "link" | "symlink" => &["error=EIO", "error=EACCES", "error=ENOSPC"],
+            "mkdir" | "mkdirat" | "rename" | "renameat" | "link" | "symlink" => {
+                &["error=EIO", "error=EACCES", "error=ENOSPC"]
+            }
+            "openat2" => &["error=ENOSYS", "error=EACCES"], // Older kernels do not have it.
             "openat" if self.line.contains("O_CREAT") => &["error=EIO", "error=EACCES", "error=ENOSPC"],
             "write" if self.line.starts_with("write(2,") => &["error=EIO", INTERRUPTED],
             "write" | "pwrite64" | "ftruncate" | "fallocate" | "fsync" | "fdatasync" => &["error=EIO", "error=ENOSPC"],
-            "openat" | "access" | "newfstatat" | "statx" | "readlink" | "getcwd" => &["error=EIO", "error=EACCES"],
-            "unlink" | "rmdir" | "fchown" | "chown" | "fchmod" | "chmod" => &["error=EIO", "error=EACCES"],
+            "openat" | "access" | "newfstatat" | "statx" | "readlink" | "readlinkat" | "getcwd" => {
+                &["error=EIO", "error=EACCES"]
+            }
+            "unlink" | "unlinkat" | "rmdir" | "fchown" | "chown" | "fchmod" | "chmod" => &["error=EIO", "error=EACCES"],
             // Not files: a signal does not interrupt reading them, and libc would not make the call again.
             "read" if !self.line.starts_with("read(0,") => &["error=EIO"],
             "poll" | "read" | "recvfrom" | "sendto" | "wait4" => &["error=EIO", INTERRUPTED],

@@ -1,0 +1,176 @@
+//! From a path as it is given to an open directory: symbolic links are followed, but only those that someone who decides in
+//! their directory has put there, and none into /proc.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, readlinkat};
+use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+
+use super::cannot;
+use super::directory::{Directory, failed};
+use super::parents::Parents;
+use crate::error::{Error, Result, Status};
+use crate::ownership::is_believable;
+
+/// As many symbolic links as the kernel follows.
+pub(super) const LINKS: usize = 40;
+
+/// A directory, as far as it exists.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    /// The last one that exists.
+    pub directory: Directory,
+    /// Those below it that do not, down to the one that was asked for.
+    pub missing: Vec<OsString>,
+}
+
+impl Found {
+    /// The directory, if it exists by now.
+    pub fn now(&self) -> io::Result<Option<Directory>> {
+        let mut directory = self.directory.clone();
+        for name in &self.missing {
+            match directory.enter(name) {
+                Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+                entered => directory = entered?,
+            }
+        }
+        Ok(Some(directory))
+    }
+
+    /// Its canonical path; where it does not exist, the one that it will have.
+    pub fn path(&self) -> PathBuf {
+        self.missing.iter().fold(self.directory.path().to_owned(), |path, name| path.join(name))
+    }
+}
+
+/// The directory at an absolute path.
+pub(super) fn directory(path: &Path, parents: Parents) -> Result<Found> {
+    // Mostly there is no link in it: then that is all. Whatever else is wrong, the walk finds out.
+    let found = match Directory::without_links(path) {
+        Ok(directory) => Found { directory, missing: Vec::new() },
+        Err(_) => walk(path, parents)?,
+    };
+    // By a number, without a link: /proc/1/fd.
+    if found.directory.path().starts_with("/proc") {
+        Err(leads_to_a_descriptor(found.directory.path()))
+    } else {
+        Ok(found)
+    }
+}
+
+/// The same, one name after the other.
+fn walk(given: &Path, parents: Parents) -> Result<Found> {
+    let mut here = Directory::root().map_err(|cause| cannot(&cause))?;
+    let mut missing = Vec::new();
+    // What is left of it, the next one last; and whether a link says so.
+    let mut left = Vec::new();
+    push(&mut left, given, false);
+    let mut links = 0usize;
+    while let Some((name, of_link)) = left.pop() {
+        if !missing.is_empty() {
+            if name == ".." {
+                return Err(is_missing(given, "create it first")); // What that leads to is only known of what is there.
+            }
+            missing.push(name);
+            continue;
+        }
+        match step(&here, &name)? {
+            Step::Into(directory) => here = directory,
+            Step::Link(to) => {
+                links = links.saturating_add(1);
+                if links > LINKS {
+                    return Err(cannot(&failed("open directory", given, Errno::ELOOP)));
+                }
+                if to.is_absolute() {
+                    here = Directory::root().map_err(|cause| cannot(&cause))?;
+                }
+                push(&mut left, &to, true);
+            }
+            Step::Nothing if parents == Parents::MustExist => {
+                return Err(is_missing(given, "create it first, or give kvx-out --mkdir"));
+            }
+            Step::Nothing if of_link => {
+                return Err(Status::CannotWrite.error(format!(
+                    "the directory {} cannot be created: it is, or is in, a link to nothing; create what the link names, or take it away",
+                    given.display()
+                )));
+            }
+            Step::Nothing => missing.push(name),
+        }
+    }
+    Ok(Found { directory: here, missing })
+}
+
+/// Puts the names of a path on top of those that are left.
+fn push(left: &mut Vec<(OsString, bool)>, path: &Path, of_link: bool) {
+    let names = path.components().rev().filter(|is| matches!(is, Component::Normal(_) | Component::ParentDir));
+    left.extend(names.map(|name| (name.as_os_str().to_owned(), of_link)));
+}
+
+enum Step {
+    Into(Directory),
+    Link(PathBuf),
+    Nothing,
+}
+
+fn step(here: &Directory, name: &OsStr) -> Result<Step> {
+    if let Some(to) = link(here, name)? {
+        return Ok(Step::Link(to));
+    }
+    match here.enter(name) {
+        Ok(directory) => Ok(Step::Into(directory)),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => Ok(Step::Nothing),
+        Err(cause) => Err(cannot(&cause)),
+    }
+}
+
+/// Where an entry leads, if it is a link: one that may be followed.
+pub(super) fn link(directory: &Directory, name: &OsStr) -> Result<Option<PathBuf>> {
+    let path = directory.path().join(name);
+    match readlinkat(directory.file(), name) {
+        Ok(_) => {}
+        Err(Errno::EINVAL | Errno::ENOENT | Errno::ENAMETOOLONG) => return Ok(None),
+        Err(errno) => return Err(cannot(&failed("read link", &path, errno))),
+    }
+    // The link itself, so that whose it is and where it leads are of the same one.
+    let io = |cause: io::Error| cannot(&cause);
+    let link = directory.open(name, OFlag::O_PATH, Mode::empty());
+    let link = link.map_err(|errno| cannot(&failed("open link", &path, errno)))?;
+    let is = link.metadata().map_err(io)?;
+    if fstatfs(directory.file()).is_ok_and(|system| system.filesystem_type() == PROC_SUPER_MAGIC) {
+        return Err(leads_to_a_descriptor(&path));
+    }
+    if !is_believable(&is, &directory.metadata().map_err(io)?) {
+        return Err(Status::CannotWrite.error(format!(
+            "the symbolic link {} is not followed: it belongs to user {}, who owns neither its directory nor this run; name another file with -f, or remove it",
+            path.display(),
+            is.uid()
+        )));
+    }
+    let to = readlinkat(&link, "").map_err(|errno| cannot(&failed("read link", &path, errno)))?;
+    Ok(Some(to.into()))
+}
+
+/// What a process has open is never renamed over.
+fn leads_to_a_descriptor(path: &Path) -> Error {
+    Status::CannotWrite.error(format!(
+        "it leads to {}, into the files of the kernel, where nothing can be installed; for stdout, give -f -",
+        path.display()
+    ))
+}
+
+/// Paths that mean an open descriptor, whatever it is open on.
+pub(super) fn is_a_descriptor(path: &Path) -> bool {
+    let devices = ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc"];
+    devices.iter().any(|device| path.starts_with(device))
+}
+
+fn is_missing(directory: &Path, remedy: &str) -> Error {
+    let remedy = if directory.is_symlink() { "it is a link to nothing: create that, or take it away" } else { remedy };
+    Status::CannotWrite.error(format!("the directory {} does not exist; {remedy}", directory.display()))
+}
