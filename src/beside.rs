@@ -8,7 +8,7 @@ use nix::fcntl::OFlag;
 
 use crate::path;
 use crate::payload::NO_REASON;
-use crate::text::excerpt;
+use crate::text::{self, excerpt};
 
 /// Of a mark's text, this much is read.
 const LARGEST: u64 = 4096;
@@ -22,8 +22,8 @@ pub fn mark(file: &Path) -> PathBuf {
 
 /// What stands in it: which program unlocks the file, how, and why it is locked.
 pub fn text(file: &Path, program: &str, reason: &str) -> String {
-    let (file, word) = (file.display().to_string(), file.to_string_lossy());
-    let word = shell_words::quote(&word);
+    let file = file.to_string_lossy();
+    let (word, file, reason) = (text::quoted(&file), text::line(&file), text::line(reason));
     format!(
         "To unlock '{file}' and allow {program} to write again:\n\nsudo {program} unlock -f {word}\n\n{REASON}{reason}\n\n"
     )

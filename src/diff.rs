@@ -5,33 +5,51 @@ use std::time::Duration;
 
 use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token};
 
+use crate::document::size;
+
 /// So many lines that are the same are shown around what is not.
 const CONTEXT: u32 = 3;
 
-/// From `old` to `new`, each with its name; empty where they are the same. Bytes that are no UTF-8 are shown as the replacement character.
-///
-/// What differs in many lines of few kinds can take long: after `limit`, all of the one is shown as replaced by all of the
-/// other.
-pub fn unified(old: (&[u8], &str), new: (&[u8], &str), limit: Duration) -> String {
-    let ((old, old_name), (new, new_name)) = (old, new);
-    if old == new {
-        return String::new();
-    }
-    let (before, after) = (String::from_utf8_lossy(old).into_owned(), String::from_utf8_lossy(new).into_owned());
-    let (done, result) = sync_channel(1);
-    // Left alone when it takes too long: it ends with the process.
-    drop(std::thread::Builder::new().spawn(move || done.send(hunks(&before, &after))));
-    let hunks = result.recv_timeout(limit).unwrap_or_else(|_| replaced(old, new));
-    let text = if hunks.is_empty() { "Binary documents differ\n".into() } else { hunks };
-    format!("--- {old_name}\n+++ {new_name}\n{text}")
+/// More than this, of both documents together, is not compared: a hundred bytes in Consul may decode into 64 MB of empty lines,
+/// each of which costs more here than it has.
+const LARGEST: usize = 8 * 1024 * 1024;
+
+/// What a comparison may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// After that, all of the one is shown as replaced by all of the other: what differs in many lines of few kinds can take long.
+    pub time: Duration,
+    /// About so many bytes of text are made; what would follow is left out.
+    pub text: usize,
 }
 
-fn hunks(old: &str, new: &str) -> String {
+/// From `old` to `new`, each with its name; empty where they are the same. Lines are compared and shown byte by byte, whatever
+/// they are encoded in.
+pub fn unified(old: (&[u8], &str), new: (&[u8], &str), limits: Limits) -> Vec<u8> {
+    let ((old, old_name), (new, new_name)) = (old, new);
+    if old == new {
+        return Vec::new();
+    }
+    let mut text = format!("--- {old_name}\n+++ {new_name}\n").into_bytes();
+    if old.len().saturating_add(new.len()) > LARGEST {
+        let (old, new) = (size(old.len()), size(new.len()));
+        text.extend(format!("Documents differ (too large to show: {old} and {new})\n").into_bytes());
+        return text;
+    }
+    let (before, after) = (old.to_vec(), new.to_vec());
+    let (done, result) = sync_channel(1);
+    // Left alone when it takes too long: it ends with the process.
+    drop(std::thread::Builder::new().spawn(move || done.send(hunks(&before, &after, limits.text))));
+    text.extend(result.recv_timeout(limits.time).unwrap_or_else(|_| replaced(old, new, limits.text)));
+    text
+}
+
+fn hunks(old: &[u8], new: &[u8], most: usize) -> Vec<u8> {
     let input = InternedInput::new(old, new);
     // The crate's own printer counts the lines before the first hunk wrong (0.2.0).
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);
-    let mut text = String::new();
+    let mut text = Text { bytes: Vec::new(), most };
     let mut near: Vec<Hunk> = Vec::new();
     for hunk in diff.hunks() {
         let apart = near.last().is_some_and(|last| hunk.before.start.saturating_sub(last.before.end) > 2 * CONTEXT);
@@ -39,24 +57,38 @@ fn hunks(old: &str, new: &str) -> String {
             show(&near, &input, &mut text);
             near.clear();
         }
+        if text.is_full() {
+            break;
+        }
         near.push(hunk);
     }
     show(&near, &input, &mut text);
-    text
+    text.bytes
 }
 
 /// All of it.
-fn replaced(old: &[u8], new: &[u8]) -> String {
-    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
-    let input = InternedInput::new(old.as_ref(), new.as_ref());
+fn replaced(old: &[u8], new: &[u8], most: usize) -> Vec<u8> {
+    let input = InternedInput::new(old, new);
     let lines = |side: &[Token]| u32::try_from(side.len()).unwrap_or(u32::MAX);
-    let mut text = String::new();
+    let mut text = Text { bytes: Vec::new(), most };
     show(&[Hunk { before: 0..lines(&input.before), after: 0..lines(&input.after) }], &input, &mut text);
-    text
+    text.bytes
+}
+
+/// What has been made of it.
+struct Text {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Text {
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= self.most
+    }
 }
 
 /// Hunks so near to each other that they share their context, under one header.
-fn show(hunks: &[Hunk], input: &InternedInput<&str>, text: &mut String) {
+fn show(hunks: &[Hunk], input: &InternedInput<&[u8]>, text: &mut Text) {
     let (Some(first), Some(last)) = (hunks.first(), hunks.last()) else { return };
     let total = |lines: usize| u32::try_from(lines).unwrap_or(u32::MAX);
     let before = first.before.start.min(CONTEXT);
@@ -70,24 +102,28 @@ fn show(hunks: &[Hunk], input: &InternedInput<&str>, text: &mut String) {
         }
     };
     let (old, new) = (range(first.before.start, last.before.end), range(first.after.start, last.after.end));
-    text.push_str(&format!("@@ -{old} +{new} @@\n"));
+    text.bytes.extend(format!("@@ -{old} +{new} @@\n").into_bytes());
     let mut at = first.before.start.saturating_sub(before);
     for hunk in hunks {
-        lines(' ', &input.before, at, hunk.before.start, input, text);
-        lines('-', &input.before, hunk.before.start, hunk.before.end, input, text);
-        lines('+', &input.after, hunk.after.start, hunk.after.end, input, text);
+        lines(b' ', &input.before, at, hunk.before.start, input, text);
+        lines(b'-', &input.before, hunk.before.start, hunk.before.end, input, text);
+        lines(b'+', &input.after, hunk.after.start, hunk.after.end, input, text);
         at = hunk.before.end;
     }
-    lines(' ', &input.before, at, at.saturating_add(after), input, text);
+    lines(b' ', &input.before, at, at.saturating_add(after), input, text);
 }
 
-fn lines(mark: char, side: &[Token], start: u32, end: u32, input: &InternedInput<&str>, text: &mut String) {
+fn lines(mark: u8, side: &[Token], start: u32, end: u32, input: &InternedInput<&[u8]>, text: &mut Text) {
     for token in side.iter().take(end as usize).skip(start as usize) {
+        if text.is_full() {
+            return;
+        }
         let line = input.interner[*token]; // Of the same input: it is there.
-        text.push(mark);
-        text.push_str(line);
-        if !line.ends_with('\n') {
-            text.push_str("\n\\ No newline at end of file\n");
+        text.bytes.push(mark);
+        let room = text.most.saturating_sub(text.bytes.len());
+        text.bytes.extend_from_slice(line.get(..room).unwrap_or(line));
+        if line.len() <= room && !line.ends_with(b"\n") {
+            text.bytes.extend_from_slice(b"\n\\ No newline at end of file\n");
         }
     }
 }
@@ -96,9 +132,16 @@ fn lines(mark: char, side: &[Token], start: u32, end: u32, input: &InternedInput
 mod tests {
     use std::time::Duration;
 
-    use super::unified;
+    use super::{LARGEST, Limits, unified};
 
-    const LONG: Duration = Duration::from_secs(60);
+    fn within(time: Duration, text: usize, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> String {
+        let text = unified((old.as_ref(), "f"), (new.as_ref(), "g"), Limits { time, text });
+        text.into_iter().map(char::from).collect() // Byte by byte.
+    }
+
+    fn of(old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> String {
+        within(Duration::from_secs(60), usize::MAX, old, new)
+    }
 
     #[test]
     fn it_is_what_diff_prints() {
@@ -119,21 +162,35 @@ mod tests {
         ];
         for (old, new, hunks) in cases {
             let head = if hunks.is_empty() { "" } else { "--- f\n+++ g\n" };
-            assert_eq!(unified((old.as_bytes(), "f"), (new.as_bytes(), "g"), LONG), format!("{head}{hunks}"));
+            assert_eq!(of(old, new), format!("{head}{hunks}"));
         }
     }
 
     #[test]
     fn what_takes_too_long_is_shown_as_replaced() {
         let (old, new) = ("a\nb\n".repeat(100_000), "b\na\n".repeat(100_000));
-        let text = unified((old.as_bytes(), "f"), (new.as_bytes(), "g"), Duration::from_millis(50));
+        let text = within(Duration::from_millis(50), usize::MAX, &old, &new);
         assert!(text.contains("@@ -1,200000 +1,200000 @@\n-a\n-b\n"));
         assert!(text.ends_with("+b\n+a\n"));
     }
 
     #[test]
-    fn bytes_that_are_no_text_differ_too() {
-        let text = unified((b"caf\xe9\n", "f"), (b"caf\xe8\n", "g"), LONG);
-        assert!(text.ends_with("Binary documents differ\n"), "{text}");
+    fn lines_that_differ_in_bytes_that_are_no_utf8_are_shown() {
+        let text = of(b"caf\xe9\nthe same\xff\n", b"caf\xe8\nthe same\xff\n");
+        assert!(text.ends_with("@@ -1,2 +1,2 @@\n-caf\u{e9}\n+caf\u{e8}\n the same\u{ff}\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_compared_and_no_more_text_is_made_than_is_wanted() {
+        let (old, new) = ("\n".repeat(LARGEST - 1), "a\n");
+        assert_eq!(of(&old, new), "--- f\n+++ g\nDocuments differ (too large to show: 8.3 MB and 2 B)\n");
+        assert_eq!(of(&old, &old), "");
+        for time in [60_000, 0] {
+            let text = within(Duration::from_millis(time), 1000, "\n".repeat(100_000), new);
+            assert!(text.contains("\n@@ -1,100000 +1 @@\n-\n") && text.len() < 1100, "{}", text.len());
+        }
+        assert!(within(Duration::from_secs(60), 1000, "x".repeat(1_000_000), "y\n").len() < 1100);
+        let (old, new) = ("1\n2\n3\n4\n5\n6\n7\n8\n".repeat(10_000), "1\n2\n3\n4\n5\n6\n7\n9\n".repeat(10_000));
+        assert!(within(Duration::from_secs(60), 1000, old, new).len() < 1100);
     }
 }

@@ -93,6 +93,25 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The same failure for a program that does not have all of our options: without the remedies that name only others. A wrong
+    /// one is worse than none.
+    pub fn without_remedies_but(self, knows: fn(&str) -> bool) -> Error {
+        let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let is_variable = |word: &str| word.contains('_') && !word.contains(|c: char| c.is_ascii_lowercase());
+        let is_name = |word: &&str| word.starts_with('-') || is_variable(word);
+        let misleads = |clause: &str| {
+            let mut names = clause.split(|c| !is_of_a_name(c)).filter(is_name).peekable();
+            names.peek().is_some() && !names.any(knows)
+        };
+        let mut clauses = self.message.split("; ");
+        let what = clauses.next().unwrap_or_default().to_owned();
+        let remedies = clauses.filter(|clause| !misleads(clause));
+        let message = remedies.fold(what, |message, clause| format!("{message}; {clause}"));
+        Error { message, ..self }
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

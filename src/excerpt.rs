@@ -1,9 +1,10 @@
-//! A program's output on its way to our stderr: each line marked with whose it is, and of very much of it only the
-//! beginning, as it comes, and the end.
+//! A program's output on its way to our stderr: each line marked with whose it is, nothing in it that a terminal would obey, and
+//! of very much of it only the beginning, as it comes, and the end.
 
 use crate::document::size;
 use crate::journal::{Format, Journal};
 use crate::stderr::Stderr;
+use crate::text;
 
 /// So much of it is passed on as it comes.
 const BEGINNING: usize = 64 * 1024;
@@ -24,6 +25,8 @@ pub struct Excerpt<'j> {
     stderr: Stderr,
     passed_on: usize,
     left_out: usize,
+    /// The beginning of a character whose end is still to come.
+    incomplete: Vec<u8>,
     /// At least the last bytes of what was not passed on.
     last: Vec<u8>,
     line: Line,
@@ -48,6 +51,7 @@ impl<'j> Excerpt<'j> {
             stderr: Stderr::default(),
             passed_on: 0,
             left_out: 0,
+            incomplete: Vec::new(),
             last: Vec::new(),
             line: Line::None,
         }
@@ -55,10 +59,39 @@ impl<'j> Excerpt<'j> {
 
     /// The next piece of it.
     pub fn take(&mut self, output: &[u8]) {
+        if self.is_full() {
+            // It would be filtered in vain: of megabytes, most is left out.
+            self.keep_for_later(output);
+            return;
+        }
+        let output = self.filtered(output);
         let at = output.iter().position(|&byte| !self.has_room_for(byte)).unwrap_or(output.len());
-        let (now, later) = output.split_at(at);
+        let (now, later) = output.split_at(start_of_character(&output, at));
         self.pass_on(now);
-        self.last.extend_from_slice(later);
+        self.keep_for_later(later);
+        if self.is_full() {
+            let incomplete = std::mem::take(&mut self.incomplete);
+            self.keep_for_later(&incomplete);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.passed_on > BEGINNING
+    }
+
+    /// For people; objects escape by themselves.
+    fn filtered(&mut self, output: &[u8]) -> Vec<u8> {
+        if self.journal.format() == Format::Json {
+            return output.to_vec();
+        }
+        let mut all = std::mem::take(&mut self.incomplete);
+        all.extend_from_slice(output);
+        self.incomplete = all.split_off(all.len().saturating_sub(text::incomplete(&all)));
+        text::lines_of(&all).into_bytes()
+    }
+
+    fn keep_for_later(&mut self, output: &[u8]) {
+        self.last.extend_from_slice(output);
         let too_much = self.last.len().saturating_sub(END);
         if too_much > 0 {
             self.last.drain(..too_much);
@@ -82,14 +115,21 @@ impl<'j> Excerpt<'j> {
             self.mark(left_out.as_bytes(), &mut end);
         }
         self.stderr.pass_on(&end);
-        let last = std::mem::take(&mut self.last);
+        let mut last = std::mem::take(&mut self.last);
+        last.append(&mut self.incomplete);
+        if self.left_out > 0 {
+            last.drain(..end_of_character(&last, 0));
+        }
+        if self.journal.format() == Format::Text {
+            last = text::lines_of(&last).into_bytes();
+        }
         end.clear();
         self.mark(&last, &mut end);
         self.end_line(&mut end);
         let too_much = end.len().saturating_sub(MARKED_END);
         end.drain(
             ..match self.journal.format() {
-                Format::Text => too_much,
+                Format::Text => end_of_character(&end, too_much),
                 Format::Json => whole_lines(&end, too_much),
             },
         );
@@ -142,6 +182,23 @@ impl<'j> Excerpt<'j> {
             }
         }
     }
+}
+
+/// Where the character begins that has this byte.
+fn start_of_character(text: &[u8], at: usize) -> usize {
+    let before = text.get(..=at).unwrap_or_default().iter().rev();
+    at.saturating_sub(before.take(4).take_while(|&&byte| is_continued(byte)).count())
+}
+
+/// Where the character has ended that has this byte; the byte itself, where it is one's first.
+fn end_of_character(text: &[u8], at: usize) -> usize {
+    let from = text.get(at..).unwrap_or_default().iter();
+    at.saturating_add(from.take(4).take_while(|&&byte| is_continued(byte)).count())
+}
+
+/// In UTF-8.
+fn is_continued(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
 }
 
 /// Where the first line begins that leaves out `least` bytes; of one that is longer than all that is left, where it does.

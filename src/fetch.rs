@@ -13,7 +13,7 @@ use ureq::{Body, Error as Fault};
 use crate::error::{Error, Result, Status};
 use crate::guard::too_large;
 use crate::net::tls::{self, Refusal, Remedies, Tls, refusal};
-use crate::net::{self, Way, trust};
+use crate::net::{self, Explained, Trail, Way, trust};
 use crate::time::Deadline;
 use crate::url::Url;
 use crate::world::World;
@@ -27,7 +27,14 @@ const REDIRECTS: usize = 10;
 /// # Errors
 /// 74 where it cannot be read to its end, 65 where it is larger.
 pub(crate) fn fetch(url: &Url, most: usize, limit: Duration, world: &World) -> Result<Vec<u8>> {
-    let mut fetch = Fetch { url, at: url.clone(), deadline: Deadline::within(limit), trusted: None, world };
+    let mut fetch = Fetch {
+        url,
+        at: url.clone(),
+        trail: Trail::default(),
+        deadline: Deadline::within(limit),
+        trusted: None,
+        world,
+    };
     for _ in 0..=REDIRECTS {
         let mut response = fetch.ask()?;
         if response.status() == StatusCode::OK {
@@ -49,6 +56,7 @@ struct Fetch<'a> {
     url: &'a Url,
     /// Where it was redirected to.
     at: Url,
+    trail: Trail,
     deadline: Deadline,
     /// Read at the first https.
     trusted: Option<Arc<ClientConfig>>,
@@ -61,7 +69,7 @@ impl Fetch<'_> {
             true => Way::Tls(self.tls()?),
             false => Way::Plain,
         };
-        let agent = net::agent(&way, net::config().build());
+        let agent = net::agent(&way, net::config().build(), Some(&self.trail));
         let mut request = self.at.uri().map(Request::get).unwrap_or_default();
         if let Some(login) = self.at.login() {
             request = request.header(AUTHORIZATION, login);
@@ -125,6 +133,7 @@ impl Fetch<'_> {
             Fault::Io(cause) if cause.kind() == ErrorKind::TimedOut => late(),
             Fault::Io(cause) => refused(&cause).unwrap_or_else(|| match cause.kind() {
                 ErrorKind::UnexpectedEof => "the connection broke before its end; run it again".into(),
+                _ if Explained::in_error(&cause).is_some() => cause.to_string(),
                 _ => format!("{cause}; is its server up, and the URL right?"),
             }),
             Fault::HostNotFound => "the name of its host is unknown; is the URL right?".into(),

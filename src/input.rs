@@ -59,7 +59,7 @@ impl Input {
                 let mut options = fs_err::OpenOptions::new();
                 options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
                 let file = options.open(path).map_err(|cause| {
-                    Status::CannotRead.error(format!("{cause}; give -f a file that this user may read"))
+                    Status::CannotRead.error(format!("{cause}; name a file that this user may read"))
                 })?;
                 bounded(file.as_fd(), most, Deadline::within(limit)).map_err(|trouble| trouble.on(&name, most))
             }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use crate::stderr::{self, Stderr};
 use crate::summary::Summary;
 use crate::syslog::Syslog;
+use crate::text;
 use crate::time::rfc3339_millis;
 
 /// What a line looks like.
@@ -196,7 +197,7 @@ impl Object {
 
     fn text(self, name: &str, value: &str) -> Object {
         let value = serde_json::Value::from(value).to_string();
-        self.field(name, &value)
+        self.field(name, &text::json(&value))
     }
 
     fn number(self, name: &str, value: impl Display) -> Object {

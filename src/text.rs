@@ -16,6 +16,38 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t').then_some(c))
 }
 
+/// The same of bytes: one that is not UTF-8 is shown as `\xe9`, so that different bytes look different.
+pub fn lines_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&lines(chunk.valid()));
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}
+
+/// How many bytes at the end are the beginning of a character that the next bytes may complete.
+pub fn incomplete(bytes: &[u8]) -> usize {
+    let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    std::str::from_utf8(last).err().filter(|wrong| wrong.error_len().is_none()).map_or(0, |_| last.len())
+}
+
+/// JSON in which it is escaped, too: the same values for a parser, and nothing for a terminal to obey. Serializers escape C0 only.
+pub fn json(json: &str) -> Cow<'_, str> {
+    let is_unsafe = |c: char| is_unsafe(c) && c != '\n'; // Between values; within one it is escaped already.
+    if !json.contains(is_unsafe) {
+        return json.into();
+    }
+    let mut safe = String::with_capacity(json.len().saturating_add(16));
+    for c in json.chars() {
+        match is_unsafe(c) {
+            true => safe.push_str(&format!("\\u{:04x}", u32::from(c))), // None is above U+FFFF.
+            false => safe.push(c),
+        }
+    }
+    safe.into()
+}
+
 /// What someone wrote, as part of a line of ours: trimmed, and at most 300 characters.
 pub fn excerpt(text: &str) -> String {
     line(text.trim()).chars().take(LONGEST).collect()
@@ -39,6 +71,11 @@ pub fn quoted(text: &str) -> Cow<'_, str> {
     }
     quoted.push('\'');
     quoted.into()
+}
+
+/// Words as a command line that a person may copy.
+pub fn command(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a terminal would obey it, or show the text around it in another order or on another line: C0, DEL and C1, bidi
@@ -78,6 +115,12 @@ mod tests {
             "a\\x1b[2K\\rall is well \\x9bb\\u{202e}c\\x7f"
         );
         assert_eq!(lines("a\tb\nc\u{2028}d"), "a\tb\nc\\u{2028}d");
+        assert_eq!(lines_of(b"caf\xe9\tna\xc3\xafve\n\x1b\xc3"), "caf\\xe9\tnaïve\n\\x1b\\xc3");
+        assert_eq!(json("{\n  \"a\": \"\u{9b}\u{7f}\u{202e}ä\"\n}\n"), "{\n  \"a\": \"\\u009b\\u007f\\u202eä\"\n}\n");
+        assert_eq!(["a\u{e4}", "ä\u{2028}"].map(|text| incomplete(text.as_bytes())), [0, 0]);
+        let cut = |n: usize| incomplete("a\u{1f600}".as_bytes().get(..n).unwrap_or_default());
+        assert_eq!([1, 2, 3, 4, 5].map(cut), [0, 1, 2, 3, 0]);
+        assert_eq!(incomplete(b"\xff"), 0);
         assert_eq!(excerpt("  höste\t日本 \n"), "höste 日本");
         assert_eq!(quoted("/etc/a b"), "'/etc/a b'");
         assert_eq!(quoted("/etc/it's\x1b\u{2028}"), "$'/etc/it\\'s\\x1b\\xe2\\x80\\xa8'");
@@ -90,6 +133,23 @@ mod tests {
             prop_assert!(!quoted(&text).contains(is_unsafe));
             prop_assert!(!lines(&text).contains(|c| is_unsafe(c) && !matches!(c, '\n' | '\t')));
             prop_assert!(excerpt(&text).chars().count() <= LONGEST);
+        }
+
+        #[test]
+        fn bytes_are_shown_in_a_way_that_tells_them_apart(bytes in any::<Vec<u8>>(), text in any::<String>()) {
+            let shown = lines_of(&bytes);
+            prop_assert!(!shown.contains(|c| is_unsafe(c) && !matches!(c, '\n' | '\t')));
+            prop_assert!(shown.len() <= bytes.len().saturating_mul(4) && incomplete(&bytes) < 4);
+            prop_assert_eq!(lines_of(text.as_bytes()), lines(&text));
+        }
+
+        #[test]
+        fn json_has_the_same_value_and_nothing_to_obey(text in any::<String>(), odd in "[\u{7f}-\u{9f}\u{2028}-\u{202e}]*") {
+            let value = serde_json::Value::from(text + &odd);
+            let written = serde_json::to_string(&value).unwrap_or_default();
+            let safe = json(&written);
+            prop_assert!(!safe.contains(is_unsafe));
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&safe).ok(), Some(value));
         }
 
         #[test]

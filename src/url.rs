@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use ureq::http::uri::{Authority, PathAndQuery, Scheme};
 use ureq::http::{HeaderValue, Uri};
 
-use crate::net::is_reachable;
+use crate::net::{bare, is_reachable};
 
 /// An http or https URL that can be asked. Shown without its query: that may be a secret, as the login is.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Url {
 
     /// The name or number of the host, without brackets.
     pub fn host(&self) -> &str {
-        self.authority.host().trim_start_matches('[').trim_end_matches(']')
+        bare(self.authority.host())
     }
 
     /// What to ask for. None of its parts has anything to fail at.

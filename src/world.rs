@@ -12,6 +12,7 @@ use crate::error::{Error, Result, Status};
 use crate::journal::{Journal, Level};
 use crate::signals;
 use crate::summary::{Direction, Summary};
+use crate::text;
 use crate::time::Random;
 
 /// How much a run tells.
@@ -38,6 +39,8 @@ pub struct World {
     pub voice: Voice,
     /// Where to tell it.
     pub journal: Journal,
+    /// Whether an option or a variable means something to this program: remedies are made of those.
+    knows: fn(&str) -> bool,
     started: Instant,
     retries: Cell<u64>,
 }
@@ -55,9 +58,30 @@ impl World {
             random: Random::seeded(seed),
             voice,
             journal,
+            knows: |_| true,
             started: Instant::now(),
             retries: Cell::new(0),
         }
+    }
+
+    /// Of a program that does not know all of our options and variables.
+    pub fn of_one_that_knows(self, knows: fn(&str) -> bool) -> World {
+        World { knows, ..self }
+    }
+
+    /// Those of some options and variables that this program knows.
+    pub fn known<'w>(&self, words: &[&'w str]) -> Vec<&'w str> {
+        words.iter().copied().filter(|word| (self.knows)(word)).collect()
+    }
+
+    /// The same as a choice: `-s or CONSUL_HTTP_ADDR`.
+    pub fn either(&self, words: &[&str]) -> String {
+        listed(&self.known(words), "or")
+    }
+
+    /// The same as a list: `CONSUL_NAMESPACE and --dc`.
+    pub fn all(&self, words: &[&str]) -> String {
+        listed(&self.known(words), "and")
     }
 
     /// Counts that Consul is asked once more.
@@ -119,6 +143,7 @@ impl World {
             Status::Usage => error.and(&format!("see {} --help", self.journal.program())),
             _ => error,
         };
+        let error = error.without_remedies_but(self.knows);
         self.journal.fail(&error.to_string(), summary);
         ExitCode::from(error.status() as u8)
     }
@@ -155,6 +180,21 @@ impl World {
             self.journal.tell(Level::Debug, &line());
         }
     }
+}
+
+fn listed(words: &[&str], last: &str) -> String {
+    match words {
+        [words @ .., end] if !words.is_empty() => format!("{} {last} {end}", words.join(", ")),
+        words => words.concat(),
+    }
+}
+
+/// Prints to stdout what others have written: bytes as they are, but what a person sees at a terminal.
+///
+/// # Errors
+/// 73.
+pub fn show(bytes: &[u8]) -> Result<()> {
+    if std::io::stdout().is_terminal() { print(text::lines_of(bytes).as_bytes()) } else { print(bytes) }
 }
 
 /// Prints to stdout. A reader that has seen enough is no failure.

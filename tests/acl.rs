@@ -396,8 +396,8 @@ fn a_token_is_taken_from_a_flag_then_a_file_then_the_environment() {
         ("a file beats the token, for good", vec![], vec![(token, UNKNOWN), (file, &good)], 0),
         ("a file beats the token, for bad", vec![], vec![(token, MASTER), (file, &bad)], 77),
         ("an empty file falls back to the token", vec![], vec![(token, MASTER), (file, &empty)], 0),
-        ("an empty --token-file falls back, too", vec!["--token-file", &empty], vec![(token, MASTER)], 0),
-        ("an empty file alone", vec![], vec![(file, &empty)], 77),
+        ("an empty --token-file", vec!["--token-file", &empty], vec![(token, MASTER)], 78),
+        ("an empty file alone", vec![], vec![(file, &empty)], 78),
         ("empty variables", vec![], vec![(token, ""), (file, "")], 77),
         ("a missing file", vec![], vec![(token, MASTER), (file, &missing)], 78),
         ("a missing --token-file", vec!["--token-file", &missing], vec![(token, MASTER)], 78),
@@ -416,8 +416,12 @@ fn a_token_is_taken_from_a_flag_then_a_file_then_the_environment() {
         assert_eq!(ran.status.code(), Some(status), "{name}: {}", ran.stderr);
         if status == 78 {
             let what = if arguments.is_empty() { file } else { "--token-file" };
-            let path = if name == "a directory" { "/" } else { missing.as_str() };
-            ran.says(&["kvx-in: ", &place.key, what, path, "must be there and readable"]);
+            let (path, why) = match name {
+                "a directory" => ("/", "must be there and readable"),
+                "an empty --token-file" | "an empty file alone" => (empty.as_str(), "is empty"),
+                _ => (missing.as_str(), "must be there and readable"),
+            };
+            ran.says(&["kvx-in: ", &place.key, what, path, why]);
             assert_eq!(gate.connections(), 0, "{name}: nobody is asked");
         }
     }

@@ -207,7 +207,13 @@ fn faults() -> Vec<Fault> {
     last("413", "413 Payload Too Large", "too large, max size: 524288", 65, ["HTTP 413, \"too large", "smaller"]);
     last("501", "501 Not Implemented", "", 69, ["HTTP 501", is_it_consul]);
     last("204", "204 No Content", "", 69, ["HTTP 204", is_it_consul]);
-    last("an error in many lines", "418 No", "a\r\n\tb\x1b[2Jc\u{7}\n", 69, ["HTTP 418, \"a b[2Jc\"", is_it_consul]);
+    last(
+        "an error in many lines",
+        "418 No",
+        "a\r\n\tb\x1b[2Jc\u{7}\n",
+        69,
+        ["HTTP 418, \"a b\\x1b[2Jc\\x07\"", is_it_consul],
+    );
     last("an error as long as a book", "418 No", &"word ".repeat(100_000), 69, ["HTTP 418", is_it_consul]);
 
     // What another server may say.
@@ -914,7 +920,13 @@ fn kvx_in_sends_nothing_of_an_input_that_is_bad() {
         bad("no line ends", &[], "x".repeat(5_000), 65, &["has 1 line, at least 10 are wanted", "lower -l"]),
         bad("too large", &[], "xxxx\n".repeat(200_000), 65, &["at most 524288 bytes", "--max-size"]),
         bad("larger than asked", &["--max-size=100"], lines(100), 65, &["at most 100 bytes", "--max-size"]),
-        bad("no such file", &["-f", "/nonexistent"], String::new(), 74, &["/nonexistent", "No such file", "-f"]),
+        bad(
+            "no such file",
+            &["-f", "/nonexistent"],
+            String::new(),
+            74,
+            &["/nonexistent", "No such file", "name a file"],
+        ),
         bad("a directory", &["-f", "/"], String::new(), 74, &["/", "directory"]),
         bad("a command that fails", &["--", "false"], String::new(), 74, &["false", "exit status: 1", "nothing was"]),
         bad("no such command", &["--", "/nonexistent"], String::new(), 74, &["/nonexistent", "No such file"]),

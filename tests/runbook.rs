@@ -27,6 +27,9 @@ const PROVOKED: &[&str] = &[
     "CONSUL_HTTP_SSL=maybe kvx-out -k hosts -f out/x",
     "kvx-out -k hosts -f out/x -s ftp://there",
     "kvx-out -k hosts -f out/x --token-file /etc/kvx/token",
+    "touch out/token; kvx-out -k hosts -f out/x --token-file out/token",
+    "printf '\\357\\273\\277secret' >out/token; kvx-out -k hosts -f out/x --token-file out/token",
+    "kvx-out -k hosts -f out/x -s ::1:8500",
     "kvx-out -k hosts -f out/x -s https://127.0.0.1:9 --ca-file hosts.new",
     // Keys.
     "kvx-out -k nothing -f out/x",

@@ -26,7 +26,8 @@ fn run(command: Command, options: Options, others: &[String]) -> ExitCode {
     let debug = std::env::var_os("KVEXPRESS_DEBUG").is_some_and(|debug| !debug.is_empty());
     let voice = if options.verbose || debug { Voice::Verbose } else { Voice::Normal };
     let journal = Journal::new(PROGRAM, Format::Text).and_syslog();
-    let world = World::of_this_process(voice, if options.verbose { journal.on_stdout() } else { journal });
+    let journal = if options.verbose { journal.on_stdout() } else { journal };
+    let world = World::of_this_process(voice, journal).of_one_that_knows(kvexpress::knows);
     passed_over(others, &world);
     match kvexpress::job(command, options, &world).and_then(|job| work(&job, &world)) {
         Ok(status) => status,

@@ -11,7 +11,8 @@ use crate::journal::Format;
 use crate::operator;
 use crate::operator::lock::Unlocked;
 use crate::process;
-use crate::world::{World, print};
+use crate::text;
+use crate::world::{World, print, show};
 
 /// Something is not as it should be, or differs: as for diff(1) and grep(1).
 const NOT_WELL: u8 = 1;
@@ -102,13 +103,17 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "list" => act::<list::Options>("kvx list", rest, |options, world| {
             let keys = operator::list::list(&options.order(), world)?;
             let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
-            print(text.as_bytes()).map(|()| ExitCode::SUCCESS)
+            show(text.as_bytes()).map(|()| ExitCode::SUCCESS)
         }),
         "diff" => act::<diff::Options>("kvx diff", rest, |options, world| {
             let order = options.order();
             let difference = operator::diff::diff(&order, world).map_err(|error| error.of(&order.key))?;
             let is_coloured = std::io::stdout().is_terminal() && (world.variable)("NO_COLOR").is_none();
-            print(if is_coloured { coloured(&difference) } else { difference.clone() }.as_bytes())?;
+            if is_coloured {
+                print(coloured(&text::lines_of(&difference)).as_bytes())?
+            } else {
+                show(&difference)?
+            }
             Ok(well(difference.is_empty()))
         }),
         "clean" => {
@@ -173,9 +178,8 @@ fn well(is_well: bool) -> ExitCode {
 
 fn json(overview: &operator::status::Overview) -> String {
     // Strings, numbers and lists: serde_json has nothing to fail at.
-    let mut text = serde_json::to_string_pretty(overview).unwrap_or_default();
-    text.push('\n');
-    text
+    let text = serde_json::to_string_pretty(overview).unwrap_or_default();
+    format!("{}\n", text::json(&text))
 }
 
 fn nothing(order: &operator::status::Order) -> Error {
@@ -189,7 +193,7 @@ fn nothing(order: &operator::status::Order) -> Error {
 fn how_to_catch_up(unlocked: &Unlocked, world: &World) -> Result<ExitCode> {
     let Some(remembered) = &unlocked.remembered else { return Ok(ExitCode::SUCCESS) };
     if !remembered.command().is_empty() {
-        let command = shell_words::join(remembered.command());
+        let command = text::command(remembered.command());
         world.conclude(true, || format!("what was missed arrives with the next run, or now by: {command}"), None);
     }
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use crate::args::kvx_in::Options;
 use crate::metrics::Metrics;
 use crate::summary::Direction;
 use crate::upload::{self, Mode, Order, Report, Terms};
-use crate::world::{World, print};
+use crate::world::{World, show};
 
 /// `kvx-in`: a rendered file into Consul. The arguments are those after the program's name.
 pub fn kvx_in(program: &str, arguments: Vec<OsString>) -> ExitCode {
@@ -21,7 +21,7 @@ pub(super) fn upload(order: &Order, metrics: &Metrics, world: &World) -> Ended {
     let Terms { key, prefix, mode, .. } = &order.terms;
     let done = upload::run(order, world).map_err(|error| error.of(key)).and_then(|report| {
         if let Report::WouldUpload(_, difference, ..) = &report {
-            print(difference.as_bytes())?;
+            show(difference)?;
         }
         Ok(report)
     });

@@ -10,7 +10,8 @@ use ureq::{Agent, AsSendBody};
 use super::server::Server;
 use super::tls;
 use crate::error::{Error, Result, Status};
-use crate::net;
+use crate::net::{self, Explained};
+use crate::text;
 use crate::time::{Backoff, Deadline};
 use crate::world::World;
 
@@ -75,6 +76,8 @@ pub(super) struct Answer {
 /// Why a try failed, and whether another may not.
 enum Failure {
     Passing(String),
+    /// Passing too, but it is not the agent that is to be looked at.
+    OfOurs(Explained),
     /// No answer in time: passing too, but it may be for our own deadline.
     TooSlow,
     Final(Error),
@@ -83,7 +86,7 @@ enum Failure {
 impl<'w> Client<'w> {
     /// Talks until `deadline`, and reads values of up to `largest` bytes (Consul's JSON takes a third more).
     pub fn new(server: Server, deadline: Deadline, largest: usize, world: &'w World) -> Client<'w> {
-        let agent = net::agent(&server.way, net::config().timeout_connect(Some(CONNECT)).build());
+        let agent = net::agent(&server.way, net::config().timeout_connect(Some(CONNECT)).build(), None);
         let limit = (largest / 3).saturating_mul(4).saturating_add(64 * 1024);
         Client { server, agent, deadline, limit: u64::try_from(limit).unwrap_or(u64::MAX), world }
     }
@@ -111,6 +114,7 @@ impl<'w> Client<'w> {
     pub(super) fn call(&self, call: &Call) -> Result<Answer> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut tries: u32 = 1;
+        let mut remedy = None;
         let mut cause = String::new();
         loop {
             match self.attempt(call) {
@@ -118,16 +122,19 @@ impl<'w> Client<'w> {
                 Err(Failure::Final(error)) => return Err(error),
                 // The last try is cut short by the deadline: what the others met is the cause.
                 Err(Failure::TooSlow) if !cause.is_empty() && self.deadline.left().is_zero() => {}
-                Err(Failure::TooSlow) => cause = "no answer in time".into(),
-                Err(Failure::Passing(now)) => cause = now,
+                Err(Failure::TooSlow) => (cause, remedy) = ("no answer in time".into(), None),
+                Err(Failure::Passing(now)) => (cause, remedy) = (now, None),
+                Err(Failure::OfOurs(Explained { why, remedy: ours })) => (cause, remedy) = (why, Some(ours)),
             }
             self.world.progress(|| format!("Consul at {}: {cause}; trying again", self.server));
             if !backoff.sleep(self.deadline, &self.world.random) {
+                let remedy = remedy.unwrap_or_else(|| {
+                    format!("is the agent up? {} names another", self.world.either(&["-s", "CONSUL_HTTP_ADDR"]))
+                });
                 let often = if tries == 1 { "once".into() } else { format!("{tries} times") };
-                return Err(self.unavailable(&format!(
-                    "{cause} (tried {often} in {}); is the agent up? -s or CONSUL_HTTP_ADDR names another",
-                    self.deadline.spent()
-                )));
+                return Err(
+                    self.unavailable(&format!("{cause} (tried {often} in {}); {remedy}", self.deadline.spent()))
+                );
             }
             tries = tries.saturating_add(1);
             self.world.counts_retry();
@@ -151,9 +158,8 @@ impl<'w> Client<'w> {
             Some(_) if said.contains("ACL not found") => "Consul does not know it, so another one is to be used",
             _ => "the token needs more rights, or another one is to be used",
         };
-        Status::Denied.error(format!(
-            "Consul denies {what} ({said}), asked {who}; {remedy} (CONSUL_HTTP_TOKEN, CONSUL_HTTP_TOKEN_FILE, --token-file)"
-        ))
+        let ways = self.world.known(&["CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "--token-file"]).join(", ");
+        Status::Denied.error(format!("Consul denies {what} ({said}), asked {who}; {remedy} ({ways})"))
     }
 
     /// Consul is not there, or not as it should be.
@@ -176,7 +182,7 @@ impl<'w> Client<'w> {
         let read = response.body_mut().with_config().limit(limit).reader().read_to_end(&mut body);
         match read.map(|_| body).map_err(ureq::Error::from) {
             Ok(body) if meant => Ok(Answer { status, body, index, behind, repeated: false }),
-            Ok(body) => Err(self.refusal(status, &self.words(&body), call)),
+            Ok(body) => Err(self.refusal(status, &String::from_utf8_lossy(&body), call)),
             Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
             Err(_) if !meant => Err(self.refusal(status, "", call)),
             Err(broken) => Err(self.fault(broken)),
@@ -207,18 +213,23 @@ impl<'w> Client<'w> {
         self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
     }
 
-    fn refusal(&self, status: u16, words: &str, call: &Call) -> Failure {
+    fn refusal(&self, status: u16, answer: &str, call: &Call) -> Failure {
+        // Who wants a login may show the one that was given.
+        let words = if matches!(status, 401 | 407) { String::new() } else { self.words(answer) };
         let said = if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, \"{words}\"") };
         let at = &self.server;
         Failure::Final(match status {
-            500 if words.contains("No path to datacenter") => self.unavailable(&format!("{said}; is --dc right?")),
-            500 if words.contains("No cluster leader") => {
+            500 if answer.contains("No path to datacenter") => self.unavailable(&format!("{said}; is --dc right?")),
+            500 if answer.contains("No cluster leader") => {
                 return Failure::Passing(format!("{said}: too few of its servers are up, or reach each other"));
             }
             429 | 500 | 502 | 503 | 504 => return Failure::Passing(said),
-            400 if words.contains("HTTPS server") => Status::Configuration
+            400 if answer.contains("HTTPS server") => Status::Configuration
                 .error(format!("Consul at {at} speaks TLS there; write https://HOST:PORT, or set CONSUL_HTTP_SSL=true")),
-            400 => Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check CONSUL_HTTP_ADDR, CONSUL_NAMESPACE, CONSUL_PARTITION and --dc")),
+            400 => {
+                let where_to = self.world.all(&["CONSUL_HTTP_ADDR", "CONSUL_NAMESPACE", "CONSUL_PARTITION", "--dc"]);
+                Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check {where_to}"))
+            }
             401 => Status::Denied.error(format!("Consul at {at} wants a login: {said}; set CONSUL_HTTP_AUTH")),
             403 => self.denied(&said, &format!("/v1/{}", call.path)),
             413 => Status::Refused.error(format!("it is too large for Consul: {said}; make the document smaller, compress it with -z, or raise Consul's limits kv_max_value_size and txn_max_req_len")),
@@ -226,21 +237,26 @@ impl<'w> Client<'w> {
         })
     }
 
-    /// What Consul says, as one short line, without our secrets.
-    pub(super) fn words(&self, body: &[u8]) -> String {
-        let text = self.server.credentials.redact(&String::from_utf8_lossy(body));
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        line.chars().filter(|c| !c.is_control()).take(300).collect()
+    /// What Consul says, as one short line; nothing where it repeats our secrets.
+    pub(super) fn words(&self, answer: &str) -> String {
+        let answer: String = answer.chars().take(WORDS).collect();
+        match self.server.credentials.are_in(&answer) {
+            true => String::new(),
+            false => text::excerpt(&answer.split_whitespace().collect::<Vec<_>>().join(" ")),
+        }
     }
 
     /// What went wrong below HTTP: all of it may pass, but what TLS refuses.
     fn fault(&self, fault: ureq::Error) -> Failure {
         Failure::Passing(match fault {
             ureq::Error::Timeout(_) => return Failure::TooSlow,
-            ureq::Error::Io(cause) => match tls::explain(&cause, &self.server) {
+            ureq::Error::Io(cause) => match tls::explain(&cause, &self.server, self.world) {
                 Some(refused) => return Failure::Final(refused),
                 None if cause.kind() == ErrorKind::TimedOut => return Failure::TooSlow,
-                None => cause.to_string(),
+                None => match Explained::in_error(&cause) {
+                    Some(explained) => return Failure::OfOurs(explained.clone()),
+                    None => cause.to_string(),
+                },
             },
             ureq::Error::HostNotFound => "its name is unknown".into(),
             ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => {

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
 use ureq::http::HeaderValue;
 
 use super::flags::Flags;
-use crate::error::{Result, Status};
+use crate::error::{Error, Result, Status};
 use crate::net::files;
 use crate::world::World;
 
@@ -16,6 +17,8 @@ use crate::world::World;
 #[derive(Clone)]
 pub struct Secret {
     value: HeaderValue,
+    /// What of it is nobody else's business.
+    texts: Vec<String>,
     /// The option or variable that it is from.
     source: &'static str,
 }
@@ -46,50 +49,92 @@ impl Credentials {
         }
     }
 
-    /// What somebody says, without our secrets, which an answer may echo.
-    pub fn redact(&self, words: &str) -> String {
-        let secrets = [&self.token, &self.authorization];
-        let texts = secrets.into_iter().flatten().filter_map(|secret| secret.value.to_str().ok());
-        texts.fold(words.to_owned(), |words, text| words.replace(text.trim_start_matches("Basic "), "(secret)"))
+    /// Whether an answer repeats one of our secrets, or enough of it, in whatever letters: then none of it is for people.
+    pub fn are_in(&self, answer: &str) -> bool {
+        let texts = || [&self.token, &self.authorization].into_iter().flatten().flat_map(|secret| &secret.texts);
+        let plain = reduced(answer);
+        texts().any(|text| !text.is_empty() && answer.contains(text.as_str()))
+            || texts().any(|text| {
+                let secret = reduced(text);
+                let mut pieces = secret.as_bytes().windows(ENOUGH.min(secret.len()).max(1));
+                pieces.any(|piece| plain.as_bytes().windows(piece.len()).any(|window| window == piece))
+            })
     }
 }
 
-/// The flag; a token file beats the token beside it, and an empty file falls back to it.
+/// So many characters of a secret are a part that lets others guess the rest, or know it again.
+const ENOUGH: usize = 8;
+
+/// What is left of a text however it is written: percent-decoded (twice: a proxy may have coded what was coded), in lower case,
+/// and without what may separate.
+fn reduced(text: &str) -> String {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let text = decoded(&decoded(text));
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// The flag; a token file beats the token beside it, and an empty one that a variable names falls back to it, as for Consul's
+/// own client. But who names a file does not want to be nobody.
 fn token(flags: &Flags, world: &World) -> Result<Option<Secret>> {
     if let Some(token) = &flags.token {
         return secret(token, "-t").map(Some);
     }
-    let file = match &flags.token_file {
-        Some(path) => Some((path.clone(), "--token-file")),
-        None => world.text("CONSUL_HTTP_TOKEN_FILE")?.map(|path| (PathBuf::from(path), "CONSUL_HTTP_TOKEN_FILE")),
-    };
-    if let Some((path, source)) = file
-        && let Some(token) = token_in(&path, source)?
-    {
-        return Ok(Some(token));
+    if let Some(path) = &flags.token_file {
+        let empty = || unusable("--token-file", path, "is empty; write the token into it, or name another file");
+        return token_in(path, "--token-file")?.map_or_else(|| Err(empty()), |token| Ok(Some(token)));
     }
-    world.text("CONSUL_HTTP_TOKEN")?.map(|token| secret(&token, "CONSUL_HTTP_TOKEN")).transpose()
+    let beside = || world.text("CONSUL_HTTP_TOKEN")?.map(|token| secret(&token, "CONSUL_HTTP_TOKEN")).transpose();
+    let Some(path) = world.text("CONSUL_HTTP_TOKEN_FILE")?.map(PathBuf::from) else { return beside() };
+    let source = "CONSUL_HTTP_TOKEN_FILE";
+    match token_in(&path, source)? {
+        Some(token) => Ok(Some(token)),
+        None => match beside()? {
+            Some(token) => Ok(Some(token)),
+            None => Err(unusable(source, &path, "is empty, and CONSUL_HTTP_TOKEN is not set; write the token into it")),
+        },
+    }
 }
 
 fn token_in(path: &Path, source: &'static str) -> Result<Option<Secret>> {
-    let text = String::from_utf8_lossy(&files::read(path, source)?).into_owned();
-    match text.trim() {
+    let bytes = files::read(path, source)?;
+    if let Some(encoding) = marked(&bytes) {
+        let why =
+            format!("begins with a byte order mark ({encoding}), as some editors write it; save it as plain ASCII");
+        return Err(unusable(source, path, &why));
+    }
+    match String::from_utf8_lossy(&bytes).trim() {
         "" => Ok(None),
         token => secret(token, source).map(Some),
     }
 }
 
+/// The encoding whose mark these bytes begin with.
+fn marked(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xef, 0xbb, 0xbf, ..] => Some("UTF-8"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        _ => None,
+    }
+}
+
+fn unusable(source: &str, path: &Path, why: &str) -> Error {
+    Status::Configuration.error(format!("{source}: {} {why}", path.display()))
+}
+
 fn authorization(world: &World) -> Result<Option<Secret>> {
     let Some(auth) = world.text("CONSUL_HTTP_AUTH")? else { return Ok(None) };
     let (user, password) = auth.split_once(':').unwrap_or((&auth, ""));
-    secret(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))), "CONSUL_HTTP_AUTH").map(Some)
+    let login = BASE64_STANDARD.encode(format!("{user}:{password}"));
+    let header = secret(&format!("Basic {login}"), "CONSUL_HTTP_AUTH")?;
+    let texts = [login, password.to_owned()].into_iter().filter(|text| !text.is_empty());
+    Ok(Some(Secret { texts: texts.collect(), ..header }))
 }
 
 fn secret(text: &str, source: &'static str) -> Result<Secret> {
     match HeaderValue::from_str(text) {
         Ok(mut value) => {
             value.set_sensitive(true);
-            Ok(Secret { value, source })
+            Ok(Secret { value, texts: vec![text.to_owned()], source })
         }
         Err(_) => Err(Status::Configuration
             .error(format!("{source} holds characters that no token has; is it the right file or variable?"))),
@@ -105,5 +150,47 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credentials(token: &str, login: &str) -> Credentials {
+        let of = |text: &str, texts: &[&str]| {
+            let texts = texts.iter().map(|&text| text.to_owned()).collect();
+            Some(Secret { value: HeaderValue::from_static("x"), texts, source: "-t" }).filter(|_| !text.is_empty())
+        };
+        Credentials {
+            token: of(token, &[token]),
+            authorization: of(login, &[&BASE64_STANDARD.encode(login), "open-sesame"]),
+        }
+    }
+
+    #[test]
+    fn a_secret_is_known_again_in_whatever_letters() {
+        let ours = credentials("5ec7e75e-c7e7-5ec7-e75e-c7e75ec7aaaa", "bob:open-sesame");
+        for answer in [
+            "token 5ec7e75e-c7e7-5ec7-e75e-c7e75ec7aaaa",
+            "5EC7E75E-C7E7",
+            "5ec7e75e%2Dc7e7",
+            "5ec7e75e%252Dc7e7",
+            "%35ec7e75e",
+            "5ec7\ne75e c7e7",
+            "the last digits: e75ec7aaaa",
+            "Authorization: Basic Ym9iOm9wZW4tc2VzYW1l",
+            "password OPEN SESAME",
+        ] {
+            assert!(ours.are_in(answer), "{answer}");
+        }
+        for answer in
+            ["", "ACL not found", "5ec7e75", "Permission denied: token with AccessorID '11111111-2222'", "bob"]
+        {
+            assert!(!ours.are_in(answer), "{answer}");
+        }
+        assert!(credentials("root", "").are_in("ROOT") && !credentials("root", "").are_in("roo"));
+        assert!(credentials("--//--", "").are_in("a--//--b"));
+        assert!(!credentials("", "").are_in("anything"));
     }
 }

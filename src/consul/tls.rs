@@ -47,8 +47,8 @@ pub(super) fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Re
     let has_client_certificate = certificate.is_some();
     let config = match (certificate, key) {
         (None, None) => builder.with_no_client_auth(),
-        (Some((certificate, option)), Some((key, _))) => {
-            let (chain, private) = (certificates(&certificate, option)?, private_key(&key)?);
+        (Some((certificate, option)), Some((key, key_option))) => {
+            let (chain, private) = (certificates(&certificate, option)?, private_key(&key, key_option)?);
             builder.with_client_auth_cert(chain, private).map_err(|cause| {
                 let what = match cause {
                     rustls::Error::InconsistentKeys(_) => "do not fit; are they of one pair?".into(),
@@ -60,8 +60,12 @@ pub(super) fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Re
                 Status::Configuration.error(format!("the client certificate {certificate} and the key {key} {what}"))
             })?
         }
-        (Some(_), None) => return Err(half("certificate", "key", "--client-key or CONSUL_CLIENT_KEY")),
-        (None, Some(_)) => return Err(half("key", "certificate", "--client-cert or CONSUL_CLIENT_CERT")),
+        (Some(_), None) => {
+            return Err(half("certificate", "key", &world.either(&["--client-key", "CONSUL_CLIENT_KEY"])));
+        }
+        (None, Some(_)) => {
+            return Err(half("key", "certificate", &world.either(&["--client-cert", "CONSUL_CLIENT_CERT"])));
+        }
     };
     let (name, source) = match (&flags.tls_server_name, world.text("CONSUL_TLS_SERVER_NAME")?) {
         (Some(name), _) => (name.clone(), "--tls-server-name"),
@@ -84,30 +88,36 @@ fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>, worl
         (None, None) => trust::of_the_system(world)?,
     };
     if roots.is_empty() {
-        return Err(Status::Configuration.error(
-            "there is no CA certificate to check Consul's with; name one with --ca-file or CONSUL_CACERT, or install ca-certificates",
-        ));
+        let ways = world.either(&["--ca-file", "CONSUL_CACERT"]);
+        return Err(Status::Configuration.error(format!(
+            "there is no CA certificate to check Consul's with; name one with {ways}, or install ca-certificates"
+        )));
     }
     Ok(roots)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
-    let source = "--client-key or CONSUL_CLIENT_KEY";
+fn private_key(path: &Path, source: &str) -> Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_slice(&files::read(path, source)?)
         .map_err(|_| wrong(source, path, "holds no private key in PEM, or one that a password protects"))
 }
 
 /// What of a failure is TLS's refusal, and so does not pass by itself: cause and remedy.
-pub(super) fn explain(cause: &io::Error, server: &Server) -> Option<Error> {
+pub(super) fn explain(cause: &io::Error, server: &Server, world: &World) -> Option<Error> {
+    let by_name = world.known(&["--tls-server-name", "CONSUL_TLS_SERVER_NAME"]).first().copied().unwrap_or_default();
+    let pair = match world.known(&["--client-cert and --client-key"]).is_empty() {
+        true => "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY",
+        false => "--client-cert and --client-key, or CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY",
+    };
     let remedies = Remedies {
-        unknown_ca: "name the CA's certificate with --ca-file, or CONSUL_CACERT",
-        other_name: ", or say which with --tls-server-name",
-        unknown_name: "say which it has with --tls-server-name",
+        unknown_ca: &format!("name the CA's certificate with {}", world.either(&["--ca-file", "CONSUL_CACERT"])),
+        other_name: &format!(", or say which with {by_name}"),
+        unknown_name: &format!("say which it has with {by_name}"),
         plain: "if this is Consul's plain port, write http://HOST:PORT and unset CONSUL_HTTP_SSL",
-        client_certificate: if server.has_client_certificate {
-            "it does not accept our client certificate; is it of its CA, for clients, and not expired?"
-        } else {
-            "it wants a client certificate; give --client-cert and --client-key, or CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY"
+        client_certificate: &match server.has_client_certificate {
+            true => {
+                "it does not accept our client certificate; is it of its CA, for clients, and not expired?".to_owned()
+            }
+            false => format!("it wants a client certificate; give {pair}"),
         },
     };
     let (status, why) = match refusal(cause, &remedies)? {

@@ -102,6 +102,8 @@ pub(super) enum Transaction {
 pub(super) struct Complaint {
     /// Consul's words.
     pub what: String,
+    /// The same as they came, with what is not for people.
+    raw: String,
     /// Of the operation that failed.
     pub key: String,
     /// Whether an earlier try may have had its effect.
@@ -111,13 +113,13 @@ pub(super) struct Complaint {
 impl Complaint {
     /// In a transaction a denied write is 409, not 403.
     pub fn is_denial(&self) -> bool {
-        self.what.to_ascii_lowercase().contains("permission denied")
+        self.raw.to_ascii_lowercase().contains("permission denied")
     }
 
     /// A verb that this Consul is too old for. It counts as a write there: a token that may only read is denied it
     /// (tried on 1.8.7), while a read is never denied in a transaction, but left out.
     pub fn is_unknown_verb(&self) -> bool {
-        self.what.contains("unknown KV verb") || self.is_denial()
+        self.raw.contains("unknown KV verb") || self.is_denial()
     }
 }
 
@@ -171,9 +173,16 @@ impl Client<'_> {
             (409, _) => {
                 let problem = answered.errors.unwrap_or_default().into_iter().next();
                 let key = problem.as_ref().and_then(|problem| ops.get(problem.op_index)).map(|op| op.kv.key.to_owned());
-                let what =
-                    problem.map_or_else(|| self.words(&answer.body), |problem| self.words(problem.what.as_bytes()));
-                Ok(Transaction::Failed(Complaint { what, key: key.unwrap_or_default(), repeated: answer.repeated }))
+                let said = || String::from_utf8_lossy(&answer.body).into_owned();
+                let raw = problem.map_or_else(said, |problem| problem.what);
+                let what = match self.words(&raw) {
+                    words if words.is_empty() => {
+                        "its words are not shown: there are none, or they repeat a secret".into()
+                    }
+                    words => words,
+                };
+                let key = key.unwrap_or_default();
+                Ok(Transaction::Failed(Complaint { what, raw, key, repeated: answer.repeated }))
             }
             _ => Err(self.unexpected(&answer)),
         }

@@ -28,7 +28,7 @@ use crate::path;
 use crate::payload::{self, Fire};
 use crate::stamp::{self, Memory};
 use crate::time::Deadline;
-use crate::world::{World, print};
+use crate::world::{World, show};
 
 /// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
 /// until their output is read.
@@ -294,6 +294,6 @@ fn to_stdout(order: &Order, subject: &Subject, fire: Fire, world: &World) -> Res
         _ => return Err(source.no_such_key()),
     };
     order.guards.check(&document)?;
-    print(document.bytes())?;
+    show(document.bytes())?;
     Ok(Did::Printed(document, stop))
 }

@@ -19,5 +19,14 @@ pub use self::grammar::{Asked, parse};
 pub use self::help::{text as help, version};
 pub use self::orders::{Job, Work, job};
 
+/// Whether an option or a variable means something under that name: it has few long options, and never heeded the address in
+/// the environment.
+pub fn knows(word: &str) -> bool {
+    match word.strip_prefix("--") {
+        Some(long) => flags::FLAGS.iter().any(|flag| flag.long == long) || matches!(long, "help" | "version"),
+        None => word != "CONSUL_HTTP_ADDR",
+    }
+}
+
 /// The name that our own messages have, and that a lock tells people to call.
 pub const PROGRAM: &str = "kvexpress";

@@ -10,6 +10,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
 use crate::document::Checksum;
+use crate::open;
 use crate::summary::Summary;
 
 /// No file of ours is near so large.
@@ -66,10 +67,8 @@ fn stage(path: &Path, text: &[u8]) -> io::Result<()> {
 
 /// What the run before has written; empty where there is nothing to be read.
 fn before(path: &Path) -> String {
-    let mut options = fs_err::OpenOptions::new();
-    options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
     let mut text = Vec::new();
-    match options.open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text)) {
+    match open::regular(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text)) {
         Ok(_) => String::from_utf8(text).unwrap_or_default(),
         Err(_) => String::new(),
     }

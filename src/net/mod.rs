@@ -2,11 +2,14 @@
 //! top where it is wanted. Knows nobody's requests.
 
 pub(crate) mod files;
+mod near;
 mod resolver;
 pub(crate) mod tls;
 pub(crate) mod trust;
 mod unix;
 
+use std::fmt;
+use std::io;
 use std::path::PathBuf;
 
 use ureq::Agent;
@@ -15,7 +18,9 @@ use ureq::http::uri::Authority;
 use ureq::typestate::AgentScope;
 use ureq::unversioned::transport::{Connector, TcpConnector};
 
-use self::resolver::{AddressFirst, Nowhere};
+pub(crate) use self::near::Trail;
+pub(crate) use self::resolver::look_up;
+use self::resolver::{Lookup, Nowhere};
 use self::tls::{Tls, TlsConnector};
 use self::unix::UnixConnector;
 
@@ -43,13 +48,13 @@ pub(crate) fn config() -> ConfigBuilder<AgentScope> {
         .output_buffer_size(4 * 1024)
 }
 
-/// Connects this way, each time it is asked to.
-pub(crate) fn agent(way: &Way, config: Config) -> Agent {
+/// Connects this way, each time it is asked to; if this is part of a chain of redirects, only where that may lead.
+pub(crate) fn agent(way: &Way, config: Config, trail: Option<&Trail>) -> Agent {
     match way {
-        Way::Plain => Agent::with_parts(config, TcpConnector::default(), AddressFirst::default()),
+        Way::Plain => Agent::with_parts(config, TcpConnector::default(), Lookup::along(trail)),
         Way::Tls(tls) => {
             let connector = TcpConnector::default().chain(TlsConnector::with(tls.clone()));
-            Agent::with_parts(config, connector, AddressFirst::default())
+            Agent::with_parts(config, connector, Lookup::along(trail))
         }
         Way::Socket(path) => Agent::with_parts(config, UnixConnector::to(path.clone()), Nowhere),
     }
@@ -59,4 +64,37 @@ pub(crate) fn agent(way: &Way, config: Config) -> Agent {
 pub(crate) fn is_reachable(authority: &Authority) -> bool {
     let after_host = authority.as_str().strip_prefix(authority.host());
     !authority.host().is_empty() && (after_host == Some("") || authority.port_u16().is_some_and(|port| port > 0))
+}
+
+/// A host without the brackets that an IPv6 address has in a URL.
+pub(crate) fn bare(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Why there is no connection, where another remedy fits than to look at the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Explained {
+    pub why: String,
+    pub remedy: String,
+}
+
+impl Explained {
+    /// What it is of.
+    pub fn in_error(cause: &io::Error) -> Option<&Explained> {
+        cause.get_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.why, self.remedy)
+    }
+}
+
+impl std::error::Error for Explained {}
+
+impl From<Explained> for io::Error {
+    fn from(explained: Explained) -> io::Error {
+        io::Error::other(explained)
+    }
 }

@@ -4,8 +4,10 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, ConfigBuilder, StreamOwned, WantsVerifier,
     crypto::ring,
@@ -36,9 +38,19 @@ impl fmt::Debug for Tls {
 /// # Errors
 /// None that can be met: ring knows our versions of TLS.
 pub(crate) fn builder() -> crate::error::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
-    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    ClientConfig::builder_with_details(Arc::new(ring::default_provider()), Arc::new(Clock))
         .with_safe_default_protocol_versions()
         .map_err(|cause| Status::Configuration.error(format!("TLS: {cause}")))
+}
+
+/// rustls's own panics where the clock of this machine says that it is before 1970.
+#[derive(Debug)]
+struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(UnixTime::since_unix_epoch)
+    }
 }
 
 /// Adds TLS.
@@ -141,17 +153,17 @@ pub(crate) enum Refusal {
 }
 
 /// What helps, where that depends on whom we ask.
-pub(crate) struct Remedies {
+pub(crate) struct Remedies<'a> {
     /// Its certificate is of a CA that is not trusted.
-    pub unknown_ca: &'static str,
+    pub unknown_ca: &'a str,
     /// Its certificate has another name: what helps besides to ask it by that one.
-    pub other_name: &'static str,
+    pub other_name: &'a str,
     /// It says that it does not have the name that we ask for.
-    pub unknown_name: &'static str,
+    pub unknown_name: &'a str,
     /// It does not speak TLS.
-    pub plain: &'static str,
+    pub plain: &'a str,
     /// It wants a certificate of ours, or another: all of it, cause and remedy.
-    pub client_certificate: &'static str,
+    pub client_certificate: &'a str,
 }
 
 /// What of a failure is TLS's refusal.
@@ -163,6 +175,9 @@ pub(crate) fn refusal(cause: &io::Error, remedies: &Remedies) -> Option<Refusal>
             Refusal::OfOurs(format!("what answers does not speak TLS; {}", remedies.plain))
         }
         rustls::Error::DecryptError => return None, // Broken on the way.
+        rustls::Error::FailedToGetCurrentTime => Refusal::OfOurs(
+            "certificates cannot be checked, since it is before 1970 here; set this machine's clock".into(),
+        ),
         other => Refusal::OfTheirs(format!("no TLS connection can be made: {other}; {MODERN}")),
     })
 }

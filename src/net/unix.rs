@@ -10,6 +10,8 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, LazyBuffers, NextTimeout, Transport, time::Duration,
 };
 
+use super::Explained;
+
 /// Connects to one socket, whatever the URI says.
 #[derive(Debug)]
 pub(super) struct UnixConnector(PathBuf);
@@ -28,7 +30,12 @@ impl UnixConnector {
         match connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &address) {
             Ok(()) => {}
             Err(Errno::EAGAIN) => return Err(io::Error::other("its queue is full")),
-            Err(Errno::EACCES) => return Err(io::Error::other("this user may not use the socket")),
+            Err(Errno::EACCES) => {
+                let why = "this user may not use the socket".into();
+                let remedy =
+                    "let this user write to it, or its group (unix_sockets in the agent's configuration)".into();
+                return Err(Explained { why, remedy }.into());
+            }
             Err(errno) => return Err(errno.into()),
         }
         let stream = UnixStream::from(socket);

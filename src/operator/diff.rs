@@ -2,9 +2,9 @@
 
 use super::{Site, there};
 use crate::consul::{Folder, Key};
-use crate::diff::unified;
+use crate::diff::{Limits, unified};
 use crate::document::LARGEST;
-use crate::error::Result;
+use crate::error::{Result, Status};
 use crate::input::Input;
 use crate::world::World;
 
@@ -23,11 +23,17 @@ pub struct Order {
 /// From what is in Consul to the file, as `diff -u` writes it; empty where they are the same.
 ///
 /// # Errors
-/// 66 where there is no such key, 74 where the file cannot be read, 75 where the pair is torn; 69, 77, 78.
-pub fn diff(order: &Order, world: &World) -> Result<String> {
-    let file = order.input.read(LARGEST, order.site.timeout, world)?;
+/// 65 where the file is larger than any document, 66 where there is no such key, 74 where the file cannot be read, 75 where the pair is torn; 69, 77, 78.
+pub fn diff(order: &Order, world: &World) -> Result<Vec<u8>> {
+    let file = order.input.read(LARGEST, order.site.timeout, world).map_err(|error| match error.status() {
+        Status::Refused => {
+            Status::Refused.error(format!("{} is larger than any document ({} bytes)", order.name, LARGEST))
+        }
+        _ => error,
+    })?;
     let (client, folder) = (order.site.client(world)?, Folder::of(&order.site.prefix, &order.key));
-    let there = there::stored(&client, &folder)?.into_document();
+    let there = there::document(&client, &folder)?;
     let from = format!("{} (in Consul)", folder.data);
-    Ok(unified((there.bytes(), &from), (&file, &order.name), client.deadline().left()))
+    let limits = Limits { time: client.deadline().left(), text: usize::MAX };
+    Ok(unified((there.bytes(), &from), (&file, &order.name), limits))
 }

@@ -17,6 +17,7 @@ use crate::error::{Result, Status};
 use crate::install::{self, Parents, Target};
 use crate::path;
 use crate::stamp::{self, Remembered};
+use crate::text;
 use crate::time::Deadline;
 use crate::world::World;
 
@@ -81,7 +82,12 @@ pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
     let (file, path) = names(order, world);
     let reason = match &manner.reason {
         Some(reason) => reason.text(Some(&file), world),
-        None => format!("No reason given for '{}' by '{}' at '{}'.", file.display(), user(world), now()),
+        None => format!(
+            "No reason given for '{}' by '{}' at '{}'.",
+            text::line(&file.to_string_lossy()),
+            user(world),
+            now()
+        ),
     };
     let client = order.site.client(world)?;
     install::write_note(&beside::mark(&file), &beside::text(&file, manner.program, &reason), manner.mode)?;

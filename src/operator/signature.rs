@@ -5,21 +5,22 @@ use std::time::SystemTime;
 
 use nix::unistd::{User, getuid};
 
+use crate::text;
 use crate::time::rfc3339;
 use crate::world::World;
 
 /// The reason, signed, with the file that it is about: a lock is found by the hash of its path alone. kvexpress shows it as
 /// it is.
 pub fn signed(reason: &str, file: Option<&Path>, world: &World) -> String {
-    let file = file.map(|file| format!("{}, ", file.display())).unwrap_or_default();
-    format!("{reason} ({file}by {} on {}, {})", user(world), world.hostname(), now())
+    let file = file.map(|file| format!("{}, ", text::line(&file.to_string_lossy()))).unwrap_or_default();
+    format!("{reason} ({file}by {} on {}, {})", user(world), text::excerpt(&world.hostname()), now())
 }
 
-/// The person behind sudo, if there is one.
+/// Who it is: the person behind sudo, if there is one. Sudo makes us root; anybody else may have written the variable.
 pub fn user(world: &World) -> String {
-    let sudo = world.text("SUDO_USER").ok().flatten();
+    let sudo = world.text("SUDO_USER").ok().flatten().filter(|_| getuid().is_root());
     let own = || User::from_uid(getuid()).ok().flatten().map(|user| user.name);
-    sudo.or_else(own).unwrap_or_else(|| getuid().to_string())
+    text::excerpt(&sudo.or_else(own).unwrap_or_else(|| getuid().to_string()))
 }
 
 /// In UTC, to the second.

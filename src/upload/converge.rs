@@ -14,10 +14,13 @@ use crate::pair::{Found, Pair, Torn};
 use crate::stored::Stored;
 use crate::time::Backoff;
 use crate::world::World;
-use crate::{diff, payload};
+use crate::{diff, payload, text};
 
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;
+
+/// Of what a change was, so much is told: an event shows 4,000 characters.
+const LARGEST_DIFFERENCE: usize = 16 * 1024;
 
 /// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form.
 /// `terms.guards.max_size` is that of what is stored.
@@ -59,7 +62,8 @@ pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &Wor
         if terms.mode == Mode::DryRun {
             let (from, to) = (format!("{} (in Consul)", folder.data), format!("{} (to upload)", folder.data));
             let (before, after) = (previous(&found), ours.document().bytes());
-            let difference = diff::unified((&before, &from), (after, &to), client.deadline().left());
+            let limits = diff::Limits { time: client.deadline().left(), text: usize::MAX };
+            let difference = diff::unified((&before, &from), (after, &to), limits);
             return Ok(Report::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
         }
         let outcome = put(&folder, &found, &ours, client).map_err(|error| match error.status() {
@@ -70,7 +74,8 @@ pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &Wor
         match outcome {
             Outcome::Done => {
                 let (name, before, after) = (folder.data.as_str(), previous(&found), ours.document().bytes());
-                let differ = |limit| diff::unified((&before, name), (after, name), limit);
+                let limits = |time| diff::Limits { time, text: LARGEST_DIFFERENCE };
+                let differ = |time| text::lines_of(&diff::unified((&before, name), (after, name), limits(time)));
                 let difference = terms.differ.map(differ);
                 let answer = Answer::Heard;
                 return Ok(Report::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));

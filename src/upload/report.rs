@@ -16,7 +16,7 @@ pub enum Report {
     Stopped(String),
     /// It would be uploaded, with this difference to what is in Consul; if the key is stopped, for this reason, only
     /// where that is ignored.
-    WouldUpload(Verified, String, Option<String>, Stop),
+    WouldUpload(Verified, Vec<u8>, Option<String>, Stop),
     /// It was uploaded.
     Uploaded(Upload),
 }

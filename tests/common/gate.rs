@@ -66,7 +66,12 @@ struct Shared {
 impl Gate {
     /// In front of `target`, with a rule of what to do with each request.
     pub fn to(target: &str, rule: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Gate {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Gate::at("127.0.0.1:0", target, rule)
+    }
+
+    /// The same at an address of its own.
+    pub fn at(address: &str, target: &str, rule: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Gate {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared {
             target: target.to_owned(),

@@ -1,12 +1,12 @@
 //! Where dogstatsd listens, and a socket that never waits for it.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use crate::net::look_up;
 use crate::world::World;
 
 const PORT: u16 = 8125;
@@ -72,7 +72,7 @@ impl Address {
 
     pub(super) fn open(&self) -> Result<Socket, String> {
         let opened = match self {
-            Address::Udp(host, port) => udp(look_up(host, *port)?),
+            Address::Udp(host, port) => udp(address_of(host, *port)?),
             Address::Unix(path) => UnixDatagram::unbound().and_then(|socket| {
                 socket.set_nonblocking(true)?;
                 Ok(Socket::Unix(socket, path.clone()))
@@ -90,22 +90,11 @@ fn udp(to: SocketAddr) -> io::Result<Socket> {
     Ok(Socket::Udp(socket, to))
 }
 
-fn look_up(host: &str, port: u16) -> Result<SocketAddr, String> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok((ip, port).into());
-    }
-    if host == "localhost" {
-        return Ok((Ipv4Addr::LOCALHOST, port).into());
-    }
-    let (found, result) = sync_channel(1);
-    let place = format!("{host}:{port}");
-    // Left alone when it takes too long: it ends with the process.
-    let looking = std::thread::Builder::new().spawn(move || found.send(place.to_socket_addrs()));
-    looking.map_err(|cause| cause.to_string())?;
-    match result.recv_timeout(LOOK_UP) {
-        Ok(Ok(mut addresses)) => addresses.next().ok_or_else(|| format!("{host} has no address")),
-        Ok(Err(cause)) => Err(format!("{host}: {cause}")),
-        Err(_) => Err(format!("the address of {host} was not found in {} ms", LOOK_UP.as_millis())),
+fn address_of(host: &str, port: u16) -> Result<SocketAddr, String> {
+    match look_up(host, port, Some(LOOK_UP)) {
+        Ok(Some(addresses)) => addresses.first().copied().ok_or_else(|| format!("{host} has no address")),
+        Ok(None) => Err(format!("the address of {host} was not found in {} ms", LOOK_UP.as_millis())),
+        Err(cause) => Err(format!("{host}: {cause}")),
     }
 }
 

@@ -54,10 +54,7 @@ pub(super) fn of(run: &Summary, difference: Option<&str>, prefix: &str, host: &s
 
 /// A unified diff without its head, which the title says.
 fn hunks(difference: &str) -> String {
-    match difference.find("\n@@ ") {
-        Some(at) => difference.get(at.saturating_add(1)..).unwrap_or_default().to_owned(),
-        None => difference.to_owned(),
-    }
+    difference.splitn(3, '\n').nth(2).unwrap_or(difference).to_owned()
 }
 
 fn size_of(run: &Summary) -> String {
@@ -74,6 +71,7 @@ mod tests {
             let difference = format!("--- kvexpress/{key}/data\n+++ kvexpress/{key}/data\n@@ -1 +1 @@\n-a\n+ä\n");
             assert_eq!(hunks(&difference), "@@ -1 +1 @@\n-a\n+ä\n", "{key}");
         }
+        assert_eq!(hunks("--- a\n+++ a\nDocuments differ\n"), "Documents differ\n");
         assert_eq!(hunks("@@"), "@@");
     }
 }

@@ -1,5 +1,7 @@
 //! What a datagram looks like. Whatever would end a tag too early is replaced. Pure.
 
+use crate::text::is_unsafe;
+
 /// Of a tag, Datadog keeps so many characters.
 const LONGEST_TAG: usize = 200;
 /// Of an event's text, it keeps so many.
@@ -21,7 +23,7 @@ impl Tags {
 }
 
 fn is_of_the_wire(c: char) -> bool {
-    c.is_control() || matches!(c, '|' | ',' | '#' | '@')
+    is_unsafe(c) || matches!(c, '|' | ',' | '#' | '@')
 }
 
 /// `c`: so many times.
@@ -49,7 +51,7 @@ pub(super) fn event(title: &str, text: &str, group: &str, alert: Alert, tags: &T
         Alert::Warning => "warning",
         Alert::Info => "info",
     };
-    let title: String = title.chars().take(LONGEST_TAG).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let title: String = title.chars().take(LONGEST_TAG).map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
     let group: String = group.chars().map(|c| if is_of_the_wire(c) { '_' } else { c }).take(100).collect();
     let rest = format!("|k:{group}|t:{alert}|{}", tags.0);
     let room = LARGEST_EVENT.saturating_sub(title.len()).saturating_sub(rest.len()).saturating_sub(32);
@@ -58,7 +60,7 @@ pub(super) fn event(title: &str, text: &str, group: &str, alert: Alert, tags: &T
         let before = escaped.len();
         match c {
             '\n' => escaped.push_str("\\n"),
-            c if c.is_control() && c != '\t' => escaped.push(' '),
+            c if is_unsafe(c) && c != '\t' => escaped.push(' '),
             c => escaped.push(c),
         }
         if escaped.len() > room {

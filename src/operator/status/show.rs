@@ -7,6 +7,7 @@ use super::files::ended;
 use super::table::table;
 use super::{FileState, KeyState, LockState, Overview};
 use crate::document::{Checksum, size};
+use crate::text;
 use crate::time::rfc3339;
 
 impl fmt::Display for Overview {
@@ -20,8 +21,9 @@ impl fmt::Display for Overview {
             table(["FILE", "KEY", "CHECKSUM", "SINCE", "STATE"], &files),
             self.files.iter().filter_map(remedy).collect(),
         ];
-        let elsewhere = (self.files.is_empty() && !self.is_empty())
-            .then(|| format!("none of their files is remembered in {} (each user has his own)\n", self.state_dir));
+        let elsewhere = (self.files.is_empty() && !self.is_empty()).then(|| {
+            format!("none of their files is remembered in {} (each user has his own)\n", text::line(&self.state_dir))
+        });
         let parts: Vec<String> = tables.into_iter().chain(elsewhere).filter(|part| !part.is_empty()).collect();
         f.write_str(&parts.join("\n"))
     }
@@ -73,11 +75,12 @@ fn remedy(file: &FileState) -> Option<String> {
     if file.problems.is_empty() || file.command.is_empty() {
         return None;
     }
-    let command = shell_words::join(&file.command);
+    let (name, command) = (text::line(&file.file), text::command(&file.command));
     let others = file.owed.iter().filter(|words| !runs(&file.command, words)).map(|words| {
-        format!("{}: `{words}` is owed by another command line; if that is no more, `kvx clean -f {0}`\n", file.file)
+        let (words, word) = (text::line(words), text::quoted(&file.file));
+        format!("{name}: `{words}` is owed by another command line; if that is no more, `kvx clean -f {word}`\n")
     });
-    Some([format!("{}: installed by `{command}`\n", file.file)].into_iter().chain(others).collect())
+    Some([format!("{name}: installed by `{command}`\n")].into_iter().chain(others).collect())
 }
 
 /// Whether a command line has this handler: by `-e`, or behind `--`.

@@ -1,12 +1,16 @@
 //! Columns, aligned. Pure.
 
+use crate::text;
+
 /// Rows under their heads; nothing where there is no row.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let head = head.map(str::to_owned);
-    let all = || std::iter::once(&head).chain(rows);
+    let rows: Vec<[String; N]> =
+        rows.iter().map(|row| row.each_ref().map(|cell| text::line(cell).into_owned())).collect();
+    let all = || std::iter::once(&head).chain(&rows);
     let mut widths = [0; N];
     for row in all() {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -30,5 +34,7 @@ mod tests {
         assert_eq!(table(["KEY", "STATE"], &[]), "");
         let text = table(["KEY", "STATE"], &[row("hosts…", "ok"), row("a", "torn: why")]);
         assert_eq!(text, "KEY     STATE\nhosts…  ok\na       torn: why\n");
+        let text = table(["KEY", "STATE"], &[row("a\nok\x1b[1A", "ok")]);
+        assert_eq!(text, "KEY          STATE\na ok\\x1b[1A  ok\n");
     }
 }

@@ -1,0 +1,548 @@
+//! What others write, answer and listen on: nothing of it reaches a terminal as it is, leads a request astray, shows a secret, or
+//! costs more than it may.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stdout)]
+
+mod common;
+
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::dogstatsd::Daemon;
+use common::gate::{Act, Gate, http};
+use common::run::{copy_of, path};
+use common::{Place, Ran, Run, lines, sha256};
+use kvx::{encoding, text};
+
+/// What clears a line and writes another, in all the ways that a terminal may obey or a reader be led astray by.
+const FORGED: &str = "a\x1b[2K\rall is well\u{9b}1A\x07\x7f\u{202e}x\u{2028}y";
+
+#[track_caller]
+fn assert_safe(shown: &str) {
+    let unsafe_one = shown.chars().find(|c| text::is_unsafe(*c) && !matches!(c, '\n' | '\t'));
+    assert_eq!(unsafe_one, None, "{}", shown.escape_debug());
+}
+
+/// What a person sees at a terminal of its own.
+fn at_a_terminal(place: &Place, command: &str) -> String {
+    let mut script = Command::new("script");
+    script.args(["-qefc", command, "/dev/null"]).env("PATH", path()).env("NO_COLOR", "1").stdin(Stdio::null());
+    let output = script.env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n") // As the terminal ends lines.
+}
+
+fn is_root(test: &str) -> bool {
+    let is_root = nix::unistd::geteuid().is_root();
+    if !is_root {
+        println!("{test}: skipped, it needs root");
+    }
+    is_root
+}
+
+/// The state file becomes one of another file, as who may write the directory could have put it there.
+fn change_path(place: &Place, name: &str, change: impl FnOnce(&mut serde_json::Value)) {
+    place.change_stamp(|stamp| {
+        stamp["path"] = name.into();
+        change(stamp);
+    });
+    let file = place.stamp_file();
+    std::fs::rename(&file, file.with_file_name(sha256(name))).unwrap();
+}
+
+// At a terminal.
+
+#[test]
+fn what_handlers_and_checks_print_is_shown_and_not_obeyed() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.write("forged", format!("{FORGED}\n\tcaf"));
+    let script = |rest: &str| format!("cat {}; {rest}", place.path().join("forged").display());
+    for option in ["--check", "-e"] {
+        // A character comes in two pieces; and what is none.
+        let words = format!("sh -c \"{} {{}}\"", script("printf '\\303'; sleep 0.2; printf '\\251 \\351\\377 \\303'"));
+        let words = if option == "-e" { words.replace(" {}", "") } else { words.replace(" {}\"", "\" {}") };
+        let ran = place.kvx_out().args([option, &words]).run().expect(0);
+        assert_safe(&ran.stderr);
+        let name = if option == "-e" { "handler" } else { "check" };
+        let said: Vec<&str> = ran.stderr.lines().collect();
+        assert_eq!(said[0], format!("{name}: a\\x1b[2K\\rall is well\\x9b1A\\x07\\x7f\\u{{202e}}x\\u{{2028}}y"));
+        assert_eq!(said[1], format!("{name}: \tcafé \\xe9\\xff \\xc3"));
+        std::fs::remove_file(place.file()).unwrap();
+    }
+}
+
+/// However much larger it gets by being shown.
+#[test]
+fn what_is_shown_keeps_to_its_limits() {
+    let place = Place::new();
+    place.upload(lines(20));
+    for byte in ["\\033", "\\377", "\\302\\233", "\\342\\200\\256", "\\303", "é"] {
+        let script = format!("i=0; while [ $i -lt 200 ]; do i=$((i+1)); printf '{}'; done; exit 3", byte.repeat(1000));
+        let script = place.write("script", script);
+        let ran = place.kvx_out().args(["--", "sh"]).arg(script).run().expect(1);
+        assert_safe(&ran.stderr);
+        let (beginning, end) = ran.stderr.split_once("left out)\n").expect("something is left out");
+        assert!((60 * 1024..=65 * 1024).contains(&beginning.len()), "{byte}: {}", beginning.len());
+        assert!(end.len() < 4096, "{byte}: {}", end.len());
+    }
+}
+
+#[test]
+fn objects_have_nothing_to_obey_and_the_same_values() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let file = place.write("forged", FORGED);
+    let cat = format!("cat {}", file.display());
+    let ran = place.kvx_out().args(["--log-format", "json", "-e", &cat]).run().expect(0);
+    assert_safe(&ran.stderr);
+    let object: serde_json::Value = serde_json::from_str(ran.stderr.lines().next().unwrap()).unwrap();
+    assert_eq!(object["message"], FORGED);
+    place.consul.put(&place.kv("stop"), "x");
+    let odd = place.path().join(format!("out/{}", FORGED.replace('\n', "")));
+    change_path(&place, odd.to_str().unwrap(), |_| {});
+    let status =
+        |json: &[&str]| place.kvx("status").arg("--state-dir").arg(place.path().join("state")).args(json).run();
+    let ran = status(&["--json"]);
+    assert_safe(ran.out());
+    let overview: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert!(
+        overview["files"].as_array().unwrap().iter().any(|file| file["file"] == odd.to_str().unwrap()),
+        "{overview}"
+    );
+}
+
+#[test]
+fn a_table_cannot_be_forged_by_names_and_its_commands_can_be_copied() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().args(["-e", "true"]).run().expect(0);
+    let name = format!("{}\n/etc/hosts  hosts  ok{FORGED}", place.path().join("out/x;id").display());
+    let command = ["kvx-out", "-f", &name, "--", "it's"];
+    change_path(&place, &name, |stamp| stamp["command"] = command.to_vec().into());
+    let ran = place.kvx("status").arg("--state-dir").arg(place.path().join("state")).run().expect(1);
+    assert_safe(ran.out());
+    assert!(!ran.out().lines().any(|line| line.starts_with("/etc/hosts")), "{}", ran.out());
+    let copied = ran.out().split_once("installed by `").unwrap().1.split_once("`\n").unwrap().0;
+    let words = Command::new("bash").args(["-c", &format!("printf '%s\\0' {copied}")]).output().unwrap().stdout;
+    let expected: String = command.iter().map(|word| format!("{word}\0")).collect();
+    assert_eq!(String::from_utf8(words).unwrap(), expected);
+}
+
+#[test]
+fn a_document_is_shown_at_a_terminal_and_is_as_it_is_elsewhere() {
+    let place = Place::new();
+    let document = format!("{FORGED}\n").into_bytes();
+    let mut latin = document.clone();
+    latin.extend(b"caf\xe9\n");
+    place.upload(&latin);
+    let mut new = document.clone();
+    new.extend(b"caf\xe8\n");
+    let new = place.write("new", new);
+    let changed = b"-caf\xe9\n+caf\xe8\n";
+    let diff = place.kvx("diff").args(["-k", &place.key]).arg(&new).run().expect(1);
+    let dry = place.kvx_in().args(["-n", "-l", "0", "-f"]).arg(&new).run().expect(0);
+    for ran in [&diff, &dry] {
+        assert!(ran.stdout.ends_with(changed), "lines that differ only in such bytes are shown");
+        assert!(ran.stdout.windows(document.len()).any(|window| window == document), "bytes as they are, for patch");
+    }
+    let (key, new, bin) = (&place.key, new.display(), "kvx-out");
+    for (command, shown) in [
+        (format!("kvx diff -k {key} {new}"), "-caf\\xe9\n+caf\\xe8\n"),
+        (format!("kvx-in -n -l 0 -k {key} -f {new}"), "-caf\\xe9\n+caf\\xe8\n"),
+        (format!("{bin} -l 0 -k {key} -f -"), "y\ncaf\\xe9\n"),
+    ] {
+        let seen = at_a_terminal(&place, &command);
+        assert_safe(&seen);
+        assert!(seen.contains(shown) && seen.contains("a\\x1b[2K\\rall is well"), "{command}: {seen}");
+    }
+    let ran = Run::new("kvx-out", &place.consul.address).args(["-l", "0", "-k", key, "-f", "-"]).run().expect(0);
+    assert_eq!(ran.stdout, latin);
+    // In colours, too.
+    let coloured = at_a_terminal(&place, &format!("env -u NO_COLOR kvx diff -k {key} {new}"));
+    assert!(coloured.contains("\x1b[31m-caf\\xe9\x1b[m\n"), "{coloured}");
+    assert!(!coloured.contains("\x1b[2K"), "{coloured}");
+}
+
+#[test]
+fn an_event_has_nothing_to_obey() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    place.upload("x\n");
+    let run = place.kvx_in().args(["-l", "0", "--events", &daemon.option()]);
+    run.stdin(format!("{FORGED}\ncaf\u{e9}\n").into_bytes().into_iter().chain(*b"\xff\n").collect::<Vec<u8>>())
+        .run()
+        .expect(0);
+    let event = daemon.received().events.remove(0);
+    assert_safe(&event.text);
+    assert!(event.text.contains("+a\\x1b[2K\\rall") && event.text.ends_with("+café\n+\\xff\n"), "{}", event.text);
+}
+
+#[test]
+fn who_signs_is_who_runs_it_and_one_line() {
+    if !is_root("who_signs_is_who_runs_it_and_one_line") {
+        return;
+    }
+    let place = Place::new();
+    place.upload(lines(20));
+    std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let kvx = place.path().join("kvx");
+    copy_of("kvx", &kvx);
+    let stop = |run: Run, sudo_user: &str| {
+        run.args(["stop", "-k", &place.key, "-r", "why"]).env("SUDO_USER", sudo_user).run().expect(0);
+        place.consul.text(&place.kv("stop")).unwrap()
+    };
+    let mut run = Run::new("/usr/bin/setpriv", &place.consul.address);
+    run = run.args(["--reuid", "4242", "--regid", "4242", "--clear-groups"]).arg(&kvx);
+    let signed = stop(run, "root");
+    assert!(signed.starts_with("why (by 4242 on "), "{signed}");
+    let signed = stop(Run::new("kvx", &place.consul.address), "anna");
+    assert!(signed.starts_with("why (by anna on "), "{signed}");
+    let signed = stop(Run::new("kvx", &place.consul.address), FORGED);
+    assert_safe(&signed);
+    assert!(signed.starts_with("why (by a\\x1b[2K\\rall is well"), "{signed}");
+    let lock = place.kvx_file("lock").args(["-r", "why"]).env("SUDO_USER", format!("x\n{FORGED}"));
+    lock.run().expect(0);
+    let mark = std::fs::read_to_string(place.mark()).unwrap();
+    assert_safe(&mark);
+    assert!(mark.contains("by x a\\x1b[2K"), "{mark}");
+}
+
+// Who is asked.
+
+/// Where `localhost` is `::1` first.
+fn with_own_hosts(place: &Place) -> Option<Run> {
+    let hosts = place.write("hosts", "::1 localhost\n127.0.0.1 localhost\n");
+    let script = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
+        println!("skipped: no mount namespaces");
+        return None;
+    }
+    Some(Run::new("/usr/bin/unshare", "").args(["-m", "sh", "-c", &script, "sh"]))
+}
+
+#[test]
+fn localhost_is_not_whoever_listens_on_the_other_loopback_address() {
+    let place = Place::new();
+    let Ok(listener) = TcpListener::bind("[::1]:0") else {
+        println!("skipped: no IPv6 here");
+        return;
+    };
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let gate = Gate::at(&format!("127.0.0.1:{port}"), &place.consul.address, |_| Act::Pass);
+    let token = "5ec7e75e-c7e7-5ec7-e75e-c7e75ec7aaaa";
+    place.upload(lines(20));
+    for host in ["localhost", "LOCALHOST", "localhost."] {
+        let Some(run) = with_own_hosts(&place) else { return };
+        let out = run.arg(common::run::binary("kvx-out")).args(["-k", &place.key, "-f", "-", "-t", token]);
+        let ran = out.args(["-s", &format!("{host}:{port}"), "--timeout", "5s"]).run();
+        assert_eq!(ran.status.code(), Some(0), "{}", ran.stderr);
+        assert!(gate.requests().iter().any(|request| request.header("X-Consul-Token") == Some(token)));
+    }
+    let link = place.path().join("kvexpress");
+    symlink(common::run::binary("kvx"), &link).unwrap();
+    let run = with_own_hosts(&place).unwrap().arg(&link).args(["out", "-k", &place.key, "-f"]).arg(place.file());
+    run.args(["-t", token, "-s", &format!("localhost:{port}")]).run().expect(0);
+    // A URL, too.
+    let run = with_own_hosts(&place).unwrap().arg(common::run::binary("kvx-in")).args(["-k", &place.key, "-l", "0"]);
+    let url = format!("http://localhost:{port}/v1/kv/{}?raw", place.kv("data"));
+    run.args(["-u", &url, "-s", &place.consul.address]).run().expect(0);
+    assert!(gate.requests().len() >= 2);
+    assert!(listener.accept().is_err(), "whoever listens on [::1] is not even connected to");
+}
+
+/// An address of this machine that is neither loopback nor of its link.
+fn elsewhere() -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.254:9").ok()?; // Nothing is sent.
+    match socket.local_addr().ok()?.ip() {
+        std::net::IpAddr::V4(ip) if !ip.is_loopback() && !ip.is_link_local() => Some(ip),
+        _ => None,
+    }
+}
+
+fn redirect(to: String) -> Act {
+    Act::Say(format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").into())
+}
+
+#[test]
+fn a_server_elsewhere_does_not_lead_back_to_this_machine() {
+    let Some(ip) = elsewhere() else {
+        println!("a_server_elsewhere_does_not_lead_back_to_this_machine: skipped, no address but loopback");
+        return;
+    };
+    let place = Place::new();
+    let near = Gate::to("", |_| Act::Say(http("200 OK", lines(20))));
+    let port = near.address.rsplit_once(':').unwrap().1.to_owned();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let far = Gate::at(&format!("{ip}:0"), "", move |request| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        match request.target.split_once("?to=") {
+            Some((_, to)) => redirect(to.to_owned()),
+            None => Act::Say(http("200 OK", lines(20))),
+        }
+    });
+    let up = |url: &str| place.kvx_in().args(["-u", url, "--timeout", "5s"]).run();
+    for to in [
+        format!("http://127.0.0.1:{port}/v1/kv/x?raw"),
+        format!("http://localhost:{port}/"),
+        format!("http://127.9.9.9:{port}/"),
+        format!("http://0.0.0.0:{port}/"),
+        format!("http://2130706433:{port}/"),
+        format!("http://[::1]:{port}/"),
+        format!("http://[::ffff:127.0.0.1]:{port}/"),
+        format!("http://[::ffff:7f00:1]:{port}/"),
+        "http://169.254.169.254/latest/meta-data/".into(),
+        "http://[fe80::1]/".into(),
+    ] {
+        let ran = up(&format!("http://{}/?to={to}", far.address)).expect(74);
+        ran.says(&[
+            &place.key,
+            &far.address,
+            "by way of http://",
+            "redirects to ",
+            "an address of this machine",
+            "give the URL",
+        ]);
+        assert_eq!((near.connections(), place.document()), (0, None), "{to}");
+        // Nor by a server here that leads there.
+        let by_far = format!("http://{}/?to={to}", far.address);
+        let start = Gate::to("", move |_| redirect(by_far.clone()));
+        up(&format!("http://{}/", start.address)).expect(74).says(&["redirects to "]);
+        assert_eq!((near.connections(), place.document()), (0, None), "{to}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 20);
+    // Elsewhere, and from here to there.
+    up(&format!("http://{0}/?to=http://{0}/", far.address)).expect(0);
+    let there = format!("http://{}/", far.address);
+    let start = Gate::to("", move |_| redirect(there.clone()));
+    place.kvx_in().args(["-u", &format!("http://{}/", start.address)]).run().expect(0).is_silent();
+    assert_eq!(near.connections(), 0);
+}
+
+#[test]
+fn where_no_thread_can_be_started_there_is_a_line_and_no_panic() {
+    if !is_root("where_no_thread_can_be_started_there_is_a_line_and_no_panic") {
+        return;
+    }
+    let place = Place::new();
+    std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let limited = |program: &str| {
+        let ours = place.path().join(program);
+        if !ours.exists() {
+            copy_of(program, &ours);
+        }
+        let run = Run::new("/usr/bin/setpriv", "consul.invalid:8500");
+        let run = run.args(["--reuid", "4243", "--regid", "4243", "--clear-groups", "prlimit", "--nproc=1:1"]);
+        run.arg(&ours).args(["-k", &place.key, "--timeout", "300ms"])
+    };
+    let says = ["consul.invalid", "cannot be looked up", "no thread can be started", "ulimit -u"];
+    let ran = limited("kvx-out").args(["-f", "-"]).run().expect(69).says(&says);
+    assert!(!ran.stderr.contains("is the agent up"), "{}", ran.stderr);
+    let url = limited("kvx-in").args(["-u", "http://consul.invalid/"]).run().expect(74);
+    url.says(&says);
+    // Metrics are lost, and nothing else; a difference is made in another way.
+    place.upload(lines(20));
+    let run = limited("kvx-in").args(["-v", "-s", &place.consul.address, "--dogstatsd=dsd.invalid:1", "--events"]);
+    let ran = run.stdin(lines(21)).run().expect(0);
+    assert!(ran.stderr.contains("no metrics for dogstatsd") && ran.stderr.contains("no thread"), "{}", ran.stderr);
+    assert_eq!(place.document().unwrap(), lines(21).as_bytes());
+}
+
+// What a server may say.
+
+const SECRET: &str = "5ec7e75e-c7e7-5ec7-e75e-c7e75ec7aaaa";
+const LOGIN: &str = "bob:open-sesame-42";
+
+#[test]
+fn a_secret_is_not_shown_in_whatever_letters_it_is_repeated() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let basic = "Ym9iOm9wZW4tc2VzYW1lLTQy";
+    let echoes = [
+        SECRET.to_uppercase(),
+        SECRET.replace('-', "%2D"),
+        SECRET.replace('-', "%252d"),
+        SECRET.replace('-', ""),
+        format!("{} {}", &SECRET[..12], &SECRET[12..]),
+        SECRET[20..].to_owned(),
+        basic.to_lowercase(),
+        "Open-Sesame".to_owned(),
+    ];
+    for echo in echoes {
+        for status in ["400 Bad Request", "403 Forbidden", "418 No", "409 Conflict"] {
+            let body = match status {
+                "409 Conflict" => format!(r#"{{"Results":null,"Errors":[{{"OpIndex":0,"What":"you said {echo}"}}]}}"#),
+                _ => format!("you said {echo}"),
+            };
+            let gate = Gate::to("", move |_| Act::Say(http(status, &body)));
+            let run = Run::new("kvx-out", &gate.address).args(["-v", "-k", &place.key, "-f", "-", "-t", SECRET]);
+            let ran = run.env("CONSUL_HTTP_AUTH", LOGIN).run();
+            assert!(!ran.stderr.contains(&echo) && !ran.stderr.contains("you said"), "{echo}: {}", ran.stderr);
+            assert!(matches!(ran.status.code(), Some(69 | 77 | 78)), "{echo}: {}", ran.stderr);
+        }
+    }
+    for status in ["401 Unauthorized", "407 Proxy Authentication Required"] {
+        let gate = Gate::to("", move |_| Act::Say(http(status, "come back with hunter2")));
+        let ran = Run::new("kvx-out", &gate.address).args(["-k", &place.key, "-f", "-"]).run();
+        assert!(!ran.stderr.contains("hunter2") && ran.status.code() != Some(0), "{}", ran.stderr);
+    }
+    // What is no secret is shown.
+    let gate = Gate::to("", |_| Act::Say(http("400 Bad Request", format!("a b{FORGED}"))));
+    let ran = Run::new("kvx-out", &gate.address).args(["-k", &place.key, "-f", "-", "-t", SECRET]).run().expect(78);
+    let ran = ran.says(&["\"a ba\\x1b[2K", "all is well"]);
+    assert_safe(&ran.stderr);
+}
+
+// What is configured.
+
+#[test]
+fn a_token_file_that_holds_no_token_is_not_taken_for_none() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let gate = Gate::open(&place.consul.address);
+    let out = |file: &Path| {
+        Run::new("kvx-out", &gate.address).args(["-k", &place.key, "-f", "-", "--token-file"]).arg(file).run()
+    };
+    let marked = |bytes: &[u8]| [bytes, SECRET.as_bytes()].concat();
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(SECRET.bytes().flat_map(|byte| [byte, 0])).collect();
+    for (name, bytes, encoding) in [("utf8", marked(b"\xef\xbb\xbf"), "UTF-8"), ("utf16", utf16, "UTF-16")] {
+        let file = place.write(name, bytes);
+        out(&file).expect(78).says(&["--token-file: ", name, "byte order mark", encoding, "save it"]);
+        let run = Run::new("kvx-out", &gate.address).args(["-k", &place.key, "-f", "-"]);
+        run.env("CONSUL_HTTP_TOKEN_FILE", &file).run().expect(78).says(&["CONSUL_HTTP_TOKEN_FILE: ", encoding]);
+    }
+    let empty = place.write("empty", " \n");
+    out(&empty).expect(78).says(&["--token-file: ", "empty is empty", "write the token into it"]);
+    let variable =
+        || Run::new("kvx-out", &gate.address).args(["-k", &place.key, "-f", "-"]).env("CONSUL_HTTP_TOKEN_FILE", &empty);
+    variable().run().expect(78).says(&["CONSUL_HTTP_TOKEN_FILE: ", "is empty", "CONSUL_HTTP_TOKEN is not set"]);
+    assert_eq!(gate.connections(), 0, "nobody is asked");
+    variable().env("CONSUL_HTTP_TOKEN", SECRET).run();
+    assert!(gate.requests().iter().all(|request| request.header("X-Consul-Token") == Some(SECRET)));
+}
+
+#[test]
+fn an_address_that_cannot_be_meant_is_said_to_be_none_and_the_port_is_always_told() {
+    let place = Place::new();
+    let out =
+        |address: &str| Run::new("kvx-out", address).args(["-k", &place.key, "-f", "-", "--timeout", "300ms"]).run();
+    for (address, remedy) in [
+        ("::1:8500", "without brackets; write [::1]:8500"),
+        ("fc00::2:8501", "write [fc00::2]:8501"),
+        ("[fe80::1%eth0]:8500", "has a zone (%eth0), which is not supported"),
+        ("127.0.0.1:8500\r", "carriage return"),
+        (" 127.0.0.1:8500", "blank"),
+    ] {
+        out(address).expect(78).says(&["CONSUL_HTTP_ADDR: ", remedy]);
+    }
+    for (address, asked) in
+        [("localhost", "Consul at http://localhost:80: "), ("https://127.0.0.1", "Consul at https://127.0.0.1:443: ")]
+    {
+        out(address).expect(69).says(&[asked]);
+    }
+}
+
+#[test]
+fn a_remedy_names_nothing_that_the_program_does_not_have() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let missing = place.kvx("diff").args(["-k", &place.key, "/missing"]).run().expect(74);
+    let missing = missing.says(&["/missing", "name a file that this user may read"]);
+    assert!(!missing.stderr.contains("give -f"), "{}", missing.stderr);
+    let large = place.path().join("large");
+    std::fs::File::create(&large).unwrap().set_len((64 << 20) + 1).unwrap();
+    let large =
+        place.kvx("diff").args(["-k", &place.key]).arg(&large).run().expect(65).says(&["larger than any document"]);
+    assert!(!large.stderr.contains("--max-size"), "{}", large.stderr);
+
+    let link = place.path().join("kvexpress");
+    symlink(common::run::binary("kvx"), &link).unwrap();
+    let kvexpress = |arguments: &[&str]| Run::new(link.to_str().unwrap(), "").args(arguments).run();
+    let file = place.file().display().to_string();
+    let down = kvexpress(&["out", "-k", "x", "-f", &file, "-s", "127.0.0.1:1"]).expect(69);
+    let down = down.says(&["is the agent up? -s names another"]);
+    let refused = Gate::to("", |_| Act::Say(http("403 Forbidden", "Permission denied")));
+    let denied =
+        kvexpress(&["out", "-k", "x", "-f", &file, "-s", &refused.address]).expect(77).says(&["CONSUL_HTTP_TOKEN"]);
+    let wrong = Gate::to("", |_| Act::Say(http("400 Bad Request", "no")));
+    let wrong =
+        kvexpress(&["out", "-k", "x", "-f", &file, "-s", &wrong.address]).expect(78).says(&["CONSUL_NAMESPACE and"]);
+    let input = place.path().join("input");
+    std::fs::write(&input, vec![b'\n'; (16 << 20) + 1]).unwrap();
+    let input = kvexpress(&["in", "-k", "x", "-f", input.to_str().unwrap(), "-s", &place.consul.address]).expect(65);
+    let input = input.says(&["too large", "-z"]);
+    for ran in [down, denied, wrong, input] {
+        let foreign = ["CONSUL_HTTP_ADDR", "--token-file", "--dc", "--max-size"];
+        assert!(!foreign.iter().any(|word| ran.stderr.contains(word)), "{}", ran.stderr);
+    }
+}
+
+// What it may cost.
+
+/// A hundred bytes that decode into 64 MB of empty lines.
+fn bomb(place: &Place) {
+    let document = vec![b'\n'; 64 << 20];
+    place.consul.put_flags(&place.kv("data"), encoding::to_brotli(&document), 1);
+    place.consul.put(&place.kv("checksum"), sha256(&document));
+}
+
+/// Within so many megabytes of memory.
+fn within(megabytes: usize, run: Run, stdin: Option<&Path>) -> Ran {
+    let mut limited = Command::new("sh");
+    let script = format!("ulimit -v {}; exec \"$@\"", megabytes * 1024);
+    limited.args(["-c", &script, "sh"]).arg(run.command.get_program()).args(run.command.get_args());
+    for (name, value) in run.command.get_envs() {
+        match value {
+            Some(value) => limited.env(name, value),
+            None => limited.env_remove(name),
+        };
+    }
+    let stdin = stdin.map_or_else(Stdio::null, |path| std::fs::File::open(path).unwrap().into());
+    Ran::from(limited.stdin(stdin).output().unwrap())
+}
+
+#[test]
+fn a_document_that_is_very_much_larger_than_it_is_stored_costs_no_more_than_itself() {
+    let (place, daemon) = (Place::new(), Daemon::udp());
+    bomb(&place);
+    let new = place.write("new", lines(20));
+    let diff = place.kvx("diff").args(["-k", &place.key]).arg(&new);
+    let ran = within(220, diff, None).expect(1);
+    assert!(ran.out().ends_with("\nDocuments differ (too large to show: 67.1 MB and 51 B)\n"), "{}", ran.out());
+    let dry = place.kvx_in().args(["-n", "-f"]).arg(&new);
+    let ran = within(220, dry, None).expect(0);
+    assert!(ran.out().ends_with("(too large to show: 67.1 MB and 51 B)\n"), "{}", ran.out());
+    let up = place.kvx_in().args(["--events", &daemon.option(), "-f"]).arg(&new);
+    within(220, up, None).expect(0).says(&["20 lines", "uploaded"]);
+    let event = daemon.received().events.remove(0);
+    assert_eq!(event.text, "Documents differ (too large to show: 67.1 MB and 51 B)\n");
+    assert_eq!(place.document().unwrap(), lines(20).as_bytes());
+}
+
+#[test]
+fn a_textfile_is_not_read_through_a_link_a_fifo_or_a_device() {
+    let place = Place::new();
+    let dir = place.path().join("textfiles");
+    std::fs::create_dir(&dir).unwrap();
+    let run = || place.kvx_in().arg("--metrics-textfile").arg(&dir).stdin(lines(20)).run().expect(0);
+    run();
+    let entry = std::fs::read_dir(&dir).unwrap().next().unwrap().unwrap();
+    let (file, theirs) = (entry.path(), place.write("theirs", "kvx_handler_pending{} 7\n"));
+    for make in ["ln -s {theirs} {file}", "mkfifo {file}", "ln -s /dev/zero {file}", "ln -s {fifo} {file}"] {
+        let make = make.replace("{theirs}", theirs.to_str().unwrap()).replace("{file}", file.to_str().unwrap());
+        let fifo = place.path().join("fifo");
+        let make = format!("rm -f {0} {1}; mkfifo {1}; {make}", file.display(), fifo.display())
+            .replace("{fifo}", fifo.to_str().unwrap());
+        assert!(Command::new("sh").args(["-c", &make]).status().unwrap().success());
+        run().is_silent();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("result=\"unchanged\"} 1\n") && !text.contains("pending"), "{text}");
+        assert!(std::fs::symlink_metadata(&file).unwrap().is_file(), "it is replaced");
+        assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "kvx_handler_pending{} 7\n");
+    }
+}
