@@ -7,7 +7,7 @@ demo: ## a file through a real Consul, from upload to reload, in seconds
 	@tests/tools/demo
 
 test: ## all tests, on a real Consul ($CONSUL, that on PATH, or one it gets)
-	@tests/tools/need strace mandoc zsh fish
+	@tests/tools/need strace mandoc zsh fish dnsmasq=dnsmasq-base nginx=nginx-light logrotate visudo=sudo
 	CONSUL=$$(tests/tools/get-consul) && export CONSUL && cargo test --locked
 
 lint: ## formatting and clippy

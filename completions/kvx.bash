@@ -55,9 +55,9 @@ _kvx_options() {
     status) options="-k --key -f --file --json --state-dir $site" ;;
     list) options=$site ;;
     diff) options="-k --key $site" ;;
-    stop) options="-k --key -r --reason --force --events $metrics $site" ;;
+    stop) options="-k --key -r --reason --force --replace --events $metrics $site" ;;
     resume) options="-k --key $site" ;;
-    lock) options="-f --file -r --reason --state-dir --events $metrics $site" ;;
+    lock) options="-f --file -r --reason --replace --state-dir --events $metrics $site" ;;
     unlock) options="-f --file --run --state-dir $metrics $site" ;;
     copy) options="--from --to --ignore-stop --events $metrics $site" ;;
     clean) options="-f --file --remove-file --state-dir $telling" ;;

@@ -163,6 +163,7 @@ __kvx_installing -c kvx -n '__kvx_is raw'
 complete -c kvx -n '__kvx_is status' -l json -d 'as JSON'
 complete -c kvx -n '__kvx_is diff' -F
 complete -c kvx -n '__kvx_is stop' -l force -d 'also a key that is not there yet'
+complete -c kvx -n '__kvx_is stop lock' -l replace -d 'replace the reason of an earlier one'
 complete -c kvx -n '__kvx_is unlock' -l run -d 'then run what has installed it'
 complete -c kvx -n '__kvx_is copy' -l from -x -a '(__kvx_keys)' -d 'the key to copy'
 complete -c kvx -n '__kvx_is copy' -l to -x -a '(__kvx_keys)' -d 'the key that is to have it'

@@ -51,6 +51,7 @@ pub mod summary;
 pub mod syslog;
 pub mod text;
 pub mod time;
+mod typed;
 pub mod upload;
 pub mod url;
 pub mod world;

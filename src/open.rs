@@ -30,3 +30,11 @@ pub fn regular_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
         false => Err(io::Error::other(format!("{} is not a regular file", path.display()))),
     }
 }
+
+/// A directory, to be worked in or synced.
+///
+/// # Errors
+/// It is not there, is a link, or is not a directory; or the system's own.
+pub fn directory(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(CAREFULLY.union(OFlag::O_DIRECTORY).bits()).open(path)
+}

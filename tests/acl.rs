@@ -726,7 +726,8 @@ fn a_nodes_token_stops_and_resumes_nothing() {
     assert_eq!(guarded.in_consul(), before);
     guarded.put("stop", "the operator's");
     let before = guarded.in_consul();
-    guarded.kvx(&token, "stop").args(["-r", "mine"]).run().expect(77);
+    guarded.kvx(&token, "stop").args(["-r", "mine"]).run().expect(75).says(&["stopped already: the operator's"]);
+    guarded.kvx(&token, "stop").args(["-r", "mine", "--replace"]).run().expect(77);
     guarded.kvx(&token, "resume").run().expect(77).says(&["kvx resume: ", &guarded.place.key]).says(&REMEDY);
     assert_eq!(guarded.in_consul(), before);
 }
@@ -750,7 +751,7 @@ fn a_nodes_token_locks_its_file_beside_it_alone_and_is_told() {
     // But not what somebody with more rights has done: both marks stay.
     guarded.kvx_file(MASTER, "lock").args(["-r", "the operator's"]).run().expect(0);
     guarded.kvx_file(&token, "unlock").run().expect(77).says(&[&guarded.lock()]).says(&REMEDY);
-    assert_eq!(place.beside(), ["hosts", "hosts.locked"]);
+    assert_eq!(place.beside(), [".hosts.lock", "hosts"]);
     guarded.kvx_out(&token).run().expect(0).says(&["locked on this node", "the operator's"]);
 }
 

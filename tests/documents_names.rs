@@ -153,9 +153,10 @@ fn the_statuses_are_the_published_ones() {
 }
 
 /// As a page has it, and as the source.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     (".NAME.kvx~", "\".kvx~\""),
     ("FILE.locked", "\".locked\""),
+    (".NAME.lock", "\".lock\""),
     ("/tmp/kvx-UID", "\"/tmp/kvx-{user}\""),
     ("/var/lib/kvx", "\"/var/lib/kvx\""),
     ("~/.local/state/kvx", "\".local/state\""),
@@ -174,7 +175,11 @@ fn metrics_results_and_files_are_those_of_the_programs() {
         }
         for span in page.spans().iter().filter(|span| !span.contains(' ')) {
             let ours = span.starts_with("/var/lib/kvx") || span.starts_with("/tmp/kvx") || span.starts_with("~/");
-            if ours || span.ends_with(".locked") && !span.starts_with("kvexpress.") || span.ends_with('~') {
+            if ours
+                || span.ends_with(".locked") && !span.starts_with("kvexpress.")
+                || span.ends_with('~')
+                || span.starts_with('.') && span.ends_with(".lock")
+            {
                 let named = FILES.iter().find(|(page, _)| span.trim_end_matches('/') == *page);
                 let is_example = *span == "/var/lib/kvx-in/hosts";
                 assert!(is_example || named.is_some_and(|(_, there)| source.contains(there)), "{}: {span}", page.name);

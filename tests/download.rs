@@ -586,21 +586,24 @@ fn a_lock_that_is_taken_away_while_it_is_waited_for_is_worth_nothing() {
 fn a_lock_beside_the_file_counts_unless_there_is_surely_none() {
     let place = Place::new();
     place.upload(lines(20));
-    let mark = place.path().join("out/hosts.locked");
-    let locked = |says: &str| {
-        place.kvx_out().run().expect(0).says(&["locked on this node", says, "hosts.locked"]);
+    let mark = place.visible_mark();
+    // What cannot be read may be a lock: nothing is installed, and it is no success.
+    let unreadable = |says: &str| {
+        place.kvx_out().run().expect(73).says(&["hosts: its lock cannot be read", says]);
         assert!(!place.file().exists());
     };
     std::fs::create_dir(&mark).unwrap();
-    locked("directory");
+    unreadable("hosts.locked is not a regular file; move it away");
     std::fs::remove_dir(&mark).unwrap();
     symlink("hosts.locked", &mark).unwrap();
-    locked("symbolic links");
+    unreadable("symbolic links");
     std::fs::remove_file(&mark).unwrap();
     // A FIFO would keep a reader waiting for ever.
     nix::unistd::mkfifo(&mark, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    locked("no reason given");
+    unreadable("hosts.locked is not a regular file");
     std::fs::remove_file(&mark).unwrap();
+    std::fs::write(&mark, "").unwrap();
+    place.kvx_out().run().expect(0).says(&["locked on this node", "no reason given", "hosts.locked"]);
     std::fs::write(&mark, "Reason Locked: \u{1b}[31mred ".to_owned() + &"x".repeat(300_000)).unwrap();
     let long = place.kvx_out().run().expect(0).says(&["locked on this node", "red xxx"]);
     assert!(long.stderr.len() < 1000 && !long.stderr.contains('\u{1b}'));

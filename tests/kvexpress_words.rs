@@ -14,6 +14,7 @@ use kvx::install::{Manner, Parents};
 use kvx::journal::{Format, Journal};
 use kvx::kvexpress::{Asked, Command, Job, Options, Work, job, parse};
 use kvx::metrics::dogstatsd::Address;
+use kvx::operator::lock;
 use kvx::operator::stop::Reason;
 use kvx::stored::Form;
 use kvx::upload::Lines;
@@ -353,7 +354,8 @@ fn the_others_are_orders_too() {
     let Job { work: Work::Lock(order, manner), then, .. } = ordered("lock -f /F -c 0600 -e true") else {
         panic!("to lock")
     };
-    assert_eq!((order.file, manner.program, manner.mode), ("/F".into(), "kvexpress", 0o600));
+    let marker = lock::Marker::Visible(0o600);
+    assert_eq!((order.file, manner.program, manner.marker), ("/F".into(), "kvexpress", marker));
     assert!(manner.reason.is_none() && then.is_none());
     let Job { work: Work::Unlock(order), then, .. } = ordered("unlock -f /F -e true") else { panic!("to unlock") };
     assert_eq!((order.file, then.is_none()), ("/F".into(), true));

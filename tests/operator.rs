@@ -116,11 +116,16 @@ fn a_key_that_is_not_there_is_66_and_not_stopped_but_by_force() {
 }
 
 #[test]
-fn a_stop_replaces_another_and_tells_it() {
+fn a_stop_replaces_another_only_if_it_is_told_to_and_tells_it() {
     let place = Place::new();
     place.upload(lines(20));
     stop(&place, "first").run().expect(0);
-    stop(&place, "second").run().expect(0).says(&["stopped: second (by", "it was stopped before: first (by anna"]);
+    let first = place.consul.text(&place.kv("stop"));
+    let refused = stop(&place, "second").run().expect(75);
+    refused.says(&["kvx stop: ", &place.key, "it is stopped already: first (by anna on", "kvx resume", "--replace"]);
+    assert_eq!(place.consul.text(&place.kv("stop")), first);
+    let second = stop(&place, "second").arg("--replace").run().expect(0);
+    second.says(&["stopped: second (by", "it was stopped before: first (by anna"]);
     assert_signed(&place.consul.text(&place.kv("stop")).unwrap(), "second", "");
     // An empty one is none.
     place.consul.put(&place.kv("stop"), "");
@@ -133,7 +138,20 @@ fn who_stops_at_the_same_time_is_told_by_who_comes_behind() {
     let place = Place::new();
     place.upload(lines(20));
     let reasons = ["one", "two", "three", "four", "five"];
-    let running: Vec<Child> = reasons.iter().map(|reason| stop(&place, reason).spawn()).collect();
+    let start = |replace: &[&str]| -> Vec<Child> {
+        reasons.iter().map(|reason| stop(&place, reason).args(replace).spawn()).collect()
+    };
+    // One stops it, and the others are told by whom.
+    let ran = start(&[]).into_iter().map(|child| Ran::from(child.wait_with_output().unwrap()));
+    let (done, refused): (Vec<Ran>, Vec<Ran>) = ran.partition(|ran| ran.status.success());
+    assert_eq!((done.len(), refused.len()), (1, 4));
+    let stands = place.consul.text(&place.kv("stop")).unwrap();
+    assert!(done[0].stderr.contains(&stands));
+    for ran in refused {
+        ran.expect(75).says(&["it is stopped already: ", &stands]);
+    }
+    place.consul.delete(&place.kv("stop"));
+    let running = start(&["--replace"]);
     let mut told = BTreeSet::new();
     for child in running {
         let ran = Ran::from(child.wait_with_output().unwrap()).expect(0);
@@ -166,11 +184,17 @@ fn a_stop_that_somebody_else_sets_meanwhile_is_not_lost_unseen() {
     place.upload(lines(20));
     let (consul, at) = (place.consul.clone(), place.kv("stop"));
     let gate = gate_with_somebody(&place, |nth| nth == 1, move |_| consul.put(&at, "bob's"));
-    stop(&place, "ours").args(["-s", &gate.address]).run().expect(0).says(&["ours (by", "stopped before: bob's"]);
+    stop(&place, "ours").args(["-s", &gate.address]).run().expect(75).says(&["it is stopped already: bob's"]);
+    assert_eq!(place.consul.text(&place.kv("stop")).as_deref(), Some("bob's"));
+    place.consul.delete(&place.kv("stop"));
+    let (consul, at) = (place.consul.clone(), place.kv("stop"));
+    let gate = gate_with_somebody(&place, |nth| nth == 1, move |_| consul.put(&at, "bob's"));
+    let ours = stop(&place, "ours").args(["-s", &gate.address, "--replace"]).run().expect(0);
+    ours.says(&["ours (by", "stopped before: bob's"]);
 
     let (consul, at) = (place.consul.clone(), place.kv("stop"));
     let gate = gate_with_somebody(&place, |_| true, move |nth| consul.put(&at, format!("{nth} times")));
-    let ran = stop(&place, "ours").args(["-s", &gate.address]).run().expect(75);
+    let ran = stop(&place, "ours").args(["-s", &gate.address, "--replace"]).run().expect(75);
     ran.says(&[&place.key, "others were faster", "run it again"]);
     assert_eq!(place.consul.text(&place.kv("stop")).as_deref(), Some("10 times"));
 }
@@ -192,12 +216,13 @@ fn an_answer_that_is_lost_does_not_change_what_is_told() {
         let gate = forgetful_gate(&place);
         run.args(["-s", &gate.address]).run().expect(0)
     };
-    through(stop(&place, "ours")).says(&["stopped: ours (by", "it was stopped before: bob's\n"]);
+    through(stop(&place, "ours").arg("--replace")).says(&["stopped: ours (by", "it was stopped before: bob's\n"]);
     through(resume(&place)).says(&["resumed, its watches fire", "it was stopped: ours (by"]);
     assert!(place.consul.get(&place.kv("stop")).is_none());
     place.consul.put(&lock_of(&place), "bob's");
-    through(lock(&place, "ours")).says(&["locked on this node: ours (", "it was locked before: bob's\n"]);
-    fs::remove_file(place.mark()).unwrap(); // It would tell the same.
+    through(lock(&place, "ours").arg("--replace"))
+        .says(&["locked on this node: ours (", "it was locked before: bob's\n"]);
+    fs::remove_dir_all(place.mark()).unwrap(); // It would tell the same.
     let ran = through(unlock(&place));
     assert!(ran.stderr.contains("unlocked; it was locked: ours ("), "{}", ran.stderr);
     assert!(place.consul.get(&lock_of(&place)).is_none());
@@ -352,13 +377,14 @@ fn a_lock_stands_beside_the_file_and_in_consul_for_everybody_to_read() {
     assert_signed(&value, "canary until Friday", &format!("{file}, "));
     ran.says(&[&format!("{file}: locked on this node: {value} ({})\n", lock_of(&place))]);
     assert_eq!(
-        fs::read_to_string(place.mark()).unwrap(),
+        place.mark_text(),
         format!(
             "To unlock '{file}' and allow kvx to write again:\n\nsudo kvx unlock -f {file}\n\nReason Locked: {value}\n\n"
         )
     );
-    assert_eq!(fs::metadata(place.mark()).unwrap().mode() & 0o7777, 0o644);
-    assert_eq!(place.beside(), ["hosts", "hosts.locked"]);
+    assert_eq!(fs::metadata(place.mark()).unwrap().mode() & 0o7777, 0o755);
+    assert_eq!(fs::metadata(place.mark().join("reason")).unwrap().mode() & 0o7777, 0o644);
+    assert_eq!(place.beside(), [".hosts.lock", "hosts"]);
 
     place.upload(lines(21));
     place.kvx_out().run().expect(0).says(&["locked on this node", "canary until Friday"]);
@@ -387,7 +413,7 @@ fn with_umask(mut run: Run) -> Run {
 #[test]
 fn each_of_both_marks_alone_keeps_a_file_as_it_is_however_a_run_is_started() {
     let beside = |place: &Place| place.consul.delete(&lock_of(place));
-    let in_consul = |place: &Place| fs::remove_file(place.mark()).unwrap();
+    let in_consul = |place: &Place| fs::remove_dir_all(place.mark()).unwrap();
     let by_hand = |_: &Place| None;
     let by_key = |place: &Place| Some(place.payload("checksum"));
     let by_folder = |place: &Place| Some(place.payload(""));
@@ -433,9 +459,10 @@ fn a_file_is_locked_before_it_is_there_and_without_a_reason() {
     ran.says(&["locked on this node: No reason given for", &file, "by 'anna' at", "there is no such file yet"]);
     place.upload(lines(20));
     place.kvx_out().run().expect(0).says(&["locked", "No reason given"]);
-    assert_eq!(place.beside(), ["hosts.locked"]);
-    lock(&place, "now there is").run().expect(0).says(&["now there is", "it was locked before: No reason given"]);
-    assert!(fs::read_to_string(place.mark()).unwrap().contains("now there is"));
+    assert_eq!(place.beside(), [".hosts.lock"]);
+    let again = lock(&place, "now there is").arg("--replace").run().expect(0);
+    again.says(&["now there is", "it was locked before: No reason given"]);
+    assert!(place.mark_text().contains("now there is"));
 }
 
 #[test]
@@ -445,10 +472,10 @@ fn a_relative_path_is_locked_as_the_absolute_one_that_it_is() {
     run.command.current_dir(place.path().join("out"));
     run.run().expect(0);
     assert!(place.consul.get(&lock_of(&place)).is_some() && place.mark().exists());
-    // With a blank in it, what FILE.locked says can be typed.
+    // With a blank in it, what the marker says can be typed.
     let odd = place.path().join("out/my hosts");
     place.kvx("lock").arg("-f").arg(&odd).args(["-r", "why"]).run().expect(0);
-    let text = fs::read_to_string(place.path().join("out/my hosts.locked")).unwrap();
+    let text = fs::read_to_string(place.path().join("out/.my hosts.lock/reason")).unwrap();
     assert!(text.contains(&format!("sudo kvx unlock -f '{}'\n", odd.display())), "{text}");
 }
 
@@ -477,13 +504,22 @@ fn where_the_mark_beside_cannot_be_written_nothing_is_locked() {
     let place = Place::new();
     let nowhere = place.path().join("nowhere/hosts");
     let ran = place.kvx("lock").arg("-f").arg(&nowhere).args(["-r", "why"]).run().expect(73);
-    ran.says(&["kvx lock: ", "nowhere/hosts", "does not exist"]);
+    ran.says(&["kvx lock: ", "nowhere/.hosts.lock", "does not exist"]);
     let host = hostname();
     assert!(place.consul.get(&format!("kvexpress/locks/{}/{host}", sha256(nowhere.to_str().unwrap()))).is_none());
-    fs::create_dir(place.mark()).unwrap();
-    lock(&place, "why").run().expect(73).says(&["kvx lock: ", "hosts.locked"]);
+    // Somebody else's file by that name is neither a marker nor replaced.
+    fs::write(place.mark(), "another program's").unwrap();
+    lock(&place, "why").run().expect(73).says(&["kvx lock: ", ".hosts.lock", "Not a directory", "move it away"]);
     assert!(place.consul.get(&lock_of(&place)).is_none());
-    assert_eq!(place.beside(), ["hosts.locked"]);
+    assert_eq!(fs::read_to_string(place.mark()).unwrap(), "another program's");
+    unlock(&place).run().expect(0).says(&["not locked"]);
+    assert_eq!(place.beside(), [".hosts.lock"]);
+    fs::remove_file(place.mark()).unwrap();
+    // What is in the marker and not ours is not taken away, and was none of this run's.
+    fs::create_dir_all(place.mark().join("reason")).unwrap();
+    lock(&place, "why").run().expect(73).says(&["kvx lock: ", "cannot be locked", "Is a directory"]);
+    assert!(place.consul.get(&lock_of(&place)).is_none());
+    assert!(place.mark().join("reason").is_dir());
 }
 
 #[test]
@@ -508,19 +544,41 @@ fn without_consul_a_lock_is_half_done_and_says_so_and_an_unlock_is_not_done() {
 fn a_link_in_the_place_of_the_mark_is_replaced_and_its_target_is_not_written() {
     let place = Place::new();
     let precious = place.write("precious", "precious\n");
-    symlink(&precious, place.mark()).unwrap();
-    symlink(&precious, place.path().join("out/.hosts.locked.kvx~")).unwrap();
+    // Ours: the reason in the directory is replaced, and a link to another directory is none of ours.
+    fs::create_dir(place.mark()).unwrap();
+    symlink(&precious, place.mark().join("reason")).unwrap();
     lock(&place, "why").run().expect(0);
+    assert!(place.mark_text().contains("why"));
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious\n");
-    assert!(fs::symlink_metadata(place.mark()).unwrap().is_file());
+    unlock(&place).run().expect(0);
+    assert!(place.beside().is_empty());
+    let elsewhere = place.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, place.mark()).unwrap();
+    lock(&place, "why").run().expect(73).says(&["cannot be locked", ".hosts.lock", "move it away"]);
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    fs::remove_file(place.mark()).unwrap();
+    // kvexpress's.
+    let as_kvexpress = || {
+        let mut run =
+            Run::new("kvx", &place.consul.address).args(["lock", "-s", &place.consul.address, "-r", "why", "-f"]);
+        std::os::unix::process::CommandExt::arg0(&mut run.command, "kvexpress");
+        run.arg(place.file()).run().expect(0)
+    };
+    symlink(&precious, place.visible_mark()).unwrap();
+    symlink(&precious, place.path().join("out/.hosts.locked.kvx~")).unwrap();
+    as_kvexpress();
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious\n");
+    assert!(fs::symlink_metadata(place.visible_mark()).unwrap().is_file());
     assert_eq!(place.beside(), ["hosts.locked"]);
     // And unlocking takes away the link, whoever put it there.
-    fs::remove_file(place.mark()).unwrap();
-    symlink(&precious, place.mark()).unwrap();
-    // Meanwhile it locks, but nobody tells what stands where it points: it may be what others may not read.
+    place.consul.delete(&lock_of(&place));
+    fs::remove_file(place.visible_mark()).unwrap();
+    symlink(&precious, place.visible_mark()).unwrap();
+    // Meanwhile nothing is installed, but nobody tells what stands where it points: it may be what others may not read.
     place.upload(lines(20));
     for ran in
-        [place.kvx_out().run().expect(0), place.kvx_file("status").run().expect(1), unlock(&place).run().expect(0)]
+        [place.kvx_out().run().expect(73), place.kvx_file("status").run().expect(1), unlock(&place).run().expect(0)]
     {
         let said = ran.stderr.clone() + ran.out();
         assert!(said.contains("locked") && !said.contains("precious\n") && !said.contains("precious ("), "{said}");
@@ -536,17 +594,24 @@ fn what_is_not_locked_is_not_unlocked_and_what_is_locked_by_hand_is() {
     let place = Place::new();
     let at = lock_of(&place);
     unlock(&place).run().expect(0).says(&["not locked", &at]);
-    fs::write(place.mark(), "by hand, bob\n").unwrap();
+    fs::write(place.visible_mark(), "by hand, bob\n").unwrap();
     unlock(&place).run().expect(0).says(&["unlocked; it was locked: by hand, bob", "hosts.locked"]);
     place.consul.put(&at, "kvexpress's");
     unlock(&place).run().expect(0).says(&["unlocked; it was locked: kvexpress's"]);
     place.consul.put(&at, "");
     unlock(&place).run().expect(0).says(&["not locked"]);
     assert!(place.consul.get(&at).is_none() && place.beside().is_empty());
+    // The directory alone is a marker.
     fs::create_dir(place.mark()).unwrap();
-    place.consul.put(&at, "why");
-    unlock(&place).run().expect(73).says(&["it stays locked", "hosts.locked"]);
-    assert!(place.mark().is_dir());
+    unlock(&place).run().expect(0).says(&["unlocked; it was locked: no reason given", ".hosts.lock"]);
+    assert!(place.beside().is_empty());
+    for mark in [place.mark(), place.visible_mark()] {
+        fs::create_dir_all(mark.join("another program's")).unwrap();
+        place.consul.put(&at, "why");
+        unlock(&place).run().expect(73).says(&["it stays locked", mark.file_name().unwrap().to_str().unwrap()]);
+        assert!(mark.join("another program's").is_dir());
+        fs::remove_dir_all(&mark).unwrap();
+    }
 }
 
 #[test]
@@ -747,7 +812,7 @@ fn cleaning_takes_what_was_left_and_leaves_what_is_the_users() {
     installed(&place, &lines(20));
     lock(&place, "why").run().expect(0);
     let left = ["hosts.compare", "hosts.last", "hosts.kvexpress", ".hosts.kvx~"];
-    let stays = ["hosts", "hosts.locked", "hosts.bak", "hostsx.last", ".other.kvx~"];
+    let stays = ["hosts", ".hosts.lock", "hosts.locked", "hosts.bak", "hostsx.last", ".other.kvx~"];
     for name in left.iter().chain(&stays[2..]) {
         fs::write(place.path().join("out").join(name), "left\n").unwrap();
     }
@@ -964,7 +1029,7 @@ fn a_raw_value_heeds_a_lock_and_no_stop() {
     lock(&place, "canary").run().expect(0);
     place.consul.put(&at, lines(21));
     raw(&place).run().expect(0).says(&["locked", "canary"]);
-    fs::remove_file(place.mark()).unwrap();
+    fs::remove_dir_all(place.mark()).unwrap();
     raw(&place).run().expect(0).says(&["locked", "canary"]);
     raw(&place).arg("--ignore-lock").run().expect(0).says(&["installed"]);
     assert_eq!(place.content(), lines(21));

@@ -119,9 +119,26 @@ proptest! {
         let folder = Folder::of(&prefix, &key);
         for (path, part) in [(folder.data, Part::Data), (folder.checksum, Part::Checksum), (folder.stop, Part::Stop)] {
             prop_assert_eq!(prefix.split(&path), Some((key.clone(), part)));
-            prop_assert_eq!(prefix.split(&format!("/{path}")), Some((key.clone(), part)));
-            let inside = prefix.split(&format!("x{path}"));
-            prop_assert_eq!(inside, None);
+            // Another path is another key's, or nobody's.
+            for other in [format!("/{path}"), format!("x{path}"), format!("{path}/"), path.replacen('/', "//", 1)] {
+                prop_assert_eq!(prefix.split(&other), None);
+            }
+        }
+    }
+
+    /// A key is found by exactly one path, and by whoever decodes that, too.
+    #[test]
+    fn what_is_a_name_is_one_as_it_is_stored_and_as_it_is_decoded(name in "[a-c%0-9A-F/. \u{a0}\u{200b}\r]{1,12}") {
+        let prefix = Prefix::default();
+        if let Ok(key) = Key::parse(&name) {
+            let folder = Folder::of(&prefix, &key);
+            prop_assert_eq!(prefix.split(&folder.stop), Some((key.clone(), Part::Stop)));
+            prop_assert_eq!(prefix.split(&format!("kvexpress/{name}/stop")).is_some(), name == key.to_string());
+            let decoded = percent_encoding::percent_decode_str(&name).decode_utf8_lossy().into_owned();
+            prop_assert!(Key::parse(&decoded).is_ok(), "{:?}", decoded);
+            prop_assert!(!decoded.split('/').any(|segment| matches!(segment, "." | "..") || segment.trim() != segment));
+            let odd = decoded.contains(['\r', '\u{a0}', '\u{200b}']);
+            prop_assert!(!odd, "{:?}", decoded);
         }
     }
 

@@ -41,6 +41,9 @@ const PROVOKED: &[&str] = &[
     "echo garbage | kvx-out -f out/x",
     "consul watch -type=key -key=service/web/config | kvx-out -f out/x",
     "sleep 0.5 | kvx-out -f out/x --timeout 300ms",
+    "kvx-in -k a%20b",
+    "kvx-in -k $(printf 'a\\302\\240b')",
+    "kvx-in -k $(printf 'hosts\\r')",
     // Guards.
     "kvx-out -k hosts -f out/x -l 1000",
     "kvx-in -k hosts </dev/null",
@@ -68,9 +71,14 @@ const PROVOKED: &[&str] = &[
     "kvx stop -q -k hosts -r 'bad DNS'; kvx copy --from motd --to hosts",
     "kvx lock -q -f out/x -r canary; kvx-out -k hosts -f out/x",
     "kvx stop -k nothing -r why",
+    "kvx stop -q -k hosts -r 'bad DNS'; kvx stop -k hosts -r 'worse DNS'",
+    "kvx lock -q -f out/x -r canary; kvx lock -f out/x -r mine",
+    "ln -s nowhere out/x.locked; kvx-out -k hosts -f out/x",
+    "touch out/.x.lock; kvx lock -f out/x -r why",
     "kvx unlock -f out/x --run",
     "kvx status -p nothing -s $CONSUL_HTTP_ADDR --state-dir /var/lib/other",
     // The file.
+    "kvx-out -k hosts -f /dev/stdout",
     "kvx-out -k hosts -f /etc/no/such/directory/x",
     "ln -s /etc/no/such/x out/x; kvx-out -k hosts -f out/x",
     "kvx-out -k hosts -f /etc",
@@ -81,6 +89,7 @@ const PROVOKED: &[&str] = &[
     "kvx-out -q -k hosts -f out/x; chmod 640 out/x; ln out/x out/y; seq 20 | kvx-in -q -k hosts; kvx-out -k hosts -f out/x",
     "kvx-out -q -k hosts -f out/x -c 640; kvx-out -k hosts -f out/x -c 644",
     // Handlers.
+    "CONSUL_INDEX=1 kvx-out -k hosts -f out/x -e two words </dev/null",
     "kvx-out -k hosts -f out/x -e false",
     "kvx-out -k hosts -f out/x -e 'sleep 9' --handler-timeout 300ms",
     "kvx-out -k hosts -f out/x -e no-such-program",

@@ -419,11 +419,15 @@ fn each_mark_of_a_lock_is_shown() {
         );
         overview
     };
-    fs::write(place.mark(), "Reason Locked: beside\n").unwrap();
+    fs::write(place.visible_mark(), "Reason Locked: beside\n").unwrap();
     let overview = problems(&place);
     assert_eq!(overview["locks"], json!([]));
     assert!(overview["files"][0]["lock"].as_str().unwrap().starts_with("beside ("));
-    fs::remove_file(place.mark()).unwrap();
+    // What cannot be read is not hidden, and does not hide the rest.
+    fs::remove_file(place.visible_mark()).unwrap();
+    symlink("nowhere", place.visible_mark()).unwrap();
+    assert!(problems(&place)["files"][0]["lock"].as_str().unwrap().starts_with("its lock cannot be read"));
+    fs::remove_file(place.visible_mark()).unwrap();
     place.consul.put(&lock_of(&place), "in Consul");
     let overview = problems(&place);
     assert_eq!(overview["files"][0]["lock"], "in Consul");
@@ -445,7 +449,7 @@ fn a_file_of_another_prefix_is_locked_under_that_one() {
     place.kvx_out_bare().args(["-k", "x", "-p", prefix]).run().expect(0);
     of_file(&place, 0);
     place.kvx_file("lock").args(["-p", prefix, "-r", "why"]).run().expect(0);
-    fs::remove_file(place.mark()).unwrap();
+    fs::remove_dir_all(place.mark()).unwrap();
     let overview = of_file(&place, 1);
     assert!(overview["files"][0]["lock"].as_str().unwrap().starts_with("why ("), "{overview:#}");
 }
@@ -549,16 +553,16 @@ fn a_file_is_found_by_a_link_and_locked_by_its_name() {
     assert_eq!(of(&link, 0)["file"], place.file().to_str().unwrap());
     let lock = place.kvx("lock").arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(&link);
     lock.args(["-r", "why"]).run().expect(0);
-    assert!(place.path().join("link.locked").exists());
+    assert!(place.path().join(".link.lock").exists());
     assert!(of(&place.file(), 1)["lock"].as_str().unwrap().starts_with("why"));
     // By another name, it is locked as kvx-out is given it: another lock it would not heed.
     let by = |what: &str, file: &std::path::Path| {
         place.kvx(what).arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(file).run().expect(0)
     };
     by("unlock", &place.file());
-    assert!(!place.path().join("link.locked").exists());
+    assert!(!place.path().join(".link.lock").exists());
     by("lock", &place.file());
-    assert!(place.path().join("link.locked").exists() && !place.mark().exists());
+    assert!(place.path().join(".link.lock").exists() && !place.mark().exists());
     place.upload(lines(21));
     let out = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(&link);
     out.arg("--state-dir").arg(place.path().join("state")).run().expect(0).says(&["locked on this node"]);
@@ -640,7 +644,7 @@ fn without_consul_the_files_are_shown() {
     let file = &overview["files"][0];
     assert_eq!((&file["in_consul"], &file["problems"]), (&json!(null), &json!([])));
     ran.says(&["kvx status: Consul at", NOBODY]);
-    fs::write(place.mark(), "why\n").unwrap();
+    fs::write(place.visible_mark(), "why\n").unwrap();
     fs::write(place.file(), "changed\n").unwrap();
     let ran = status(&place).args(without).run().expect(69);
     let overview: Value = serde_json::from_str(ran.out()).unwrap();

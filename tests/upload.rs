@@ -426,3 +426,33 @@ fn what_kvexpress_stored_compressed_is_known_again_and_replaced_as_it_is() {
     assert_eq!(place.consul.entry(&place.kv("data")).unwrap()["Flags"], 0);
     place.assert_pair_is_whole();
 }
+
+#[test]
+fn flags_that_others_have_set_stay_until_the_document_changes() {
+    let place = Place::new();
+    let flags = || ["data", "checksum"].map(|part| place.consul.entry(&place.kv(part)).unwrap()["Flags"].as_u64());
+    place.consul.put_flags(&place.kv("data"), lines(20), 42);
+    place.consul.put_flags(&place.kv("checksum"), sha256(lines(20)), 7);
+    place.kvx_in().arg("-v").stdin(lines(20)).run().expect(0).says(&["unchanged"]);
+    place.kvx_out().run().expect(0).says(&["20 lines", "installed"]);
+    assert_eq!(flags(), [Some(42), Some(7)]);
+    place.kvx_in().stdin(lines(21)).run().expect(0);
+    assert_eq!(flags(), [Some(0), Some(0)]);
+    place.kvx_in().arg("-z").stdin(lines(22)).run().expect(0);
+    assert_eq!(flags(), [Some(1), Some(0)]);
+}
+
+#[test]
+fn a_last_line_without_a_line_feed_counts_only_if_it_is_the_only_one() {
+    let place = Place::new();
+    for (document, says) in
+        [("a", "1 line,"), ("a\n", "1 line,"), ("a\nb", "1 line,"), ("a\nb\n", "2 lines,"), ("", "0 lines,")]
+    {
+        place.kvx_in().args(["-l", "0"]).stdin(document).run().expect(0).says(&[says, "uploaded"]);
+        let lines = document.lines().count().min(2).to_string();
+        if document != "a\nb" {
+            place.kvx_in().args(["-l", &lines, "-v"]).stdin(document).run().expect(0).says(&["unchanged"]);
+        }
+    }
+    place.kvx_in().args(["-l", "2"]).stdin("a\nb").run().expect(65).says(&["has 1 line, at least 2"]);
+}

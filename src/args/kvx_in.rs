@@ -56,7 +56,7 @@ render | {command_name} -k hosts --min-lines 600
         key: Key,
 
         /// read the document from this file instead of stdin (-)
-        #[argh(option, short = 'f', arg_name = "file")]
+        #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::path))]
         file: Option<PathBuf>,
 
         /// read the document from this http or https URL; whoever sees ps sees a password in it

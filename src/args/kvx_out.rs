@@ -51,7 +51,8 @@ without a home, /tmp/kvx-UID.",
         example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'
 {command_name} -k hosts -f /etc/hosts.consul -- systemctl reload dnsmasq
 {command_name} -k hosts -f - | head
-consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
+consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
+  {command_name} -f hosts",
         error_code(0, "done, unchanged, stopped, locked, or nothing there (by payload)"),
         error_code(1, "the handler failed; it stays owed"),
         error_code(64, "the command line makes no sense"),
@@ -74,7 +75,7 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
         raw: Option<ValuePath>,
 
         /// file to install, or - for stdout
-        #[argh(option, short = 'f', arg_name = "file")]
+        #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::destination))]
         file: PathBuf,
 
         /// folder of all keys in the KV store (kvexpress)
@@ -150,7 +151,7 @@ consul watch -type=key -key=kvexpress/hosts/checksum {command_name} -f hosts",
         payload: bool,
 
         /// directory for what is remembered of installed files
-        #[argh(option, arg_name = "dir")]
+        #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
 
         /// read from any server, even without a leader; what may be older than the installed file is asked of the leader

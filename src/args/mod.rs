@@ -6,7 +6,7 @@ pub mod kvx_in;
 pub mod kvx_out;
 mod options;
 mod spelling;
-mod values;
+pub(crate) mod values;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use crate::guard::{Guards, Percent};
 use crate::journal::Format;
 use crate::metrics::Metrics;
 use crate::metrics::dogstatsd::{Address, Dogstatsd};
+use crate::text;
 use crate::world::Voice;
 
 /// What every command line says.
@@ -57,7 +58,9 @@ pub fn parse<T: Options>(program: &str, arguments: Vec<OsString>) -> Result<Aske
         Err(exit) if exit.status.is_ok() => Ok(Asked::Print(exit.output)),
         Err(exit) => {
             let what = without_secrets(exit.output, &words);
-            Err(usage(&what.split_whitespace().collect::<Vec<_>>().join(" ")))
+            // argh's lines become one. Whatever else is white space is part of a value, and is shown.
+            let words: Vec<&str> = what.split([' ', '\n']).filter(|word| !word.is_empty()).collect();
+            Err(usage(&text::line(&words.join(" "))))
         }
     }
 }

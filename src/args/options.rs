@@ -48,15 +48,15 @@ macro_rules! consul_options {
                 $($own)*
 
                 /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
-                #[argh(option, short = 's', arg_name = "address")]
+                #[argh(option, short = 's', arg_name = "address", from_str_fn($crate::args::values::name))]
                 server: Option<String>,
 
                 /// datacenter (the agent's own)
-                #[argh(option, arg_name = "name")]
+                #[argh(option, arg_name = "name", from_str_fn($crate::args::values::name))]
                 dc: Option<String>,
 
                 /// file with the ACL token
-                #[argh(option, arg_name = "file")]
+                #[argh(option, arg_name = "file", from_str_fn($crate::args::values::path))]
                 token_file: Option<std::path::PathBuf>,
 
                 /// the ACL token itself; everybody on this machine can see it in ps: use --token-file or the environment instead
@@ -64,19 +64,19 @@ macro_rules! consul_options {
                 token: Option<String>,
 
                 /// file with the CA's certificate, for https (CONSUL_CACERT, CONSUL_CAPATH, the system's)
-                #[argh(option, arg_name = "file")]
+                #[argh(option, arg_name = "file", from_str_fn($crate::args::values::path))]
                 ca_file: Option<std::path::PathBuf>,
 
                 /// file with our certificate, where Consul wants one (CONSUL_CLIENT_CERT)
-                #[argh(option, arg_name = "file")]
+                #[argh(option, arg_name = "file", from_str_fn($crate::args::values::path))]
                 client_cert: Option<std::path::PathBuf>,
 
                 /// file with its private key (CONSUL_CLIENT_KEY)
-                #[argh(option, arg_name = "file")]
+                #[argh(option, arg_name = "file", from_str_fn($crate::args::values::path))]
                 client_key: Option<std::path::PathBuf>,
 
                 /// name that Consul's certificate has, if not the address's (CONSUL_TLS_SERVER_NAME)
-                #[argh(option, arg_name = "name")]
+                #[argh(option, arg_name = "name", from_str_fn($crate::args::values::name))]
                 tls_server_name: Option<String>,
             }
         }
@@ -145,7 +145,7 @@ macro_rules! metrics_options {
                 metrics_prefix: String,
 
                 /// write metrics into this directory, for the textfile collector of Prometheus's node_exporter
-                #[argh(option, arg_name = "dir")]
+                #[argh(option, arg_name = "dir", from_str_fn($crate::args::values::path))]
                 metrics_textfile: Option<std::path::PathBuf>,
             }
         }

@@ -1,6 +1,6 @@
 //! The values of options, parsed once into what they mean.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::check::Check;
@@ -11,6 +11,7 @@ use crate::install::Attributes;
 use crate::journal::Format;
 use crate::metrics::dogstatsd::Address;
 use crate::text;
+use crate::typed;
 use crate::url::Url;
 
 /// `-k`.
@@ -89,13 +90,38 @@ pub fn reason(text: &str) -> Result<String, String> {
     }
 }
 
+/// A name, or an address.
+pub fn name(text: &str) -> Result<String, String> {
+    typed::plain(text).map(str::to_owned)
+}
+
+/// A path of any kind.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    typed::plain(text).map(PathBuf::from)
+}
+
 /// `-f`: a file that is on this node, or may be.
 pub fn file(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("it is empty".into()),
         "-" => Err("name a file".into()),
-        path => Ok(path.into()),
+        path => destination(path),
     }
+}
+
+/// `-f` of kvx-out: a file, or `-`. A stream by another name would be replaced by a file, not written to.
+pub fn destination(text: &str) -> Result<PathBuf, String> {
+    match path(text)? {
+        path if is_stream(&path) => Err("it is a stream, not a file; kvx-out prints to stdout with -f -".into()),
+        path => Ok(path),
+    }
+}
+
+/// Whether it is a name for what a descriptor points to.
+fn is_stream(path: &Path) -> bool {
+    let is_of_proc = path.starts_with("/proc") && path.iter().any(|segment| segment == "fd");
+    let streams = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
+    is_of_proc || path.starts_with("/dev/fd") || streams.iter().any(|stream| path == Path::new(stream))
 }
 
 /// `-c`: permission bits in octal, with or without leading zeros, as people write them for chmod.
@@ -108,7 +134,7 @@ pub fn mode(text: &str) -> Result<u32, String> {
 
 /// `--dogstatsd`; nothing where it is given alone.
 pub fn dogstatsd(text: &str) -> Result<Option<Address>, String> {
-    if text.is_empty() { Ok(None) } else { Address::parse(text).map(Some) }
+    if text.is_empty() { Ok(None) } else { Address::parse(typed::plain(text)?).map(Some) }
 }
 
 /// `--log-format`.
@@ -118,7 +144,7 @@ pub fn log_format(text: &str) -> Result<Format, String> {
 
 /// `-o`: `user`, `user:group` or `:group`.
 pub fn owner(text: &str) -> Result<Attributes, String> {
-    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let (user, group) = typed::plain(text)?.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     match (named(user), group.map(named)) {
         (None, None | Some(None)) | (_, Some(None)) => Err("write the owner as user, user:group or :group".into()),

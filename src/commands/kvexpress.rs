@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use super::kvx_in::upload;
 use super::kvx_out::download;
-use super::{Ended, clean, copy, fail, marks};
+use super::{Ended, SHELL_HINT, clean, copy, fail, marks};
 use crate::error::Result;
 use crate::handler::Handler;
 use crate::journal::{Format, Journal};
@@ -74,8 +74,9 @@ fn passed_over(others: &[String], world: &World) {
     let count = others.iter().filter(|word| word.as_str() != "true").count();
     if count > 0 {
         let (words, belong) = if count == 1 { ("word", "belongs") } else { ("words", "belong") };
+        let hint = if world.is_of_a_watch() { format!("; {SHELL_HINT}") } else { String::new() };
         world.warn(&format!(
-            "{count} {words} passed over that {belong} to no flag; are quotes missing, or a = before false?"
+            "{count} {words} passed over that {belong} to no flag; are quotes missing, or a = before false?{hint}"
         ));
     }
 }

@@ -40,7 +40,7 @@ fn run<T: Options>(
         _ => (Voice::Normal, format),
     };
     let world = World::of_this_process(voice, Journal::new(program, format));
-    let done = asked.and_then(|asked| match asked {
+    let done = asked.map_err(|error| with_hint(error, &world)).and_then(|asked| match asked {
         Asked::Run(options, command) => work(options, command, &world),
         Asked::Print(text) => print(text.as_bytes()).map(|()| ExitCode::SUCCESS),
     });
@@ -49,8 +49,21 @@ fn run<T: Options>(
 
 /// The end of a run that never began.
 fn fail(program: &str, format: Format, error: Error) -> ExitCode {
-    World::of_this_process(Voice::Normal, Journal::new(program, format)).fail(error, None)
+    let world = World::of_this_process(Voice::Normal, Journal::new(program, format));
+    world.fail(with_hint(error, &world), None)
 }
+
+/// Where words are left over, and a watch has started this run, they may have been one word: `consul watch` joins the words of its
+/// command with blanks, and a shell splits them again.
+fn with_hint(error: Error, world: &World) -> Error {
+    let said = error.to_string();
+    let is_left_over = LEFT_OVER.iter().any(|words| said.contains(words));
+    if is_left_over && world.is_of_a_watch() { error.and(SHELL_HINT) } else { error }
+}
+
+/// How argh, and kvexpress's grammar, say it.
+const LEFT_OVER: [&str; 4] = ["Unrecognized argument", "duplicate values provided", "is no flag", " has no --"];
+const SHELL_HINT: &str = "if `consul watch` runs this, give it -shell=false, or it takes quotes away";
 
 /// What a run has come to.
 struct Came {

@@ -9,6 +9,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::names;
 use crate::document::Checksum;
 
 /// The KV folder of all keys.
@@ -75,7 +76,7 @@ impl Default for Prefix {
 impl Prefix {
     /// Reads a prefix. Slashes around it are dropped (kvexpress drops a leading one).
     pub fn parse(text: &str) -> Result<Prefix, String> {
-        segments(text).map(Prefix)
+        names::path_decoded(text).map(Prefix)
     }
 
     /// The lock of a file, given by its absolute path, on one host.
@@ -83,10 +84,11 @@ impl Prefix {
         format!("{}/{LOCKS}/{}/{hostname}", self.0, Checksum::of(file.as_os_str().as_bytes()))
     }
 
-    /// Splits the path of a lock into the hash of the file's path, and the host; none where it is no lock's.
+    /// Splits the path of a lock into the hash of the file's path, and the host; none where it is not exactly a lock's.
     pub fn split_lock<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
         let (hash, host) = path.strip_prefix(&self.locks())?.strip_prefix('/')?.split_once('/')?;
-        (Checksum::parse(hash.as_bytes()).is_some() && !host.is_empty()).then_some((hash, host))
+        let is_hash = Checksum::parse(hash.as_bytes()).is_some_and(|known| known.to_string() == hash);
+        (is_hash && !host.is_empty() && !host.contains('/')).then_some((hash, host))
     }
 
     /// The folder of all locks.
@@ -94,19 +96,21 @@ impl Prefix {
         format!("{}/{LOCKS}", self.0)
     }
 
-    /// Splits a path in the KV store into the key and its part; none where it is not of this prefix and layout.
+    /// Splits a path in the KV store into the key and its part; none where it is not exactly the path that [`Folder`] has for
+    /// them. `KEY//data` is another path than `KEY/data`: what stands there is neither the key's document nor its stop.
     pub fn split(&self, path: &str) -> Option<(Key, Part)> {
-        let (key, part) = path.trim_start_matches('/').strip_prefix(&self.0)?.strip_prefix('/')?.rsplit_once('/')?;
+        let (name, part) = path.strip_prefix(&self.0)?.strip_prefix('/')?.rsplit_once('/')?;
         let part = [Part::Data, Part::Checksum, Part::Stop].into_iter().find(|known| known.name() == part)?;
-        Some((Key::parse(key).ok()?, part))
+        let key = Key::parse(name).ok()?;
+        (key.0 == name).then_some((key, part))
     }
 }
 
 impl Key {
-    /// Reads a key. Slashes around it are dropped; empty segments, `.` and `..` (which HTTP servers tidy away) and
-    /// control characters are refused, and so is the folder of the locks.
+    /// Reads a key. Slashes around it are dropped; empty segments, `.` and `..` (which HTTP servers tidy away), and what some
+    /// Consul does not find again, are refused, and so is the folder of the locks.
     pub fn parse(text: &str) -> Result<Key, String> {
-        let key = segments(text)?;
+        let key = names::path_decoded(text)?;
         match key.split('/').next() {
             Some(LOCKS) => Err(format!("\"{LOCKS}\" is the folder of the locks, not a key")),
             _ => Ok(Key(key)),
@@ -134,22 +138,10 @@ impl Part {
     }
 }
 
-fn segments(text: &str) -> Result<String, String> {
-    let trimmed = text.trim_matches('/');
-    match trimmed {
-        "" => Err("it is empty".into()),
-        _ if trimmed.chars().any(char::is_control) => Err("it has control characters".into()),
-        _ if trimmed.split('/').any(|segment| matches!(segment, "" | "." | "..")) => {
-            Err("it has an empty segment, `.` or `..` between slashes".into())
-        }
-        _ => Ok(trimmed.to_owned()),
-    }
-}
-
 impl ValuePath {
-    /// Reads a path. Slashes around it are dropped.
+    /// Reads a path. Slashes around it are dropped. It is only read, so it may be percent-encoded, as others may have it.
     pub fn parse(text: &str) -> Result<ValuePath, String> {
-        segments(text).map(ValuePath)
+        names::path(text).map(ValuePath)
     }
 
     /// As the API wants it.

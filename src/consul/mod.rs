@@ -8,6 +8,7 @@ mod entry;
 mod flags;
 mod keys;
 mod kv;
+mod names;
 mod server;
 mod tls;
 mod transaction;

@@ -251,7 +251,9 @@ fn apply(about: &Assignment, fire: Fire, started: Instant, memory: &mut Memory) 
         memory.has_seen(index, command, wanted)?;
         return Ok(Did::Unchanged(target.path().to_owned(), checksum, others(memory)));
     }
-    if let Some(reason) = beside::reason(named).filter(|_| !order.ignored.lock) {
+    if !order.ignored.lock
+        && let Some(reason) = beside::reason(named)?
+    {
         return file.stays(Did::Locked(reason), memory.stamp());
     }
     let (fired, before) = (Fired::by(&fire), Before::of(&fire, memory.stamp(), installed.as_ref()));

@@ -9,6 +9,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 use super::flags::Options;
 use crate::error::{Result, Status};
 use crate::net::files;
+use crate::typed;
 use crate::world::World;
 
 /// The options as the file wants them.
@@ -55,7 +56,10 @@ fn merge(mut options: Options, text: &str) -> std::result::Result<(Options, Vec<
         };
         match value {
             Some(value) if value.is_empty() => {}
-            Some(value) => *option = value,
+            Some(value) => {
+                typed::plain(&value).map_err(|wrong| format!("{name}: {wrong}"))?;
+                *option = value;
+            }
             None => return Err(format!("{name} is no text")),
         }
     }

@@ -7,6 +7,7 @@ use super::command::Command;
 use super::flags::Options;
 use super::{PROGRAM, config, owner};
 use crate::args::kvx_out::to_be_kept;
+use crate::args::values;
 use crate::consul::{self, Consistency, Key, Prefix, Subject, ValuePath};
 use crate::download::{self, Destination, Due, Ignored, Stdin};
 use crate::error::{Error, Result, Status};
@@ -16,10 +17,12 @@ use crate::input::Input;
 use crate::install::{Manner, Parents};
 use crate::metrics::Metrics;
 use crate::metrics::dogstatsd::{Address, Dogstatsd};
+use crate::operator::mark::Present;
 use crate::operator::stop::{Reason, Stop};
 use crate::operator::{Site, clean, copy, lock};
 use crate::program::Program;
 use crate::stored::Form;
+use crate::typed;
 use crate::upload::{self, Lines, Mode, Terms};
 use crate::url::Url;
 use crate::world::World;
@@ -63,6 +66,10 @@ pub enum Work {
 /// # Errors
 /// 64, 78.
 pub fn job(command: Command, flags: Options, world: &World) -> Result<Job> {
+    let typed = [("-f", &flags.file), ("-C", &flags.config), ("-s", &flags.server), ("-o", &flags.owner)];
+    for (flag, text) in typed.into_iter().chain([("-D", &flags.dogstatsd_address)]) {
+        parsed(flag, text, |text| typed::plain(text).map(drop))?;
+    }
     let words = repeatable(&flags, world);
     let options = config::apply(flags, world)?;
     let handler = handler(&options)?;
@@ -81,12 +88,13 @@ pub fn job(command: Command, flags: Options, world: &World) -> Result<Job> {
         Command::Stop => (Work::Stop(stop(&options)?), handler),
         Command::Lock => {
             let reason = Some(options.reason.clone()).filter(|reason| !reason.is_empty()).map(Reason::Literal);
-            let manner = lock::Manner { reason, program: PROGRAM, mode: options.chmod };
+            let marker = lock::Marker::Visible(options.chmod);
+            let manner = lock::Manner { reason, program: PROGRAM, marker, present: Present::IsReplaced };
             (Work::Lock(locked(&options)?, manner), None)
         }
         Command::Unlock => (Work::Unlock(locked(&options)?), None),
         Command::Clean => {
-            let file = needed("-f", &options.file)?.into();
+            let file = file(&options)?;
             (Work::Clean(clean::Order { file, removes_file: true, state_dir: None }), handler)
         }
         Command::Copy => (Work::Copy(copy(&options)?), handler),
@@ -155,7 +163,7 @@ fn download(
     Ok(download::Order {
         subject: Some(subject),
         prefix: prefix(options)?,
-        to: Destination::File(PathBuf::from(needed("-f", &options.file)?)),
+        to: Destination::File(file(options)?),
         guards: guards(lines(options)),
         attributes: owner::attributes(&options.owner, options.chmod)?,
         parents: Parents::Create,
@@ -192,12 +200,13 @@ fn stop(options: &Options) -> Result<Stop> {
         key: key("-k", &options.key)?,
         reason: Reason::Literal(needed("-r", &options.reason)?.to_owned()),
         force: true,
+        present: Present::IsReplaced,
         site: site(options)?,
     })
 }
 
 fn locked(options: &Options) -> Result<lock::Order> {
-    let file = PathBuf::from(needed("-f", &options.file)?);
+    let file = file(options)?;
     if !file.is_absolute() {
         return Err(Status::Usage.error("-f: write the whole path, from / on, as out is given it"));
     }
@@ -230,6 +239,11 @@ fn repeatable(flags: &Options, world: &World) -> Option<Vec<String>> {
 
 fn key(flag: &str, text: &str) -> Result<Key> {
     parsed(flag, needed(flag, text)?, Key::parse)
+}
+
+/// One that is on this node, or may be.
+fn file(options: &Options) -> Result<PathBuf> {
+    parsed("-f", needed("-f", &options.file)?, values::destination)
 }
 
 fn prefix(options: &Options) -> Result<Prefix> {

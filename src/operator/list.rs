@@ -17,6 +17,7 @@ pub fn list(site: &Site, world: &World) -> Result<Vec<Key>> {
 }
 
 pub(super) fn keys(client: &Client, prefix: &Prefix) -> Result<Vec<Key>> {
+    // Without those whose name is not valid (any more): no run reads or writes them.
     let paths = client.list(&prefix.to_string())?;
     let keys: BTreeSet<Key> = paths.iter().filter_map(|path| prefix.split(path)).map(|(key, _)| key).collect();
     Ok(keys.into_iter().collect())

@@ -1,19 +1,18 @@
 //! Locking one file on this node, so that it stays as it is, and letting it go on.
 //!
-//! Whatever fails in between, the file is locked rather than not: the lock begins with `FILE.locked`, which kvx-out heeds
+//! Whatever fails in between, the file is locked rather than not: the lock begins with the marker next to it, which kvx-out heeds
 //! even without Consul, and that is the last to go.
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Site;
-use super::mark;
+use super::mark::{self, Present, Set};
 use super::signature::{now, user};
 use super::stop::Reason;
 use crate::beside;
-use crate::error::{Result, Status};
+use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
 use crate::path;
 use crate::stamp::{self, Remembered};
@@ -37,10 +36,21 @@ pub struct Order {
 pub struct Manner {
     /// `-r`; none where none was given.
     pub reason: Option<Reason>,
-    /// The program that unlocks it, for the text of `FILE.locked`.
+    /// The program that unlocks it, for the text of the marker.
     pub program: &'static str,
-    /// The mode of `FILE.locked`.
-    pub mode: u32,
+    /// What marks it next to the file.
+    pub marker: Marker,
+    /// Whether the reason of a lock that is in place may be replaced.
+    pub present: Present,
+}
+
+/// A marker next to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// Ours, which no program takes for configuration.
+    Hidden,
+    /// kvexpress's `FILE.locked`, of this mode.
+    Visible(u32),
 }
 
 /// What has come of a lock.
@@ -77,7 +87,7 @@ impl Order {
 /// Locks a file: once this returns, no run changes it.
 ///
 /// # Errors
-/// 69, 73, 75, 77, 78. If the message does not say otherwise, nothing is locked.
+/// 69, 73, 75, 77, 78. If the message does not say otherwise, nothing is locked that was not.
 pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
     let (file, path) = names(order, world);
     let reason = match &manner.reason {
@@ -90,12 +100,32 @@ pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
         ),
     };
     let client = order.site.client(world)?;
-    install::write_note(&beside::mark(&file), &beside::text(&file, manner.program, &reason), manner.mode)?;
-    let before = mark::set(&client, &path, &reason, world).map_err(|error| {
+    let taken = |before: &str| {
+        Status::TryAgain
+            .error(format!("it is locked already: {before}; `kvx unlock` it, or give another reason with --replace"))
+    };
+    let half = |error: Error| {
         error.and(
             "it is locked by the mark beside it, which kvx-out heeds, but not in Consul: run it again, or unlock it",
         )
-    })?;
+    };
+    let now = mark::read(&client, &path);
+    if let (Present::Stays, Ok(Some(before))) = (manner.present, &now) {
+        return Err(taken(before));
+    }
+    // Half a lock, or one by hand, is replaced; but not unseen.
+    let by_hand = beside::reason(&file).unwrap_or_default();
+    let text = beside::text(&file, manner.program, &reason);
+    match manner.marker {
+        Marker::Visible(mode) if beside::has_room(&file) => install::write_note(&beside::visible(&file), &text, mode)?,
+        Marker::Visible(_) | Marker::Hidden => beside::lock(&file, &text)?,
+    }
+    // Also where Consul cannot be asked: then by the marker alone.
+    now.map_err(half)?;
+    let before = match mark::set(&client, &path, &reason, manner.present, world).map_err(half)? {
+        Set::Done(before) => before.or(by_hand),
+        Set::Taken(before) => return Err(taken(&before)),
+    };
     wait_for_runs(order, &file, world)?;
     Ok(Locked { reason, path, before, is_there: file.exists() })
 }
@@ -108,13 +138,10 @@ pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
     let (file, path) = names(order, world);
     let client = order.site.client(world)?;
     let reason = mark::clear(&client, &path, world).map_err(|error| error.and("the file stays locked"))?;
-    let beside = beside::reason(&file);
-    match fs_err::remove_file(beside::mark(&file)) {
-        Err(cause) if cause.kind() != ErrorKind::NotFound => {
-            return Err(Status::CannotWrite.error(format!("it stays locked: {cause}; run as a user who may remove it")));
-        }
-        _ => {}
-    }
+    let beside = beside::reason(&file).unwrap_or_default(); // What cannot be read can be removed.
+    beside::unlock(&file).map_err(|cause| {
+        Status::CannotWrite.error(format!("it stays locked: {cause}; run as a user who may remove it"))
+    })?;
     let reason = reason.or(beside);
     Ok(Unlocked { reason, path, remembered: remembered(order, &file, world) })
 }

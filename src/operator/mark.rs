@@ -11,8 +11,30 @@ use crate::world::World;
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;
 
-/// Sets a mark; what it said before, if it was set.
-pub(super) fn set(client: &Client, path: &str, text: &str, world: &World) -> Result<Option<String>> {
+/// What becomes of a mark that is set already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Present {
+    /// It stays, with its reason: whoever set it may not know of another.
+    Stays,
+    /// `--replace`, and always as kvexpress.
+    IsReplaced,
+}
+
+/// What came of setting a mark.
+pub(super) enum Set {
+    /// It is set; what it said before, if it was.
+    Done(Option<String>),
+    /// It was set already, and stays.
+    Taken(String),
+}
+
+/// What a mark says, if it is set.
+pub(super) fn read(client: &Client, path: &str) -> Result<Option<String>> {
+    Ok(client.read(Consistency::Default, &[], &[path])?.take(path).as_ref().and_then(text_of))
+}
+
+/// Sets a mark.
+pub(super) fn set(client: &Client, path: &str, text: &str, present: Present, world: &World) -> Result<Set> {
     let mut tried = None;
     converge(client, world, || {
         let now = client.read(Consistency::Default, &[], &[path])?.take(path);
@@ -20,11 +42,14 @@ pub(super) fn set(client: &Client, path: &str, text: &str, world: &World) -> Res
         if let Some(before) = tried.take()
             && now.as_ref().is_some_and(|now| now.value == text.as_bytes())
         {
-            return Ok((Outcome::Done, before));
+            return Ok((Outcome::Done, Set::Done(before)));
         }
         let (index, before) = (now.as_ref().map_or(0, |now| now.modify_index), now.as_ref().and_then(text_of));
+        if let (Present::Stays, Some(before)) = (present, &before) {
+            return Ok((Outcome::Done, Set::Taken(before.clone())));
+        }
         tried = Some(before.clone());
-        Ok((client.change(&[Change::Cas(path, text.as_bytes().into(), index)])?, before))
+        Ok((client.change(&[Change::Cas(path, text.as_bytes().into(), index)])?, Set::Done(before)))
     })
 }
 

@@ -6,7 +6,7 @@ pub mod copy;
 pub mod diff;
 pub mod list;
 pub mod lock;
-mod mark;
+pub mod mark;
 pub mod signature;
 pub mod status;
 pub mod stop;

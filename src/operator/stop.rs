@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::Site;
-use super::mark::{self, converge};
+use super::mark::{self, Present, Set, converge};
 use super::signature::signed;
 use crate::consul::{Change, Consistency, Folder, Key, Outcome, Value};
 use crate::document::Checksum;
@@ -21,6 +21,8 @@ pub struct Stop {
     pub reason: Reason,
     /// `--force`: also a key that is not there.
     pub force: bool,
+    /// Whether the reason of a stop that is in place may be replaced.
+    pub present: Present,
     /// Where.
     pub site: Site,
 }
@@ -56,7 +58,7 @@ pub struct Stopped {
 /// Stops a key: from now on nobody uploads it, and nobody installs it.
 ///
 /// # Errors
-/// 66 where there is no such key (a slip of the pen would stop nothing), 69, 75, 77, 78.
+/// 66 where there is no such key (a slip of the pen would stop nothing), 75 also where it is stopped already; 69, 77, 78.
 pub fn stop(order: &Stop, world: &World) -> Result<Stopped> {
     let (client, folder) = (order.site.client(world)?, Folder::of(&order.site.prefix, &order.key));
     if !order.force && client.read(Consistency::Default, &[&folder.checksum], &[])?.take(&folder.checksum).is_none() {
@@ -67,8 +69,11 @@ pub fn stop(order: &Stop, world: &World) -> Result<Stopped> {
         )));
     }
     let reason = order.reason.text(None, world);
-    let before = mark::set(&client, &folder.stop, &reason, world)?;
-    Ok(Stopped { reason, before })
+    match mark::set(&client, &folder.stop, &reason, order.present, world)? {
+        Set::Done(before) => Ok(Stopped { reason, before }),
+        Set::Taken(before) => Err(Status::TryAgain
+            .error(format!("it is stopped already: {before}; `kvx resume` it, or give another reason with --replace"))),
+    }
 }
 
 impl fmt::Display for Stopped {

@@ -61,8 +61,18 @@ impl Place {
         self.path().join("out/hosts")
     }
 
-    /// `FILE.locked`.
+    /// kvx's marker of a locked file, a directory.
     pub fn mark(&self) -> PathBuf {
+        self.path().join("out/.hosts.lock")
+    }
+
+    /// What stands in it.
+    pub fn mark_text(&self) -> String {
+        std::fs::read_to_string(self.mark().join("reason")).unwrap()
+    }
+
+    /// kvexpress's: `FILE.locked`.
+    pub fn visible_mark(&self) -> PathBuf {
         self.path().join("out/hosts.locked")
     }
 

@@ -31,7 +31,7 @@ anew if it differs, and reloads.",
         remove_file: bool,
 
         /// directory for what is remembered of installed files
-        #[argh(option, arg_name = "dir")]
+        #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
     }
 }

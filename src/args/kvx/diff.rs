@@ -30,7 +30,7 @@ render | {command_name} -k hosts -",
     )]
     pub struct Options {
         /// the file, or - for stdin
-        #[argh(positional, arg_name = "file")]
+        #[argh(positional, arg_name = "file", from_str_fn(values::path))]
         file: PathBuf,
 
         /// name of the document in Consul, such as hosts

@@ -6,29 +6,27 @@ use crate::args::options::metrics_options;
 use crate::args::values;
 use crate::error::Result;
 use crate::metrics::Metrics;
-use crate::operator::lock::{Manner, Order};
+use crate::operator::lock::{Manner, Marker, Order};
+use crate::operator::mark::Present;
 use crate::operator::stop::Reason;
-
-/// Everybody may read why.
-const MODE: u32 = 0o644;
 
 metrics_options! {
     over site_options:
     /// Lock a file on this node: it stays as it is until it is unlocked.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The reason, with who, where and when, stands in FILE.locked beside the file,
-and in Consul as PREFIX/locks/SHA-256 OF THE PATH/HOSTNAME, which kvexpress
-heeds, too. Give the path as kvx-out is given it. A run that is at the file
-is waited for.",
+        note = "The reason, with who, where and when, stands in .NAME.lock/reason next to the
+file, and in Consul as PREFIX/locks/SHA-256 OF THE PATH/HOSTNAME, which
+kvexpress heeds, too. Give the path as kvx-out is given it. A run that is at
+the file is waited for.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name} -f /etc/hosts.consul -r 'canary until Friday'",
         error_code(0, "locked"),
         error_code(64, "the command line makes no sense"),
         error_code(69, "Consul cannot be reached"),
-        error_code(73, "FILE.locked cannot be written"),
+        error_code(73, ".NAME.lock cannot be written"),
         error_code(74, "what is remembered cannot be read; it is locked all the same"),
-        error_code(75, "others were faster every time, or a run is busy"),
+        error_code(75, "it is locked already, others were faster, or a run is busy"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
@@ -41,8 +39,12 @@ is waited for.",
         #[argh(option, short = 'r', arg_name = "text", from_str_fn(values::reason))]
         reason: Option<String>,
 
+        /// replace the reason of a file that is locked already
+        #[argh(switch)]
+        replace: bool,
+
         /// directory for what is remembered of installed files
-        #[argh(option, arg_name = "dir")]
+        #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
 
         /// with --dogstatsd: an event, too
@@ -63,7 +65,9 @@ impl Options {
     /// The order.
     pub fn order(self) -> (Order, Manner) {
         let site = self.site();
-        let manner = Manner { reason: self.reason.map(Reason::ToSign), program: "kvx", mode: MODE };
+        let present = if self.replace { Present::IsReplaced } else { Present::Stays };
+        let reason = self.reason.map(Reason::ToSign);
+        let manner = Manner { reason, program: "kvx", marker: Marker::Hidden, present };
         (Order { file: self.file, site, state_dir: self.state_dir }, manner)
     }
 }

@@ -54,7 +54,7 @@ owed until the document changes, or until kvx clean.",
         json: bool,
 
         /// directory for what is remembered of installed files
-        #[argh(option, arg_name = "dir")]
+        #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
     }
 }

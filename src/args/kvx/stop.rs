@@ -5,6 +5,7 @@ use crate::args::values;
 use crate::consul::Key;
 use crate::error::Result;
 use crate::metrics::Metrics;
+use crate::operator::mark::Present;
 use crate::operator::stop::{Reason, Stop};
 
 metrics_options! {
@@ -20,7 +21,7 @@ every run of kvx-in and kvx-out tells it, and so does kvexpress.",
         error_code(64, "the command line makes no sense"),
         error_code(66, "there is no such key"),
         error_code(69, "Consul cannot be reached"),
-        error_code(75, "others were faster every time"),
+        error_code(75, "it is stopped already, or others were faster every time"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
@@ -36,6 +37,10 @@ every run of kvx-in and kvx-out tells it, and so does kvexpress.",
         /// also a key that is not there (yet)
         #[argh(switch)]
         force: bool,
+
+        /// replace the reason of a key that is stopped already
+        #[argh(switch)]
+        replace: bool,
 
         /// with --dogstatsd: an event, too
         #[argh(switch)]
@@ -54,6 +59,7 @@ impl Options {
 
     /// The order.
     pub fn order(self) -> Stop {
-        Stop { site: self.site(), key: self.key, reason: Reason::ToSign(self.reason), force: self.force }
+        let present = if self.replace { Present::IsReplaced } else { Present::Stays };
+        Stop { site: self.site(), key: self.key, reason: Reason::ToSign(self.reason), force: self.force, present }
     }
 }

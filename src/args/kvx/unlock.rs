@@ -24,7 +24,7 @@ with a relative path.",
         error_code(64, "the command line makes no sense"),
         error_code(66, "--run, and nothing is remembered that could be run"),
         error_code(69, "Consul cannot be reached"),
-        error_code(73, "FILE.locked cannot be removed"),
+        error_code(73, "the marker next to the file cannot be removed"),
         error_code(75, "others were faster every time"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
@@ -39,7 +39,7 @@ with a relative path.",
         run: bool,
 
         /// directory for what is remembered of installed files
-        #[argh(option, arg_name = "dir")]
+        #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
     }
 }

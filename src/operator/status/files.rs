@@ -236,7 +236,8 @@ fn has_moved_on(directory: &Directory, file: &Path, stamp: &Stamp) -> Result<boo
 
 /// Why a file is locked, if it is: by the mark beside it, or else by that in Consul.
 fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, world: &World) -> Result<Option<String>> {
-    match (beside::reason(file), client) {
+    // What cannot be read is shown where the reason would be.
+    match (beside::reason(file).unwrap_or_else(|error| Some(error.to_string())), client) {
         (None, Some(client)) => {
             let path = prefix.lock(file, &world.hostname());
             Ok(client.read(Consistency::Default, &[], &[&path])?.take(&path).as_ref().and_then(text_of))
