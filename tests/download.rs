@@ -6,7 +6,6 @@
 mod common;
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
-use std::time::Duration;
 
 use common::{Place, Ran, Run, SLACK, golden, lines, read_stamp, sha256};
 

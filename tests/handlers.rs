@@ -329,7 +329,7 @@ fn why_a_program_cannot_be_run_is_said_and_the_remedy_fits() {
 #[test]
 fn limits_of_the_system_are_named_where_a_program_cannot_be_run() {
     if !nix::unistd::geteuid().is_root() {
-        println!("skipped: only root can become another user");
+        common::skipped("only root can become another user");
         return;
     }
     let place = Place::new();

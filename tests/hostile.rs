@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symli
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use common::users::can;
 use common::{Place, Run, lines, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -22,16 +23,6 @@ const ALICE: u32 = 4242;
 /// Another group: `shadow`, in Debian.
 const SHADOW: u32 = 42;
 const ACL: &str = "system.posix_acl_access";
-
-/// Whether there can be other users here; says so if not.
-#[allow(clippy::print_stdout, reason = "seen with --nocapture")]
-fn is_root(test: &str) -> bool {
-    let is = nix::unistd::geteuid().is_root();
-    if !is {
-        println!("{test}: skipped, only root can act for another user");
-    }
-    is
-}
 
 /// A place whose `out` is alice's, with 20 lines uploaded.
 fn place_of_alice() -> Place {
@@ -113,7 +104,7 @@ impl Drop for Held {
 
 #[test]
 fn set_id_and_write_bits_are_not_taken_over_from_another_owner() {
-    if !is_root("set_id_and_write_bits_are_not_taken_over_from_another_owner") {
+    if !can("acting for another user") {
         return;
     }
     let owner = |owner: u32, group: u32| ["-o".to_owned(), format!("{owner}:{group}")];
@@ -173,7 +164,7 @@ fn acl() -> Vec<u8> {
 
 #[test]
 fn an_acl_is_kept_only_while_owner_and_group_stay() {
-    if !is_root("an_acl_is_kept_only_while_owner_and_group_stay") {
+    if !can("acting for another user") {
         return;
     }
     let acl_of = |place: &Place| File::open(place.file()).unwrap().get_xattr(ACL).unwrap();
@@ -227,7 +218,7 @@ fn whoever_is_no_longer_let_in_has_the_old_file_open_and_not_the_new_one() {
 
 #[test]
 fn locks_and_leftovers_of_others_are_in_nobodys_way() {
-    if !is_root("locks_and_leftovers_of_others_are_in_nobodys_way") {
+    if !can("acting for another user") {
         return;
     }
     let place = open_to_all();
@@ -309,7 +300,7 @@ fn children_of(parent: u32) -> Vec<i32> {
 #[test]
 fn a_check_can_be_reached_but_not_locked_and_what_it_leaves_running_changes_nothing() {
     let place = open_place();
-    if is_root("part of a_check_can_be_reached_but_not_locked_and_what_it_leaves_running_changes_nothing") {
+    if can("acting for another user") {
         // It may give up its rights, and still read the file; but not lock, or list, the directory of the run.
         let as_alice = format!("setpriv --reuid {ALICE} --regid {ALICE} --clear-groups");
         let script = format!(
@@ -335,7 +326,7 @@ fn a_check_can_be_reached_but_not_locked_and_what_it_leaves_running_changes_noth
 
 #[test]
 fn a_link_is_followed_only_if_someone_who_decides_there_has_put_it() {
-    if !is_root("a_link_is_followed_only_if_someone_who_decides_there_has_put_it") {
+    if !can("acting for another user") {
         return;
     }
     let place = open_to_all();
@@ -387,7 +378,7 @@ fn a_directory_that_is_swapped_meanwhile_leads_nowhere_and_hangs_nobody() {
 
 #[test]
 fn what_a_user_has_put_where_everybody_can_counts_as_a_new_file() {
-    if !is_root("what_a_user_has_put_where_everybody_can_counts_as_a_new_file") {
+    if !can("acting for another user") {
         return;
     }
     for content in ["hers\n".to_owned(), lines(20)] {
@@ -414,7 +405,7 @@ fn what_a_user_has_put_where_everybody_can_counts_as_a_new_file() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_replaced() {
-    if !is_root("a_file_that_cannot_be_read_is_replaced") {
+    if !can("acting for another user") {
         return;
     }
     // A write lease on it, as its owner may take one: whoever opens it would have to wait.

@@ -103,12 +103,12 @@ impl Reader {
 #[test]
 fn no_program_takes_the_marker_of_a_locked_file_for_its_configuration() {
     if !geteuid().is_root() {
-        eprintln!("skipped: only root's files are read by logrotate and visudo");
+        common::skipped("only root's files are read by logrotate and visudo");
         return;
     }
     for reader in READERS {
         if !reader.is_here() {
-            eprintln!("skipped: there is no {}; tests/tools/need gets it", reader.program);
+            common::skipped(&format!("there is no {}; tests/tools/need gets it", reader.program));
             continue;
         }
         let place = Place::new();
@@ -214,7 +214,7 @@ fn a_half_made_marker_locks_and_a_lock_that_failed_leaves_none() {
 #[test]
 fn in_a_directory_of_all_a_strangers_marker_does_not_count() {
     if !geteuid().is_root() {
-        eprintln!("skipped: only root makes files of other users");
+        common::skipped("only root makes files of other users");
         return;
     }
     let place = Place::new();
@@ -301,7 +301,7 @@ fn a_marker_that_cannot_be_read_is_a_failure() {
         drop(fs::remove_dir(place.mark()));
     }
     if !geteuid().is_root() {
-        eprintln!("skipped: root's marker that others cannot read");
+        common::skipped("root's marker that others cannot read");
         return;
     }
     // Of another user, who may not read it.

@@ -16,7 +16,7 @@ fn has(program: &str) -> bool {
     let need = page::project().join("tests/tools/need");
     let has = Command::new(need).arg(program).status().unwrap().success();
     if !has {
-        println!("skipped: there is no {program} here");
+        common::skipped(&format!("there is no {program} here"));
     }
     has
 }

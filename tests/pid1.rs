@@ -79,7 +79,7 @@ fn can_be_init() -> bool {
         Command::new("unshare").args(["--fork", "--pid", "--mount-proc", "true"]).stderr(Stdio::null()).status();
     let can = tried.is_ok_and(|status| status.success());
     if !can {
-        println!("skipped: no PID namespace can be made here");
+        common::skipped("no PID namespace can be made here");
     }
     can
 }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::dogstatsd::Daemon;
 use common::gate::{Act, Gate, http};
 use common::run::{copy_of, path};
+use common::users::can;
 use common::{Place, Ran, Run, lines, sha256};
 use kvx::{encoding, text};
 
@@ -33,14 +34,6 @@ fn at_a_terminal(place: &Place, command: &str) -> String {
     script.args(["-qefc", command, "/dev/null"]).env("PATH", path()).env("NO_COLOR", "1").stdin(Stdio::null());
     let output = script.env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap();
     String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n") // As the terminal ends lines.
-}
-
-fn is_root(test: &str) -> bool {
-    let is_root = nix::unistd::geteuid().is_root();
-    if !is_root {
-        println!("{test}: skipped, it needs root");
-    }
-    is_root
 }
 
 /// The state file becomes one of another file, as who may write the directory could have put it there.
@@ -182,7 +175,7 @@ fn an_event_has_nothing_to_obey() {
 
 #[test]
 fn who_signs_is_who_runs_it_and_one_line() {
-    if !is_root("who_signs_is_who_runs_it_and_one_line") {
+    if !can("what only root can set up") {
         return;
     }
     let place = Place::new();
@@ -217,7 +210,7 @@ fn with_own_hosts(place: &Place) -> Option<Run> {
     let hosts = place.write("hosts", "::1 localhost\n127.0.0.1 localhost\n");
     let script = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
     if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success()) {
-        println!("skipped: no mount namespaces");
+        common::skipped("no mount namespaces");
         return None;
     }
     Some(Run::new("/usr/bin/unshare", "").args(["-m", "sh", "-c", &script, "sh"]))
@@ -227,7 +220,7 @@ fn with_own_hosts(place: &Place) -> Option<Run> {
 fn localhost_is_not_whoever_listens_on_the_other_loopback_address() {
     let place = Place::new();
     let Ok(listener) = TcpListener::bind("[::1]:0") else {
-        println!("skipped: no IPv6 here");
+        common::skipped("no IPv6 here");
         return;
     };
     listener.set_nonblocking(true).unwrap();
@@ -271,7 +264,7 @@ fn redirect(to: String) -> Act {
 #[test]
 fn a_server_elsewhere_does_not_lead_back_to_this_machine() {
     let Some(ip) = elsewhere() else {
-        println!("a_server_elsewhere_does_not_lead_back_to_this_machine: skipped, no address but loopback");
+        common::skipped("no address but loopback");
         return;
     };
     let place = Place::new();
@@ -326,7 +319,7 @@ fn a_server_elsewhere_does_not_lead_back_to_this_machine() {
 
 #[test]
 fn where_no_thread_can_be_started_there_is_a_line_and_no_panic() {
-    if !is_root("where_no_thread_can_be_started_there_is_a_line_and_no_panic") {
+    if !can("what only root can set up") {
         return;
     }
     let place = Place::new();

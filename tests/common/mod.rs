@@ -19,6 +19,7 @@ pub mod secure;
 pub mod strace;
 pub mod users;
 
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -261,6 +262,12 @@ const BUSY: u64 = 6;
 /// What a run may take in addition to the limit that it was given. That it ends is the promise, so this need not be
 /// tight; but it is less than the 30 s that a run has by default, so that a limit that is passed over is seen.
 pub const SLACK: Duration = Duration::from_secs(20);
+
+/// Says that this test is skipped, and why: where everybody sees it, though a test that passes is not heard.
+pub fn skipped(why: &str) {
+    let thread = thread::current();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {}: {why}", thread.name().unwrap_or("a test"));
+}
 
 /// Waits for something that another process does; panics after `seconds`, or as much longer as a busy machine may take.
 pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {

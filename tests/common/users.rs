@@ -17,7 +17,7 @@ pub const BOB: u32 = 54_202;
 pub fn can(what: &str) -> bool {
     let can = nix::unistd::getuid().is_root();
     if !can {
-        println!("SKIPPED: {what}: only root can play other users");
+        super::skipped(&format!("{what}: only root can play other users"));
     }
     can
 }
@@ -26,7 +26,7 @@ pub fn can(what: &str) -> bool {
 pub fn has_namespace(option: &str, what: &str) -> bool {
     let has = Command::new("unshare").args([option, "true"]).output().is_ok_and(|ran| ran.status.success());
     if !has {
-        println!("SKIPPED: {what}: this machine makes no namespaces (unshare {option})");
+        super::skipped(&format!("{what}: this machine makes no namespaces (unshare {option})"));
     }
     has
 }
