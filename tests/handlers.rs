@@ -336,8 +336,10 @@ fn limits_of_the_system_are_named_where_a_program_cannot_be_run() {
     place.upload(lines(20));
     let kvx_out = place.path().join("kvx-out");
     common::run::copy_of("kvx-out", &kvx_out);
-    for directory in ["", "out"] {
-        std::fs::set_permissions(place.path().join(directory), std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for directory in ["out", "state"] {
+        std::fs::create_dir_all(place.path().join(directory)).unwrap();
+        std::os::unix::fs::chown(place.path().join(directory), Some(4242), Some(4242)).unwrap();
     }
     let as_another = |limits: &[&str]| {
         let mut run = Run::new("/usr/bin/setpriv", &place.consul.address);
@@ -346,7 +348,7 @@ fn limits_of_the_system_are_named_where_a_program_cannot_be_run() {
         run.args(["-e", "true"])
     };
     as_another(&["--nproc=1"]).run().expect(1).says(&["could not be run", "limit of processes", "ulimit -u", "owed"]);
-    as_another(&["--nofile=6"]).run().expect(1).says(&["could not be run", "limit of open files", "ulimit -n", "owed"]);
+    as_another(&["--nofile=7"]).run().expect(1).says(&["could not be run", "limit of open files", "ulimit -n", "owed"]);
     as_another(&[]).run().expect(0).says(&["owed ran"]);
     assert_eq!(place.content(), lines(20));
     // A file system that no program is run from.

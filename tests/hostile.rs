@@ -444,7 +444,7 @@ fn an_open_descriptor_is_never_renamed_over() {
             run.command.arg("--state-dir").arg(place.path().join("state")).current_dir(place.path());
             let output = run.command.stdin(Stdio::null()).stdout(File::options().append(true).open(&log).unwrap());
             let ran = common::Ran::from(output.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap());
-            ran.expect(status).says(&["for stdout, give -f -"]);
+            ran.expect(status).says(&["stdout", "-f -"]);
             assert_eq!(fs::read_to_string(&log).unwrap(), "a log\n", "{file}");
         }
     }
@@ -474,6 +474,7 @@ fn created_directories_can_be_entered_whatever_the_umask() {
             if is_root {
                 chown(place.path().join(format!("state/{user}")), Some(user), Some(user)).unwrap();
             }
+            fs::set_permissions(place.path().join("state"), fs::Permissions::from_mode(0o755)).unwrap();
             let mut command = match user {
                 ALICE => as_alice(&["sh", "-c", &script]),
                 _ => {

@@ -501,7 +501,7 @@ fn node_exporter_and_promtool_take_what_is_written() {
     let dir = place.path().join("textfiles");
     std::fs::create_dir(&dir).unwrap();
     let hostile = format!("{}/\"}} 1\\\n# TYPE kvx gauge\nü", place.key);
-    let file = place.path().join("out").join("a \"quoted\\ \n} 2\u{7f}é");
+    let file = place.path().join("out").join("a \"quoted\\ } 2é");
     let key = hostile.replace('\n', " "); // A key has no newline.
     place.consul.put_pair(&format!("kvexpress/{key}"), lines(20));
     let run = |program: &str, key: &str| {

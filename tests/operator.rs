@@ -97,7 +97,7 @@ fn a_reason_is_one_line_whatever_was_typed() {
     assert_signed(&place.consul.text(&place.kv("stop")).unwrap(), "two lines\\x1b[31m", "");
     // As long as it may be: with its signature it is shown whole.
     let long = "é".repeat(200);
-    stop(&place, &long).run().expect(0);
+    stop(&place, &long).arg("--replace").run().expect(0);
     let value = place.consul.text(&place.kv("stop")).unwrap();
     assert_signed(&value, &long, "");
     place.kvx_out().run().expect(0).says(&[&value]);

@@ -43,7 +43,7 @@ fn change_path(place: &Place, name: &str, change: impl FnOnce(&mut serde_json::V
         change(stamp);
     });
     let file = place.stamp_file();
-    std::fs::rename(&file, file.with_file_name(sha256(name))).unwrap();
+    std::fs::rename(&file, common::stamp_at(file.parent().unwrap(), name)).unwrap();
 }
 
 // At a terminal.
@@ -184,7 +184,7 @@ fn who_signs_is_who_runs_it_and_one_line() {
     let kvx = place.path().join("kvx");
     copy_of("kvx", &kvx);
     let stop = |run: Run, sudo_user: &str| {
-        run.args(["stop", "-k", &place.key, "-r", "why"]).env("SUDO_USER", sudo_user).run().expect(0);
+        run.args(["stop", "--replace", "-k", &place.key, "-r", "why"]).env("SUDO_USER", sudo_user).run().expect(0);
         place.consul.text(&place.kv("stop")).unwrap()
     };
     let mut run = Run::new("/usr/bin/setpriv", &place.consul.address);
@@ -198,7 +198,7 @@ fn who_signs_is_who_runs_it_and_one_line() {
     assert!(signed.starts_with("why (by a\\x1b[2K\\rall is well"), "{signed}");
     let lock = place.kvx_file("lock").args(["-r", "why"]).env("SUDO_USER", format!("x\n{FORGED}"));
     lock.run().expect(0);
-    let mark = std::fs::read_to_string(place.mark()).unwrap();
+    let mark = place.mark_text();
     assert_safe(&mark);
     assert!(mark.contains("by x a\\x1b[2K"), "{mark}");
 }

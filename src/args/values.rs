@@ -117,11 +117,9 @@ pub fn destination(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Whether it is a name for what a descriptor points to.
+/// Whether it is a name for what a process has open. (Of /proc, nothing can be replaced.)
 fn is_stream(path: &Path) -> bool {
-    let is_of_proc = path.starts_with("/proc") && path.iter().any(|segment| segment == "fd");
-    let streams = ["/dev/stdin", "/dev/stdout", "/dev/stderr"];
-    is_of_proc || path.starts_with("/dev/fd") || streams.iter().any(|stream| path == Path::new(stream))
+    ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|stream| path.starts_with(stream))
 }
 
 /// `-c`: permission bits in octal, with or without leading zeros, as people write them for chmod.

@@ -164,12 +164,6 @@ fn leads_to_a_descriptor(path: &Path) -> Error {
     ))
 }
 
-/// Paths that mean an open descriptor, whatever it is open on.
-pub(super) fn is_a_descriptor(path: &Path) -> bool {
-    let devices = ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc"];
-    devices.iter().any(|device| path.starts_with(device))
-}
-
 fn is_missing(directory: &Path, remedy: &str) -> Error {
     let remedy = if directory.is_symlink() { "it is a link to nothing: create that, or take it away" } else { remedy };
     Status::CannotWrite.error(format!("the directory {} does not exist; {remedy}", directory.display()))

@@ -27,17 +27,12 @@ impl Target {
     /// Follows `path`. The file need not exist, and its directory only if nobody is to create it.
     ///
     /// # Errors
-    /// 73; 64 where it names a descriptor.
+    /// 73.
     pub fn resolve(path: &Path, parents: Parents) -> Result<Target> {
         if path.as_os_str().as_bytes().ends_with(b"/") {
             return Err(Status::CannotWrite.error("that is a directory's name; give -f a file's"));
         }
         let mut path = std::path::absolute(path).map_err(|cause| cannot(&cause))?;
-        if resolve::is_a_descriptor(&path) {
-            return Err(
-                Status::Usage.error("that is an open descriptor, and no file to be replaced; for stdout, give -f -")
-            );
-        }
         for _ in 0..LINKS {
             let target = Target::itself(&path, parents)?;
             let Some(directory) = target.directory()? else { return Ok(target) };

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 
 use fs_err::File;
 
-use crate::error::{Result, Status};
+use crate::error::{Error, Result, Status};
 use crate::world::World;
 
 /// By systemd, dbus and most images; a minimal container may have none.
@@ -17,17 +17,17 @@ const LONGEST: usize = 32;
 /// hostname.
 ///
 /// # Errors
-/// 78. A guess would look like another machine, for which nothing has been done yet.
+/// 73. A guess would look like another machine, for which nothing has been done yet.
 pub(super) fn this(world: &World) -> Result<String> {
     let mut id = [0; LONGEST];
     let read = match File::open(MACHINE_ID).and_then(|mut file| file.read(&mut id)) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => 0,
-        read => read.map_err(|cause| {
-            Status::Configuration.error(format!("which machine this is cannot be known: {cause}; make it readable"))
-        })?,
+        read => read.map_err(|cause| unknown(&cause.to_string()))?,
     };
-    let hostname = world.known_hostname().ok_or_else(|| {
-        Status::Configuration.error("which machine this is cannot be known: it has no hostname; set one")
-    })?;
+    let hostname = world.known_hostname().ok_or_else(|| unknown("it has no hostname"))?;
     Ok(format!("{} {hostname}", String::from_utf8_lossy(id.get(..read).unwrap_or_default())))
+}
+
+fn unknown(why: &str) -> Error {
+    Status::CannotWrite.error(format!("the state of the file cannot be kept: it is not known on which machine: {why}"))
 }

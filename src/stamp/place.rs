@@ -27,7 +27,7 @@ pub struct Directory {
 /// of its own, `/tmp/kvx-UID`. (A restart of the machine forgets that one: then each handler is run once more.)
 ///
 /// # Errors
-/// 78 where a variable is not UTF-8, or it cannot be known which machine this is.
+/// 78 where a variable is not UTF-8, 73 where it cannot be known which machine this is.
 pub fn directory(flag: Option<&Path>, world: &World) -> Result<Directory> {
     let path = path::absolute(&locate(flag, world)?);
     Ok(Directory { path, machine: machine::this(world)? })

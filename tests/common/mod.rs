@@ -236,6 +236,13 @@ pub fn stamp_of(state: &Path, file: &str) -> serde_json::Value {
     stamps.into_iter().find(|stamp| stamp["path"] == file).unwrap_or_else(|| panic!("nothing is recorded of {file}"))
 }
 
+/// Where, in this state directory, this machine records what it knows of the file at this path (canonical).
+pub fn stamp_at(state: &Path, file: &str) -> PathBuf {
+    let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    state.join(sha256(format!("{} {host}\0{file}", machine.trim())))
+}
+
 /// What a stamp says: its first line.
 pub fn read_stamp(at: &Path) -> serde_json::Value {
     let text = std::fs::read_to_string(at).unwrap();
