@@ -17,6 +17,7 @@ use crate::world::World;
 pub(super) fn under_lock(done: &Result<Did>, about: &Assignment, memory: &mut Memory) {
     let run = match done {
         Ok(Did::Unchanged(..)) if memory.was_current() => return,
+        Ok(did @ (Did::Worked(_) | Did::Unchanged(..))) => LastRun::of(0, did.ending().word(), ""),
         Ok(did) => LastRun::of(0, did.ending().word(), &did.to_string()),
         Err(error) => failure(error),
     };

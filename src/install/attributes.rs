@@ -100,6 +100,11 @@ impl Wanted {
             && mode == has.mode
     }
 
+    /// Whether nothing is wanted.
+    pub fn is_nothing(&self) -> bool {
+        *self == Wanted::default()
+    }
+
     /// What is otherwise, for people.
     pub(super) fn difference(&self, has: &Has) -> Option<String> {
         let mode = Some(self.mode.unwrap_or(has.mode & PERMISSIONS)).filter(|mode| *mode != has.mode);

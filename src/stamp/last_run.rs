@@ -17,7 +17,8 @@ pub struct LastRun {
     pub status: u8,
     /// What it came to, in the word that the JSON log has for it.
     pub result: String,
-    /// Its line, at most 300 characters.
+    /// Its line, at most 300 characters; empty where the result says all. (Each run reads this.)
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub line: String,
 }
 

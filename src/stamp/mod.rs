@@ -70,7 +70,7 @@ pub struct Stamp {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
     /// What the command line wants of its mode and owner; a file that has something else has drifted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Wanted::is_nothing")]
     pub wanted: Wanted,
     /// How the last run ended that did something, failed, or ended otherwise than the one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
