@@ -7,7 +7,8 @@ demo: ## a file through a real Consul, from upload to reload, in seconds
 	@tests/tools/demo
 
 test: ## all tests, on a real Consul ($CONSUL, that on PATH, or one it gets)
-	@tests/tools/need strace mandoc zsh fish dnsmasq=dnsmasq-base nginx=nginx-light logrotate visudo=sudo
+	@tests/tools/need strace mandoc zsh fish
+	@for tool in $(READERS) faketime shellcheck; do tests/tools/need $$tool || true; done # A test without it says so.
 	CONSUL=$$(tests/tools/get-consul) && export CONSUL && cargo test --locked
 
 lint: ## formatting and clippy
@@ -28,6 +29,9 @@ instructions-update: ## write what a run takes now into benches/instructions.txt
 	@tests/tools/need valgrind
 	$(MEASURED)
 	CONSUL=$$(tests/tools/get-consul 1.20.6) && export CONSUL && $(BENCH) instructions-update
+
+# Programs that read all files of a directory as their configuration.
+READERS = dnsmasq=dnsmasq-base nginx=nginx-light logrotate visudo=sudo
 
 MEASURED = cargo build --profile measured --locked --example floor --example empty
 BENCH = cargo bench --profile measured --locked --bench bench --

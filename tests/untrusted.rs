@@ -539,3 +539,28 @@ fn a_textfile_is_not_read_through_a_link_a_fifo_or_a_device() {
         assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "kvx_handler_pending{} 7\n");
     }
 }
+
+/// A wrong clock, as after a dead battery: neither people nor TLS can be told a time from before 1970.
+#[test]
+fn a_clock_from_before_1970_is_no_panic() {
+    let place = Place::new();
+    place.upload(lines(20));
+    if !Command::new("faketime").arg("--version").output().is_ok_and(|ran| ran.status.success()) {
+        common::skipped("there is no faketime; tests/tools/need gets it");
+        return;
+    }
+    let long_ago = |run: Run| {
+        let mut faked = Run::new("/usr/bin/faketime", &place.consul.address);
+        faked = faked.args(["-f", "@1960-01-01 00:00:00"]).arg(run.command.get_program());
+        faked.args(run.command.get_args().map(std::ffi::OsStr::to_owned).collect::<Vec<_>>()).run()
+    };
+    long_ago(place.kvx_out()).expect(0);
+    long_ago(place.kvx("stop").args(["-k", &place.key, "-r", "why"])).expect(0).says(&["stopped: why", "unknown"]);
+    long_ago(place.kvx_file("status").arg("--json")).expect(1);
+    long_ago(place.kvx_out().args(["--log-format", "json", "-s", "https://127.0.0.1:1", "--timeout", "100ms"]))
+        .expect(69);
+    long_ago(
+        place.kvx_in().args(["-s", &format!("https://{}", place.consul.address), "--timeout", "100ms"]).stdin("x"),
+    );
+    assert_eq!(place.content(), lines(20));
+}
