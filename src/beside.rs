@@ -159,7 +159,9 @@ fn write(marker: &Path, text: &str) -> io::Result<()> {
     if !is_ours(marker)? {
         return Err(io::Error::other(format!("{} belongs to another user", marker.display())));
     }
-    directory.set_permissions(Permissions::from_mode(DIRECTORY_MODE))?; // Whatever the umask is.
+    if open::is_empty(&directory)? {
+        directory.set_permissions(Permissions::from_mode(DIRECTORY_MODE))?; // Whatever the umask is.
+    }
     remove_reason(&directory)?;
     let create = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC | open::CAREFULLY;
     let mut reason = File::from(openat(&directory, NAME, create, Mode::S_IRUSR | Mode::S_IWUSR)?);

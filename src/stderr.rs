@@ -1,12 +1,17 @@
 //! stderr: ours to tell, and a handler's output to pass on. Nobody waits for ever for somebody who does not read it, and
 //! a closed one is no error. The same for stdout, where a run is asked to log there.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::{SFlag, fstat};
 
 use crate::text;
 use crate::time::Deadline;
@@ -15,6 +20,8 @@ use crate::time::Deadline;
 const A_PIPEFUL: usize = 4096;
 /// So long, all in all, its reader may be busy with something else.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Until the next try, where a stream that says it is writable takes nothing.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Writes a line, in one write (unless it is very long), so that lines of several processes do not mix.
 pub fn tell(line: &str) {
@@ -57,7 +64,9 @@ impl Stderr {
 
 /// Writes what the stream takes within its patience, and returns what is left of that.
 fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience: Duration) -> Duration {
-    for piece in bytes.chunks(A_PIPEFUL) {
+    let way = Way::to(stream);
+    let mut rest = bytes;
+    while !rest.is_empty() {
         let waited = Deadline::within(patience);
         let mut interest = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
         let ready = loop {
@@ -67,9 +76,54 @@ fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience:
             }
         };
         patience = waited.left();
-        if !ready || stream.write_all(piece).is_err() {
+        if !ready {
             break;
+        }
+        let piece = rest.get(..A_PIPEFUL).unwrap_or(rest);
+        let written = match &way {
+            Way::Again(again) => (&*again).write(piece),
+            Way::Socket => {
+                let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+                send(stream.as_fd().as_raw_fd(), piece, flags).map_err(io::Error::from)
+            }
+            Way::AsItIs => stream.write(piece),
+        };
+        match written {
+            Ok(0) => break,
+            Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+            Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
+            Err(cause) if cause.kind() == ErrorKind::WouldBlock => std::thread::sleep(PAUSE.min(patience)),
+            Err(_) => break,
         }
     }
     patience
+}
+
+/// How a stream is written to without waiting. It is not enough that it says it is writable: of a terminal, that means room for a
+/// byte, and whoever else writes to it may take the room.
+#[derive(Debug)]
+enum Way {
+    /// A pipe or a terminal, opened once more: not to wait is a property of what is opened, and that is shared with others, who
+    /// do not expect it.
+    Again(File),
+    Socket,
+    /// What never waits, as a file; and what may not be opened.
+    AsItIs,
+}
+
+impl Way {
+    fn to(stream: &impl AsFd) -> Way {
+        let descriptor = stream.as_fd();
+        let kind = fstat(descriptor).map_or(SFlag::empty(), |is| SFlag::from_bits_truncate(is.st_mode) & SFlag::S_IFMT);
+        match kind {
+            SFlag::S_IFSOCK => Way::Socket,
+            SFlag::S_IFIFO | SFlag::S_IFCHR if kind == SFlag::S_IFIFO || descriptor.is_terminal() => {
+                let mut options = OpenOptions::new();
+                options.write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+                let again = options.open(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+                again.map_or(Way::AsItIs, Way::Again)
+            }
+            _ => Way::AsItIs,
+        }
+    }
 }

@@ -255,6 +255,8 @@ fn locks_and_leftovers_of_others_are_in_nobodys_way() {
     place.kvx_out().run().expect(0).is_silent();
     assert_eq!(place.beside(), ["hosts"]);
     // Her files are not removed.
+    chown(place.path().join("out"), Some(ALICE), Some(ALICE)).unwrap();
+    fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o755)).unwrap();
     fs::create_dir(&staged).unwrap();
     fs::write(staged.join("hers"), "").unwrap();
     chown(&staged, Some(ALICE), Some(ALICE)).unwrap();
@@ -352,9 +354,152 @@ fn a_link_is_followed_only_if_someone_who_decides_there_has_put_it() {
     // Of root, and of the owner of the directory.
     run(link(&place.path().join("etc"), "roots", 0).join("one")).expect(0).says(&["installed", "etc/one"]);
     chown(place.path().join("out"), Some(ALICE), Some(ALICE)).unwrap();
-    run(link(&place.path().join("etc/two"), "hers-too", ALICE)).expect(0).says(&["installed", "etc/two"]);
+    fs::create_dir(place.path().join("out/new")).unwrap();
+    chown(place.path().join("out/new"), Some(ALICE), Some(ALICE)).unwrap();
+    run(link(Path::new("new/two"), "hers-too", ALICE)).expect(0).says(&["installed", "new/two"]);
     run(link(Path::new("loop"), "loop", 0)).expect(73).says(&["symbolic links"]);
     run(link(Path::new("loop"), "loop-too", 0).join("in")).expect(73).says(&["symbolic links"]);
+}
+
+#[test]
+fn a_link_in_a_directory_of_hers_leads_nowhere_else() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    let (out, etc) = (place.path().join("out"), place.path().join("etc"));
+    for (directory, owner) in [(&etc, 0), (&out.join("hers"), ALICE)] {
+        fs::create_dir(directory).unwrap();
+        chown(directory, Some(owner), Some(owner)).unwrap();
+    }
+    // Whoever has made it: she can rename one of root's. In the middle, at the end, and by way of another of hers.
+    for (target, name, owner) in [
+        (etc.join("preload"), "hosts", ALICE),
+        (etc.clone(), "etc", ALICE),
+        (etc.clone(), "roots", 0),
+        (etc.join("preload"), "hers/roots", 0),
+        (out.join("hers/roots"), "twice", ALICE),
+    ] {
+        symlink(target, out.join(name)).unwrap();
+        std::os::unix::fs::lchown(out.join(name), Some(owner), Some(owner)).unwrap();
+    }
+    let run = |file: &str| {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-o", "4242:4242", "--mkdir"]);
+        run.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(out.join(file)).run()
+    };
+    for file in ["hosts", "etc/preload", "etc/new/preload", "roots/preload", "hers/roots", "twice"] {
+        run(file).expect(73).says(&["the symbolic link", "is not followed", "of user 4242", "belongs to user 0", "-f"]);
+    }
+    assert_eq!(fs::read_dir(&etc).unwrap().count(), 0);
+    // Where she could put a file of her own, they do.
+    symlink("hers", out.join("current")).unwrap();
+    run("current/one").expect(0).says(&["installed", "hers/one"]);
+}
+
+#[test]
+fn what_her_directory_grants_by_default_is_not_granted_in_a_file_of_roots() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    File::open(place.path().join("out")).unwrap().set_xattr("system.posix_acl_default", &acl()).unwrap();
+    let owner = format!("0:{SHADOW}");
+    for file in ["hosts", "new/directory/hosts"] {
+        let file = place.path().join("out").join(file);
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-o", &owner, "-c", "660"]);
+        let run = run.args(["--mkdir", "--state-dir"]).arg(place.path().join("state"));
+        run.args(["--check", &format!("sh -c 'cp --preserve=xattr $1 {}/shown' sh {{}}", place.path().display())])
+            .arg("-f")
+            .arg(&file)
+            .run()
+            .expect(0);
+        for file in [file, place.path().join("shown")] {
+            assert_eq!(File::open(&file).unwrap().get_xattr(ACL).unwrap(), None, "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_directory_of_roots_that_she_renames_is_neither_emptied_nor_opened() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    let precious = || {
+        let private = place.path().join("out/private");
+        DirBuilder::new().mode(0o700).create(&private).unwrap();
+        fs::create_dir(private.join("below")).unwrap();
+        fs::write(private.join("below/precious"), "precious\n").unwrap();
+        private
+    };
+    let is_as_it_was = |private: &Path| {
+        let mode = fs::metadata(private).unwrap().mode() & 0o7777;
+        assert_eq!(
+            (mode, fs::read_to_string(private.join("below/precious")).unwrap()),
+            (0o700, "precious\n".to_owned())
+        );
+    };
+    let staged = place.path().join("out/.hosts.kvx~");
+    fs::rename(precious(), &staged).unwrap();
+    place.kvx_out().run().expect(73).says(&[staged.to_str().unwrap(), "files in it that are not ours", "remove it"]);
+    is_as_it_was(&staged);
+    fs::remove_dir_all(&staged).unwrap();
+    // In the moment in which a new one has been made, and is not open yet.
+    let private = precious();
+    let new = place.path().join("out/new");
+    let mut run = Command::new("strace");
+    run.args(["-o", "/dev/null", "-e", "trace=mkdirat", "-e", "inject=mkdirat:delay_exit=1000000"]);
+    let ours = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "--state-dir"]);
+    let ours = ours.arg(place.path().join("state")).arg("-f").arg(new.join("hosts"));
+    run.arg(ours.command.get_program()).args(ours.command.get_args()).env("CONSUL_HTTP_ADDR", &place.consul.address);
+    let child = run.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the directory", 20, || new.exists().then_some(()));
+    fs::rename(&new, place.path().join("out/old")).unwrap();
+    fs::rename(&private, &new).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("somebody has just put another directory there"), "{said}");
+    is_as_it_was(&new);
+}
+
+#[test]
+fn where_everybody_can_create_files_nobody_holds_the_name_in_which_a_file_is_prepared() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = open_to_all();
+    place.kvx_out().run().expect(0);
+    let staged = place.path().join("out/.hosts.kvx~");
+    // With files in it, which stay hers.
+    fs::create_dir(&staged).unwrap();
+    fs::write(staged.join("hers"), "").unwrap();
+    chown(&staged, Some(ALICE), Some(ALICE)).unwrap();
+    for manner in [&[][..], &["--check", "test -s {}"], &["--in-place", "--check", "test -s {}"]] {
+        place.upload(lines(30 + manner.len()));
+        place.kvx_out().args(manner).run().expect(0).says(&["installed"]);
+        assert_eq!(place.content(), lines(30 + manner.len()));
+    }
+    let out = || fs::read_dir(place.path().join("out")).unwrap().map(|entry| entry.unwrap().path());
+    assert!(out().any(|path| path.join("hers").exists()));
+    // Created again whenever it is taken away.
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let is_over = || ended.load(std::sync::atomic::Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over() {
+                drop(fs::create_dir(&staged))
+            }
+        });
+        for count in 40..50 {
+            place.upload(lines(count));
+            let ran = place.kvx_out().run();
+            if count == 49 || ran.status.code() != Some(0) {
+                ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+            ran.expect(0).says(&["installed"]);
+        }
+    });
+    assert_eq!(out().filter(|path| path.is_dir() && path != &staged).count(), 1, "but for hers: {:?}", place.beside());
 }
 
 #[test]
@@ -456,7 +601,7 @@ fn created_directories_can_be_entered_whatever_the_umask() {
     for umask in ["0077", "0777", "0"] {
         let place = open_place();
         DirBuilder::new().mode(0o777).create(place.path().join("state")).unwrap();
-        fs::set_permissions(place.path().join("state"), Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(place.path().join("state"), Permissions::from_mode(0o1777)).unwrap();
         chown(place.path().join("out"), None, nix::unistd::geteuid().is_root().then_some(ALICE)).unwrap();
         fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o2777)).unwrap();
         let program = place.path().join("kvx-out");

@@ -12,16 +12,21 @@ use std::rc::Rc;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat, openat2, renameat, renameat2};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use crate::open::CAREFULLY;
+use super::labels;
+use super::staged::busy;
+use crate::open::{CAREFULLY, is_empty};
+use crate::ownership::is_ours;
 
 const ENTER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// The set-group-id of a directory is inherited, and stays.
 const SET_ID: u32 = 0o2000;
+/// Everybody may create files there.
+const WRITABLE_BY_ALL: u32 = 0o002;
 
 /// A directory, by a descriptor of it.
 #[derive(Clone, Debug)]
@@ -82,6 +87,11 @@ impl Directory {
         self.file.metadata()
     }
 
+    /// Whether everybody may create files there.
+    pub fn is_open_to_all(&self) -> io::Result<bool> {
+        Ok(self.metadata()?.mode() & WRITABLE_BY_ALL != 0)
+    }
+
     /// What kind of entry is there; none where nothing is, or nothing can be (with so long a name).
     pub fn kind_of(&self, name: &OsStr) -> io::Result<Option<SFlag>> {
         match fstatat(&*self.file, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -138,6 +148,13 @@ impl Directory {
         });
         let made = opened.map_err(|errno| failed("open directory", &path, errno)).and_then(|file| {
             let made = Directory::of(file, path);
+            if !is_empty(&*made.file)? {
+                return Err(busy("somebody has just put another directory there"));
+            }
+            // Whoever may read what is created in it, root or this user says, and not the owner of the directory above.
+            if !is_ours(&self.metadata()?) {
+                labels::drop_default_acl(&made.file)?;
+            }
             made.set_mode(mode).map(|()| made)
         });
         made.inspect_err(|_| drop(self.remove_directory(name)))
@@ -158,6 +175,12 @@ impl Directory {
             let (from, to) = (self.path.join(name), to.path.join(new_name));
             said(&errno.into(), format_args!("failed to rename {} to {}", from.display(), to.display()))
         })
+    }
+
+    /// Has two entries change places.
+    pub fn exchange(&self, one: &OsStr, other: &OsStr) -> io::Result<()> {
+        renameat2(&*self.file, one, &*self.file, other, RenameFlags::RENAME_EXCHANGE)
+            .map_err(|errno| failed("put another in the place of", &self.path.join(other), errno))
     }
 
     /// Removes an entry that is no directory.

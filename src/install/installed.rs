@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 
 use super::attributes::{Due, Has, Wanted};
 use super::directory::Directory;
@@ -10,9 +10,6 @@ use super::{Target, attributes, cannot, each_piece, replacement};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
 use crate::ownership::{is_believable, is_ours};
-
-/// Everybody may create files there.
-const WRITABLE_BY_ALL: u32 = 0o002;
 
 /// The file as it is now.
 #[derive(Debug)]
@@ -45,8 +42,8 @@ impl Installed {
 
     pub(super) fn unreadable(is: &Metadata, directory: &Directory) -> Result<Installed> {
         let is_believed = is_ours(is) || {
-            let directory = directory.metadata().map_err(|cause| cannot(&cause))?;
-            directory.permissions().mode() & WRITABLE_BY_ALL == 0 || is_believable(is, &directory)
+            let failed = |cause: io::Error| cannot(&cause);
+            !directory.is_open_to_all().map_err(failed)? || is_believable(is, &directory.metadata().map_err(failed)?)
         };
         Ok(Installed {
             checksum: None,

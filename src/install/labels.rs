@@ -10,6 +10,7 @@ const LABEL: &str = "security.selinux";
 /// Where SELinux is, if it is in force.
 const SELINUX: &str = "/sys/fs/selinux/enforce";
 const ACL: &str = "system.posix_acl_access";
+const DEFAULT_ACL: &str = "system.posix_acl_default";
 /// Tags of its entries, in their lower byte.
 const GROUP: u8 = 0x04;
 const MASK: u8 = 0x10;
@@ -35,10 +36,19 @@ pub(super) fn keep(old: &fs_err::File, new: &fs_err::File) -> io::Result<()> {
 
 /// Takes a file's ACL away, if it has one. Its group's bits then are what was the mask.
 pub(super) fn drop_acl(file: &fs_err::File) -> io::Result<()> {
-    match get(file, ACL)? {
+    remove_acl(file, ACL)
+}
+
+/// Takes away the ACL that whatever is created in a directory would get.
+pub(super) fn drop_default_acl(directory: &fs_err::File) -> io::Result<()> {
+    remove_acl(directory, DEFAULT_ACL)
+}
+
+fn remove_acl(file: &fs_err::File, name: &str) -> io::Result<()> {
+    match get(file, name)? {
         Some(_) => file
             .file()
-            .remove_xattr(ACL)
+            .remove_xattr(name)
             .map_err(|cause| io::Error::other(format!("its ACL (see getfacl) cannot be removed: {cause}"))),
         None => Ok(()),
     }

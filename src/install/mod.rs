@@ -56,6 +56,20 @@ pub fn write_note(path: &Path, text: &str, mode: u32) -> Result<()> {
     write().map_err(|error| error.of(path.display()))
 }
 
+/// Removes a file, a link itself, in a directory that a document could be installed in; says where it was.
+///
+/// # Errors
+/// 73.
+pub fn remove(path: &Path) -> Result<Option<PathBuf>> {
+    let target = Target::itself(&path::absolute(path), Parents::MustExist)?;
+    let Some(directory) = target.directory()? else { return Ok(None) };
+    match directory.remove(target.name()) {
+        Ok(()) => Ok(Some(path.to_owned())),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(Status::CannotWrite.error(format!("{cause}; run as a user who may remove it"))),
+    }
+}
+
 fn hash(file: &mut impl Read) -> io::Result<Checksum> {
     let mut hash = Sha256::new();
     each_piece(file, |piece| hash.update(piece))?;

@@ -1,5 +1,5 @@
 //! From a path as it is given to an open directory: symbolic links are followed, but only those that someone who decides in
-//! their directory has put there, and none into /proc.
+//! their directory has put there, and none into /proc. Another user's lead only to where that user decides, too.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use super::cannot;
 use super::directory::{Directory, failed};
 use super::parents::Parents;
 use crate::error::{Error, Result, Status};
-use crate::ownership::is_believable;
+use crate::ownership::{is_believable, is_ours};
 
 /// As many symbolic links as the kernel follows.
 pub(super) const LINKS: usize = 40;
@@ -48,12 +48,43 @@ impl Found {
     }
 }
 
-/// The directory at an absolute path.
-pub(super) fn directory(path: &Path, parents: Parents) -> Result<Found> {
+/// A link that may be followed.
+pub(super) struct Link {
+    pub to: PathBuf,
+    /// None where root or this user decides.
+    pub bound: Option<Bound>,
+}
+
+/// A link in a directory of another user's. Whoever made it, that user chose its name, and so where the file is: it must not
+/// become a file, or get an owner, where that user could not have put one.
+#[derive(Debug)]
+pub(super) struct Bound {
+    link: PathBuf,
+    user: u32,
+}
+
+impl Bound {
+    /// It has led to a directory of that user's.
+    pub fn check(&self, found: &Found) -> Result<()> {
+        let owner = found.directory.metadata().map_err(|cause| cannot(&cause))?.uid();
+        if owner == self.user {
+            return Ok(());
+        }
+        Err(Status::CannotWrite.error(format!(
+            "the symbolic link {} is not followed: it is in a directory of user {}, and leads to {}, which belongs to user {owner}; name the file itself with -f, or remove it",
+            self.link.display(),
+            self.user,
+            found.path().display()
+        )))
+    }
+}
+
+/// The directory at an absolute path; of the links on the way, those that are bound are added.
+pub(super) fn directory(path: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<Found> {
     // Mostly there is no link in it: then that is all. Whatever else is wrong, the walk finds out.
     let found = match Directory::without_links(path) {
         Ok(directory) => Found { directory, missing: Vec::new() },
-        Err(_) => walk(path, parents)?,
+        Err(_) => walk(path, parents, bound)?,
     };
     // By a number, without a link: /proc/1/fd.
     if found.directory.path().starts_with("/proc") {
@@ -64,7 +95,7 @@ pub(super) fn directory(path: &Path, parents: Parents) -> Result<Found> {
 }
 
 /// The same, one name after the other.
-fn walk(given: &Path, parents: Parents) -> Result<Found> {
+fn walk(given: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<Found> {
     let mut here = Directory::root().map_err(|cause| cannot(&cause))?;
     let mut missing = Vec::new();
     // What is left of it, the next one last; and whether a link says so.
@@ -81,7 +112,8 @@ fn walk(given: &Path, parents: Parents) -> Result<Found> {
         }
         match step(&here, &name)? {
             Step::Into(directory) => here = directory,
-            Step::Link(to) => {
+            Step::Link(Link { to, bound: of_another }) => {
+                bound.extend(of_another);
                 links = links.saturating_add(1);
                 if links > LINKS {
                     return Err(cannot(&failed("open directory", given, Errno::ELOOP)));
@@ -114,13 +146,13 @@ fn push(left: &mut Vec<(OsString, bool)>, path: &Path, of_link: bool) {
 
 enum Step {
     Into(Directory),
-    Link(PathBuf),
+    Link(Link),
     Nothing,
 }
 
 fn step(here: &Directory, name: &OsStr) -> Result<Step> {
-    if let Some(to) = link(here, name)? {
-        return Ok(Step::Link(to));
+    if let Some(link) = link(here, name)? {
+        return Ok(Step::Link(link));
     }
     match here.enter(name) {
         Ok(directory) => Ok(Step::Into(directory)),
@@ -130,7 +162,7 @@ fn step(here: &Directory, name: &OsStr) -> Result<Step> {
 }
 
 /// Where an entry leads, if it is a link: one that may be followed.
-pub(super) fn link(directory: &Directory, name: &OsStr) -> Result<Option<PathBuf>> {
+pub(super) fn link(directory: &Directory, name: &OsStr) -> Result<Option<Link>> {
     let path = directory.path().join(name);
     match readlinkat(directory.file(), name) {
         Ok(_) => {}
@@ -145,7 +177,8 @@ pub(super) fn link(directory: &Directory, name: &OsStr) -> Result<Option<PathBuf
     if fstatfs(directory.file()).is_ok_and(|system| system.filesystem_type() == PROC_SUPER_MAGIC) {
         return Err(leads_to_a_descriptor(&path));
     }
-    if !is_believable(&is, &directory.metadata().map_err(io)?) {
+    let above = directory.metadata().map_err(io)?;
+    if !is_believable(&is, &above) {
         return Err(Status::CannotWrite.error(format!(
             "the symbolic link {} is not followed: it belongs to user {}, who owns neither its directory nor this run; name another file with -f, or remove it",
             path.display(),
@@ -153,7 +186,8 @@ pub(super) fn link(directory: &Directory, name: &OsStr) -> Result<Option<PathBuf
         )));
     }
     let to = readlinkat(&link, "").map_err(|errno| cannot(&failed("read link", &path, errno)))?;
-    Ok(Some(to.into()))
+    let bound = (!is_ours(&above)).then(|| Bound { link: path, user: above.uid() });
+    Ok(Some(Link { to: to.into(), bound }))
 }
 
 /// What a process has open is never renamed over.

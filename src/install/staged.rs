@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, TryLockError};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -22,6 +23,9 @@ const PRIVATE: u32 = 0o700;
 const ENTERABLE: u32 = 0o711;
 /// Bits by which others can open a directory.
 const OPENS: u32 = 0o066;
+
+/// So often somebody may put something there, and take it away, in the wrong moment.
+const TRIES: usize = 100;
 
 /// In it, the file to be installed.
 const NEW: &str = "new";
@@ -42,7 +46,12 @@ impl Staged {
         let directory = match beside.make(&name, PRIVATE) {
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
                 sweep(beside, &name)?;
-                beside.make(&name, PRIVATE)?
+                match beside.make(&name, PRIVATE) {
+                    Err(cause) if cause.kind() == ErrorKind::AlreadyExists && beside.is_open_to_all()? => {
+                        displace(beside, &name)?
+                    }
+                    made => made?,
+                }
             }
             made => made?,
         };
@@ -112,7 +121,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        remove(&self.beside, &self.name, &self.directory, NEW.as_ref());
+        remove(&self.beside, &self.name, &self.directory, NEW.as_ref(), clear);
     }
 }
 
@@ -125,22 +134,53 @@ struct Shown<'a> {
 
 impl Drop for Shown<'_> {
     fn drop(&mut self) {
-        remove(&self.staged.directory, CHECK.as_ref(), &self.directory, self.name);
+        remove(&self.staged.directory, CHECK.as_ref(), &self.directory, self.name, Directory::empty);
     }
 }
 
 /// Removes a directory, and what is in it: mostly nothing, or this one file. What a check has left running may go on writing
 /// there: then the next run removes it.
-fn remove(above: &Directory, name: &OsStr, directory: &Directory, file: &OsStr) {
+fn remove(
+    above: &Directory,
+    name: &OsStr,
+    directory: &Directory,
+    file: &OsStr,
+    empty: impl FnOnce(&Directory) -> io::Result<()>,
+) {
     let remove = || above.remove_directory(name);
     drop(remove().or_else(|_| directory.remove(file).and_then(|()| remove())).or_else(|_| {
-        directory.empty()?;
+        empty(directory)?;
         remove()
     }));
 }
 
+/// Removes what a run puts there, and nothing else: whoever may rename what is beside the file can have given this name to
+/// another directory of ours.
+fn clear(directory: &Directory) -> io::Result<()> {
+    for name in [NEW, CHECK].map(OsStr::new) {
+        match directory.kind_of(name)? {
+            None => {}
+            Some(SFlag::S_IFDIR) => {
+                directory.enter(name)?.empty()?;
+                directory.remove_directory(name)?;
+            }
+            Some(_) => directory.remove(name)?,
+        }
+    }
+    Ok(())
+}
+
 /// Takes away what a killed run, or anybody else, has left there; whether there was anything.
+///
+/// Where everybody may create files, what cannot be taken away stays: it is in nobody's way, see [`displace`].
 pub(super) fn sweep(beside: &Directory, name: &OsStr) -> io::Result<bool> {
+    match take_away(beside, name) {
+        Err(cause) if cause.kind() != ErrorKind::WouldBlock && beside.is_open_to_all()? => Ok(false),
+        taken => taken,
+    }
+}
+
+fn take_away(beside: &Directory, name: &OsStr) -> io::Result<bool> {
     match beside.kind_of(name)? {
         None => return Ok(false),
         Some(SFlag::S_IFDIR) => {}
@@ -150,18 +190,47 @@ pub(super) fn sweep(beside: &Directory, name: &OsStr) -> io::Result<bool> {
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false), // Whoever's it was has taken it away.
         Ok(directory) if directory.metadata().is_ok_and(|is| is_private(&is)) => {
             let staged = claim(beside, name, directory)?;
-            staged.directory.empty()?;
+            clear(&staged.directory)?;
+            let is = staged.directory.metadata()?;
             drop(staged);
-            Ok(true)
+            if beside.has(name, &is)? { Err(has_others(beside, name)) } else { Ok(true) }
         }
         // None of ours. Others may lock it as long as they like.
         _ => match beside.remove_directory(name) {
-            Err(cause) if cause.kind() == ErrorKind::DirectoryNotEmpty => Err(io::Error::other(format!(
-                "{} is a directory with files in it that are not ours; remove it",
-                beside.path().join(name).display()
-            ))),
+            Err(cause) if cause.kind() == ErrorKind::DirectoryNotEmpty => Err(has_others(beside, name)),
             removed => removed.map(|()| true),
         },
+    }
+}
+
+fn has_others(beside: &Directory, name: &OsStr) -> io::Error {
+    let path = beside.path().join(name);
+    io::Error::other(format!("{} is a directory with files in it that are not ours; remove it", path.display()))
+}
+
+/// A new one in the place of what somebody else has put there, or puts there anew whenever it is taken away, as whoever may
+/// create files can: the two change places, in one moment. What was there has another name then, and goes if it is empty.
+fn displace(beside: &Directory, name: &OsStr) -> io::Result<Directory> {
+    let other = OsString::from(format!(".kvx~{:016x}", RandomState::new().hash_one(()))); // Which nobody can hold before us.
+    let directory = beside.make(&other, PRIVATE)?;
+    let mut placed = beside.exchange(&other, name);
+    for _ in 0..TRIES {
+        placed = match placed {
+            // It has just gone; and may be there again.
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {
+                beside.rename(&other, beside, name).or_else(|_| beside.exchange(&other, name))
+            }
+            placed => placed,
+        };
+    }
+    match beside.has(&other, &directory.metadata()?) {
+        Ok(false) => drop(beside.remove_directory(&other).or_else(|_| beside.remove(&other))),
+        _ => drop(beside.remove_directory(&other)),
+    }
+    match placed {
+        // A user other than root may not, in a directory such as /tmp.
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => Err(has_others(beside, name)),
+        placed => placed.and_then(|()| beside.enter(name)),
     }
 }
 

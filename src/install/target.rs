@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
 
 use super::directory::{Directory, failed};
-use super::resolve::{self, Found, LINKS};
+use super::resolve::{self, Bound, Found, LINKS};
 use super::{Installed, Parents, cannot, hash, staged};
 use crate::error::{Error, Result, Status};
 
@@ -33,12 +33,17 @@ impl Target {
             return Err(Status::CannotWrite.error("that is a directory's name; give -f a file's"));
         }
         let mut path = std::path::absolute(path).map_err(|cause| cannot(&cause))?;
+        let mut bound = Vec::new();
         for _ in 0..LINKS {
-            let target = Target::itself(&path, parents)?;
-            let Some(directory) = target.directory()? else { return Ok(target) };
-            match resolve::link(&directory, &target.name)? {
-                Some(link) => path = directory.path().join(link),
-                None => return Ok(target),
+            let target = Target::at(&path, parents, &mut bound)?;
+            let directory = target.directory()?;
+            let link = directory.as_ref().map(|directory| resolve::link(directory, &target.name)).transpose()?;
+            match (directory, link.flatten()) {
+                (Some(directory), Some(link)) => {
+                    bound.extend(link.bound);
+                    path = directory.path().join(link.to);
+                }
+                _ => return target.if_within(&bound),
             }
         }
         Err(cannot(&failed("open file", &path, Errno::ELOOP)))
@@ -46,11 +51,21 @@ impl Target {
 
     /// An absolute path itself, even if it is a link.
     pub(super) fn itself(path: &Path, parents: Parents) -> Result<Target> {
+        let mut bound = Vec::new();
+        Target::at(path, parents, &mut bound)?.if_within(&bound)
+    }
+
+    fn at(path: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<Target> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Status::CannotWrite.error("that is no file's name; give -f one"));
         };
-        let found = resolve::directory(parent, parents)?;
+        let found = resolve::directory(parent, parents, bound)?;
         Ok(Target { path: found.path().join(name), name: name.to_owned(), found })
+    }
+
+    /// It is where every link that led to it may lead.
+    fn if_within(self, bound: &[Bound]) -> Result<Target> {
+        bound.iter().try_for_each(|link| link.check(&self.found)).map(|()| self)
     }
 
     /// The canonical path.

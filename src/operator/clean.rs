@@ -1,10 +1,9 @@
 //! Taking away what was left beside a file, and what is remembered of it.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::error::{Result, Status};
+use crate::error::Result;
 use crate::install::{self, Parents, Target};
 use crate::path;
 use crate::stamp::{self, Memory};
@@ -40,26 +39,20 @@ pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
         false => None,
     };
     match Target::resolve(&order.file, Parents::MustExist) {
-        Ok(target) => gone.extend(target.sweep()?),
+        Ok(target) => {
+            gone.extend(target.sweep()?);
+            for suffix in OF_KVEXPRESS {
+                gone.extend(install::remove(&path::with(&order.file, suffix))?);
+            }
+            if order.removes_file {
+                gone.extend(install::remove(&order.file)?);
+            }
+        }
         Err(missing) if memory.is_none() => return Err(missing),
-        Err(_) => {}
-    }
-    for suffix in OF_KVEXPRESS {
-        gone.extend(remove(&path::with(&order.file, suffix))?);
-    }
-    if order.removes_file {
-        gone.extend(remove(&order.file)?);
+        Err(_) => {} // Whatever its path leads to by now is not the file.
     }
     if let Some(memory) = memory {
         gone.push(memory.forget()?);
     }
     Ok(gone)
-}
-
-fn remove(path: &Path) -> Result<Option<PathBuf>> {
-    match fs_err::remove_file(path) {
-        Ok(()) => Ok(Some(path.to_owned())),
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(Status::CannotWrite.error(format!("{cause}; run as a user who may remove it"))),
-    }
 }

@@ -164,9 +164,16 @@ impl Trace {
 
     /// Whether the fault keeps it from saying anything.
     fn is_mute(&self, fault: &Fault) -> bool {
-        let mut met = self.calls.iter().filter(|call| call.line.ends_with("(INJECTED)"));
-        let of_stderr = ["write(2,", "poll([{fd=2,"];
-        !fault.only_interrupts() && met.any(|call| of_stderr.iter().any(|start| call.line.starts_with(start)))
+        // Opened once more, for each line, it has another number.
+        let again =
+            |call: &Call| call.line.split_once("\"/proc/self/fd/2\"")?.1.rsplit_once(" = ").map(|(_, n)| n.to_owned());
+        let mut number = "2".to_owned();
+        let is_met = |call: &Call| {
+            number = again(call).unwrap_or_else(|| number.clone());
+            let of_stderr = [format!("write({number},"), "write(2,".into(), "poll([{fd=2,".into()];
+            call.line.ends_with("(INJECTED)") && of_stderr.iter().any(|start| call.line.starts_with(start))
+        };
+        !fault.only_interrupts() && self.calls.iter().any(is_met)
     }
 
     /// What it has started and has not ended, as the kernel tells it; what is killed already, and zombies, are nobody's
