@@ -397,6 +397,26 @@ fn a_link_in_a_directory_of_hers_leads_nowhere_else() {
 }
 
 #[test]
+fn what_a_link_of_hers_leads_to_by_now_is_not_cleaned_away() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    let (out, etc) = (place.path().join("out"), place.path().join("etc"));
+    fs::create_dir(&etc).unwrap();
+    let of_roots = [place.write("etc/hosts", "precious\n"), place.write("etc/hosts.last", "precious\n")];
+    let run = |program: &str, options: &[&str]| {
+        let run = Run::new(program, &place.consul.address).args(options).arg("--state-dir");
+        run.arg(place.path().join("state")).arg("-f").arg(out.join("d/hosts")).run()
+    };
+    run("kvx-out", &["-k", &place.key, "--mkdir"]).expect(0);
+    fs::rename(out.join("d"), out.join("old")).unwrap();
+    symlink(&etc, out.join("d")).unwrap();
+    run("kvx", &["clean", "--remove-file"]).expect(0).says(&["removed ", "state/"]);
+    assert!(of_roots.iter().all(|file| file.exists()));
+}
+
+#[test]
 fn what_her_directory_grants_by_default_is_not_granted_in_a_file_of_roots() {
     if !can("acting for another user") {
         return;
