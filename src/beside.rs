@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -28,8 +28,6 @@ const NAME: &str = "reason";
 /// Everyone may read why.
 const DIRECTORY_MODE: u32 = 0o755;
 const FILE_MODE: u32 = 0o644;
-/// Every user may create files in the directory.
-const OPEN_TO_ALL: u32 = 0o002;
 
 /// A file of a longer name has no `FILE.locked`: `.NAME.locked.kvx~` may have 255 bytes.
 const LONGEST_NAME: usize = 242;
@@ -131,7 +129,7 @@ fn there(marker: &Path) -> io::Result<Option<Metadata>> {
         there => there?,
     };
     let directory = fs_err::metadata(directory_of(marker))?;
-    let counts = directory.mode() & OPEN_TO_ALL == 0 || ownership::is_believable(&there, &directory);
+    let counts = ownership::counts(&there, &directory);
     Ok(counts.then_some(there))
 }
 

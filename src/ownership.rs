@@ -10,6 +10,7 @@ use nix::unistd::geteuid;
 /// Permission bits of group and others to write.
 const WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
+const WRITE_BY_ALL: u32 = 0o002;
 
 /// Whether this user owns it, or root, who could change it anyway.
 pub fn is_ours(metadata: &Metadata) -> bool {
@@ -26,6 +27,16 @@ pub fn is_open_to_others(metadata: &Metadata) -> bool {
 /// directory's owner. Any other user may have put it there only because everyone can.
 pub fn is_believable(entry: &Metadata, directory: &Metadata) -> bool {
     is_ours(entry) || entry.uid() == directory.uid()
+}
+
+/// Whether every user can create files in this directory.
+pub fn is_open_to_all(directory: &Metadata) -> bool {
+    directory.mode() & WRITE_BY_ALL != 0
+}
+
+/// Whether an entry of this directory counts: where not every user can create files, whoever could put it there decides there.
+pub fn counts(entry: &Metadata, directory: &Metadata) -> bool {
+    !is_open_to_all(directory) || is_believable(entry, directory)
 }
 
 /// The first of this directory (absolute) and those above it that another user can change, and with it everything below; none

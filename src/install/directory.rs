@@ -19,14 +19,12 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::labels;
 use super::staged::busy;
 use crate::open::{CAREFULLY, is_empty};
-use crate::ownership::is_ours;
+use crate::ownership::{is_open_to_all, is_ours};
 
 const ENTER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// The set-group-id of a directory is inherited, and stays.
 const SET_ID: u32 = 0o2000;
-/// Everybody may create files there.
-const WRITABLE_BY_ALL: u32 = 0o002;
 
 /// A directory, by a descriptor of it.
 #[derive(Clone, Debug)]
@@ -89,7 +87,7 @@ impl Directory {
 
     /// Whether everybody may create files there.
     pub fn is_open_to_all(&self) -> io::Result<bool> {
-        Ok(self.metadata()?.mode() & WRITABLE_BY_ALL != 0)
+        Ok(is_open_to_all(&self.metadata()?))
     }
 
     /// What kind of entry is there; none where nothing is, or nothing can be (with so long a name).
@@ -205,16 +203,21 @@ impl Directory {
             if name == "." || name == ".." {
                 continue;
             }
-            match self.kind_of(name)? {
-                None => {}
-                Some(SFlag::S_IFDIR) => {
-                    self.enter(name)?.empty()?;
-                    self.remove_directory(name)?;
-                }
-                Some(_) => self.remove(name)?,
-            }
+            self.remove_all(name)?;
         }
         Ok(())
+    }
+
+    /// Removes an entry, if it is there, and what is in it.
+    pub fn remove_all(&self, name: &OsStr) -> io::Result<()> {
+        match self.kind_of(name)? {
+            None => Ok(()),
+            Some(SFlag::S_IFDIR) => {
+                self.enter(name)?.empty()?;
+                self.remove_directory(name)
+            }
+            Some(_) => self.remove(name),
+        }
     }
 
     /// Puts on disk what it holds. Where that is not to be had on this file system, or not for this user, there is no more

@@ -9,7 +9,7 @@ use super::directory::Directory;
 use super::{Target, attributes, cannot, each_piece, replacement};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
-use crate::ownership::{is_believable, is_ours};
+use crate::ownership::{counts, is_ours};
 
 /// The file as it is now.
 #[derive(Debug)]
@@ -41,10 +41,8 @@ impl Installed {
     }
 
     pub(super) fn unreadable(is: &Metadata, directory: &Directory) -> Result<Installed> {
-        let is_believed = is_ours(is) || {
-            let failed = |cause: io::Error| cannot(&cause);
-            !directory.is_open_to_all().map_err(failed)? || is_believable(is, &directory.metadata().map_err(failed)?)
-        };
+        // The directory is only looked at where it matters.
+        let is_believed = is_ours(is) || counts(is, &directory.metadata().map_err(|cause| cannot(&cause))?);
         Ok(Installed {
             checksum: None,
             has: Has::of(is),

@@ -157,17 +157,7 @@ fn remove(
 /// Removes what a run puts there, and nothing else: whoever may rename what is beside the file can have given this name to
 /// another directory of ours.
 fn clear(directory: &Directory) -> io::Result<()> {
-    for name in [NEW, CHECK].map(OsStr::new) {
-        match directory.kind_of(name)? {
-            None => {}
-            Some(SFlag::S_IFDIR) => {
-                directory.enter(name)?.empty()?;
-                directory.remove_directory(name)?;
-            }
-            Some(_) => directory.remove(name)?,
-        }
-    }
-    Ok(())
+    [NEW, CHECK].map(OsStr::new).into_iter().try_for_each(|name| directory.remove_all(name))
 }
 
 /// Takes away what a killed run, or anybody else, has left there; whether there was anything.
