@@ -2,20 +2,19 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
-use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, poll};
 
 use crate::error::{Error, Result, Status};
 use crate::fetch::fetch;
 use crate::guard::too_large;
 use crate::process::{self, End, Ended};
+use crate::read::{Trouble, bounded};
 use crate::time::Deadline;
 use crate::url::Url;
 use crate::world::World;
@@ -51,7 +50,7 @@ impl Input {
             Input::Stdin => {
                 world.hint_at_terminal("the document");
                 let all = bounded(io::stdin().as_fd(), most, Deadline::within(limit));
-                all.map_err(|trouble| trouble.on("stdin", most))
+                all.map_err(|trouble| cannot(trouble, "stdin", most))
             }
             Input::File(path) => {
                 let name = path.display().to_string();
@@ -61,7 +60,7 @@ impl Input {
                 let file = options.open(path).map_err(|cause| {
                     Status::CannotRead.error(format!("{cause}; name a file that this user may read"))
                 })?;
-                bounded(file.as_fd(), most, Deadline::within(limit)).map_err(|trouble| trouble.on(&name, most))
+                bounded(file.as_fd(), most, Deadline::within(limit)).map_err(|trouble| cannot(trouble, &name, most))
             }
             Input::Url(url) => fetch(url, most, limit, world),
             Input::Command(argv) => output(argv, most, limit),
@@ -69,56 +68,16 @@ impl Input {
     }
 }
 
-/// Why reading ended early.
-#[derive(Debug)]
-pub enum Trouble {
-    /// There is more than was allowed.
-    TooLarge,
-    /// No end within the deadline, so long.
-    TooSlow(Duration),
-    /// The system says.
-    Io(io::Error),
-}
-
-impl Trouble {
-    fn on(self, what: &str, most: usize) -> Error {
-        match self {
-            Trouble::TooLarge => too_large("too large", most).of(what),
-            Trouble::TooSlow(limit) => Status::CannotRead.error(format!(
-                "{what} has not ended within {}; end it, or give it longer with --timeout",
-                humantime::format_duration(limit)
-            )),
-            Trouble::Io(cause) => {
-                Status::CannotRead.error(format!("{what} cannot be read: {cause}; give a file, or a stream"))
-            }
-        }
-    }
-}
-
-/// Reads a descriptor to its end.
-///
-/// # Errors
-/// [`Trouble`].
-pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result::Result<Vec<u8>, Trouble> {
-    let mut all = Vec::new();
-    let mut buffer = [0; 4 * 1024];
-    loop {
-        match poll(&mut [PollFd::new(from, PollFlags::POLLIN)], deadline.for_poll()) {
-            Ok(0) => return Err(Trouble::TooSlow(deadline.limit())),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Trouble::Io(errno.into())),
-        }
-        match nix::unistd::read(from, &mut buffer) {
-            Ok(0) => return Ok(all),
-            Ok(n) => all.extend_from_slice(buffer.get(..n).unwrap_or_default()),
-            Err(Errno::EINTR | Errno::EAGAIN) => {}
-            Err(errno) => return Err(Trouble::Io(errno.into())),
-        }
-        if all.len() > most {
-            return Err(Trouble::TooLarge);
-        }
-        if deadline.left().is_zero() {
-            return Err(Trouble::TooSlow(deadline.limit()));
+/// Why a stream could not be read to its end, or was too large.
+fn cannot(trouble: Trouble, what: &str, most: usize) -> Error {
+    match trouble {
+        Trouble::TooLarge => too_large("too large", most).of(what),
+        Trouble::TooSlow(limit) => Status::CannotRead.error(format!(
+            "{what} has not ended within {}; end it, or give it longer with --timeout",
+            humantime::format_duration(limit)
+        )),
+        Trouble::Io(cause) => {
+            Status::CannotRead.error(format!("{what} cannot be read: {cause}; give a file, or a stream"))
         }
     }
 }

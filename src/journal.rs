@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::level::Level;
 use crate::stderr::{self, Stderr};
 use crate::summary::Summary;
 use crate::syslog::Syslog;
@@ -20,16 +21,6 @@ pub enum Format {
     Text,
     /// A JSON object.
     Json,
-}
-
-/// How much a line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "they are what they say")]
-pub enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
 }
 
 /// Where the lines for people go.
@@ -64,17 +55,6 @@ impl Format {
         let ours = arguments.split(|argument| argument == "--").next().unwrap_or_default();
         let apart = ours.windows(2).any(|pair| pair == ["--log-format", "json"]);
         if apart || ours.iter().any(|word| word == "--log-format=json") { Format::Json } else { Format::Text }
-    }
-}
-
-impl Level {
-    fn word(self) -> &'static str {
-        match self {
-            Level::Error => "error",
-            Level::Warn => "warn",
-            Level::Info => "info",
-            Level::Debug => "debug",
-        }
     }
 }
 

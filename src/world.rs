@@ -9,7 +9,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, Status};
-use crate::journal::{Journal, Level};
+use crate::journal::Journal;
+use crate::level::Level;
 use crate::signals;
 use crate::summary::{Direction, Summary};
 use crate::text;

@@ -1,17 +1,16 @@
 //! HTTP to one Consul agent: one deadline, retries, bounded answers. What is retried is stated here and nowhere else.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::time::Duration;
 
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody};
 
+use super::failure::{Errors, Failure, LONGEST_MESSAGE};
 use super::server::Server;
-use super::tls;
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
 use crate::net::{self, Explained};
-use crate::text;
 use crate::time::{Backoff, Deadline};
 use crate::world::World;
 
@@ -27,9 +26,6 @@ const X_CONSUL_TOKEN: HeaderName = HeaderName::from_static("x-consul-token");
 
 /// Room for most answers, so that they need not be moved to where there is more.
 const USUAL: usize = 64 * 1024;
-
-/// An answer that is an error and longer than this is no message: a page, of whatever stands between.
-const WORDS: usize = 4096;
 
 /// A connection to Consul, made at the first request.
 #[derive(Debug)]
@@ -73,16 +69,6 @@ pub(super) struct Answer {
     pub repeated: bool,
 }
 
-/// Why a try failed, and whether another may not.
-enum Failure {
-    Passing(String),
-    /// Passing too, but it is not the agent that is to be looked at.
-    OfOurs(Explained),
-    /// No answer in time: passing too, but it may be for our own deadline.
-    TooSlow,
-    Final(Error),
-}
-
 impl<'w> Client<'w> {
     /// Talks until `deadline`, and reads values of up to `largest` bytes (Consul's JSON takes a third more).
     pub fn new(server: Server, deadline: Deadline, largest: usize, world: &'w World) -> Client<'w> {
@@ -99,6 +85,11 @@ impl<'w> Client<'w> {
     /// The world, for what is told.
     pub(super) fn world(&self) -> &World {
         self.world
+    }
+
+    /// What went wrong, in words.
+    pub(super) fn errors(&self) -> Errors<'_> {
+        Errors { server: &self.server, world: self.world }
     }
 
     /// The server, for messages.
@@ -132,43 +123,17 @@ impl<'w> Client<'w> {
                     format!("is the agent up? {} names another", self.world.either(&["-s", "CONSUL_HTTP_ADDR"]))
                 });
                 let often = if tries == 1 { "once".into() } else { format!("{tries} times") };
-                return Err(
-                    self.unavailable(&format!("{cause} (tried {often} in {}); {remedy}", self.deadline.spent()))
-                );
+                return Err(self
+                    .errors()
+                    .unavailable(&format!("{cause} (tried {often} in {}); {remedy}", self.deadline.spent())));
             }
             tries = tries.saturating_add(1);
             self.world.counts_retry();
         }
     }
 
-    /// An answer that is none of Consul's.
-    pub(super) fn unexpected(&self, answer: &Answer) -> Error {
-        self.not_consul(&format!("HTTP {}, but not an answer of Consul's", answer.status))
-    }
-
-    /// The same, in other words.
-    pub(super) fn not_consul(&self, said: &str) -> Error {
-        self.unavailable(&format!("{said}; is it Consul's HTTP port, and the path in its address right?"))
-    }
-
-    /// A denial, with Consul's words.
-    pub(super) fn denied(&self, said: &str, what: &str) -> Error {
-        let who = self.server.credentials.who();
-        let remedy = match self.server.credentials.token {
-            Some(_) if said.contains("ACL not found") => "Consul does not know it, so another one is to be used",
-            _ => "the token needs more rights, or another one is to be used",
-        };
-        let ways = self.world.known(&["CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "--token-file"]).join(", ");
-        Status::Denied.error(format!("Consul denies {what} ({said}), asked {who}; {remedy} ({ways})"))
-    }
-
-    /// Consul is not there, or not as it should be.
-    pub(super) fn unavailable(&self, why: &str) -> Error {
-        Status::Unavailable.error(format!("Consul at {}: {why}", self.server))
-    }
-
     fn attempt(&self, call: &Call) -> std::result::Result<Answer, Failure> {
-        let mut response = self.send(call).map_err(|cause| self.fault(cause))?;
+        let mut response = self.send(call).map_err(|cause| self.errors().fault(cause))?;
         let status = response.status().as_u16();
         let header = |name: &HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
         let number = |name: &HeaderName| header(name).and_then(|value| value.parse::<u64>().ok());
@@ -177,15 +142,15 @@ impl<'w> Client<'w> {
             .then(|| number(&X_CONSUL_LASTCONTACT).map(Duration::from_millis))
             .flatten();
         let meant = matches!(status, 200 | 404 | 409);
-        let limit = if meant { self.limit } else { WORDS as u64 };
+        let limit = if meant { self.limit } else { LONGEST_MESSAGE as u64 };
         let mut body = Vec::with_capacity(USUAL);
         let read = response.body_mut().with_config().limit(limit).reader().read_to_end(&mut body);
         match read.map(|_| body).map_err(ureq::Error::from) {
             Ok(body) if meant => Ok(Answer { status, body, index, behind, repeated: false }),
-            Ok(body) => Err(self.refusal(status, &String::from_utf8_lossy(&body), call)),
-            Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(self.too_large())),
-            Err(_) if !meant => Err(self.refusal(status, "", call)),
-            Err(broken) => Err(self.fault(broken)),
+            Ok(body) => Err(self.errors().refusal(status, &String::from_utf8_lossy(&body), call.path)),
+            Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(Errors::too_large(self.limit))),
+            Err(_) if !meant => Err(self.errors().refusal(status, "", call.path)),
+            Err(broken) => Err(self.errors().fault(broken)),
         }
     }
 
@@ -211,62 +176,5 @@ impl<'w> Client<'w> {
     fn run(&self, request: Request<impl AsSendBody>) -> std::result::Result<Response<ureq::Body>, ureq::Error> {
         let limit = self.deadline.left().min(ONE_TRY).max(Duration::from_millis(1));
         self.agent.run(self.agent.configure_request(request).timeout_global(Some(limit)).build())
-    }
-
-    fn refusal(&self, status: u16, answer: &str, call: &Call) -> Failure {
-        // Who wants a login may show the one that was given.
-        let words = if matches!(status, 401 | 407) { String::new() } else { self.words(answer) };
-        let said = if words.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}, \"{words}\"") };
-        let at = &self.server;
-        Failure::Final(match status {
-            500 if answer.contains("No path to datacenter") => self.unavailable(&format!("{said}; is --dc right?")),
-            500 if answer.contains("No cluster leader") => {
-                return Failure::Passing(format!("{said}: too few of its servers are up, or reach each other"));
-            }
-            429 | 500 | 502 | 503 | 504 => return Failure::Passing(said),
-            400 if answer.contains("HTTPS server") => Status::Configuration
-                .error(format!("Consul at {at} speaks TLS there; write https://HOST:PORT, or set CONSUL_HTTP_SSL=true")),
-            400 => {
-                let where_to = self.world.all(&["CONSUL_HTTP_ADDR", "CONSUL_NAMESPACE", "CONSUL_PARTITION", "--dc"]);
-                Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check {where_to}"))
-            }
-            401 => Status::Denied.error(format!("Consul at {at} wants a login: {said}; set CONSUL_HTTP_AUTH")),
-            403 => self.denied(&said, &format!("/v1/{}", call.path)),
-            413 => Status::Refused.error(format!("it is too large for Consul: {said}; make the document smaller, compress it with -z, or raise Consul's limits kv_max_value_size and txn_max_req_len")),
-            _ => self.not_consul(&format!("{said} for /v1/{}", call.path)),
-        })
-    }
-
-    /// What Consul says, as one short line; nothing where it repeats our secrets.
-    pub(super) fn words(&self, answer: &str) -> String {
-        let answer: String = answer.chars().take(WORDS).collect();
-        match self.server.credentials.are_in(&answer) {
-            true => String::new(),
-            false => text::excerpt(&answer.split_whitespace().collect::<Vec<_>>().join(" ")),
-        }
-    }
-
-    /// What went wrong below HTTP: all of it may pass, but what TLS refuses.
-    fn fault(&self, fault: ureq::Error) -> Failure {
-        Failure::Passing(match fault {
-            ureq::Error::Timeout(_) => return Failure::TooSlow,
-            ureq::Error::Io(cause) => match tls::explain(&cause, &self.server, self.world) {
-                Some(refused) => return Failure::Final(refused),
-                None if cause.kind() == ErrorKind::TimedOut => return Failure::TooSlow,
-                None => match Explained::in_error(&cause) {
-                    Some(explained) => return Failure::OfOurs(explained.clone()),
-                    None => cause.to_string(),
-                },
-            },
-            ureq::Error::HostNotFound => "its name is unknown".into(),
-            ureq::Error::Protocol(_) | ureq::Error::Http(_) | ureq::Error::LargeResponseHeader(..) => {
-                "what answers does not speak HTTP".into()
-            }
-            other => other.to_string(),
-        })
-    }
-
-    fn too_large(&self) -> Error {
-        Status::Refused.error(format!("Consul's answer is larger than {} bytes", self.limit))
     }
 }

@@ -10,7 +10,7 @@ use ureq::http::HeaderValue;
 
 use super::flags::Flags;
 use crate::error::{Error, Result, Status};
-use crate::net::files;
+use crate::read;
 use crate::world::World;
 
 /// A value for a header that nobody may see.
@@ -96,7 +96,7 @@ fn token(flags: &Flags, world: &World) -> Result<Option<Secret>> {
 }
 
 fn token_in(path: &Path, source: &'static str) -> Result<Option<Secret>> {
-    let bytes = files::read(path, source)?;
+    let bytes = read::named(path, source)?;
     if let Some(encoding) = marked(&bytes) {
         let why =
             format!("begins with a byte order mark ({encoding}), as some editors write it; save it as plain ASCII");

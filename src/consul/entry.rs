@@ -7,8 +7,6 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::transaction::Value;
-
 /// A key's state in the KV store.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
@@ -26,6 +24,22 @@ pub struct Entry {
     /// Decoded. An empty value is `null` in JSON.
     #[serde(default, deserialize_with = "base64")]
     pub value: Vec<u8>,
+}
+
+/// What is stored under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value<'a> {
+    /// The value itself.
+    pub bytes: &'a [u8],
+    /// The writer's own number; kvexpress says with 1 that the value is brotli.
+    pub flags: u64,
+}
+
+/// Of no Flags.
+impl<'a> From<&'a [u8]> for Value<'a> {
+    fn from(bytes: &'a [u8]) -> Value<'a> {
+        Value { bytes, flags: 0 }
+    }
 }
 
 impl Entry {

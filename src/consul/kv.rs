@@ -6,8 +6,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use super::client::{Body, Call, Client};
-use super::entry::Entry;
-use super::transaction::{Change, Complaint, Op, Transaction, Value};
+use super::entry::{Entry, Value};
+use super::transaction::{Change, Complaint, Op, Transaction};
 use crate::error::{Error, Result, Status};
 
 /// What may stand in a path as it is: the unreserved characters of RFC 3986, and the slash.
@@ -127,7 +127,7 @@ impl Client<'_> {
         };
         // Every key that may be read has a result, an absent one with CreateIndex 0; a denied one is left out.
         let left_out = keys.into_iter().filter(|key| !found.has(key));
-        let denied = left_out.map(|key| (key, self.denied("it is left out of what was found", key))).collect();
+        let denied = left_out.map(|key| (key, self.errors().denied("it is left out of what was found", key))).collect();
         found.found.retain(|entry| entry.create_index > 0);
         Ok((found, denied))
     }
@@ -153,7 +153,7 @@ impl Client<'_> {
         let answer = self.call(&Call { path: &path(&format!("{folder}/")), parameter, body: Body::None })?;
         match answer.status {
             404 => Ok(Vec::new()),
-            _ => serde_json::from_slice(&answer.body).map_err(|_| self.unexpected(&answer)),
+            _ => serde_json::from_slice(&answer.body).map_err(|_| self.errors().unexpected(answer.status)),
         }
     }
 
@@ -180,7 +180,9 @@ impl Client<'_> {
 
     fn cannot_read(&self, failed: Transaction) -> Error {
         match failed {
-            Transaction::Failed(complaint) => self.unavailable(&format!("it cannot read: \"{}\"", complaint.what)),
+            Transaction::Failed(complaint) => {
+                self.errors().unavailable(&format!("it cannot read: \"{}\"", complaint.what))
+            }
             _ => Status::Refused.error("the key is too long to ask for; use a shorter one"),
         }
     }
@@ -199,7 +201,7 @@ impl Client<'_> {
         match self.transact("", changes.iter().map(Op::change).collect())? {
             Transaction::Done(..) => Ok(Outcome::Done),
             Transaction::Failed(complaint) if complaint.is_denial() => {
-                Err(self.denied(&complaint.what, &complaint.key))
+                Err(self.errors().denied(&complaint.what, &complaint.key))
             }
             Transaction::Failed(Complaint { what, repeated, .. }) => Ok(Outcome::Lost { why: what, repeated }),
             Transaction::TooLarge => Ok(Outcome::TooLarge),
@@ -219,7 +221,7 @@ impl Client<'_> {
         match (answer.status, answer.body.trim_ascii()) {
             (200, b"true") => Ok(Outcome::Done),
             (200, b"false") => Ok(Outcome::Lost { why: format!("{key} has changed"), repeated: answer.repeated }),
-            _ => Err(self.unexpected(&answer)),
+            _ => Err(self.errors().unexpected(answer.status)),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Whom we trust, and with which certificate we present ourselves: the files and variables of Consul's own client.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,11 +10,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::flags::Flags;
-use super::server::Server;
 use crate::error::{Error, Result, Status};
-use crate::net::tls::{Refusal, Remedies, Tls, refusal};
+use crate::net::tls::Tls;
 use crate::net::trust::{self, certificates, wrong};
-use crate::net::{self, Way, files};
+use crate::net::{self, Way};
+use crate::read;
 use crate::world::World;
 
 /// How to speak TLS with Consul: flags, then variables, then the system's own roots; for the server of this host. And
@@ -97,34 +96,8 @@ fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>, worl
 }
 
 fn private_key(path: &Path, source: &str) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_slice(&files::read(path, source)?)
+    PrivateKeyDer::from_pem_slice(&read::named(path, source)?)
         .map_err(|_| wrong(source, path, "holds no private key in PEM, or one that a password protects"))
-}
-
-/// What of a failure is TLS's refusal, and so does not pass by itself: cause and remedy.
-pub(super) fn explain(cause: &io::Error, server: &Server, world: &World) -> Option<Error> {
-    let by_name = world.known(&["--tls-server-name", "CONSUL_TLS_SERVER_NAME"]).first().copied().unwrap_or_default();
-    let pair = match world.known(&["--client-cert and --client-key"]).is_empty() {
-        true => "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY",
-        false => "--client-cert and --client-key, or CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY",
-    };
-    let remedies = Remedies {
-        unknown_ca: &format!("name the CA's certificate with {}", world.either(&["--ca-file", "CONSUL_CACERT"])),
-        other_name: &format!(", or say which with {by_name}"),
-        unknown_name: &format!("say which it has with {by_name}"),
-        plain: "if this is Consul's plain port, write http://HOST:PORT and unset CONSUL_HTTP_SSL",
-        client_certificate: &match server.has_client_certificate {
-            true => {
-                "it does not accept our client certificate; is it of its CA, for clients, and not expired?".to_owned()
-            }
-            false => format!("it wants a client certificate; give {pair}"),
-        },
-    };
-    let (status, why) = match refusal(cause, &remedies)? {
-        Refusal::OfTheirs(why) => (Status::Unavailable, why),
-        Refusal::OfOurs(why) => (Status::Configuration, why),
-    };
-    Some(status.error(format!("Consul at {server}: {why}")))
 }
 
 /// CONSUL_HTTP_SSL_VERIFY=false. What the handshake itself proves is still checked.

@@ -7,28 +7,12 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Body, Call, Client};
-use super::entry::Entry;
+use super::entry::{Entry, Value};
 use crate::error::Result;
 
 /// The body of a transaction may be this large (Consul's `txn_max_req_len`; tried: a value of 393,174 bytes passes,
 /// 393,180 is 413, on 1.8.7 and 1.20.6).
 const LARGEST: usize = 512 * 1024;
-
-/// What is stored under a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Value<'a> {
-    /// The value itself.
-    pub bytes: &'a [u8],
-    /// The writer's own number; kvexpress says with 1 that the value is brotli.
-    pub flags: u64,
-}
-
-/// Of no Flags.
-impl<'a> From<&'a [u8]> for Value<'a> {
-    fn from(bytes: &'a [u8]) -> Value<'a> {
-        Value { bytes, flags: 0 }
-    }
-}
 
 /// A change of one key, as part of a transaction. Consul's own verbs.
 #[derive(Clone, Copy, Debug)]
@@ -161,10 +145,10 @@ impl Client<'_> {
         }
         let answer = self.call(&Call { path: "txn", parameter, body: Body::Json(&body) })?;
         if answer.status == 404 {
-            return Err(self.not_consul("HTTP 404 for /v1/txn"));
+            return Err(self.errors().not_consul("HTTP 404 for /v1/txn"));
         }
         let Ok(answered) = serde_json::from_slice::<Answered>(&answer.body) else {
-            return Err(self.unexpected(&answer));
+            return Err(self.errors().unexpected(answer.status));
         };
         match (answer.status, answered.results) {
             (200, Some(found)) => {
@@ -175,7 +159,7 @@ impl Client<'_> {
                 let key = problem.as_ref().and_then(|problem| ops.get(problem.op_index)).map(|op| op.kv.key.to_owned());
                 let said = || String::from_utf8_lossy(&answer.body).into_owned();
                 let raw = problem.map_or_else(said, |problem| problem.what);
-                let what = match self.words(&raw) {
+                let what = match self.errors().words(&raw) {
                     words if words.is_empty() => {
                         "its words are not shown: there are none, or they repeat a secret".into()
                     }
@@ -184,7 +168,7 @@ impl Client<'_> {
                 let key = key.unwrap_or_default();
                 Ok(Transaction::Failed(Complaint { what, raw, key, repeated: answer.repeated }))
             }
-            _ => Err(self.unexpected(&answer)),
+            _ => Err(self.errors().unexpected(answer.status)),
         }
     }
 }

@@ -21,11 +21,11 @@ use crate::consul::{self, Consistency, Prefix, Subject};
 use crate::error::{Result, Status};
 use crate::guard::Guards;
 use crate::handler::Handler;
-use crate::input::{self, Trouble};
 use crate::install::{Attributes, Manner, Parents, Target};
 use crate::pair::{Found, Whole};
 use crate::path;
 use crate::payload::{self, Fire};
+use crate::read::{Trouble, bounded};
 use crate::stamp::{self, Memory};
 use crate::time::Deadline;
 use crate::world::{World, show};
@@ -188,7 +188,7 @@ fn read_payload(order: &Order, world: &World) -> Result<(Option<Subject>, Fire)>
     world.hint_at_terminal("a watch's payload");
     // In base64, with room for the other keys of a folder.
     let most = order.guards.max_size.saturating_mul(2).saturating_add(1024 * 1024);
-    let text = input::bounded(std::io::stdin().as_fd(), most, Deadline::within(order.timeout)).map_err(|trouble| match trouble {
+    let text = bounded(std::io::stdin().as_fd(), most, Deadline::within(order.timeout)).map_err(|trouble| match trouble {
         Trouble::TooLarge => Status::Refused.error(format!("the payload on stdin is larger than {most} bytes; raise --max-size if it is meant to be")),
         Trouble::TooSlow(limit) => Status::CannotRead.error(format!(
             "the payload on stdin has not ended within {}; is this run by a watch? With -k, and without --payload and CONSUL_INDEX, stdin is not read",

@@ -17,7 +17,6 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::labels;
-use super::staged::busy;
 use crate::open::{CAREFULLY, is_empty};
 use crate::ownership::{is_open_to_all, is_ours};
 
@@ -240,6 +239,11 @@ pub(super) fn failed(what: &str, path: &Path, errno: Errno) -> io::Error {
 
 fn said(cause: &io::Error, what: fmt::Arguments) -> io::Error {
     io::Error::new(cause.kind(), format!("{what}: {cause}"))
+}
+
+/// Somebody else was faster: it may be tried again. Told apart by its kind.
+pub(super) fn busy(why: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::WouldBlock, why)
 }
 
 /// Without `..`, which means what it seems to where there are no links.

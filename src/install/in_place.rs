@@ -12,8 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
 use super::attributes::{Due, Has, give_mode, narrow};
-use super::directory::{Directory, failed};
-use super::staged::busy;
+use super::directory::{Directory, busy, failed};
 use super::{Installed, hash};
 use crate::document::Verified;
 

@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 
 pub use self::attributes::{Attributes, Wanted};
 pub use self::installed::Installed;
-pub use self::parents::Parents;
 pub use self::replacement::{Placed, Replacement, Written};
+pub use self::resolve::Parents;
 pub use self::target::Target;
 use crate::document::{Checksum, Verified};
 use crate::error::{Error, Result, Status};

@@ -11,15 +11,6 @@ use crate::error::{Result, Status};
 /// Of those that are created, whatever the umask.
 const MODE: u32 = 0o755;
 
-/// Whether they are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parents {
-    /// They must be.
-    MustExist,
-    /// `--mkdir`: they are created with the file.
-    Create,
-}
-
 /// Creates what is missing, each on disk before the next; and says what the last one is.
 pub(super) fn make(found: &Found) -> Result<(Directory, Made)> {
     let (mut here, mut made) = (found.directory.clone(), Made(Vec::new()));

@@ -13,12 +13,20 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::cannot;
 use super::directory::{Directory, failed};
-use super::parents::Parents;
 use crate::error::{Error, Result, Status};
 use crate::ownership::{is_believable, is_ours};
 
 /// As many symbolic links as the kernel follows.
 pub(super) const LINKS: usize = 40;
+
+/// Whether the directories above the file are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parents {
+    /// They must be.
+    MustExist,
+    /// `--mkdir`: they are created with the file.
+    Create,
+}
 
 /// A directory, as far as it exists.
 #[derive(Clone, Debug)]

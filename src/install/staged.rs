@@ -13,7 +13,7 @@ use nix::sys::stat::SFlag;
 use nix::unistd::geteuid;
 
 use super::attributes::{Due, Has, give};
-use super::directory::Directory;
+use super::directory::{Directory, busy};
 use super::{Installed, Manner, cannot, hash};
 use crate::document::Verified;
 use crate::error::{Result, Status};
@@ -243,9 +243,4 @@ fn claim(beside: &Directory, name: &OsStr, directory: Directory) -> io::Result<S
         return Err(busy(ANOTHER_RUN)); // Which took it away before we had the lock.
     }
     Ok(Staged { beside: beside.clone(), name: name.to_owned(), directory })
-}
-
-/// Somebody else was faster: it may be tried again. Told apart by its kind.
-pub(super) fn busy(why: &'static str) -> io::Error {
-    io::Error::new(ErrorKind::WouldBlock, why)
 }

@@ -8,7 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::flags::Options;
 use crate::error::{Result, Status};
-use crate::net::files;
+use crate::read;
 use crate::typed;
 use crate::world::World;
 
@@ -21,7 +21,7 @@ pub fn apply(options: Options, world: &World) -> Result<Options> {
         return Ok(options);
     }
     let path = Path::new(&options.config);
-    let text = String::from_utf8(files::read(path, "-C")?).map_err(|_| "it is not UTF-8".to_owned());
+    let text = String::from_utf8(read::named(path, "-C")?).map_err(|_| "it is not UTF-8".to_owned());
     let merged = text.and_then(|text| {
         let (merged, unknown) = merge(options.clone(), &text)?;
         if !unknown.is_empty() {

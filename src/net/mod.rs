@@ -1,7 +1,6 @@
 //! How a connection is made, to Consul and to whom a URL names: a name resolved, a TCP or unix socket connected, TLS on
 //! top where it is wanted. Knows nobody's requests.
 
-pub(crate) mod files;
 mod near;
 mod resolver;
 pub(crate) mod tls;

@@ -7,8 +7,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-use super::files;
 use crate::error::{Error, Result, Status};
+use crate::read;
 use crate::world::World;
 
 /// Of one file, so many blocks are looked at.
@@ -81,7 +81,7 @@ fn files_of_the_system(world: &World) -> Result<Vec<PathBuf>> {
 
 /// All files in a directory, and in those below it.
 fn walk(directory: &Path, source: &str) -> Result<Vec<PathBuf>> {
-    let unreadable = |cause: io::Error| files::unreadable(source, &cause.to_string());
+    let unreadable = |cause: io::Error| read::unreadable(source, &cause.to_string());
     let mut files = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
@@ -96,7 +96,7 @@ fn walk(directory: &Path, source: &str) -> Result<Vec<PathBuf>> {
 
 /// Those of its blocks that are certificates.
 pub(crate) fn certificates(path: &Path, source: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let text = files::read(path, source)?;
+    let text = read::named(path, source)?;
     // A block that does not end is the last that is looked at.
     let blocks = CertificateDer::pem_slice_iter(&text);
     let whole = blocks.take_while(|block| !matches!(block, Err(pem::Error::MissingSectionEnd { .. })));
