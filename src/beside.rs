@@ -17,7 +17,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::error::{Error, Result, Status};
 use crate::payload::NO_REASON;
-use crate::{open, ownership, path, text};
+use crate::util::{open, ownership, path, text};
 
 /// Of a marker's text, this much is read.
 const LARGEST: u64 = 4096;

@@ -4,7 +4,7 @@
 use crate::document::size;
 use crate::journal::{Format, Journal};
 use crate::stderr::Stderr;
-use crate::text;
+use crate::util::text;
 
 /// So much of it is passed on as it comes.
 const BEGINNING: usize = 64 * 1024;

@@ -14,8 +14,8 @@ use crate::error::{Error, Result, Status};
 use crate::guard::too_large;
 use crate::net::tls::{self, Refusal, Remedies, Tls, refusal};
 use crate::net::{self, Explained, Trail, Way, trust};
-use crate::time::Deadline;
 use crate::url::Url;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// So many redirects are followed.

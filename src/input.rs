@@ -14,9 +14,9 @@ use crate::error::{Error, Result, Status};
 use crate::fetch::fetch;
 use crate::guard::too_large;
 use crate::process::{self, End, Ended};
-use crate::read::{Trouble, bounded};
-use crate::time::Deadline;
 use crate::url::Url;
+use crate::util::read::{Trouble, bounded};
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// Where a document comes from.

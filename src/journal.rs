@@ -10,8 +10,8 @@ use crate::level::Level;
 use crate::stderr::{self, Stderr};
 use crate::summary::Summary;
 use crate::syslog::Syslog;
-use crate::text;
-use crate::time::rfc3339_millis;
+use crate::util::text;
+use crate::util::time::rfc3339_millis;
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::document::Checksum;
 use crate::encoding;
 use crate::error::{Result, Status};
 use crate::pair::Pair;
-use crate::text;
+use crate::util::text;
 
 /// Why this run was started, as far as stdin tells.
 #[derive(Debug)]

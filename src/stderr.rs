@@ -13,8 +13,8 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{SFlag, fstat};
 
-use crate::text;
-use crate::time::Deadline;
+use crate::util::text;
+use crate::util::time::Deadline;
 
 /// As much as a pipe takes at once, without blocking, when it says that it is writable.
 const A_PIPEFUL: usize = 4096;

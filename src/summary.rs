@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::document::{Checksum, Size};
 use crate::error::{Error, Kind, Status};
-use crate::path;
+use crate::util::path;
 
 /// What a run came to.
 #[derive(Clone, Debug)]

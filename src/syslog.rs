@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 use crate::level::Level;
-use crate::text;
+use crate::util::text;
 
 /// Where the log listens.
 const LOG: &str = "/dev/log";

@@ -13,8 +13,8 @@ use crate::journal::Journal;
 use crate::level::Level;
 use crate::signals;
 use crate::summary::{Direction, Summary};
-use crate::text;
-use crate::time::Random;
+use crate::util::text;
+use crate::util::time::Random;
 
 /// How much a run tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

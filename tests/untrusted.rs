@@ -17,7 +17,8 @@ use common::gate::{Act, Gate, http};
 use common::run::{copy_of, path};
 use common::users::can;
 use common::{Place, Ran, Run, lines, sha256};
-use kvx::{encoding, text};
+use kvx::encoding;
+use kvx::util::text;
 
 /// What clears a line and writes another, in all the ways that a terminal may obey or a reader be led astray by.
 const FORGED: &str = "a\x1b[2K\rall is well\u{9b}1A\x07\x7f\u{202e}x\u{2028}y";

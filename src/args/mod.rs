@@ -18,7 +18,7 @@ use crate::guard::{Guards, Percent};
 use crate::journal::Format;
 use crate::metrics::Metrics;
 use crate::metrics::dogstatsd::{Address, Dogstatsd};
-use crate::text;
+use crate::util::text;
 use crate::world::Voice;
 
 /// What every command line says.

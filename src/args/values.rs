@@ -10,9 +10,9 @@ use crate::guard::Percent;
 use crate::install::Attributes;
 use crate::journal::Format;
 use crate::metrics::dogstatsd::Address;
-use crate::text;
-use crate::typed;
 use crate::url::Url;
+use crate::util::text;
+use crate::util::typed;
 
 /// `-k`.
 pub fn key(text: &str) -> Result<Key, String> {

@@ -12,7 +12,7 @@ use crate::excerpt::Excerpt;
 use crate::journal::Journal;
 use crate::process::{self, End, Ended, Leftovers};
 use crate::program::{Program, Variables};
-use crate::time::Deadline;
+use crate::util::time::Deadline;
 
 /// The path of the staged file, in the command's environment.
 const STAGED: &str = "KVX_STAGED";

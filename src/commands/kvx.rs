@@ -11,7 +11,7 @@ use crate::journal::Format;
 use crate::operator;
 use crate::operator::lock::Unlocked;
 use crate::process;
-use crate::text;
+use crate::util::text;
 use crate::world::{World, print, show};
 
 /// Something is not as it should be, or differs: as for diff(1) and grep(1).

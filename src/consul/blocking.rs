@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::{Body, Call, Client};
 use super::kv::{Consistency, path};
 use crate::error::Result;
-use crate::time::{Backoff, Deadline};
+use crate::util::time::{Backoff, Deadline};
 
 /// A single query waits no longer: less than a try may take (Consul adds a sixteenth of it).
 const ONE_QUERY: Duration = Duration::from_secs(15);

@@ -11,7 +11,7 @@ use super::failure::{Errors, Failure, LONGEST_MESSAGE};
 use super::server::Server;
 use crate::error::Result;
 use crate::net::{self, Explained};
-use crate::time::{Backoff, Deadline};
+use crate::util::time::{Backoff, Deadline};
 use crate::world::World;
 
 /// A single try may take longer than the 7 to 12 s that an agent needs to say "No cluster leader", but not all of a

@@ -10,7 +10,7 @@ use ureq::http::HeaderValue;
 
 use super::flags::Flags;
 use crate::error::{Error, Result, Status};
-use crate::read;
+use crate::util::read;
 use crate::world::World;
 
 /// A value for a header that nobody may see.

@@ -6,7 +6,7 @@ use super::server::Server;
 use crate::error::{Error, Status};
 use crate::net::Explained;
 use crate::net::tls::{Refusal, Remedies, refusal};
-use crate::text;
+use crate::util::text;
 use crate::world::World;
 
 /// An answer that is an error and longer than this is no message: a page, of whatever stands between.

@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use crate::typed;
+use crate::util::typed;
 
 /// In bytes. Consul itself knows no limit, but a transaction names a key dozens of times, within 512 KiB.
 const LONGEST: usize = 1024;

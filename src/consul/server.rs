@@ -12,8 +12,8 @@ use super::credentials::Credentials;
 use super::flags::Flags;
 use super::tls;
 use crate::error::{Result, Status};
-use crate::go;
 use crate::net::Way;
+use crate::util::strconv;
 use crate::world::World;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8500";
@@ -99,7 +99,7 @@ impl fmt::Display for Server {
 
 fn boolean(name: &str, world: &World) -> Result<Option<bool>> {
     let Some(text) = world.text(name)? else { return Ok(None) };
-    match go::boolean(&text) {
+    match strconv::boolean(&text) {
         None => Err(Status::Configuration.error(format!("{name} is \"{text}\"; set it to true or false, or unset it"))),
         known => Ok(known),
     }

@@ -14,7 +14,7 @@ use crate::error::{Error, Result, Status};
 use crate::net::tls::Tls;
 use crate::net::trust::{self, certificates, wrong};
 use crate::net::{self, Way};
-use crate::read;
+use crate::util::read;
 use crate::world::World;
 
 /// How to speak TLS with Consul: flags, then variables, then the system's own roots; for the server of this host. And

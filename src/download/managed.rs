@@ -12,8 +12,8 @@ use crate::error::{Kind, Result, Status};
 use crate::handler::Handler;
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
 use crate::stamp::{Known, Memory, Stamp};
-use crate::text;
-use crate::time::Deadline;
+use crate::util::text;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// The file that is to be right, as it is and as it is wanted.

@@ -23,11 +23,11 @@ use crate::guard::Guards;
 use crate::handler::Handler;
 use crate::install::{Attributes, Manner, Parents, Target};
 use crate::pair::{Found, Whole};
-use crate::path;
 use crate::payload::{self, Fire};
-use crate::read::{Trouble, bounded};
 use crate::stamp::{self, Memory};
-use crate::time::Deadline;
+use crate::util::path;
+use crate::util::read::{Trouble, bounded};
+use crate::util::time::Deadline;
 use crate::world::{World, show};
 
 /// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and

@@ -7,10 +7,10 @@ use super::{Assignment, Did, Order};
 use crate::consul::Subject;
 use crate::error::{Error, Result};
 use crate::install::{Parents, Target};
-use crate::path;
 use crate::stamp::{self, Directory, LastRun, Memory, Stamp};
 use crate::summary::Ending;
-use crate::time::Deadline;
+use crate::util::path;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// Records it while the run still has the file's lock. What it has done, or why it failed, stands either way.

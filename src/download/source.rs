@@ -11,7 +11,7 @@ use crate::install::Installed;
 use crate::pair::{Found, Pair, Whole};
 use crate::payload::{self, Fire};
 use crate::stamp::Stamp;
-use crate::time::{Backoff, Deadline};
+use crate::util::time::{Backoff, Deadline};
 use crate::world::World;
 
 /// Where the document is to be had.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Order;
 use crate::consul::{Client, Folder, Server, Subject};
 use crate::error::{Result, Status};
-use crate::time::Deadline;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// An answer to a query that waited to the end may come a little later.

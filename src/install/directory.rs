@@ -17,8 +17,8 @@ use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::labels;
-use crate::open::{CAREFULLY, is_empty};
-use crate::ownership::{is_open_to_all, is_ours};
+use crate::util::open::{CAREFULLY, is_empty};
+use crate::util::ownership::{is_open_to_all, is_ours};
 
 const ENTER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
@@ -115,7 +115,7 @@ impl Directory {
         }
     }
 
-    /// Opens an entry, in the careful way of [`crate::open`].
+    /// Opens an entry, in the careful way of [`crate::util::open`].
     pub fn open(&self, name: &OsStr, flags: OFlag, mode: Mode) -> nix::Result<fs_err::File> {
         let file = openat(&*self.file, name, CAREFULLY | OFlag::O_CLOEXEC | flags, mode)?;
         Ok(fs_err::File::from_parts(file.into(), self.path.join(name)))

@@ -9,7 +9,7 @@ use super::directory::Directory;
 use super::{Target, attributes, cannot, each_piece, replacement};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
-use crate::ownership::{counts, is_ours};
+use crate::util::ownership::{counts, is_ours};
 
 /// The file as it is now.
 #[derive(Debug)]

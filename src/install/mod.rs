@@ -24,7 +24,7 @@ pub use self::resolve::Parents;
 pub use self::target::Target;
 use crate::document::{Checksum, Verified};
 use crate::error::{Error, Result, Status};
-use crate::path;
+use crate::util::path;
 
 /// How a file that is there is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

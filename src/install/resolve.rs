@@ -14,7 +14,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use super::cannot;
 use super::directory::{Directory, failed};
 use crate::error::{Error, Result, Status};
-use crate::ownership::{is_believable, is_ours};
+use crate::util::ownership::{is_believable, is_ours};
 
 /// As many symbolic links as the kernel follows.
 pub(super) const LINKS: usize = 40;

@@ -8,8 +8,8 @@ use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::flags::Options;
 use crate::error::{Result, Status};
-use crate::read;
-use crate::typed;
+use crate::util::read;
+use crate::util::typed;
 use crate::world::World;
 
 /// The options as the file wants them.

@@ -2,7 +2,7 @@
 
 use super::command::Command;
 use super::numbers;
-use crate::go;
+use crate::util::strconv;
 
 /// What the flags say. An empty text says nothing, as there.
 #[derive(Clone, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Flag {
                 *mode(options) = numbers::mode(&value).ok_or_else(|| wrong("mode", "it in octal, such as 0644"))?;
             }
             Switch(switch) => {
-                *switch(options) = go::boolean(&value).ok_or_else(|| wrong("switch", "true or false"))?;
+                *switch(options) = strconv::boolean(&value).ok_or_else(|| wrong("switch", "true or false"))?;
             }
         }
         Ok(())

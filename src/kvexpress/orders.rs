@@ -22,9 +22,9 @@ use crate::operator::stop::{Reason, Stop};
 use crate::operator::{Site, clean, copy, lock};
 use crate::program::Program;
 use crate::stored::Form;
-use crate::typed;
 use crate::upload::{self, Lines, Mode, Terms};
 use crate::url::Url;
+use crate::util::typed;
 use crate::world::World;
 
 /// Its configuration.

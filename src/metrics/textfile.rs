@@ -10,8 +10,8 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
 use crate::document::Checksum;
-use crate::open;
 use crate::summary::Summary;
+use crate::util::open;
 
 /// No file of ours is near so large.
 const LARGEST: u64 = 64 * 1024;

@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
 use crate::error::{Error, Result, Status};
-use crate::read;
+use crate::util::read;
 use crate::world::World;
 
 /// Of one file, so many blocks are looked at.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::install::{self, Parents, Target};
-use crate::path;
 use crate::stamp::{self, Memory};
-use crate::time::Deadline;
+use crate::util::path;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// What kvexpress keeps beside a file: for its comparison, and half-written.

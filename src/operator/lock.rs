@@ -14,10 +14,10 @@ use super::stop::Reason;
 use crate::beside;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
-use crate::path;
 use crate::stamp::{self, Remembered};
-use crate::text;
-use crate::time::Deadline;
+use crate::util::path;
+use crate::util::text;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// A file to be locked or unlocked.

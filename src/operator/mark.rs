@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::consul::{Change, Client, Consistency, Outcome};
 use crate::error::{Result, Status};
 use crate::payload::text_of;
-use crate::time::Backoff;
+use crate::util::time::Backoff;
 use crate::world::World;
 
 /// So often somebody else may be faster, before we give up.

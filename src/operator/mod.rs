@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::consul::{Client, Flags, Prefix, Server};
 use crate::document;
 use crate::error::Result;
-use crate::time::Deadline;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// Without `--timeout`.

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access};
 
-use crate::{open, text};
+use crate::util::{open, text};
 
 /// As much of a program as the kernel reads to find its interpreter.
 const HEAD: u64 = 256;

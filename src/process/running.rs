@@ -17,7 +17,7 @@ use super::end::{End, Ended};
 use super::sink::{Leftovers, Sink};
 use super::start::start;
 use crate::signals::Signals;
-use crate::time::{Backoff, Deadline, Random};
+use crate::util::time::{Backoff, Deadline, Random};
 
 /// After TERM, so long until KILL.
 const GRACE: Duration = Duration::from_secs(5);

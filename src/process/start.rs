@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use crate::signals;
-use crate::time::{Backoff, Deadline, Random};
+use crate::util::time::{Backoff, Deadline, Random};
 
 /// A program that is being replaced is busy for a moment: as long as another process has it open to write.
 const BUSY: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::now;
-use crate::text;
+use crate::util::text;
 
 /// Results after which the file was as it should be, and the next run may find nothing to do.
 const CURRENT: [&str; 4] = ["unchanged", "installed", "mended", "reloaded"];

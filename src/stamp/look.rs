@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::place::{Directory, is_ours};
 use super::{Stamp, content, text, wait_for};
 use crate::error::{Error, Result, Status};
-use crate::open;
 use crate::signals;
-use crate::time::Deadline;
+use crate::util::open;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// While a stamp is being written over, what is read may be a mixture; for microseconds.

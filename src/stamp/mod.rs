@@ -27,9 +27,9 @@ use self::place::{cannot_write, is_ours};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::install::Wanted;
-use crate::open;
 use crate::signals;
-use crate::time::{Backoff, Deadline};
+use crate::util::open;
+use crate::util::time::{Backoff, Deadline};
 use crate::world::World;
 
 /// No stamp is so large: not if each character of the longest command line is one that JSON spells out.

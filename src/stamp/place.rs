@@ -11,8 +11,8 @@ use nix::unistd::{AccessFlags, access, geteuid};
 use super::machine;
 use crate::document::Checksum;
 use crate::error::{Error, Result, Status};
-use crate::ownership::{exposed, is_open_to_others};
-use crate::path;
+use crate::util::ownership::{exposed, is_open_to_others};
+use crate::util::path;
 use crate::world::World;
 
 /// The state directory of this user, as seen from this machine.

@@ -12,9 +12,10 @@ use crate::document::{Size, size};
 use crate::error::{Result, Status};
 use crate::pair::{Found, Pair, Torn};
 use crate::stored::Stored;
-use crate::time::Backoff;
+use crate::util::text;
+use crate::util::time::Backoff;
 use crate::world::World;
-use crate::{diff, payload, text};
+use crate::{diff, payload};
 
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;

@@ -15,7 +15,7 @@ use crate::guard::{self, Guards};
 use crate::input::Input;
 use crate::sorted::sorted;
 use crate::stored::{Form, Stored};
-use crate::time::Deadline;
+use crate::util::time::Deadline;
 use crate::world::World;
 
 /// An event is not worth more time.

@@ -1,6 +1,6 @@
 //! What a datagram looks like. Whatever would end a tag too early is replaced. Pure.
 
-use crate::text::is_unsafe;
+use crate::util::text::is_unsafe;
 
 /// Of a tag, Datadog keeps so many characters.
 const LONGEST_TAG: usize = 200;

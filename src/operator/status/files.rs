@@ -12,10 +12,10 @@ use crate::consul::{Client, Consistency, Key, Prefix};
 use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
 use crate::install::{self, Installed, Parents, Target};
-use crate::path;
 use crate::payload::text_of;
 use crate::stamp::{self, Directory, LastRun, Remembered, Stamp};
-use crate::time::ago;
+use crate::util::path;
+use crate::util::time::ago;
 use crate::world::World;
 
 /// How a file is.

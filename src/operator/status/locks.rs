@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::Order;
 use crate::consul::Client;
 use crate::error::Result;
-use crate::path;
 use crate::payload::text_of;
 use crate::stamp::Remembered;
-use crate::text;
+use crate::util::path;
+use crate::util::text;
 
 /// One lock.
 #[derive(Clone, Debug, Serialize)]

@@ -7,8 +7,8 @@ use super::files::ended;
 use super::table::table;
 use super::{FileState, KeyState, LockState, Overview};
 use crate::document::{Checksum, size};
-use crate::text;
-use crate::time::rfc3339;
+use crate::util::text;
+use crate::util::time::rfc3339;
 
 impl fmt::Display for Overview {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

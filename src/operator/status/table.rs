@@ -1,6 +1,6 @@
 //! Columns, aligned. Pure.
 
-use crate::text;
+use crate::util::text;
 
 /// Rows under their heads; nothing where there is no row.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {

@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, poll};
 
 use crate::error::{Error, Result, Status};
-use crate::time::Deadline;
+use crate::util::time::Deadline;
 
 /// More than all CAs of the world take.
 const LARGEST: usize = 4 * 1024 * 1024;
