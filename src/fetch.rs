@@ -10,8 +10,8 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, Header
 use ureq::http::{Request, Response, StatusCode, Version};
 use ureq::{Body, Error as Fault};
 
+use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
-use crate::guard::too_large;
 use crate::net::tls::{self, Refusal, Remedies, Tls, refusal};
 use crate::net::{self, Explained, Trail, Way, trust};
 use crate::url::Url;

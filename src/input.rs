@@ -10,9 +10,9 @@ use std::time::Duration;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
+use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
 use crate::fetch::fetch;
-use crate::guard::too_large;
 use crate::process::{self, End, Ended};
 use crate::url::Url;
 use crate::util::read::{Trouble, bounded};

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::consul::{Entries, Entry, Folder, Value};
+use crate::document::encoding;
 use crate::document::{self, Checksum, Verified};
-use crate::encoding;
 
 /// Data and checksum as they were read, at one moment.
 #[derive(Debug, Default)]

@@ -4,7 +4,7 @@
 
 use crate::consul::{Entry, Key, Part, Prefix, Subject, ValuePath};
 use crate::document::Checksum;
-use crate::encoding;
+use crate::document::encoding;
 use crate::error::{Result, Status};
 use crate::pair::Pair;
 use crate::util::text;

@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 
 use crate::consul::Value;
+use crate::document::encoding;
 use crate::document::{LARGEST, Verified};
-use crate::encoding;
 use crate::error::{Result, Status};
 
 /// How to store a document.

@@ -15,7 +15,7 @@ use common::certificates::Ca;
 use common::gate::{Act, Gate, Step, http};
 use common::secure::{Goodbye, secure};
 use common::{Consul, Place, Run, SLACK, lines, sha256};
-use kvx::encoding;
+use kvx::document::encoding;
 
 /// What nobody can compress: 6 bits in each byte.
 fn noise(length: usize) -> Vec<u8> {

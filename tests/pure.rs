@@ -6,11 +6,11 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use kvx::consul::{Entry, Folder, Key, Part, Prefix};
+use kvx::document::guard::{Guards, Percent};
+use kvx::document::sorted::sorted;
 use kvx::document::{Checksum, Size, Verified};
-use kvx::guard::{Guards, Percent};
 use kvx::pair::{Found, Pair};
 use kvx::payload::{self, Fire};
-use kvx::sorted::sorted;
 use kvx::stored::{Form, Stored};
 use kvx::url::Url;
 use proptest::collection::vec;

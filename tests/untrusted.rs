@@ -17,7 +17,7 @@ use common::gate::{Act, Gate, http};
 use common::run::{copy_of, path};
 use common::users::can;
 use common::{Place, Ran, Run, lines, sha256};
-use kvx::encoding;
+use kvx::document::encoding;
 use kvx::util::text;
 
 /// What clears a line and writes another, in all the ways that a terminal may obey or a reader be led astray by.

@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 
+use crate::document::guard::{Guards, Percent};
 use crate::error::{Result, Status};
-use crate::guard::{Guards, Percent};
 use crate::journal::Format;
 use crate::metrics::Metrics;
 use crate::metrics::dogstatsd::{Address, Dogstatsd};

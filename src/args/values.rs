@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::check::Check;
 use crate::consul::{Key, Prefix, ValuePath};
 use crate::document::Checksum;
-use crate::guard::Percent;
+use crate::document::guard::Percent;
 use crate::install::Attributes;
 use crate::journal::Format;
 use crate::metrics::dogstatsd::Address;

@@ -2,8 +2,8 @@
 
 use super::{Site, there};
 use crate::consul::{Consistency, Folder, Key};
+use crate::document::guard::Guards;
 use crate::error::{Result, Status};
-use crate::guard::Guards;
 use crate::upload::{Mode, Report, Stop, Terms, converge};
 use crate::world::World;
 

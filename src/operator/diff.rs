@@ -2,8 +2,8 @@
 
 use super::{Site, there};
 use crate::consul::{Folder, Key};
-use crate::diff::{Limits, unified};
 use crate::document::LARGEST;
+use crate::document::diff::{Limits, unified};
 use crate::error::{Result, Status};
 use crate::input::Input;
 use crate::world::World;

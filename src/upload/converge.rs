@@ -8,14 +8,15 @@ use super::put::put;
 use super::report::{Answer, Replaced, Report, Upload};
 use super::{Mode, Stop, Terms};
 use crate::consul::{Client, Folder, Outcome};
+use crate::document::diff;
 use crate::document::{Size, size};
 use crate::error::{Result, Status};
 use crate::pair::{Found, Pair, Torn};
+use crate::payload;
 use crate::stored::Stored;
 use crate::util::text;
 use crate::util::time::Backoff;
 use crate::world::World;
-use crate::{diff, payload};
 
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::consul::{Client, Consistency, Entries, Entry, Folder, Key, Prefix};
 use crate::document::Checksum;
-use crate::encoding;
+use crate::document::encoding;
 use crate::error::{Error, Result};
 use crate::pair::{Found, Pair};
 use crate::payload::text_of;

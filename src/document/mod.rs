@@ -1,10 +1,13 @@
 //! The bytes of a file with its checksum. Pure: no I/O. The only maker of [`Verified`].
 
+pub mod diff;
+pub mod encoding;
+pub mod guard;
+pub mod sorted;
+
 use std::fmt;
 
 use sha2::{Digest, Sha256};
-
-use crate::encoding;
 
 /// No document is decoded into more bytes than this, whoever stored it: a small value may decode into a very large one.
 /// (What the guards let through is less: `--max-size`.)
