@@ -2,8 +2,8 @@
 //! of very much of it only the beginning, as it comes, and the end.
 
 use crate::document::size;
-use crate::journal::{Format, Journal};
-use crate::stderr::Stderr;
+use crate::telemetry::log::{Format, Journal};
+use crate::telemetry::stderr::Stderr;
 use crate::util::text;
 
 /// So much of it is passed on as it comes.

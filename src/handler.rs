@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Result, Status};
 use crate::excerpt::Excerpt;
-use crate::journal::Journal;
 use crate::process::{self, End, Ended, Leftovers};
 use crate::program::{Program, Variables};
+use crate::telemetry::log::Journal;
 
 /// A command with a time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, Status};
-use crate::journal::Journal;
-use crate::level::Level;
 use crate::signals;
-use crate::summary::{Direction, Summary};
+use crate::telemetry::level::Level;
+use crate::telemetry::log::Journal;
+use crate::telemetry::outcome::{Direction, Summary};
 use crate::util::text;
 use crate::util::time::Random;
 

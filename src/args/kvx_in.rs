@@ -11,8 +11,8 @@ use crate::document::Checksum;
 use crate::document::guard::{self, Percent};
 use crate::error::{Result, Status};
 use crate::input::Input;
-use crate::metrics::Metrics;
 use crate::stored::Form;
+use crate::telemetry::metrics::Metrics;
 use crate::upload::{self, Lines, Mode, Order, Stop, Terms};
 use crate::url::Url;
 

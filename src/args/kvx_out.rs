@@ -13,8 +13,8 @@ use crate::download::{self, Destination, Due, Ignored, Order, Stdin};
 use crate::error::{Result, Status};
 use crate::handler::Handler;
 use crate::install::{Attributes, Manner, Parents};
-use crate::metrics::Metrics;
 use crate::program::Program;
+use crate::telemetry::metrics::Metrics;
 use crate::world::World;
 
 /// A command line that is longer is not remembered.

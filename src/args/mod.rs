@@ -15,9 +15,9 @@ use argh::{ArgsInfo, FromArgs};
 
 use crate::document::guard::{Guards, Percent};
 use crate::error::{Result, Status};
-use crate::journal::Format;
-use crate::metrics::Metrics;
-use crate::metrics::dogstatsd::{Address, Dogstatsd};
+use crate::telemetry::log::Format;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::dogstatsd::{Address, Dogstatsd};
 use crate::util::text;
 use crate::world::Voice;
 

@@ -19,7 +19,7 @@ macro_rules! options {
 
             /// what lines on stderr look like: text, or json, an object a line (text)
             #[argh(option, arg_name = "format", default = "Default::default()", from_str_fn($crate::args::values::log_format))]
-            log_format: $crate::journal::Format,
+            log_format: $crate::telemetry::log::Format,
 
             /// print the version
             #[argh(switch)]
@@ -32,7 +32,7 @@ macro_rules! options {
                 $crate::args::voice(self.verbose, self.quiet)
             }
 
-            fn log_format(&self) -> $crate::journal::Format {
+            fn log_format(&self) -> $crate::telemetry::log::Format {
                 self.log_format
             }
         }
@@ -138,10 +138,10 @@ macro_rules! metrics_options {
 
                 /// send metrics to dogstatsd, as --dogstatsd or --dogstatsd=address: host:port or unix:///path (DD_DOGSTATSD_URL, DD_AGENT_HOST, localhost:8125)
                 #[argh(option, arg_name = "address", from_str_fn($crate::args::values::dogstatsd))]
-                dogstatsd: Option<Option<$crate::metrics::dogstatsd::Address>>,
+                dogstatsd: Option<Option<$crate::telemetry::metrics::dogstatsd::Address>>,
 
                 /// what the names of its metrics begin with (kvexpress)
-                #[argh(option, arg_name = "name", default = "String::from(\"kvexpress\")", from_str_fn($crate::metrics::dogstatsd::prefix))]
+                #[argh(option, arg_name = "name", default = "String::from(\"kvexpress\")", from_str_fn($crate::telemetry::metrics::dogstatsd::prefix))]
                 metrics_prefix: String,
 
                 /// write metrics into this directory, for the textfile collector of Prometheus's node_exporter
@@ -152,7 +152,7 @@ macro_rules! metrics_options {
 
         impl $Options {
             /// Who is told of the run.
-            fn metrics(&self, events: bool) -> $crate::error::Result<$crate::metrics::Metrics> {
+            fn metrics(&self, events: bool) -> $crate::error::Result<$crate::telemetry::metrics::Metrics> {
                 $crate::args::metrics(self.dogstatsd.clone(), &self.metrics_prefix, events, self.metrics_textfile.clone())
             }
         }

@@ -9,9 +9,9 @@ use std::path::Path;
 use self::words::{contains, filled, has_path_in_a_script, has_placeholder};
 use crate::error::{Result, Status};
 use crate::excerpt::Excerpt;
-use crate::journal::Journal;
 use crate::process::{self, End, Ended, Leftovers};
 use crate::program::{Program, Variables};
+use crate::telemetry::log::Journal;
 use crate::util::time::Deadline;
 
 /// The path of the staged file, in the command's environment.

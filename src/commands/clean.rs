@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use super::Ended;
 use crate::error::Result;
 use crate::operator::clean::{self, Order};
-use crate::summary::Ending;
+use crate::telemetry::outcome::Ending;
 use crate::world::World;
 
 /// Cleaning, told to people; nobody counts it.

@@ -1,7 +1,7 @@
 use super::{Came, Ended, end};
-use crate::metrics::Metrics;
 use crate::operator::copy::{self, Order};
-use crate::summary::{Direction, Ending, Summary};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::{Direction, Ending, Summary};
 use crate::upload::Mode;
 use crate::world::World;
 

@@ -6,9 +6,9 @@ use super::kvx_out::download;
 use super::{Ended, SHELL_HINT, clean, copy, fail, marks};
 use crate::error::Result;
 use crate::handler::Handler;
-use crate::journal::{Format, Journal};
 use crate::kvexpress::{self, Asked, Command, Job, Options, PROGRAM, Work};
-use crate::summary::Ending;
+use crate::telemetry::log::{Format, Journal};
+use crate::telemetry::outcome::Ending;
 use crate::world::{Voice, World, print};
 
 /// `kvexpress`: what its command lines say, by our own stories. The arguments are those after the program's name.

@@ -7,10 +7,10 @@ use super::{fail, kvx_in, kvx_out, marks, run};
 use crate::args::Options;
 use crate::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
 use crate::error::{Error, Result, Status};
-use crate::journal::Format;
 use crate::operator;
 use crate::operator::lock::Unlocked;
 use crate::process;
+use crate::telemetry::log::Format;
 use crate::util::text;
 use crate::world::{World, print, show};
 

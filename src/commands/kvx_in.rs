@@ -3,8 +3,8 @@ use std::process::ExitCode;
 
 use super::{Came, Ended, end, run};
 use crate::args::kvx_in::Options;
-use crate::metrics::Metrics;
-use crate::summary::Direction;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::Direction;
 use crate::upload::{self, Mode, Order, Report, Terms};
 use crate::world::{World, show};
 

@@ -6,8 +6,8 @@ use crate::args::kvx_out::Options;
 use crate::consul::Subject;
 use crate::download::{self, Order};
 use crate::error::Result;
-use crate::metrics::Metrics;
-use crate::summary::Direction;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::Direction;
 use crate::world::World;
 
 /// `kvx-out`: a file out of Consul. The arguments are those after the program's name.

@@ -1,10 +1,10 @@
 //! Stops and locks, told to people and to those who count: for `kvx`, and for `kvexpress`.
 
 use super::{Came, Ended, end};
-use crate::metrics::Metrics;
 use crate::operator::lock::{self, Manner, Unlocked};
 use crate::operator::stop::{self, Stop};
-use crate::summary::{Direction, Ending};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::{Direction, Ending};
 use crate::world::World;
 
 pub(super) fn stop(order: &Stop, metrics: &Metrics, world: &World) -> Ended {

@@ -19,9 +19,9 @@ pub use self::kvx_in::kvx_in;
 pub use self::kvx_out::kvx_out;
 use crate::args::{self, Asked, Options};
 use crate::error::{Error, Result};
-use crate::journal::{Format, Journal};
-use crate::metrics::Metrics;
-use crate::summary::{Ending, Summary};
+use crate::telemetry::log::{Format, Journal};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::outcome::{Ending, Summary};
 use crate::world::{Voice, World, print};
 
 /// What stands behind `--`.

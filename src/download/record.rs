@@ -8,7 +8,7 @@ use crate::consul::Subject;
 use crate::error::{Error, Result};
 use crate::install::{Parents, Target};
 use crate::stamp::{self, Directory, LastRun, Memory, Stamp};
-use crate::summary::Ending;
+use crate::telemetry::outcome::Ending;
 use crate::util::path;
 use crate::util::time::Deadline;
 use crate::world::World;

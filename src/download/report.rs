@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::consul::Subject;
 use crate::document::{Checksum, Verified};
-use crate::summary::{Ending, Handler, Summary};
+use crate::telemetry::outcome::{Ending, Handler, Summary};
 
 /// What became of it.
 #[derive(Debug)]

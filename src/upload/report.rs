@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Mode, Stop};
 use crate::document::{Checksum, Verified, size};
 use crate::stored::Stored;
-use crate::summary::{Ending, Summary};
+use crate::telemetry::outcome::{Ending, Summary};
 
 /// What became of it.
 #[derive(Debug)]

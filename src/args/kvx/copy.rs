@@ -6,8 +6,8 @@ use crate::consul::Key;
 use crate::document::LARGEST;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
-use crate::metrics::Metrics;
 use crate::operator::copy::Order;
+use crate::telemetry::metrics::Metrics;
 use crate::upload::Stop;
 
 metrics_options! {

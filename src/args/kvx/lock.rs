@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use crate::args::options::metrics_options;
 use crate::args::values;
 use crate::error::Result;
-use crate::metrics::Metrics;
 use crate::operator::lock::{Manner, Marker, Order};
 use crate::operator::mark::Present;
 use crate::operator::stop::Reason;
+use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
     over site_options:

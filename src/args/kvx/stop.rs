@@ -4,9 +4,9 @@ use crate::args::options::metrics_options;
 use crate::args::values;
 use crate::consul::Key;
 use crate::error::Result;
-use crate::metrics::Metrics;
 use crate::operator::mark::Present;
 use crate::operator::stop::{Reason, Stop};
+use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
     over site_options:

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::args::options::metrics_options;
 use crate::args::values;
 use crate::error::Result;
-use crate::metrics::Metrics;
 use crate::operator::lock::Order;
+use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
     over site_options:

@@ -10,7 +10,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
 use crate::document::Checksum;
-use crate::summary::Summary;
+use crate::telemetry::outcome::Summary;
 use crate::util::open;
 
 /// No file of ours is near so large.
@@ -134,7 +134,7 @@ fn escaped(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::error::Status;
-    use crate::summary::{Direction, Ending};
+    use crate::telemetry::outcome::{Direction, Ending};
 
     fn run() -> Summary {
         let begun = Summary::begun(Direction::Out, "kvexpress", Duration::from_millis(1234), 0);

@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use crate::level::Level;
+use crate::telemetry::level::Level;
 use crate::util::text;
 
 /// Where the log listens.
@@ -53,7 +53,7 @@ mod tests {
     use std::path::Path;
 
     use super::Syslog;
-    use crate::level::Level;
+    use crate::telemetry::level::Level;
 
     #[test]
     fn a_line_is_a_datagram_and_whoever_does_not_take_it_is_not_waited_for() {

@@ -6,10 +6,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::level::Level;
-use crate::stderr::{self, Stderr};
-use crate::summary::Summary;
-use crate::syslog::Syslog;
+use crate::telemetry::level::Level;
+use crate::telemetry::outcome::Summary;
+use crate::telemetry::stderr::{self, Stderr};
+use crate::telemetry::syslog::Syslog;
 use crate::util::text;
 use crate::util::time::rfc3339_millis;
 

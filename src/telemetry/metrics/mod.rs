@@ -7,7 +7,7 @@ pub mod textfile;
 use std::path::PathBuf;
 
 use self::dogstatsd::Dogstatsd;
-use crate::summary::Summary;
+use crate::telemetry::outcome::Summary;
 use crate::world::World;
 
 /// Who is told.

@@ -2,7 +2,7 @@
 
 use super::tags;
 use super::wire::{Alert, event};
-use crate::summary::{Direction, Ending, Summary};
+use crate::telemetry::outcome::{Direction, Ending, Summary};
 
 /// The event of a run, if it is one. `difference`: what an upload has changed.
 pub(super) fn of(run: &Summary, difference: Option<&str>, prefix: &str, host: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 use super::tags;
 use super::wire::{Tags, count, gauge};
 use crate::error::Status;
-use crate::summary::{Direction, Ending, Summary};
+use crate::telemetry::outcome::{Direction, Ending, Summary};
 
 /// The metrics of a run.
 pub(super) fn of(run: &Summary, prefix: &str, host: &str) -> Vec<String> {
