@@ -15,15 +15,12 @@
 
 pub mod args;
 pub mod beside;
-pub mod check;
 pub mod commands;
 pub mod consul;
 pub mod document;
 pub mod download;
 pub mod error;
-mod excerpt;
 mod fetch;
-pub mod handler;
 pub mod input;
 pub mod install;
 pub mod kvexpress;
@@ -31,9 +28,7 @@ mod net;
 pub mod operator;
 pub mod pair;
 pub mod payload;
-mod process;
-pub mod program;
-mod signals;
+pub mod process;
 pub mod stamp;
 pub mod stored;
 pub mod telemetry;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, Status};
-use crate::signals;
+use crate::process::signals;
 use crate::telemetry::level::Level;
 use crate::telemetry::log::Journal;
 use crate::telemetry::outcome::{Direction, Summary};

@@ -272,7 +272,7 @@ fn ordered(line: &str) -> Job {
 }
 
 /// `-e`, as a shell would take it.
-fn runs(handler: &Option<kvx::handler::Handler>) -> Option<String> {
+fn runs(handler: &Option<kvx::process::handler::Handler>) -> Option<String> {
     handler.as_ref().map(|handler| handler.program.to_string())
 }
 

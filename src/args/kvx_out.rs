@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::options::metrics_options;
 use super::values;
-use crate::check::Check;
 use crate::consul::{Consistency, Flags, Key, Prefix, Subject, ValuePath};
 use crate::document::guard::{self, Percent};
 use crate::download::{self, Destination, Due, Ignored, Order, Stdin};
 use crate::error::{Result, Status};
-use crate::handler::Handler;
 use crate::install::{Attributes, Manner, Parents};
-use crate::program::Program;
+use crate::process::check::Check;
+use crate::process::handler::Handler;
+use crate::process::program::Program;
 use crate::telemetry::metrics::Metrics;
 use crate::world::World;
 

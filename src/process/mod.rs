@@ -1,22 +1,27 @@
 //! Running somebody else's program: in its own process group and within a time limit, with its output read as it comes.
 
-mod end;
+pub mod check;
+mod exit;
 mod failure;
-mod running;
+pub mod handler;
+mod output;
+pub mod program;
+pub mod signals;
 mod sink;
 mod start;
+mod supervisor;
 
 use std::io::{self, PipeReader};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-pub use self::end::{End, Ended};
+pub use self::exit::{End, Ended};
 use self::failure::Attempt;
-use self::running::supervise;
 pub use self::sink::Leftovers;
 use self::sink::Sink;
 use self::start::start;
-use crate::excerpt::Excerpt;
+use self::supervisor::supervise;
+use crate::process::output::Excerpt;
 
 /// Runs a program for its work. Its output goes to our stderr, as an excerpt. It has ended when it exits: what it
 /// leaves behind is not waited for, and finds the output closed.

@@ -1,6 +1,6 @@
 //! What becomes of a program's output, and of what it leaves behind.
 
-use crate::excerpt::Excerpt;
+use crate::process::output::Excerpt;
 
 /// What becomes of what a program has started, once it has exited itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use crate::signals;
+use crate::process::signals;
 use crate::util::time::{Backoff, Deadline, Random};
 
 /// A program that is being replaced is busy for a moment: as long as another process has it open to write.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::place::{Directory, is_ours};
 use super::{Stamp, content, text, wait_for};
 use crate::error::{Error, Result, Status};
-use crate::signals;
+use crate::process::signals;
 use crate::util::open;
 use crate::util::time::Deadline;
 use crate::world::World;

@@ -27,7 +27,7 @@ use self::place::{cannot_write, is_ours};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::install::Wanted;
-use crate::signals;
+use crate::process::signals;
 use crate::util::open;
 use crate::util::time::{Backoff, Deadline};
 use crate::world::World;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Result, Status};
-use crate::excerpt::Excerpt;
+use crate::process::output::Excerpt;
+use crate::process::program::{Program, Variables};
 use crate::process::{self, End, Ended, Leftovers};
-use crate::program::{Program, Variables};
 use crate::telemetry::log::Journal;
 
 /// A command with a time limit.

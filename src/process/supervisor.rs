@@ -13,10 +13,10 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::end::{End, Ended};
+use super::exit::{End, Ended};
 use super::sink::{Leftovers, Sink};
 use super::start::start;
-use crate::signals::Signals;
+use crate::process::signals::Signals;
 use crate::util::time::{Backoff, Deadline, Random};
 
 /// After TERM, so long until KILL.

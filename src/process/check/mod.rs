@@ -8,9 +8,9 @@ use std::path::Path;
 
 use self::words::{contains, filled, has_path_in_a_script, has_placeholder};
 use crate::error::{Result, Status};
-use crate::excerpt::Excerpt;
+use crate::process::output::Excerpt;
+use crate::process::program::{Program, Variables};
 use crate::process::{self, End, Ended, Leftovers};
-use crate::program::{Program, Variables};
 use crate::telemetry::log::Journal;
 use crate::util::time::Deadline;
 
