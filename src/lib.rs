@@ -29,7 +29,7 @@ pub mod operator;
 pub mod pair;
 pub mod payload;
 pub mod process;
-pub mod stamp;
+pub mod state;
 pub mod stored;
 pub mod telemetry;
 pub mod upload;

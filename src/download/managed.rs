@@ -11,7 +11,7 @@ use crate::document::{Checksum, Verified};
 use crate::error::{Kind, Result, Status};
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
 use crate::process::handler::Handler;
-use crate::stamp::{Known, Memory, Stamp};
+use crate::state::{Known, Memory, Stamp};
 use crate::util::text;
 use crate::util::time::Deadline;
 use crate::world::World;

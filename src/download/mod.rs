@@ -24,7 +24,7 @@ use crate::pair::{Found, Whole};
 use crate::payload::{self, Fire};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
-use crate::stamp::{self, Memory};
+use crate::state::{self, Memory};
 use crate::util::path;
 use crate::util::read::{Trouble, bounded};
 use crate::util::time::Deadline;
@@ -228,10 +228,10 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
 
 fn lock(order: &Order, path: &Path, named: &Path, world: &World) -> Result<(Target, Memory)> {
     let target = Target::resolve(path, order.parents)?;
-    let state_dir = stamp::directory(order.state_dir.as_deref(), world)?;
+    let state_dir = state::directory(order.state_dir.as_deref(), world)?;
     let memory = Memory::open(&state_dir, target.path(), Deadline::within(order.patience), world)?;
     if memory.is_new() && named != target.path() {
-        drop(stamp::sweep_abandoned(&state_dir, named, target.path())); // What cannot be swept is garbage, no more.
+        drop(state::sweep_abandoned(&state_dir, named, target.path())); // What cannot be swept is garbage, no more.
     }
     Ok((target, memory))
 }

@@ -7,7 +7,7 @@ use super::{Assignment, Did, Order};
 use crate::consul::Subject;
 use crate::error::{Error, Result};
 use crate::install::{Parents, Target};
-use crate::stamp::{self, Directory, LastRun, Memory, Stamp};
+use crate::state::{self, Directory, LastRun, Memory, Stamp};
 use crate::telemetry::outcome::Ending;
 use crate::util::path;
 use crate::util::time::Deadline;
@@ -34,7 +34,7 @@ pub(super) fn under_lock(done: &Result<Did>, about: &Assignment, memory: &mut Me
 /// Records the failure of a run that did not come to have the lock. If another run has it, that one's end counts.
 pub(super) fn early(order: &Order, subject: Option<&Subject>, error: &Error, world: &World) {
     let (Some(file), Some(subject)) = (order.to.file(), subject) else { return };
-    let recorded = stamp::directory(order.state_dir.as_deref(), world).and_then(|directory| {
+    let recorded = state::directory(order.state_dir.as_deref(), world).and_then(|directory| {
         let path = path_of(file, &directory)?;
         let mut memory = Memory::open(&directory, &path, Deadline::within(Duration::ZERO), world)?;
         let nothing = || of_nothing(order, subject, Stamp::of_nothing(&path, &subject.to_string()));
@@ -50,7 +50,7 @@ fn path_of(file: &Path, directory: &Directory) -> Result<PathBuf> {
     let named = path::absolute(file);
     match Target::resolve(file, Parents::MustExist) {
         Ok(target) => Ok(target.path().to_owned()),
-        Err(_) => Ok(stamp::path_of(directory, &named)?.unwrap_or(named)),
+        Err(_) => Ok(state::path_of(directory, &named)?.unwrap_or(named)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result, Status};
 use crate::install::Installed;
 use crate::pair::{Found, Pair, Whole};
 use crate::payload::{self, Fire};
-use crate::stamp::Stamp;
+use crate::state::Stamp;
 use crate::util::time::{Backoff, Deadline};
 use crate::world::World;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::install::{self, Parents, Target};
-use crate::stamp::{self, Memory};
+use crate::state::{self, Memory};
 use crate::util::path;
 use crate::util::time::Deadline;
 use crate::world::World;
@@ -31,10 +31,10 @@ pub struct Order {
 /// 73, 74, 75, 78.
 pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
     let path = install::path_of(&order.file); // If its directory is gone, it may still be remembered.
-    let directory = stamp::directory(order.state_dir.as_deref(), world)?;
+    let directory = state::directory(order.state_dir.as_deref(), world)?;
     let mut gone = Vec::new();
     // Nobody is at the file meanwhile.
-    let memory = match stamp::is_there(&directory, &path)? {
+    let memory = match state::is_there(&directory, &path)? {
         true => Some(Memory::open(&directory, &path, Deadline::within(PATIENCE), world)?),
         false => None,
     };

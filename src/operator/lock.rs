@@ -14,7 +14,7 @@ use super::stop::Reason;
 use crate::beside;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
-use crate::stamp::{self, Remembered};
+use crate::state::{self, Remembered};
 use crate::util::path;
 use crate::util::text;
 use crate::util::time::Deadline;
@@ -158,15 +158,15 @@ fn names(order: &Order, world: &World) -> (PathBuf, String) {
 /// A run that began before may be about to install.
 fn wait_for_runs(order: &Order, file: &Path, world: &World) -> Result<()> {
     let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Ok(()) };
-    let directory = stamp::directory(order.state_dir.as_deref(), world)?;
+    let directory = state::directory(order.state_dir.as_deref(), world)?;
     let patience = Deadline::within(order.site.timeout.saturating_add(Duration::from_secs(60)));
-    stamp::wait_for_runs(&directory, target.path(), patience, world)
+    state::wait_for_runs(&directory, target.path(), patience, world)
         .map_err(|error| error.and("it is locked, but a run that began before may still change it"))
 }
 
 fn remembered(order: &Order, file: &Path, world: &World) -> Option<Remembered> {
-    let directory = stamp::directory(order.state_dir.as_deref(), world).ok()?;
-    stamp::read(&directory, &install::path_of(file)).ok()?
+    let directory = state::directory(order.state_dir.as_deref(), world).ok()?;
+    state::read(&directory, &install::path_of(file)).ok()?
 }
 
 impl fmt::Display for Locked {

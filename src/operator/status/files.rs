@@ -13,7 +13,7 @@ use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
 use crate::install::{self, Installed, Parents, Target};
 use crate::payload::text_of;
-use crate::stamp::{self, Directory, LastRun, Remembered, Stamp};
+use crate::state::{self, Directory, LastRun, Remembered, Stamp};
 use crate::util::path;
 use crate::util::time::ago;
 use crate::world::World;
@@ -69,9 +69,9 @@ pub(super) fn remembered(order: &Order, directory: &Directory) -> Result<Vec<Rem
         let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
         let is_wanted = |one: &Remembered| document.is_none() || document_of(one) == document;
         let is_current = |one: &Remembered| install::path_of(one.stamp.locked_as()) == Path::new(&one.stamp.path);
-        return Ok(stamp::all(directory)?.into_iter().filter(|one| is_wanted(one) && is_current(one)).collect());
+        return Ok(state::all(directory)?.into_iter().filter(|one| is_wanted(one) && is_current(one)).collect());
     };
-    Ok(stamp::read(directory, &install::path_of(file))?.into_iter().collect())
+    Ok(state::read(directory, &install::path_of(file))?.into_iter().collect())
 }
 
 /// The document that a file was made of.
@@ -231,7 +231,7 @@ pub(super) fn ended(run: &LastRun) -> String {
 
 /// Whether a run is at the file now, or has been since it was looked at.
 fn has_moved_on(directory: &Directory, file: &Path, stamp: &Stamp) -> Result<bool> {
-    Ok(stamp::read(directory, file)?.is_none_or(|now| now.is_busy || now.stamp != *stamp))
+    Ok(state::read(directory, file)?.is_none_or(|now| now.is_busy || now.stamp != *stamp))
 }
 
 /// Why a file is locked, if it is: by the mark beside it, or else by that in Consul.

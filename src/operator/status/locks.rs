@@ -6,7 +6,7 @@ use super::Order;
 use crate::consul::Client;
 use crate::error::Result;
 use crate::payload::text_of;
-use crate::stamp::Remembered;
+use crate::state::Remembered;
 use crate::util::path;
 use crate::util::text;
 

@@ -16,7 +16,7 @@ pub use self::locks::LockState;
 use super::{Site, list};
 use crate::consul::{Client, Key, Prefix};
 use crate::error::{Error, Result, Status};
-use crate::stamp::{self, Remembered};
+use crate::state::{self, Remembered};
 use crate::world::World;
 
 /// What to look at.
@@ -59,7 +59,7 @@ impl Overview {
 /// # Errors
 /// 74, 78.
 pub fn status(order: &Order, world: &World) -> Result<(Overview, Option<Error>)> {
-    let directory = stamp::directory(order.state_dir.as_deref(), world)?;
+    let directory = state::directory(order.state_dir.as_deref(), world)?;
     let client = order.site.client(world)?;
     let remembered = files::remembered(order, &directory)?;
     let InConsul { keys, locks, trouble } = in_consul(order, &remembered, &client);

@@ -6,8 +6,8 @@ use std::io::{ErrorKind, Seek};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::place::{Directory, is_ours};
-use super::{Stamp, content, text, wait_for};
+use super::directory::{Directory, is_ours};
+use super::{Stamp, content, format, wait_for};
 use crate::error::{Error, Result, Status};
 use crate::process::signals;
 use crate::util::open;
@@ -108,7 +108,7 @@ fn look(at: &Path, directory: &Directory) -> Result<Option<Remembered>> {
     for _ in 0..TRIES {
         let metadata = file.metadata().map_err(|cause| cannot(&cause))?;
         let read = file.rewind().and_then(|()| content(&mut file, &metadata));
-        if let Some(stamp) = text::read(&read.map_err(|cause| cannot(&cause))?) {
+        if let Some(stamp) = format::read(&read.map_err(|cause| cannot(&cause))?) {
             // A copy of another's says nothing of this one, nor what another machine has written.
             return Ok(is_of(&stamp, at, directory).then_some(Remembered { stamp, is_busy, is_ours }));
         }

@@ -5,11 +5,11 @@
 //! many, never one too few. So the stamp needs no fsync: a power loss makes an older one of it, and a restart of whatever
 //! was to be reloaded. (But for `--in-place`: a file that is half of one must be known as such.)
 
+mod directory;
+mod format;
+mod inspect;
 mod last_run;
-mod look;
 mod machine;
-mod place;
-mod text;
 
 use std::fs::{Metadata, TryLockError};
 use std::io::{self, ErrorKind, Read};
@@ -20,10 +20,10 @@ use std::time::{Duration, SystemTime};
 use fs_err::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use serde::{Deserialize, Serialize};
 
+pub use self::directory::{Directory, directory};
+use self::directory::{cannot_write, is_ours};
+pub use self::inspect::{Remembered, all, is_there, path_of, read, sweep_abandoned, wait_for_runs};
 pub use self::last_run::LastRun;
-pub use self::look::{Remembered, all, is_there, path_of, read, sweep_abandoned, wait_for_runs};
-pub use self::place::{Directory, directory};
-use self::place::{cannot_write, is_ours};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::install::Wanted;
@@ -191,7 +191,7 @@ impl Memory {
                 () => break (file, metadata),
             }
         };
-        let stamp = text::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
+        let stamp = format::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
         Ok(Memory { stamp, file, waited: deadline.elapsed() })
     }
 
@@ -335,7 +335,7 @@ impl Memory {
     }
 
     fn write(&mut self, stamp: Stamp) -> Result<()> {
-        self.file.write_all_at(&text::of(&stamp), 0).map_err(|cause| cannot_write(&cause))?;
+        self.file.write_all_at(&format::of(&stamp), 0).map_err(|cause| cannot_write(&cause))?;
         self.stamp = Some(stamp);
         Ok(())
     }
