@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use nix::unistd::{Gid, Group, Uid, User, fchown, geteuid};
 use serde::{Deserialize, Serialize};
 
-use super::{Installed, labels};
+use super::{Installed, xattrs};
 use crate::error::{Result, Status};
 
 /// Of a new file for which nothing is said.
@@ -176,7 +176,7 @@ impl Due {
         let mode = match (wanted.mode, labels, &old.file) {
             (Some(mode), ..) => mode,
             (None, Labels::Keep, _) => old.has.mode & PERMISSIONS,
-            (None, _, Some(file)) => labels::without_acl(file, old.has.mode & PERMISSIONS)? & !OTHERS_WRITE,
+            (None, _, Some(file)) => xattrs::without_acl(file, old.has.mode & PERMISSIONS)? & !OTHERS_WRITE,
             // Whether it has an ACL, which its group's bits are the mask of, nobody knows.
             (None, _, None) => old.has.mode & PERMISSIONS & !OTHERS_WRITE & !GROUP,
         };
@@ -214,8 +214,8 @@ impl Due {
 pub(super) fn give(file: &fs_err::File, due: &Due, old: Option<&Installed>) -> io::Result<()> {
     give_owner(file, due)?;
     match (due.labels, old.and_then(|old| old.file.as_ref())) {
-        (Labels::Keep, Some(old)) => labels::keep(old, file)?,
-        (Labels::Keep | Labels::Drop, _) => labels::drop_acl(file)?,
+        (Labels::Keep, Some(old)) => xattrs::keep(old, file)?,
+        (Labels::Keep | Labels::Drop, _) => xattrs::drop_acl(file)?,
         (Labels::New, _) => {}
     }
     give_mode(file, due.mode)
@@ -226,7 +226,7 @@ pub(super) fn give(file: &fs_err::File, due: &Due, old: Option<&Installed>) -> i
 pub(super) fn narrow(file: &fs_err::File, due: &Due, has: &Has) -> io::Result<()> {
     give_mode(file, due.mode & has.mode & PERMISSIONS)?;
     give_owner(file, due)?;
-    if due.labels == Labels::Keep { Ok(()) } else { labels::drop_acl(file) }
+    if due.labels == Labels::Keep { Ok(()) } else { xattrs::drop_acl(file) }
 }
 
 fn give_owner(file: &fs_err::File, due: &Due) -> io::Result<()> {

@@ -16,7 +16,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, op
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::labels;
+use super::xattrs;
 use crate::util::open::{CAREFULLY, is_empty};
 use crate::util::ownership::{is_open_to_all, is_ours};
 
@@ -150,7 +150,7 @@ impl Directory {
             }
             // Whoever may read what is created in it, root or this user says, and not the owner of the directory above.
             if !is_ours(&self.metadata()?) {
-                labels::drop_default_acl(&made.file)?;
+                xattrs::drop_default_acl(&made.file)?;
             }
             made.set_mode(mode).map(|()| made)
         });

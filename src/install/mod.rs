@@ -5,12 +5,12 @@ mod attributes;
 mod directory;
 mod in_place;
 mod installed;
-mod labels;
 mod parents;
 mod replacement;
 mod resolve;
-mod staged;
 mod target;
+mod temporary;
+mod xattrs;
 
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};

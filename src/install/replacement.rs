@@ -8,7 +8,7 @@ use super::attributes::{Due, Wanted};
 use super::directory::Directory;
 use super::in_place::Opened;
 use super::parents::{Made, make};
-use super::staged::Staged;
+use super::temporary::Staged;
 use super::{Installed, Manner, Target, cannot};
 use crate::document::Verified;
 use crate::error::{Error, Result, Status};

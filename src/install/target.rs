@@ -12,7 +12,7 @@ use nix::sys::stat::{Mode, SFlag};
 
 use super::directory::{Directory, failed};
 use super::resolve::{self, Bound, Found, LINKS};
-use super::{Installed, Parents, cannot, hash, staged};
+use super::{Installed, Parents, cannot, hash, temporary};
 use crate::error::{Error, Result, Status};
 
 /// A file to be replaced, with symbolic links followed: the target of a link is replaced, not the link.
@@ -135,7 +135,7 @@ impl Target {
     pub fn sweep(&self) -> Result<Option<PathBuf>> {
         let Some(directory) = self.directory()? else { return Ok(None) };
         let temporary = self.temporary();
-        let was_there = staged::sweep(&directory, &temporary).map_err(|cause| cannot(&cause))?;
+        let was_there = temporary::sweep(&directory, &temporary).map_err(|cause| cannot(&cause))?;
         Ok(was_there.then(|| directory.path().join(temporary)))
     }
 
