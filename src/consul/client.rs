@@ -7,8 +7,8 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody};
 
+use super::endpoint::Server;
 use super::failure::{Errors, Failure, LONGEST_MESSAGE};
-use super::server::Server;
 use crate::error::Result;
 use crate::net::{self, Explained};
 use crate::util::time::{Backoff, Deadline};

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
 use ureq::http::HeaderValue;
 
-use super::flags::Flags;
+use super::options::Flags;
 use crate::error::{Error, Result, Status};
 use crate::util::read;
 use crate::world::World;

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use super::server::Server;
+use super::endpoint::Server;
 use crate::error::{Error, Status};
 use crate::net::Explained;
 use crate::net::tls::{Refusal, Remedies, refusal};

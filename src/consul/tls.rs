@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::flags::Flags;
+use super::options::Flags;
 use crate::error::{Error, Result, Status};
 use crate::net::tls::Tls;
 use crate::net::trust::{self, certificates, wrong};

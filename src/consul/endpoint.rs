@@ -9,7 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::address::Address;
 use super::credentials::Credentials;
-use super::flags::Flags;
+use super::options::Flags;
 use super::tls;
 use crate::error::{Result, Status};
 use crate::net::Way;
