@@ -14,7 +14,6 @@
 //! up to [`commands`], the only place that tells them and exits: a binary is one of these.
 
 pub mod args;
-pub mod beside;
 pub mod commands;
 pub mod consul;
 pub mod document;
@@ -24,13 +23,11 @@ mod fetch;
 pub mod input;
 pub mod install;
 pub mod kvexpress;
+pub mod layout;
 mod net;
 pub mod operator;
-pub mod pair;
-pub mod payload;
 pub mod process;
 pub mod state;
-pub mod stored;
 pub mod telemetry;
 pub mod upload;
 pub mod url;

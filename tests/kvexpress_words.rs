@@ -6,15 +6,15 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use kvx::consul::Subject;
 use kvx::download::{Destination, Due, Ignored, Stdin};
 use kvx::error::Status;
 use kvx::input::Input;
 use kvx::install::{Manner, Parents};
 use kvx::kvexpress::{Asked, Command, Job, Options, Work, job, parse};
+use kvx::layout::keys::Subject;
+use kvx::layout::stored::Form;
 use kvx::operator::lock;
 use kvx::operator::stop::Reason;
-use kvx::stored::Form;
 use kvx::telemetry::log::{Format, Journal};
 use kvx::telemetry::metrics::dogstatsd::Address;
 use kvx::upload::Lines;

@@ -5,13 +5,14 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use kvx::consul::{Entry, Folder, Key, Part, Prefix};
+use kvx::consul::Entry;
 use kvx::document::guard::{Guards, Percent};
 use kvx::document::sorted::sorted;
 use kvx::document::{Checksum, Size, Verified};
-use kvx::pair::{Found, Pair};
-use kvx::payload::{self, Fire};
-use kvx::stored::{Form, Stored};
+use kvx::layout::keys::{Folder, Key, Part, Prefix};
+use kvx::layout::pair::{Found, Pair};
+use kvx::layout::payload::{self, Fire};
+use kvx::layout::stored::{Form, Stored};
 use kvx::url::Url;
 use proptest::collection::vec;
 use proptest::prelude::*;

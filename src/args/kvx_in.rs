@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::options::metrics_options;
 use super::values;
-use crate::consul::{Consistency, Key, Prefix};
+use crate::consul::Consistency;
 use crate::document::Checksum;
 use crate::document::guard::{self, Percent};
 use crate::error::{Result, Status};
 use crate::input::Input;
-use crate::stored::Form;
+use crate::layout::keys::{Key, Prefix};
+use crate::layout::stored::Form;
 use crate::telemetry::metrics::Metrics;
 use crate::upload::{self, Lines, Mode, Order, Stop, Terms};
 use crate::url::Url;

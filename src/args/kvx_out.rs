@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::options::metrics_options;
 use super::values;
-use crate::consul::{Consistency, Flags, Key, Prefix, Subject, ValuePath};
+use crate::consul::{Consistency, Flags};
 use crate::document::guard::{self, Percent};
 use crate::download::{self, Destination, Due, Ignored, Order, Stdin};
 use crate::error::{Result, Status};
 use crate::install::{Attributes, Manner, Parents};
+use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
 use crate::process::program::Program;

@@ -108,7 +108,7 @@ macro_rules! site_options {
 
                 /// folder of all keys in the KV store (kvexpress)
                 #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(crate::args::values::prefix))]
-                prefix: Option<crate::consul::Prefix>,
+                prefix: Option<crate::layout::keys::Prefix>,
 
                 /// give up on Consul after so long (30s)
                 #[argh(option, arg_name = "duration", from_str_fn(crate::args::values::duration))]

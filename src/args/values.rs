@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::consul::{Key, Prefix, ValuePath};
 use crate::document::Checksum;
 use crate::document::guard::Percent;
 use crate::install::Attributes;
+use crate::layout::keys::{Key, Prefix, ValuePath};
 use crate::process::check::Check;
 use crate::telemetry::log::Format;
 use crate::telemetry::metrics::dogstatsd::Address;

@@ -3,9 +3,9 @@ use std::process::ExitCode;
 
 use super::{Came, Ended, end, run};
 use crate::args::kvx_out::Options;
-use crate::consul::Subject;
 use crate::download::{self, Order};
 use crate::error::Result;
+use crate::layout::keys::Subject;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Direction;
 use crate::world::World;

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::report::{Change, Did, Paid, Why};
 use super::{Due, Order};
-use crate::consul::Subject;
 use crate::document::{Checksum, Verified};
 use crate::error::{Kind, Result, Status};
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
+use crate::layout::keys::Subject;
 use crate::process::handler::Handler;
 use crate::state::{Known, Memory, Stamp};
 use crate::util::text;

@@ -15,13 +15,14 @@ use self::managed::Managed;
 use self::report::Change;
 pub use self::report::{Did, Others, Report, Work};
 use self::source::{Before, Fired, Obtained, Source, State};
-use crate::beside;
-use crate::consul::{self, Consistency, Prefix, Subject};
+use crate::consul::{self, Consistency};
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
 use crate::install::{Attributes, Manner, Parents, Target};
-use crate::pair::{Found, Whole};
-use crate::payload::{self, Fire};
+use crate::layout::keys::{Prefix, Subject};
+use crate::layout::lock_file;
+use crate::layout::pair::{Found, Whole};
+use crate::layout::payload::{self, Fire};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
 use crate::state::{self, Memory};
@@ -252,7 +253,7 @@ fn apply(about: &Assignment, fire: Fire, started: Instant, memory: &mut Memory) 
         return Ok(Did::Unchanged(target.path().to_owned(), checksum, others(memory)));
     }
     if !order.ignored.lock
-        && let Some(reason) = beside::reason(named)?
+        && let Some(reason) = lock_file::reason(named)?
     {
         return file.stays(Did::Locked(reason), memory.stamp());
     }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Assignment, Did, Order};
-use crate::consul::Subject;
 use crate::error::{Error, Result};
 use crate::install::{Parents, Target};
+use crate::layout::keys::Subject;
 use crate::state::{self, Directory, LastRun, Memory, Stamp};
 use crate::telemetry::outcome::Ending;
 use crate::util::path;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::consul::Subject;
 use crate::document::{Checksum, Verified};
+use crate::layout::keys::Subject;
 use crate::telemetry::outcome::{Ending, Handler, Summary};
 
 /// What became of it.

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Destination, Ignored, Order};
-use crate::consul::{Client, Consistency, Entries, Folder, Server, Subject};
+use crate::consul::{Client, Consistency, Entries, Server};
 use crate::document::Checksum;
 use crate::error::{Error, Kind, Result, Status};
 use crate::install::Installed;
-use crate::pair::{Found, Pair, Whole};
-use crate::payload::{self, Fire};
+use crate::layout::keys::{Folder, Subject};
+use crate::layout::pair::{Found, Pair, Whole};
+use crate::layout::payload::{self, Fire};
 use crate::state::Stamp;
 use crate::util::time::{Backoff, Deadline};
 use crate::world::World;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::consul::Subject;
+use crate::layout::keys::Subject;
 use crate::world::World;
 
 /// Sleeps for this node's share of the splay.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Order;
-use crate::consul::{Client, Folder, Server, Subject};
+use crate::consul::{Client, Server};
 use crate::error::{Result, Status};
+use crate::layout::keys::{Folder, Subject};
 use crate::util::time::Deadline;
 use crate::world::World;
 

@@ -1,9 +1,11 @@
 //! Copying a document to another key, as it is stored: value, Flags and checksum, in one transaction.
 
-use super::{Site, there};
-use crate::consul::{Consistency, Folder, Key};
+use super::Site;
+use crate::consul::Consistency;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
+use crate::layout::keys::{Folder, Key};
+use crate::layout::snapshot;
 use crate::upload::{Mode, Report, Stop, Terms, converge};
 use crate::world::World;
 
@@ -28,7 +30,7 @@ pub struct Order {
 /// 65 where a guard refuses it, 66 where there is nothing to copy, 75 where that is torn or the other stopped; 69, 77, 78.
 pub fn copy(order: &Order, world: &World) -> Result<Report> {
     let client = order.site.client(world)?;
-    let stored = there::stored(&client, &Folder::of(&order.site.prefix, &order.from))?;
+    let stored = snapshot::stored(&client, &Folder::of(&order.site.prefix, &order.from))?;
     order.guards.check(stored.document())?;
     let terms = Terms {
         key: order.to.clone(),

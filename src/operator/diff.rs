@@ -1,11 +1,12 @@
 //! How a file differs from what is in Consul.
 
-use super::{Site, there};
-use crate::consul::{Folder, Key};
+use super::Site;
 use crate::document::LARGEST;
 use crate::document::diff::{Limits, unified};
 use crate::error::{Result, Status};
 use crate::input::Input;
+use crate::layout::keys::{Folder, Key};
+use crate::layout::snapshot;
 use crate::world::World;
 
 /// What to compare.
@@ -32,7 +33,7 @@ pub fn diff(order: &Order, world: &World) -> Result<Vec<u8>> {
         _ => error,
     })?;
     let (client, folder) = (order.site.client(world)?, Folder::of(&order.site.prefix, &order.key));
-    let there = there::document(&client, &folder)?;
+    let there = snapshot::document(&client, &folder)?;
     let from = format!("{} (in Consul)", folder.data);
     let limits = Limits { time: client.deadline().left(), text: usize::MAX };
     Ok(unified((there.bytes(), &from), (&file, &order.name), limits))

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Site;
-use crate::consul::{Client, Key, Prefix};
+use crate::consul::Client;
 use crate::error::Result;
+use crate::layout::keys::{Key, Prefix};
 use crate::world::World;
 
 /// The keys under the prefix that have a document, half of one, or a stop; in order. What this token may not list is left out,

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Site;
-use super::mark::{self, Present, Set};
 use super::signature::{now, user};
 use super::stop::Reason;
-use crate::beside;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
+use crate::layout::lock_file;
+use crate::layout::marker::{self, Present, Set};
 use crate::state::{self, Remembered};
 use crate::util::path;
 use crate::util::text;
@@ -109,20 +109,22 @@ pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
             "it is locked by the mark beside it, which kvx-out heeds, but not in Consul: run it again, or unlock it",
         )
     };
-    let now = mark::read(&client, &path);
+    let now = marker::read(&client, &path);
     if let (Present::Stays, Ok(Some(before))) = (manner.present, &now) {
         return Err(taken(before));
     }
     // Half a lock, or one by hand, is replaced; but not unseen.
-    let by_hand = beside::reason(&file).unwrap_or_default();
-    let text = beside::text(&file, manner.program, &reason);
+    let by_hand = lock_file::reason(&file).unwrap_or_default();
+    let text = lock_file::text(&file, manner.program, &reason);
     match manner.marker {
-        Marker::Visible(mode) if beside::has_room(&file) => install::write_note(&beside::visible(&file), &text, mode)?,
-        Marker::Visible(_) | Marker::Hidden => beside::lock(&file, &text)?,
+        Marker::Visible(mode) if lock_file::has_room(&file) => {
+            install::write_note(&lock_file::visible(&file), &text, mode)?
+        }
+        Marker::Visible(_) | Marker::Hidden => lock_file::lock(&file, &text)?,
     }
     // Also where Consul cannot be asked: then by the marker alone.
     now.map_err(half)?;
-    let before = match mark::set(&client, &path, &reason, manner.present, world).map_err(half)? {
+    let before = match marker::set(&client, &path, &reason, manner.present, world).map_err(half)? {
         Set::Done(before) => before.or(by_hand),
         Set::Taken(before) => return Err(taken(&before)),
     };
@@ -137,9 +139,9 @@ pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
 pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
     let (file, path) = names(order, world);
     let client = order.site.client(world)?;
-    let reason = mark::clear(&client, &path, world).map_err(|error| error.and("the file stays locked"))?;
-    let beside = beside::reason(&file).unwrap_or_default(); // What cannot be read can be removed.
-    beside::unlock(&file).map_err(|cause| {
+    let reason = marker::clear(&client, &path, world).map_err(|error| error.and("the file stays locked"))?;
+    let beside = lock_file::reason(&file).unwrap_or_default(); // What cannot be read can be removed.
+    lock_file::unlock(&file).map_err(|cause| {
         Status::CannotWrite.error(format!("it stays locked: {cause}; run as a user who may remove it"))
     })?;
     let reason = reason.or(beside);

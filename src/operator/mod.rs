@@ -6,17 +6,16 @@ pub mod copy;
 pub mod diff;
 pub mod list;
 pub mod lock;
-pub mod mark;
 pub mod signature;
 pub mod status;
 pub mod stop;
-mod there;
 
 use std::time::Duration;
 
-use crate::consul::{Client, Flags, Prefix, Server};
+use crate::consul::{Client, Flags, Server};
 use crate::document;
 use crate::error::Result;
+use crate::layout::keys::Prefix;
 use crate::util::time::Deadline;
 use crate::world::World;
 

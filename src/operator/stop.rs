@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::Path;
 
 use super::Site;
-use super::mark::{self, Present, Set, converge};
 use super::signature::signed;
-use crate::consul::{Change, Consistency, Folder, Key, Outcome, Value};
+use crate::consul::{Change, Consistency, Outcome, Value};
 use crate::document::Checksum;
 use crate::error::{Result, Status};
-use crate::payload::text_of;
+use crate::layout::keys::{Folder, Key};
+use crate::layout::marker::{self, Present, Set, converge};
+use crate::layout::payload::text_of;
 use crate::world::World;
 
 /// A stop to be.
@@ -69,7 +70,7 @@ pub fn stop(order: &Stop, world: &World) -> Result<Stopped> {
         )));
     }
     let reason = order.reason.text(None, world);
-    match mark::set(&client, &folder.stop, &reason, order.present, world)? {
+    match marker::set(&client, &folder.stop, &reason, order.present, world)? {
         Set::Done(before) => Ok(Stopped { reason, before }),
         Set::Taken(before) => Err(Status::TryAgain
             .error(format!("it is stopped already: {before}; `kvx resume` it, or give another reason with --replace"))),

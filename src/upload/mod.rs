@@ -8,13 +8,14 @@ use std::time::Duration;
 
 pub(crate) use self::converge::converge;
 pub use self::report::{Answer, Replaced, Report, Upload};
-use crate::consul::{self, Client, Consistency, Key, Prefix, Server};
+use crate::consul::{self, Client, Consistency, Server};
 use crate::document::guard::{self, Guards};
 use crate::document::sorted::sorted;
 use crate::document::{self, Checksum, Verified};
 use crate::error::{Error, Kind, Result, Status};
 use crate::input::Input;
-use crate::stored::{Form, Stored};
+use crate::layout::keys::{Key, Prefix};
+use crate::layout::stored::{Form, Stored};
 use crate::util::time::Deadline;
 use crate::world::World;
 

@@ -1,9 +1,10 @@
 //! Replacing data and checksum together.
 
-use crate::consul::{Change, Client, Consistency, Folder, Outcome};
+use crate::consul::{Change, Client, Consistency, Outcome};
 use crate::error::Result;
-use crate::pair::Found;
-use crate::stored::Stored;
+use crate::layout::keys::Folder;
+use crate::layout::pair::Found;
+use crate::layout::stored::Stored;
 
 /// Replaces what was found, data and checksum together.
 pub(super) fn put(folder: &Folder, found: &Found, ours: &Stored, client: &Client) -> Result<Outcome> {

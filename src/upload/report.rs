@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Mode, Stop};
 use crate::document::{Checksum, Verified, size};
-use crate::stored::Stored;
+use crate::layout::stored::Stored;
 use crate::telemetry::outcome::{Ending, Summary};
 
 /// What became of it.

@@ -2,10 +2,10 @@
 
 use crate::args::options::metrics_options;
 use crate::args::values;
-use crate::consul::Key;
 use crate::document::LARGEST;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
+use crate::layout::keys::Key;
 use crate::operator::copy::Order;
 use crate::telemetry::metrics::Metrics;
 use crate::upload::Stop;

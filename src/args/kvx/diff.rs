@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::args::options::site_options;
 use crate::args::values;
-use crate::consul::Key;
 use crate::input::Input;
+use crate::layout::keys::Key;
 use crate::operator::diff::Order;
 
 site_options! {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::args::options::metrics_options;
 use crate::args::values;
 use crate::error::Result;
+use crate::layout::marker::Present;
 use crate::operator::lock::{Manner, Marker, Order};
-use crate::operator::mark::Present;
 use crate::operator::stop::Reason;
 use crate::telemetry::metrics::Metrics;
 

@@ -2,7 +2,7 @@
 
 use crate::args::options::site_options;
 use crate::args::values;
-use crate::consul::Key;
+use crate::layout::keys::Key;
 use crate::operator::Site;
 
 site_options! {

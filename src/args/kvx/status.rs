@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::args::options::site_options;
 use crate::args::values;
-use crate::consul::Key;
+use crate::layout::keys::Key;
 use crate::operator::Site;
 use crate::operator::status::Order;
 

@@ -2,9 +2,9 @@
 
 use crate::args::options::metrics_options;
 use crate::args::values;
-use crate::consul::Key;
 use crate::error::Result;
-use crate::operator::mark::Present;
+use crate::layout::keys::Key;
+use crate::layout::marker::Present;
 use crate::operator::stop::{Reason, Stop};
 use crate::telemetry::metrics::Metrics;
 

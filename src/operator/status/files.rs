@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::Order;
 use super::keys::KeyState;
-use crate::beside;
-use crate::consul::{Client, Consistency, Key, Prefix};
+use crate::consul::{Client, Consistency};
 use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
 use crate::install::{self, Installed, Parents, Target};
-use crate::payload::text_of;
+use crate::layout::keys::{Key, Prefix};
+use crate::layout::lock_file;
+use crate::layout::payload::text_of;
 use crate::state::{self, Directory, LastRun, Remembered, Stamp};
 use crate::util::path;
 use crate::util::time::ago;
@@ -237,7 +238,7 @@ fn has_moved_on(directory: &Directory, file: &Path, stamp: &Stamp) -> Result<boo
 /// Why a file is locked, if it is: by the mark beside it, or else by that in Consul.
 fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, world: &World) -> Result<Option<String>> {
     // What cannot be read is shown where the reason would be.
-    match (beside::reason(file).unwrap_or_else(|error| Some(error.to_string())), client) {
+    match (lock_file::reason(file).unwrap_or_else(|error| Some(error.to_string())), client) {
         (None, Some(client)) => {
             let path = prefix.lock(file, &world.hostname());
             Ok(client.read(Consistency::Default, &[], &[&path])?.take(&path).as_ref().and_then(text_of))

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use crate::consul::{Client, Consistency, Entries, Entry, Folder, Key, Prefix};
+use crate::consul::{Client, Consistency, Entries, Entry};
 use crate::document::Checksum;
 use crate::document::encoding;
 use crate::error::{Error, Result};
-use crate::pair::{Found, Pair};
-use crate::payload::text_of;
+use crate::layout::keys::{Folder, Key, Prefix};
+use crate::layout::pair::{Found, Pair};
+use crate::layout::payload::text_of;
 
 /// How a key is.
 #[derive(Clone, Debug, Serialize)]

@@ -14,8 +14,9 @@ pub use self::files::FileState;
 pub use self::keys::KeyState;
 pub use self::locks::LockState;
 use super::{Site, list};
-use crate::consul::{Client, Key, Prefix};
+use crate::consul::Client;
 use crate::error::{Error, Result, Status};
+use crate::layout::keys::{Key, Prefix};
 use crate::state::{self, Remembered};
 use crate::world::World;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::consul::{Change, Client, Consistency, Outcome};
 use crate::error::{Result, Status};
-use crate::payload::text_of;
+use crate::layout::payload::text_of;
 use crate::util::time::Backoff;
 use crate::world::World;
 
@@ -21,7 +21,7 @@ pub enum Present {
 }
 
 /// What came of setting a mark.
-pub(super) enum Set {
+pub enum Set {
     /// It is set; what it said before, if it was.
     Done(Option<String>),
     /// It was set already, and stays.
@@ -29,12 +29,12 @@ pub(super) enum Set {
 }
 
 /// What a mark says, if it is set.
-pub(super) fn read(client: &Client, path: &str) -> Result<Option<String>> {
+pub fn read(client: &Client, path: &str) -> Result<Option<String>> {
     Ok(client.read(Consistency::Default, &[], &[path])?.take(path).as_ref().and_then(text_of))
 }
 
 /// Sets a mark.
-pub(super) fn set(client: &Client, path: &str, text: &str, present: Present, world: &World) -> Result<Set> {
+pub fn set(client: &Client, path: &str, text: &str, present: Present, world: &World) -> Result<Set> {
     let mut tried = None;
     converge(client, world, || {
         let now = client.read(Consistency::Default, &[], &[path])?.take(path);
@@ -55,7 +55,7 @@ pub(super) fn set(client: &Client, path: &str, text: &str, present: Present, wor
 
 /// Takes a mark away; what it said, if it was set. (Where the answer was lost, what is gone is deleted again: Consul says
 /// yes, tried.)
-pub(super) fn clear(client: &Client, path: &str, world: &World) -> Result<Option<String>> {
+pub fn clear(client: &Client, path: &str, world: &World) -> Result<Option<String>> {
     converge(client, world, || match client.read(Consistency::Default, &[], &[path])?.take(path) {
         None => Ok((Outcome::Done, None)),
         Some(mark) => Ok((client.change(&[Change::DeleteCas(path, mark.modify_index)])?, text_of(&mark))),
@@ -63,11 +63,7 @@ pub(super) fn clear(client: &Client, path: &str, world: &World) -> Result<Option
 }
 
 /// Tries again while somebody else is faster.
-pub(super) fn converge<T>(
-    client: &Client,
-    world: &World,
-    mut attempt: impl FnMut() -> Result<(Outcome, T)>,
-) -> Result<T> {
+pub fn converge<T>(client: &Client, world: &World, mut attempt: impl FnMut() -> Result<(Outcome, T)>) -> Result<T> {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     for _ in 0..RACES {
         match attempt()? {

@@ -2,11 +2,12 @@
 //!
 //! A payload is a hint: watches coalesce, repeat and come late. What may be done on its word alone, `download` decides.
 
-use crate::consul::{Entry, Key, Part, Prefix, Subject, ValuePath};
+use crate::consul::Entry;
 use crate::document::Checksum;
 use crate::document::encoding;
 use crate::error::{Result, Status};
-use crate::pair::Pair;
+use crate::layout::keys::{Key, Part, Prefix, Subject, ValuePath};
+use crate::layout::pair::Pair;
 use crate::util::text;
 
 /// Why this run was started, as far as stdin tells.

@@ -1,19 +1,20 @@
 //! What is in Consul under a key, or why it is no document.
 
-use crate::consul::{Client, Consistency, Folder};
+use crate::consul::{Client, Consistency};
 use crate::document::Verified;
 use crate::error::{Error, Result, Status};
-use crate::pair::{Found, Pair};
-use crate::stored::Stored;
+use crate::layout::keys::Folder;
+use crate::layout::pair::{Found, Pair};
+use crate::layout::stored::Stored;
 
 /// The document of a key.
-pub(super) fn document(client: &Client, folder: &Folder) -> Result<Verified> {
+pub fn document(client: &Client, folder: &Folder) -> Result<Verified> {
     let mut entries = client.read(Consistency::Default, &[&folder.data, &folder.checksum], &[])?;
     whole(Pair::take(&mut entries, folder), client, folder)
 }
 
 /// The document of a key, in the form in which it is stored.
-pub(super) fn stored(client: &Client, folder: &Folder) -> Result<Stored> {
+pub fn stored(client: &Client, folder: &Folder) -> Result<Stored> {
     let mut entries = client.read(Consistency::Default, &[&folder.data, &folder.checksum], &[])?;
     let pair = Pair::take(&mut entries, folder);
     let value = pair.data.clone();

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::consul::{Entries, Entry, Folder, Value};
+use crate::consul::{Entries, Entry, Value};
 use crate::document::encoding;
 use crate::document::{self, Checksum, Verified};
+use crate::layout::keys::Folder;
 
 /// Data and checksum as they were read, at one moment.
 #[derive(Debug, Default)]
