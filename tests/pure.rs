@@ -9,11 +9,11 @@ use kvx::consul::Entry;
 use kvx::document::guard::{Guards, Percent};
 use kvx::document::sorted::sorted;
 use kvx::document::{Checksum, Size, Verified};
+use kvx::input::url::Url;
 use kvx::layout::keys::{Folder, Key, Part, Prefix};
 use kvx::layout::pair::{Found, Pair};
 use kvx::layout::payload::{self, Fire};
 use kvx::layout::stored::{Form, Stored};
-use kvx::url::Url;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -11,11 +11,11 @@ use crate::document::Checksum;
 use crate::document::guard::{self, Percent};
 use crate::error::{Result, Status};
 use crate::input::Input;
+use crate::input::url::Url;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::stored::Form;
 use crate::telemetry::metrics::Metrics;
 use crate::upload::{self, Lines, Mode, Order, Stop, Terms};
-use crate::url::Url;
 
 metrics_options! {
     over consul_options:

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::document::Checksum;
 use crate::document::guard::Percent;
+use crate::input::url::Url;
 use crate::install::Attributes;
 use crate::layout::keys::{Key, Prefix, ValuePath};
 use crate::process::check::Check;
 use crate::telemetry::log::Format;
 use crate::telemetry::metrics::dogstatsd::Address;
-use crate::url::Url;
 use crate::util::text;
 use crate::util::typed;
 

@@ -13,6 +13,7 @@ use crate::document::guard::{self, Guards};
 use crate::download::{self, Destination, Due, Ignored, Stdin};
 use crate::error::{Error, Result, Status};
 use crate::input::Input;
+use crate::input::url::Url;
 use crate::install::{Manner, Parents};
 use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
 use crate::layout::marker::Present;
@@ -24,7 +25,6 @@ use crate::process::program::Program;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::dogstatsd::{Address, Dogstatsd};
 use crate::upload::{self, Lines, Mode, Terms};
-use crate::url::Url;
 use crate::util::typed;
 use crate::world::World;
 

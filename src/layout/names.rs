@@ -8,7 +8,7 @@ use crate::util::typed;
 const LONGEST: usize = 1024;
 
 /// Reads a path, without the slashes around it.
-pub(super) fn path(text: &str) -> Result<String, String> {
+pub fn path(text: &str) -> Result<String, String> {
     let path = typed::plain(text)?.trim_matches('/');
     if path.is_empty() {
         return Err("it is empty".into());
@@ -34,7 +34,7 @@ pub(super) fn path(text: &str) -> Result<String, String> {
 
 /// The same, for what is written: also as it is percent-decoded, by Consul from 1.22 on and by proxies, once or more often. `a%2Fb`
 /// is a name; `%2e%2e` and `a%20b`, with which a blank or another folder may be meant, are none.
-pub(super) fn path_decoded(text: &str) -> Result<String, String> {
+pub fn path_decoded(text: &str) -> Result<String, String> {
     let given = path(text)?;
     let mut read = given.clone();
     loop {

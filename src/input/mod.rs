@@ -1,5 +1,8 @@
 //! Reading what comes in, bounded in size and time: a document's bytes, or a watch's payload.
 
+mod http;
+pub mod url;
+
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
@@ -12,9 +15,9 @@ use nix::fcntl::OFlag;
 
 use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
-use crate::fetch::fetch;
+use crate::input::http::fetch;
+use crate::input::url::Url;
 use crate::process::{self, End, Ended};
-use crate::url::Url;
 use crate::util::read::{Trouble, bounded};
 use crate::util::time::Deadline;
 use crate::world::World;

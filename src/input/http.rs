@@ -12,9 +12,9 @@ use ureq::{Body, Error as Fault};
 
 use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
+use crate::input::url::Url;
 use crate::net::tls::{self, Refusal, Remedies, Tls, refusal};
 use crate::net::{self, Explained, Trail, Way, trust};
-use crate::url::Url;
 use crate::util::time::Deadline;
 use crate::world::World;
 
