@@ -1,8 +1,8 @@
 use super::{Came, Ended, end};
-use crate::operator::copy::{self, Order};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Direction, Ending, Summary};
 use crate::upload::Mode;
+use crate::upload::copy::{self, Order};
 use crate::world::World;
 
 /// A copy, told to people and to those who count.

@@ -1,6 +1,6 @@
 //! The story of `kvx-out`: Consul to one file, then the handler.
 
-mod managed;
+mod reconcile;
 mod record;
 mod report;
 mod source;
@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use self::managed::Managed;
+use self::reconcile::Managed;
 use self::report::Change;
 pub use self::report::{Did, Others, Report, Work};
 use self::source::{Before, Fired, Obtained, Source, State};

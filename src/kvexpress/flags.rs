@@ -1,7 +1,7 @@
 //! kvexpress's flags: a table, for reading a command line and for its help.
 
-use super::command::Command;
 use super::numbers;
+use super::subcommand::Command;
 use crate::util::strconv;
 
 /// What the flags say. An empty text says nothing, as there.

@@ -3,8 +3,8 @@
 
 use std::ffi::OsString;
 
-use super::command::Command;
 use super::flags::{FLAGS, Flag, Options};
+use super::subcommand::Command;
 use crate::error::{Result, Status};
 
 /// What the command line asks for.

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::PROGRAM;
-use super::command::Command;
 use super::flags::{FLAGS, Flag};
+use super::subcommand::Command;
 
 const INTRODUCTION: &str = "kvexpress's own command lines, understood by kvx: for watches and scripts that
 were there before. New ones say kvx-in, kvx-out and kvx, which can do more.

@@ -4,7 +4,6 @@
 //! What kvexpress does is kept where somebody may rely on it. What it does against its users is not: a failure has a
 //! status, a file that cannot be read is an error, and what cannot be understood is not passed over.
 
-mod command;
 mod config;
 mod flags;
 mod grammar;
@@ -12,12 +11,13 @@ mod help;
 mod numbers;
 mod orders;
 mod owner;
+mod subcommand;
 
-pub use self::command::Command;
 pub use self::flags::Options;
 pub use self::grammar::{Asked, parse};
 pub use self::help::{text as help, version};
 pub use self::orders::{Job, Work, job};
+pub use self::subcommand::Command;
 
 /// Whether an option or a variable means something under that name: it has few long options, and never heeded the address in
 /// the environment.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::command::Command;
 use super::flags::Options;
+use super::subcommand::Command;
 use super::{PROGRAM, config, owner};
 use crate::args::kvx_out::to_be_kept;
 use crate::args::values;
@@ -19,11 +19,12 @@ use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
 use crate::layout::marker::Present;
 use crate::layout::stored::Form;
 use crate::operator::stop::{Reason, Stop};
-use crate::operator::{Site, clean, copy, lock};
+use crate::operator::{Site, clean, lock};
 use crate::process::handler::Handler;
 use crate::process::program::Program;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::dogstatsd::{Address, Dogstatsd};
+use crate::upload::copy;
 use crate::upload::{self, Lines, Mode, Terms};
 use crate::util::typed;
 use crate::world::World;

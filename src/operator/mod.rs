@@ -2,7 +2,6 @@
 //! its own; `kvx` and, in its own words, `kvexpress` tell them.
 
 pub mod clean;
-pub mod copy;
 pub mod diff;
 pub mod list;
 pub mod lock;
@@ -34,7 +33,7 @@ pub struct Site {
 }
 
 impl Site {
-    fn client<'w>(&self, world: &'w World) -> Result<Client<'w>> {
+    pub(crate) fn client<'w>(&self, world: &'w World) -> Result<Client<'w>> {
         let server = Server::find(&self.consul, world)?;
         Ok(Client::new(server, Deadline::within(self.timeout), document::LARGEST, world))
     }

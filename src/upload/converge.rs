@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::put::put;
 use super::report::{Answer, Replaced, Report, Upload};
+use super::write::put;
 use super::{Mode, Stop, Terms};
 use crate::consul::{Client, Outcome};
 use crate::document::diff;

@@ -1,8 +1,9 @@
 //! The story of `kvx-in`: input to Consul.
 
 mod converge;
-mod put;
+pub mod copy;
 mod report;
+mod write;
 
 use std::time::Duration;
 

@@ -6,9 +6,9 @@ use crate::document::LARGEST;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
 use crate::layout::keys::Key;
-use crate::operator::copy::Order;
 use crate::telemetry::metrics::Metrics;
 use crate::upload::Stop;
+use crate::upload::copy::Order;
 
 metrics_options! {
     over site_options:

@@ -3,7 +3,7 @@
 mod files;
 mod keys;
 mod locks;
-mod show;
+mod render;
 mod table;
 
 use std::path::PathBuf;
