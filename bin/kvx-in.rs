@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    kvx::commands::kvx_in("kvx-in", std::env::args_os().skip(1).collect())
+    kvx::cli::kvx_in("kvx-in", std::env::args_os().skip(1).collect())
 }

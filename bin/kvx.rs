@@ -8,8 +8,8 @@ fn main() -> ExitCode {
     let name = words.next().unwrap_or_default();
     let arguments = words.collect();
     if Path::new(&name).file_name().is_some_and(|name| name == "kvexpress") {
-        kvx::commands::kvexpress(arguments)
+        kvx::cli::kvexpress(arguments)
     } else {
-        kvx::commands::kvx(arguments)
+        kvx::cli::kvx(arguments)
     }
 }

@@ -13,8 +13,7 @@
 //! [`program`] and know no file of ours. Errors travel
 //! up to [`commands`], the only place that tells them and exits: a binary is one of these.
 
-pub mod args;
-pub mod commands;
+pub mod cli;
 pub mod consul;
 pub mod document;
 pub mod download;

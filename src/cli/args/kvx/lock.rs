@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::args::options::metrics_options;
-use crate::args::values;
+use crate::cli::args::options::metrics_options;
+use crate::cli::args::values;
 use crate::error::Result;
 use crate::layout::marker::Present;
 use crate::operator::lock::{Manner, Marker, Order};

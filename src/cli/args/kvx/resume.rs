@@ -1,7 +1,7 @@
 //! The command line of `kvx resume`.
 
-use crate::args::options::site_options;
-use crate::args::values;
+use crate::cli::args::options::site_options;
+use crate::cli::args::values;
 use crate::layout::keys::Key;
 use crate::operator::Site;
 

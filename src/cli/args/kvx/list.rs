@@ -1,6 +1,6 @@
 //! The command line of `kvx list`.
 
-use crate::args::options::site_options;
+use crate::cli::args::options::site_options;
 use crate::operator::Site;
 
 site_options! {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::args::options::options;
-use crate::args::values;
+use crate::cli::args::options::options;
+use crate::cli::args::values;
 use crate::operator::clean::Order;
 
 options! {

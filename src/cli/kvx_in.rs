@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::{Came, Ended, end, run};
-use crate::args::kvx_in::Options;
+use crate::cli::args::kvx_in::Options;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Direction;
 use crate::upload::{self, Mode, Order, Report, Terms};

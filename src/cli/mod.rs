@@ -1,5 +1,6 @@
 //! From a command line to what is told of it: parse, run, tell, exit. What a binary does is one of these.
 
+pub mod args;
 mod clean;
 mod copy;
 mod kvexpress;
@@ -11,13 +12,13 @@ mod marks;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use self::args::{Asked, Options};
 use self::clean::clean;
 use self::copy::copy;
 pub use self::kvexpress::kvexpress;
 pub use self::kvx::kvx;
 pub use self::kvx_in::kvx_in;
 pub use self::kvx_out::kvx_out;
-use crate::args::{self, Asked, Options};
 use crate::error::{Error, Result};
 use crate::telemetry::log::{Format, Journal};
 use crate::telemetry::metrics::Metrics;

@@ -1,7 +1,7 @@
 //! The command line of `kvx stop`.
 
-use crate::args::options::metrics_options;
-use crate::args::values;
+use crate::cli::args::options::metrics_options;
+use crate::cli::args::values;
 use crate::error::Result;
 use crate::layout::keys::Key;
 use crate::layout::marker::Present;

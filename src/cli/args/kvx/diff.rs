@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::args::options::site_options;
-use crate::args::values;
+use crate::cli::args::options::site_options;
+use crate::cli::args::values;
 use crate::input::Input;
 use crate::layout::keys::Key;
 use crate::operator::diff::Order;

@@ -4,8 +4,8 @@
 pub mod kvx;
 pub mod kvx_in;
 pub mod kvx_out;
+mod normalize;
 mod options;
-mod spelling;
 pub(crate) mod values;
 
 use std::ffi::OsString;
@@ -44,11 +44,11 @@ pub enum Asked<T> {
 /// 64.
 pub fn parse<T: Options>(program: &str, arguments: Vec<OsString>) -> Result<Asked<T>> {
     let usage = |what: &str| Status::Usage.error(what);
-    let (options, command) = spelling::split(arguments);
+    let (options, command) = normalize::split(arguments);
     if command.as_ref().is_some_and(Vec::is_empty) {
         return Err(usage("after -- a command is missing")); // A variable that was empty, unquoted.
     }
-    let words = spelling::normalise(options, T::get_args_info().flags).map_err(|what| usage(&what))?;
+    let words = normalize::normalise(options, T::get_args_info().flags).map_err(|what| usage(&what))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if words.contains(&"--version") {
         return Ok(Asked::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));

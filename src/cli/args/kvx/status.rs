@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::args::options::site_options;
-use crate::args::values;
+use crate::cli::args::options::site_options;
+use crate::cli::args::values;
 use crate::layout::keys::Key;
 use crate::operator::Site;
 use crate::operator::status::Order;

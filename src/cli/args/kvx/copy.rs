@@ -1,7 +1,7 @@
 //! The command line of `kvx copy`.
 
-use crate::args::options::metrics_options;
-use crate::args::values;
+use crate::cli::args::options::metrics_options;
+use crate::cli::args::values;
 use crate::document::LARGEST;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};

@@ -4,8 +4,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, marks, run};
-use crate::args::Options;
-use crate::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
+use crate::cli::args::Options;
+use crate::cli::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
 use crate::error::{Error, Result, Status};
 use crate::operator;
 use crate::operator::lock::Unlocked;

@@ -18,7 +18,7 @@ macro_rules! options {
             quiet: bool,
 
             /// what lines on stderr look like: text, or json, an object a line (text)
-            #[argh(option, arg_name = "format", default = "Default::default()", from_str_fn($crate::args::values::log_format))]
+            #[argh(option, arg_name = "format", default = "Default::default()", from_str_fn($crate::cli::args::values::log_format))]
             log_format: $crate::telemetry::log::Format,
 
             /// print the version
@@ -27,9 +27,9 @@ macro_rules! options {
             version: bool,
         }
 
-        impl $crate::args::Options for $Options {
+        impl $crate::cli::args::Options for $Options {
             fn voice(&self) -> $crate::world::Voice {
-                $crate::args::voice(self.verbose, self.quiet)
+                $crate::cli::args::voice(self.verbose, self.quiet)
             }
 
             fn log_format(&self) -> $crate::telemetry::log::Format {
@@ -42,21 +42,21 @@ macro_rules! options {
 /// Which Consul, and as whom: every command that talks with it.
 macro_rules! consul_options {
     ($(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
-        $crate::args::options::options! {
+        $crate::cli::args::options::options! {
             $(#[$about])*
             pub struct $Options {
                 $($own)*
 
                 /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
-                #[argh(option, short = 's', arg_name = "address", from_str_fn($crate::args::values::name))]
+                #[argh(option, short = 's', arg_name = "address", from_str_fn($crate::cli::args::values::name))]
                 server: Option<String>,
 
                 /// datacenter (the agent's own)
-                #[argh(option, arg_name = "name", from_str_fn($crate::args::values::name))]
+                #[argh(option, arg_name = "name", from_str_fn($crate::cli::args::values::name))]
                 dc: Option<String>,
 
                 /// file with the ACL token
-                #[argh(option, arg_name = "file", from_str_fn($crate::args::values::path))]
+                #[argh(option, arg_name = "file", from_str_fn($crate::cli::args::values::path))]
                 token_file: Option<std::path::PathBuf>,
 
                 /// the ACL token itself; everybody on this machine can see it in ps: use --token-file or the environment instead
@@ -64,19 +64,19 @@ macro_rules! consul_options {
                 token: Option<String>,
 
                 /// file with the CA's certificate, for https (CONSUL_CACERT, CONSUL_CAPATH, the system's)
-                #[argh(option, arg_name = "file", from_str_fn($crate::args::values::path))]
+                #[argh(option, arg_name = "file", from_str_fn($crate::cli::args::values::path))]
                 ca_file: Option<std::path::PathBuf>,
 
                 /// file with our certificate, where Consul wants one (CONSUL_CLIENT_CERT)
-                #[argh(option, arg_name = "file", from_str_fn($crate::args::values::path))]
+                #[argh(option, arg_name = "file", from_str_fn($crate::cli::args::values::path))]
                 client_cert: Option<std::path::PathBuf>,
 
                 /// file with its private key (CONSUL_CLIENT_KEY)
-                #[argh(option, arg_name = "file", from_str_fn($crate::args::values::path))]
+                #[argh(option, arg_name = "file", from_str_fn($crate::cli::args::values::path))]
                 client_key: Option<std::path::PathBuf>,
 
                 /// name that Consul's certificate has, if not the address's (CONSUL_TLS_SERVER_NAME)
-                #[argh(option, arg_name = "name", from_str_fn($crate::args::values::name))]
+                #[argh(option, arg_name = "name", from_str_fn($crate::cli::args::values::name))]
                 tls_server_name: Option<String>,
             }
         }
@@ -101,17 +101,17 @@ macro_rules! consul_options {
 /// Which keys in it: the operator's commands.
 macro_rules! site_options {
     ($(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
-        $crate::args::options::consul_options! {
+        $crate::cli::args::options::consul_options! {
             $(#[$about])*
             pub struct $Options {
                 $($own)*
 
                 /// folder of all keys in the KV store (kvexpress)
-                #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(crate::args::values::prefix))]
+                #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(crate::cli::args::values::prefix))]
                 prefix: Option<crate::layout::keys::Prefix>,
 
                 /// give up on Consul after so long (30s)
-                #[argh(option, arg_name = "duration", from_str_fn(crate::args::values::duration))]
+                #[argh(option, arg_name = "duration", from_str_fn(crate::cli::args::values::duration))]
                 timeout: Option<std::time::Duration>,
             }
         }
@@ -131,13 +131,13 @@ macro_rules! site_options {
 /// Who is told of a run, besides: every command that counts, over another layer.
 macro_rules! metrics_options {
     (over $layer:ident: $(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
-        $crate::args::options::$layer! {
+        $crate::cli::args::options::$layer! {
             $(#[$about])*
             pub struct $Options {
                 $($own)*
 
                 /// send metrics to dogstatsd, as --dogstatsd or --dogstatsd=address: host:port or unix:///path (DD_DOGSTATSD_URL, DD_AGENT_HOST, localhost:8125)
-                #[argh(option, arg_name = "address", from_str_fn($crate::args::values::dogstatsd))]
+                #[argh(option, arg_name = "address", from_str_fn($crate::cli::args::values::dogstatsd))]
                 dogstatsd: Option<Option<$crate::telemetry::metrics::dogstatsd::Address>>,
 
                 /// what the names of its metrics begin with (kvexpress)
@@ -145,7 +145,7 @@ macro_rules! metrics_options {
                 metrics_prefix: String,
 
                 /// write metrics into this directory, for the textfile collector of Prometheus's node_exporter
-                #[argh(option, arg_name = "dir", from_str_fn($crate::args::values::path))]
+                #[argh(option, arg_name = "dir", from_str_fn($crate::cli::args::values::path))]
                 metrics_textfile: Option<std::path::PathBuf>,
             }
         }
@@ -153,7 +153,7 @@ macro_rules! metrics_options {
         impl $Options {
             /// Who is told of the run.
             fn metrics(&self, events: bool) -> $crate::error::Result<$crate::telemetry::metrics::Metrics> {
-                $crate::args::metrics(self.dogstatsd.clone(), &self.metrics_prefix, events, self.metrics_textfile.clone())
+                $crate::cli::args::metrics(self.dogstatsd.clone(), &self.metrics_prefix, events, self.metrics_textfile.clone())
             }
         }
     };

@@ -2,7 +2,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::{Came, Ended, end, run};
-use crate::args::kvx_out::Options;
+use crate::cli::args::kvx_out::Options;
 use crate::download::{self, Order};
 use crate::error::Result;
 use crate::layout::keys::Subject;
