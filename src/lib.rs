@@ -15,6 +15,7 @@
 
 pub mod cli;
 pub mod consul;
+pub mod context;
 pub mod document;
 pub mod download;
 pub mod error;
@@ -29,4 +30,3 @@ pub mod state;
 pub mod telemetry;
 pub mod upload;
 pub mod util;
-pub mod world;

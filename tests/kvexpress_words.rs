@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use kvx::context::{Voice, World};
 use kvx::download::{Destination, Due, Ignored, Stdin};
 use kvx::error::Status;
 use kvx::input::Input;
@@ -18,7 +19,6 @@ use kvx::operator::stop::Reason;
 use kvx::telemetry::log::{Format, Journal};
 use kvx::telemetry::metrics::dogstatsd::Address;
 use kvx::upload::Lines;
-use kvx::world::{Voice, World};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

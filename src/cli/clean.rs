@@ -1,10 +1,10 @@
 use std::process::ExitCode;
 
 use super::Ended;
+use crate::context::World;
 use crate::error::Result;
 use crate::operator::clean::{self, Order};
 use crate::telemetry::outcome::Ending;
-use crate::world::World;
 
 /// Cleaning, told to people; nobody counts it.
 pub(super) fn clean(order: &Order, world: &World) -> Result<Ended> {

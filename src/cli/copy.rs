@@ -1,9 +1,9 @@
 use super::{Came, Ended, end};
+use crate::context::World;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Direction, Ending, Summary};
 use crate::upload::Mode;
 use crate::upload::copy::{self, Order};
-use crate::world::World;
 
 /// A copy, told to people and to those who count.
 pub(super) fn copy(order: &Order, metrics: &Metrics, world: &World) -> Ended {

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 use super::kvx_in::upload;
 use super::kvx_out::download;
 use super::{Ended, SHELL_HINT, clean, copy, fail, marks};
+use crate::context::{Voice, World, print};
 use crate::error::Result;
 use crate::kvexpress::{self, Asked, Command, Job, Options, PROGRAM, Work};
 use crate::process::handler::Handler;
 use crate::telemetry::log::{Format, Journal};
 use crate::telemetry::outcome::Ending;
-use crate::world::{Voice, World, print};
 
 /// `kvexpress`: what its command lines say, by our own stories. The arguments are those after the program's name.
 pub fn kvexpress(arguments: Vec<OsString>) -> ExitCode {

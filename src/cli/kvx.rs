@@ -6,13 +6,13 @@ use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, marks, run};
 use crate::cli::args::Options;
 use crate::cli::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
+use crate::context::{World, print, show};
 use crate::error::{Error, Result, Status};
 use crate::operator;
 use crate::operator::lock::Unlocked;
 use crate::process;
 use crate::telemetry::log::Format;
 use crate::util::text;
-use crate::world::{World, print, show};
 
 /// Something is not as it should be, or differs: as for diff(1) and grep(1).
 const NOT_WELL: u8 = 1;

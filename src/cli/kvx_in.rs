@@ -3,10 +3,10 @@ use std::process::ExitCode;
 
 use super::{Came, Ended, end, run};
 use crate::cli::args::kvx_in::Options;
+use crate::context::{World, show};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Direction;
 use crate::upload::{self, Mode, Order, Report, Terms};
-use crate::world::{World, show};
 
 /// `kvx-in`: a rendered file into Consul. The arguments are those after the program's name.
 pub fn kvx_in(program: &str, arguments: Vec<OsString>) -> ExitCode {

@@ -3,12 +3,12 @@ use std::process::ExitCode;
 
 use super::{Came, Ended, end, run};
 use crate::cli::args::kvx_out::Options;
+use crate::context::World;
 use crate::download::{self, Order};
 use crate::error::Result;
 use crate::layout::keys::Subject;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::Direction;
-use crate::world::World;
 
 /// `kvx-out`: a file out of Consul. The arguments are those after the program's name.
 pub fn kvx_out(program: &str, arguments: Vec<OsString>) -> ExitCode {

@@ -1,11 +1,11 @@
 //! Stops and locks, told to people and to those who count: for `kvx`, and for `kvexpress`.
 
 use super::{Came, Ended, end};
+use crate::context::World;
 use crate::operator::lock::{self, Manner, Unlocked};
 use crate::operator::stop::{self, Stop};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Direction, Ending};
-use crate::world::World;
 
 pub(super) fn stop(order: &Stop, metrics: &Metrics, world: &World) -> Ended {
     let done = stop::stop(order, world).map_err(|error| error.of(&order.key));

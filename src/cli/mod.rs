@@ -19,11 +19,11 @@ pub use self::kvexpress::kvexpress;
 pub use self::kvx::kvx;
 pub use self::kvx_in::kvx_in;
 pub use self::kvx_out::kvx_out;
+use crate::context::{Voice, World, print};
 use crate::error::{Error, Result};
 use crate::telemetry::log::{Format, Journal};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Ending, Summary};
-use crate::world::{Voice, World, print};
 
 /// What stands behind `--`.
 type Command = Option<Vec<OsString>>;

@@ -9,10 +9,10 @@ use ureq::{Agent, AsSendBody};
 
 use super::endpoint::Server;
 use super::failure::{Errors, Failure, LONGEST_MESSAGE};
+use crate::context::World;
 use crate::error::Result;
 use crate::net::{self, Explained};
 use crate::util::time::{Backoff, Deadline};
-use crate::world::World;
 
 /// A single try may take longer than the 7 to 12 s that an agent needs to say "No cluster leader", but not all of a
 /// longer patience: a connection that went dead is better made anew.

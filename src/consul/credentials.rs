@@ -9,9 +9,9 @@ use percent_encoding::percent_decode_str;
 use ureq::http::HeaderValue;
 
 use super::options::Flags;
+use crate::context::World;
 use crate::error::{Error, Result, Status};
 use crate::util::read;
-use crate::world::World;
 
 /// A value for a header that nobody may see.
 #[derive(Clone)]

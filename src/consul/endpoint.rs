@@ -11,10 +11,10 @@ use super::address::Address;
 use super::credentials::Credentials;
 use super::options::Flags;
 use super::tls;
+use crate::context::World;
 use crate::error::{Result, Status};
 use crate::net::Way;
 use crate::util::strconv;
-use crate::world::World;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8500";
 

@@ -3,11 +3,11 @@
 use std::io::{self, ErrorKind};
 
 use super::endpoint::Server;
+use crate::context::World;
 use crate::error::{Error, Status};
 use crate::net::Explained;
 use crate::net::tls::{Refusal, Remedies, refusal};
 use crate::util::text;
-use crate::world::World;
 
 /// An answer that is an error and longer than this is no message: a page, of whatever stands between.
 pub(super) const LONGEST_MESSAGE: usize = 4096;

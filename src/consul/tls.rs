@@ -10,12 +10,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::options::Flags;
+use crate::context::World;
 use crate::error::{Error, Result, Status};
 use crate::net::tls::Tls;
 use crate::net::trust::{self, certificates, wrong};
 use crate::net::{self, Way};
 use crate::util::read;
-use crate::world::World;
 
 /// How to speak TLS with Consul: flags, then variables, then the system's own roots; for the server of this host. And
 /// whether we present ourselves.

@@ -16,6 +16,7 @@ use self::report::Change;
 pub use self::report::{Did, Others, Report, Work};
 use self::source::{Before, Fired, Obtained, Source, State};
 use crate::consul::{self, Consistency};
+use crate::context::{World, show};
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
 use crate::install::{Attributes, Manner, Parents, Target};
@@ -29,7 +30,6 @@ use crate::state::{self, Memory};
 use crate::util::path;
 use crate::util::read::{Trouble, bounded};
 use crate::util::time::Deadline;
-use crate::world::{World, show};
 
 /// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
 /// until their output is read.

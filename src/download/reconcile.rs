@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::report::{Change, Did, Paid, Why};
 use super::{Due, Order};
+use crate::context::World;
 use crate::document::{Checksum, Verified};
 use crate::error::{Kind, Result, Status};
 use crate::install::{Installed, Manner, Replacement, Target, Wanted};
@@ -14,7 +15,6 @@ use crate::process::handler::Handler;
 use crate::state::{Known, Memory, Stamp};
 use crate::util::text;
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// The file that is to be right, as it is and as it is wanted.
 pub(super) struct Managed<'a> {

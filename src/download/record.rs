@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Assignment, Did, Order};
+use crate::context::World;
 use crate::error::{Error, Result};
 use crate::install::{Parents, Target};
 use crate::layout::keys::Subject;
@@ -11,7 +12,6 @@ use crate::state::{self, Directory, LastRun, Memory, Stamp};
 use crate::telemetry::outcome::Ending;
 use crate::util::path;
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// Records it while the run still has the file's lock. What it has done, or why it failed, stands either way.
 pub(super) fn under_lock(done: &Result<Did>, about: &Assignment, memory: &mut Memory) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Destination, Ignored, Order};
 use crate::consul::{Client, Consistency, Entries, Server};
+use crate::context::World;
 use crate::document::Checksum;
 use crate::error::{Error, Kind, Result, Status};
 use crate::install::Installed;
@@ -13,7 +14,6 @@ use crate::layout::pair::{Found, Pair, Whole};
 use crate::layout::payload::{self, Fire};
 use crate::state::Stamp;
 use crate::util::time::{Backoff, Deadline};
-use crate::world::World;
 
 /// Where the document is to be had.
 pub(super) struct Source<'a> {

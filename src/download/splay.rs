@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::context::World;
 use crate::layout::keys::Subject;
-use crate::world::World;
 
 /// Sleeps for this node's share of the splay.
 pub(super) fn sleep(splay: Duration, subject: &Subject, world: &World) {

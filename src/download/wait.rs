@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::Order;
 use crate::consul::{Client, Server};
+use crate::context::World;
 use crate::error::{Result, Status};
 use crate::layout::keys::{Folder, Subject};
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// An answer to a query that waited to the end may come a little later.
 const SLACK: Duration = Duration::from_secs(1);

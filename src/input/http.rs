@@ -10,13 +10,13 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, Header
 use ureq::http::{Request, Response, StatusCode, Version};
 use ureq::{Body, Error as Fault};
 
+use crate::context::World;
 use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
 use crate::input::url::Url;
 use crate::net::tls::{self, Refusal, Remedies, Tls, refusal};
 use crate::net::{self, Explained, Trail, Way, trust};
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// So many redirects are followed.
 const REDIRECTS: usize = 10;

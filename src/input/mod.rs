@@ -13,6 +13,7 @@ use std::time::Duration;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
+use crate::context::World;
 use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
 use crate::input::http::fetch;
@@ -20,7 +21,6 @@ use crate::input::url::Url;
 use crate::process::{self, End, Ended};
 use crate::util::read::{Trouble, bounded};
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// Where a document comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

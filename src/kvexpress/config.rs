@@ -7,10 +7,10 @@ use std::path::Path;
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::flags::Options;
+use crate::context::World;
 use crate::error::{Result, Status};
 use crate::util::read;
 use crate::util::typed;
-use crate::world::World;
 
 /// The options as the file wants them.
 ///

@@ -9,6 +9,7 @@ use super::{PROGRAM, config, owner};
 use crate::cli::args::kvx_out::to_be_kept;
 use crate::cli::args::values;
 use crate::consul::{self, Consistency};
+use crate::context::World;
 use crate::document::guard::{self, Guards};
 use crate::download::{self, Destination, Due, Ignored, Stdin};
 use crate::error::{Error, Result, Status};
@@ -27,7 +28,6 @@ use crate::telemetry::metrics::dogstatsd::{Address, Dogstatsd};
 use crate::upload::copy;
 use crate::upload::{self, Lines, Mode, Terms};
 use crate::util::typed;
-use crate::world::World;
 
 /// Its configuration.
 const DATADOG_AGENT: &str = "/etc/dd-agent/datadog.conf";

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::consul::{Change, Client, Consistency, Outcome};
+use crate::context::World;
 use crate::error::{Result, Status};
 use crate::layout::payload::text_of;
 use crate::util::time::Backoff;
-use crate::world::World;
 
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;

@@ -7,9 +7,9 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
+use crate::context::World;
 use crate::error::{Error, Result, Status};
 use crate::util::read;
-use crate::world::World;
 
 /// Of one file, so many blocks are looked at.
 const MOST_BLOCKS: usize = 10_000;

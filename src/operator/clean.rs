@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::context::World;
 use crate::error::Result;
 use crate::install::{self, Parents, Target};
 use crate::state::{self, Memory};
 use crate::util::path;
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// What kvexpress keeps beside a file: for its comparison, and half-written.
 const OF_KVEXPRESS: [&str; 3] = [".compare", ".last", ".kvexpress"];

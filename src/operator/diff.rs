@@ -1,13 +1,13 @@
 //! How a file differs from what is in Consul.
 
 use super::Site;
+use crate::context::World;
 use crate::document::LARGEST;
 use crate::document::diff::{Limits, unified};
 use crate::error::{Result, Status};
 use crate::input::Input;
 use crate::layout::keys::{Folder, Key};
 use crate::layout::snapshot;
-use crate::world::World;
 
 /// What to compare.
 pub struct Order {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Site;
 use super::signature::{now, user};
 use super::stop::Reason;
+use crate::context::World;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
 use crate::layout::lock_file;
@@ -18,7 +19,6 @@ use crate::state::{self, Remembered};
 use crate::util::path;
 use crate::util::text;
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// A file to be locked or unlocked.
 #[derive(Clone)]

@@ -12,11 +12,11 @@ pub mod stop;
 use std::time::Duration;
 
 use crate::consul::{Client, Flags, Server};
+use crate::context::World;
 use crate::document;
 use crate::error::Result;
 use crate::layout::keys::Prefix;
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// Without `--timeout`.
 pub const TIMEOUT: Duration = Duration::from_secs(30);

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use nix::unistd::{User, getuid};
 
+use crate::context::World;
 use crate::util::text;
 use crate::util::time::rfc3339;
-use crate::world::World;
 
 /// The reason, signed, with the file that it is about: a lock is found by the hash of its path alone. kvexpress shows it as
 /// it is.

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::machine;
+use crate::context::World;
 use crate::document::Checksum;
 use crate::error::{Error, Result, Status};
 use crate::util::ownership::{exposed, is_open_to_others};
 use crate::util::path;
-use crate::world::World;
 
 /// The state directory of this user, as seen from this machine.
 #[derive(Clone, Debug)]

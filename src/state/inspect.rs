@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::directory::{Directory, is_ours};
 use super::{Stamp, content, format, wait_for};
+use crate::context::World;
 use crate::error::{Error, Result, Status};
 use crate::process::signals;
 use crate::util::open;
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// While a stamp is being written over, what is read may be a mixture; for microseconds.
 const TRIES: usize = 20;

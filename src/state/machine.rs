@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read};
 
 use fs_err::File;
 
+use crate::context::World;
 use crate::error::{Error, Result, Status};
-use crate::world::World;
 
 /// By systemd, dbus and most images; a minimal container may have none.
 const MACHINE_ID: &str = "/etc/machine-id";

@@ -24,13 +24,13 @@ pub use self::directory::{Directory, directory};
 use self::directory::{cannot_write, is_ours};
 pub use self::inspect::{Remembered, all, is_there, path_of, read, sweep_abandoned, wait_for_runs};
 pub use self::last_run::LastRun;
+use crate::context::World;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::install::Wanted;
 use crate::process::signals;
 use crate::util::open;
 use crate::util::time::{Backoff, Deadline};
-use crate::world::World;
 
 /// No stamp is so large: not if each character of the longest command line is one that JSON spells out.
 const LARGEST: u64 = 256 * 1024;

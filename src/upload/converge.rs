@@ -8,6 +8,7 @@ use super::report::{Answer, Replaced, Report, Upload};
 use super::write::put;
 use super::{Mode, Stop, Terms};
 use crate::consul::{Client, Outcome};
+use crate::context::World;
 use crate::document::diff;
 use crate::document::{Size, size};
 use crate::error::{Result, Status};
@@ -17,7 +18,6 @@ use crate::layout::payload;
 use crate::layout::stored::Stored;
 use crate::util::text;
 use crate::util::time::Backoff;
-use crate::world::World;
 
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;

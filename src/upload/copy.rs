@@ -1,13 +1,13 @@
 //! Copying a document to another key, as it is stored: value, Flags and checksum, in one transaction.
 
 use crate::consul::Consistency;
+use crate::context::World;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
 use crate::layout::keys::{Folder, Key};
 use crate::layout::snapshot;
 use crate::operator::Site;
 use crate::upload::{Mode, Report, Stop, Terms, converge};
-use crate::world::World;
 
 /// A copy to be.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub(crate) use self::converge::converge;
 pub use self::report::{Answer, Replaced, Report, Upload};
 use crate::consul::{self, Client, Consistency, Server};
+use crate::context::World;
 use crate::document::guard::{self, Guards};
 use crate::document::sorted::sorted;
 use crate::document::{self, Checksum, Verified};
@@ -18,7 +19,6 @@ use crate::input::Input;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::stored::{Form, Stored};
 use crate::util::time::Deadline;
-use crate::world::World;
 
 /// An event is not worth more time.
 pub const DIFFER: Duration = Duration::from_millis(200);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::options::metrics_options;
 use super::values;
 use crate::consul::{Consistency, Flags};
+use crate::context::World;
 use crate::document::guard::{self, Percent};
 use crate::download::{self, Destination, Due, Ignored, Order, Stdin};
 use crate::error::{Result, Status};
@@ -16,7 +17,6 @@ use crate::process::check::Check;
 use crate::process::handler::Handler;
 use crate::process::program::Program;
 use crate::telemetry::metrics::Metrics;
-use crate::world::World;
 
 /// A command line that is longer is not remembered.
 const LONGEST_COMMAND: usize = 16 * 1024;

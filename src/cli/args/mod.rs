@@ -13,13 +13,13 @@ use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 
+use crate::context::Voice;
 use crate::document::guard::{Guards, Percent};
 use crate::error::{Result, Status};
 use crate::telemetry::log::Format;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::dogstatsd::{Address, Dogstatsd};
 use crate::util::text;
-use crate::world::Voice;
 
 /// What every command line says.
 pub trait Options: FromArgs + ArgsInfo {

@@ -28,7 +28,7 @@ macro_rules! options {
         }
 
         impl $crate::cli::args::Options for $Options {
-            fn voice(&self) -> $crate::world::Voice {
+            fn voice(&self) -> $crate::context::Voice {
                 $crate::cli::args::voice(self.verbose, self.quiet)
             }
 

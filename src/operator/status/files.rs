@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Order;
 use super::keys::KeyState;
 use crate::consul::{Client, Consistency};
+use crate::context::World;
 use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
 use crate::install::{self, Installed, Parents, Target};
@@ -17,7 +18,6 @@ use crate::layout::payload::text_of;
 use crate::state::{self, Directory, LastRun, Remembered, Stamp};
 use crate::util::path;
 use crate::util::time::ago;
-use crate::world::World;
 
 /// How a file is.
 #[derive(Clone, Debug, Serialize)]

@@ -15,10 +15,10 @@ pub use self::keys::KeyState;
 pub use self::locks::LockState;
 use super::{Site, list};
 use crate::consul::Client;
+use crate::context::World;
 use crate::error::{Error, Result, Status};
 use crate::layout::keys::{Key, Prefix};
 use crate::state::{self, Remembered};
-use crate::world::World;
 
 /// What to look at.
 pub struct Order {

@@ -7,8 +7,8 @@ pub mod textfile;
 use std::path::PathBuf;
 
 use self::dogstatsd::Dogstatsd;
+use crate::context::World;
 use crate::telemetry::outcome::Summary;
-use crate::world::World;
 
 /// Who is told.
 #[derive(Clone, Debug, Default)]

@@ -6,8 +6,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::context::World;
 use crate::net::look_up;
-use crate::world::World;
 
 const PORT: u16 = 8125;
 /// So long a name may take to be found.

@@ -7,8 +7,8 @@ mod wire;
 
 pub use self::address::Address;
 use self::wire::Tags;
+use crate::context::World;
 use crate::telemetry::outcome::Summary;
-use crate::world::World;
 
 /// The most that goes into one datagram of metrics: what a network carries in one piece.
 const DATAGRAM: usize = 1432;
