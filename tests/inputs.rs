@@ -95,7 +95,7 @@ fn a_compressed_document_comes_out_as_it_was_and_says_how_small_it_is() {
     for (document, size) in [(lines(600), "2.2 KB"), (String::new(), "0 B"), ("x".into(), "1 B")] {
         let ran = place.kvx_in().args(["-z", "-l", "0"]).stdin(&document).run().expect(0);
         let stored = assert_compressed(&place, document.as_bytes());
-        let stored = kvx::document::size(stored);
+        let stored = kvx::util::text::size(stored);
         ran.says(&[size, "uploaded, compressed to", &stored, ", "]);
         assert_eq!(installed(&place), document.as_bytes());
     }

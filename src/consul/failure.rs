@@ -6,7 +6,7 @@ use super::endpoint::Server;
 use crate::context::World;
 use crate::error::{Error, Status};
 use crate::net::Explained;
-use crate::net::tls::{Refusal, Remedies, refusal};
+use crate::net::refusal::{Refusal, Remedies, refusal};
 use crate::util::text;
 
 /// An answer that is an error and longer than this is no message: a page, of whatever stands between.

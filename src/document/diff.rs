@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token};
 
-use crate::document::size;
+use crate::util::text::size;
 
 /// So many lines that are the same are shown around what is not.
 const CONTEXT: u32 = 3;

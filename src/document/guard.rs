@@ -1,7 +1,8 @@
 //! Tests that a document must pass before it is let through, on the way in and on the way out. Pure.
 
-use crate::document::{Size, Verified, size};
+use crate::document::{Size, Verified};
 use crate::error::{Error, Kind, Result, Status};
+use crate::util::text::size;
 
 /// No larger a document is let through unless `--max-size` says so.
 pub const LARGEST: usize = 16 * 1024 * 1024;

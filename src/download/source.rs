@@ -10,8 +10,9 @@ use crate::document::Checksum;
 use crate::error::{Error, Kind, Result, Status};
 use crate::install::Installed;
 use crate::layout::keys::{Folder, Subject};
+use crate::layout::marker;
 use crate::layout::pair::{Found, Pair, Whole};
-use crate::layout::payload::{self, Fire};
+use crate::layout::payload::Fire;
 use crate::state::Stamp;
 use crate::util::time::{Backoff, Deadline};
 
@@ -256,7 +257,7 @@ impl<'a> Source<'a> {
             _ => error,
         })?;
         let fresh = entries.is_fresh();
-        let mut reason = |mark: &str| entries.take(mark).as_ref().and_then(payload::reason);
+        let mut reason = |mark: &str| entries.take(mark).as_ref().and_then(marker::reason);
         let (stop, lock) = (stop.and_then(&mut reason), self.lock.as_deref().and_then(reason));
         Ok(State { found: self.asked.judge(&mut entries), stop, lock, fresh })
     }

@@ -14,7 +14,8 @@ use crate::context::World;
 use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
 use crate::input::url::Url;
-use crate::net::tls::{self, Refusal, Remedies, Tls, refusal};
+use crate::net::refusal::{Refusal, Remedies, refusal};
+use crate::net::tls::{self, Tls};
 use crate::net::{self, Explained, Trail, Way, trust};
 use crate::util::time::Deadline;
 

@@ -137,7 +137,7 @@ impl Flag {
         match self.takes {
             Text(text) => *text(options) = value,
             Number(number) => {
-                *number(options) = numbers::integer(&value).ok_or_else(|| wrong("number", "one such as 10"))?;
+                *number(options) = strconv::integer(&value).ok_or_else(|| wrong("number", "one such as 10"))?;
             }
             Mode(mode) => {
                 *mode(options) = numbers::mode(&value).ok_or_else(|| wrong("mode", "it in octal, such as 0644"))?;

@@ -6,8 +6,6 @@ use std::time::Duration;
 use super::flags::Options;
 use super::subcommand::Command;
 use super::{PROGRAM, config, owner};
-use crate::cli::args::kvx_out::to_be_kept;
-use crate::cli::args::values;
 use crate::consul::{self, Consistency};
 use crate::context::World;
 use crate::document::guard::{self, Guards};
@@ -18,11 +16,13 @@ use crate::input::url::Url;
 use crate::install::{Manner, Parents};
 use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
 use crate::layout::marker::Present;
+use crate::layout::site::Site;
 use crate::layout::stored::Form;
 use crate::operator::stop::{Reason, Stop};
-use crate::operator::{Site, clean, lock};
+use crate::operator::{clean, lock};
 use crate::process::handler::Handler;
 use crate::process::program::Program;
+use crate::state::to_be_kept;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::dogstatsd::{Address, Dogstatsd};
 use crate::upload::copy;
@@ -245,7 +245,7 @@ fn key(flag: &str, text: &str) -> Result<Key> {
 
 /// One that is on this node, or may be.
 fn file(options: &Options) -> Result<PathBuf> {
-    parsed("-f", needed("-f", &options.file)?, values::destination)
+    parsed("-f", needed("-f", &options.file)?, typed::destination)
 }
 
 fn prefix(options: &Options) -> Result<Prefix> {

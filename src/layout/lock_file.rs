@@ -16,7 +16,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::error::{Error, Result, Status};
-use crate::layout::payload::NO_REASON;
+use crate::layout::marker::NO_REASON;
 use crate::util::{open, ownership, path, text};
 
 /// Of a marker's text, this much is read.

@@ -2,14 +2,28 @@
 
 use std::time::Duration;
 
-use crate::consul::{Change, Client, Consistency, Outcome};
+use crate::consul::{Change, Client, Consistency, Entry, Outcome};
 use crate::context::World;
 use crate::error::{Result, Status};
-use crate::layout::payload::text_of;
+use crate::util::text;
 use crate::util::time::Backoff;
 
 /// So often somebody else may be faster, before we give up.
 const RACES: usize = 10;
+
+/// Of a mark that gives none.
+pub const NO_REASON: &str = "no reason given";
+
+/// The reason in a stop or lock; one with nothing in it is none, as for kvexpress. One with nothing to be seen in it is.
+pub fn text_of(mark: &Entry) -> Option<String> {
+    let text = text::excerpt(&String::from_utf8_lossy(&mark.value));
+    (!mark.value.is_empty()).then_some(if text.is_empty() { NO_REASON.into() } else { text })
+}
+
+/// The same, and where it stands.
+pub fn reason(mark: &Entry) -> Option<String> {
+    text_of(mark).map(|text| format!("{text} ({})", mark.key))
+}
 
 /// What becomes of a mark that is set already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,5 +6,6 @@ pub mod marker;
 mod names;
 pub mod pair;
 pub mod payload;
+pub mod site;
 pub mod snapshot;
 pub mod stored;

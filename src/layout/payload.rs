@@ -7,8 +7,8 @@ use crate::document::Checksum;
 use crate::document::encoding;
 use crate::error::{Result, Status};
 use crate::layout::keys::{Key, Part, Prefix, Subject, ValuePath};
+use crate::layout::marker::reason;
 use crate::layout::pair::Pair;
-use crate::util::text;
 
 /// Why this run was started, as far as stdin tells.
 #[derive(Debug)]
@@ -141,18 +141,4 @@ fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
         Some((Part::Data, entry)) => Fire::Changed(Some(Checksum::of(&entry.value)), entry.modify_index),
         Some((Part::Stop, entry)) => Fire::Changed(None, entry.modify_index),
     }
-}
-
-/// Of a mark that gives none.
-pub const NO_REASON: &str = "no reason given";
-
-/// The reason in a stop or lock; one with nothing in it is none, as for kvexpress. One with nothing to be seen in it is.
-pub fn text_of(mark: &Entry) -> Option<String> {
-    let text = text::excerpt(&String::from_utf8_lossy(&mark.value));
-    (!mark.value.is_empty()).then_some(if text.is_empty() { NO_REASON.into() } else { text })
-}
-
-/// The same, and where it stands.
-pub fn reason(mark: &Entry) -> Option<String> {
-    text_of(mark).map(|text| format!("{text} ({})", mark.key))
 }

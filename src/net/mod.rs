@@ -2,6 +2,7 @@
 //! top where it is wanted. Knows nobody's requests.
 
 mod near;
+pub(crate) mod refusal;
 mod resolver;
 pub(crate) mod tls;
 pub(crate) mod trust;

@@ -1,12 +1,12 @@
 //! How a file differs from what is in Consul.
 
-use super::Site;
 use crate::context::World;
 use crate::document::LARGEST;
 use crate::document::diff::{Limits, unified};
 use crate::error::{Result, Status};
 use crate::input::Input;
 use crate::layout::keys::{Folder, Key};
+use crate::layout::site::Site;
 use crate::layout::snapshot;
 
 /// What to compare.

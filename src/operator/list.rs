@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Site;
 use crate::consul::Client;
 use crate::context::World;
 use crate::error::Result;
 use crate::layout::keys::{Key, Prefix};
+use crate::layout::site::Site;
 
 /// The keys under the prefix that have a document, half of one, or a stop; in order. What this token may not list is left out,
 /// without a word (Consul says none).

@@ -7,7 +7,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Site;
 use super::signature::{now, user};
 use super::stop::Reason;
 use crate::context::World;
@@ -15,6 +14,7 @@ use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
 use crate::layout::lock_file;
 use crate::layout::marker::{self, Present, Set};
+use crate::layout::site::Site;
 use crate::state::{self, Remembered};
 use crate::util::path;
 use crate::util::text;

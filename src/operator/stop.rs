@@ -3,15 +3,15 @@
 use std::fmt;
 use std::path::Path;
 
-use super::Site;
 use super::signature::signed;
 use crate::consul::{Change, Consistency, Outcome, Value};
 use crate::context::World;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::layout::keys::{Folder, Key};
+use crate::layout::marker::text_of;
 use crate::layout::marker::{self, Present, Set, converge};
-use crate::layout::payload::text_of;
+use crate::layout::site::Site;
 
 /// A stop to be.
 #[derive(Clone)]

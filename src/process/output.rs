@@ -1,10 +1,10 @@
 //! A program's output on its way to our stderr: each line marked with whose it is, nothing in it that a terminal would obey, and
 //! of very much of it only the beginning, as it comes, and the end.
 
-use crate::document::size;
 use crate::telemetry::log::{Format, Journal};
 use crate::telemetry::stderr::Stderr;
 use crate::util::text;
+use crate::util::text::size;
 
 /// So much of it is passed on as it comes.
 const BEGINNING: usize = 64 * 1024;

@@ -10,6 +10,7 @@ mod format;
 mod inspect;
 mod last_run;
 mod machine;
+mod replay;
 
 use std::fs::{Metadata, TryLockError};
 use std::io::{self, ErrorKind, Read};
@@ -24,6 +25,7 @@ pub use self::directory::{Directory, directory};
 use self::directory::{cannot_write, is_ours};
 pub use self::inspect::{Remembered, all, is_there, path_of, read, sweep_abandoned, wait_for_runs};
 pub use self::last_run::LastRun;
+pub use self::replay::to_be_kept;
 use crate::context::World;
 use crate::document::Checksum;
 use crate::error::{Result, Status};

@@ -9,14 +9,15 @@ use super::write::put;
 use super::{Mode, Stop, Terms};
 use crate::consul::{Client, Outcome};
 use crate::context::World;
+use crate::document::Size;
 use crate::document::diff;
-use crate::document::{Size, size};
 use crate::error::{Result, Status};
 use crate::layout::keys::Folder;
+use crate::layout::marker;
 use crate::layout::pair::{Found, Pair, Torn};
-use crate::layout::payload;
 use crate::layout::stored::Stored;
 use crate::util::text;
+use crate::util::text::size;
 use crate::util::time::Backoff;
 
 /// So often somebody else may be faster, before we give up.
@@ -45,7 +46,7 @@ pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &Wor
                 }
             })?;
         let found = Pair::take(&mut entries, &folder).judge();
-        let stopped = entries.take(&folder.stop).as_ref().and_then(payload::reason);
+        let stopped = entries.take(&folder.stop).as_ref().and_then(marker::reason);
         if let Found::Whole(previous) = &found
             && previous.document.checksum() == ours.document().checksum()
         {

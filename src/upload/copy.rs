@@ -5,8 +5,8 @@ use crate::context::World;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
 use crate::layout::keys::{Folder, Key};
+use crate::layout::site::Site;
 use crate::layout::snapshot;
-use crate::operator::Site;
 use crate::upload::{Mode, Report, Stop, Terms, converge};
 
 /// A copy to be.

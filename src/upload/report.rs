@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::{Mode, Stop};
-use crate::document::{Checksum, Verified, size};
+use crate::document::{Checksum, Verified};
 use crate::layout::stored::Stored;
 use crate::telemetry::outcome::{Ending, Summary};
+use crate::util::text::size;
 
 /// What became of it.
 #[derive(Debug)]

@@ -85,6 +85,15 @@ pub fn is_unsafe(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A size for people: `512 B`, `30.6 KB`, `1.2 MB` (of 1000, as kvexpress's users know it from their tools).
+pub fn size(bytes: usize) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..1_000_000 => format!("{}.{} KB", bytes / 1_000, bytes / 100 % 10),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
+    }
+}
+
 fn escaped(text: &str, keep: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return text.into();

@@ -1,6 +1,8 @@
 //! Names and paths that a person or a script has typed. What nobody types on purpose is refused, before it is stored where it
 //! cannot be found again. Pure.
 
+use std::path::{Path, PathBuf};
+
 /// A control character is an accident: a file named `hosts\r` is not the one that was meant.
 ///
 /// # Errors
@@ -13,6 +15,24 @@ pub fn plain(text: &str) -> Result<&str, String> {
         }
         Some(c) => Err(format!("it has a control character ({})", c.escape_debug())),
     }
+}
+
+/// A path of any kind.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    plain(text).map(PathBuf::from)
+}
+
+/// `-f` of kvx-out: a file, or `-`. A stream by another name would be replaced by a file, not written to.
+pub fn destination(text: &str) -> Result<PathBuf, String> {
+    match path(text)? {
+        path if is_stream(&path) => Err("it is a stream, not a file; kvx-out prints to stdout with -f -".into()),
+        path => Ok(path),
+    }
+}
+
+/// Whether it is a name for what a process has open. (Of /proc, nothing can be replaced.)
+fn is_stream(path: &Path) -> bool {
+    ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|stream| path.starts_with(stream))
 }
 
 /// A character that is not printable: Consul's API answers 400 for a path that has one, so that what a transaction has stored

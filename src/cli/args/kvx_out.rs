@@ -16,18 +16,8 @@ use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
 use crate::process::program::Program;
+use crate::state::to_be_kept;
 use crate::telemetry::metrics::Metrics;
-
-/// A command line that is longer is not remembered.
-const LONGEST_COMMAND: usize = 16 * 1024;
-
-/// A program that is found by PATH or by a whole path: the same for everybody, wherever he is.
-pub(crate) fn to_be_kept(words: &[OsString]) -> Option<Vec<String>> {
-    let words: Vec<String> = words.iter().map(|word| word.to_str().map(str::to_owned)).collect::<Option<_>>()?;
-    let program = words.first()?;
-    let is_short = words.iter().map(String::len).sum::<usize>() <= LONGEST_COMMAND;
-    (is_short && (program.starts_with('/') || !program.contains('/'))).then_some(words)
-}
 
 metrics_options! {
     over consul_options:

@@ -117,11 +117,11 @@ macro_rules! site_options {
         }
 
         impl $Options {
-            fn site(&self) -> $crate::operator::Site {
-                $crate::operator::Site {
+            fn site(&self) -> $crate::layout::site::Site {
+                $crate::layout::site::Site {
                     prefix: self.prefix.clone().unwrap_or_default(),
                     consul: self.consul(),
-                    timeout: self.timeout.unwrap_or($crate::operator::TIMEOUT),
+                    timeout: self.timeout.unwrap_or($crate::layout::site::TIMEOUT),
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The values of options, parsed once into what they mean.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::document::Checksum;
@@ -13,6 +13,7 @@ use crate::telemetry::log::Format;
 use crate::telemetry::metrics::dogstatsd::Address;
 use crate::util::text;
 use crate::util::typed;
+pub use crate::util::typed::{destination, path};
 
 /// `-k`.
 pub fn key(text: &str) -> Result<Key, String> {
@@ -95,11 +96,6 @@ pub fn name(text: &str) -> Result<String, String> {
     typed::plain(text).map(str::to_owned)
 }
 
-/// A path of any kind.
-pub fn path(text: &str) -> Result<PathBuf, String> {
-    typed::plain(text).map(PathBuf::from)
-}
-
 /// `-f`: a file that is on this node, or may be.
 pub fn file(text: &str) -> Result<PathBuf, String> {
     match text {
@@ -107,19 +103,6 @@ pub fn file(text: &str) -> Result<PathBuf, String> {
         "-" => Err("name a file".into()),
         path => destination(path),
     }
-}
-
-/// `-f` of kvx-out: a file, or `-`. A stream by another name would be replaced by a file, not written to.
-pub fn destination(text: &str) -> Result<PathBuf, String> {
-    match path(text)? {
-        path if is_stream(&path) => Err("it is a stream, not a file; kvx-out prints to stdout with -f -".into()),
-        path => Ok(path),
-    }
-}
-
-/// Whether it is a name for what a process has open. (Of /proc, nothing can be replaced.)
-fn is_stream(path: &Path) -> bool {
-    ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|stream| path.starts_with(stream))
 }
 
 /// `-c`: permission bits in octal, with or without leading zeros, as people write them for chmod.

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::install::{self, Installed, Parents, Target};
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::lock_file;
-use crate::layout::payload::text_of;
+use crate::layout::marker::text_of;
 use crate::state::{self, Directory, LastRun, Remembered, Stamp};
 use crate::util::path;
 use crate::util::time::ago;

@@ -7,8 +7,8 @@ use crate::document::Checksum;
 use crate::document::encoding;
 use crate::error::{Error, Result};
 use crate::layout::keys::{Folder, Key, Prefix};
+use crate::layout::marker::text_of;
 use crate::layout::pair::{Found, Pair};
-use crate::layout::payload::text_of;
 
 /// How a key is.
 #[derive(Clone, Debug, Serialize)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Order;
 use crate::consul::Client;
 use crate::error::Result;
-use crate::layout::payload::text_of;
+use crate::layout::marker::text_of;
 use crate::state::Remembered;
 use crate::util::path;
 use crate::util::text;

@@ -13,11 +13,12 @@ use serde::Serialize;
 pub use self::files::FileState;
 pub use self::keys::KeyState;
 pub use self::locks::LockState;
-use super::{Site, list};
+use super::list;
 use crate::consul::Client;
 use crate::context::World;
 use crate::error::{Error, Result, Status};
 use crate::layout::keys::{Key, Prefix};
+use crate::layout::site::Site;
 use crate::state::{self, Remembered};
 
 /// What to look at.

@@ -6,8 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::files::ended;
 use super::table::table;
 use super::{FileState, KeyState, LockState, Overview};
-use crate::document::{Checksum, size};
+use crate::document::Checksum;
 use crate::util::text;
+use crate::util::text::size;
 use crate::util::time::rfc3339;
 
 impl fmt::Display for Overview {

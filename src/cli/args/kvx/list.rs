@@ -1,7 +1,7 @@
 //! The command line of `kvx list`.
 
 use crate::cli::args::options::site_options;
-use crate::operator::Site;
+use crate::layout::site::Site;
 
 site_options! {
     /// List the keys, one a line.

@@ -3,7 +3,7 @@
 use crate::cli::args::options::site_options;
 use crate::cli::args::values;
 use crate::layout::keys::Key;
-use crate::operator::Site;
+use crate::layout::site::Site;
 
 site_options! {
     /// Let a stopped key go on.

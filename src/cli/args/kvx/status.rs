@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::cli::args::options::site_options;
 use crate::cli::args::values;
 use crate::layout::keys::Key;
-use crate::operator::Site;
+use crate::layout::site::Site;
 use crate::operator::status::Order;
 
 /// For all talk with Consul.
