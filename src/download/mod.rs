@@ -1,5 +1,6 @@
 //! The story of `kvx-out`: Consul to one file, then the handler.
 
+mod order;
 mod reconcile;
 mod record;
 mod report;
@@ -8,132 +9,28 @@ mod splay;
 mod wait;
 
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+pub use self::order::{Destination, Due, Ignored, Order, Stdin, patience};
 use self::reconcile::Managed;
 use self::report::Change;
 pub use self::report::{Did, Others, Report, Work};
 use self::source::{Before, Fired, Obtained, Source, State};
-use crate::consul::{self, Consistency};
 use crate::context::{World, show};
-use crate::document::guard::Guards;
 use crate::error::{Result, Status};
-use crate::install::{Attributes, Manner, Parents, Target};
-use crate::layout::keys::{Prefix, Subject};
+use crate::install::{Manner, Target};
+use crate::layout::keys::Subject;
 use crate::layout::lock_file;
 use crate::layout::pair::{Found, Whole};
 use crate::layout::payload::{self, Fire};
-use crate::process::check::Check;
-use crate::process::handler::Handler;
 use crate::state::{self, Memory};
 use crate::util::path;
 use crate::util::read::{Trouble, bounded};
 use crate::util::time::Deadline;
 
-/// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
-/// until their output is read.
-const GRACES: Duration = Duration::from_secs(14);
-
 /// Another run that was waited for longer than this is part of what is said of a failure.
 const LONG: Duration = Duration::from_secs(1);
-
-/// How long another run on the same file is waited for, if both have these limits: as long as it may take.
-pub fn patience(timeout: Duration, handler_timeout: Duration) -> Duration {
-    timeout.saturating_add(handler_timeout).saturating_add(GRACES)
-}
-
-/// What to do, from the command line.
-#[derive(Clone)]
-pub struct Order {
-    /// `-k`, `--raw`; without them, the payload names the key.
-    pub subject: Option<Subject>,
-    /// `-p`.
-    pub prefix: Prefix,
-    /// `-f`.
-    pub to: Destination,
-    /// `-l`, `--max-size`, `--max-shrink`.
-    pub guards: Guards,
-    /// `-c`, `-o`.
-    pub attributes: Attributes,
-    /// `--mkdir`.
-    pub parents: Parents,
-    /// `--in-place`.
-    pub manner: Manner,
-    /// `--check`.
-    pub check: Option<Check>,
-    /// `-e` or `-- ARGV`.
-    pub handler: Option<Handler>,
-    /// `--always-run`.
-    pub due: Due,
-    /// `--splay`: at most so long, before anything is done.
-    pub splay: Option<Duration>,
-    /// `--wait`: so long for a key that is not there yet.
-    pub wait: Option<Duration>,
-    /// `--payload`, or what suggests one.
-    pub stdin: Stdin,
-    /// `--state-dir`.
-    pub state_dir: Option<PathBuf>,
-    /// `--stale`, `--consistent`.
-    pub consistency: Consistency,
-    /// `--timeout`: for the payload, and then for all talk with Consul and the check.
-    pub timeout: Duration,
-    /// How long another run on the same file is waited for: as long as one may take.
-    pub patience: Duration,
-    /// Which Consul.
-    pub consul: consul::Flags,
-    /// `--ignore-stop`, `--ignore-lock`.
-    pub ignored: Ignored,
-    /// The command line, to be run again by somebody else; none where it holds a secret, means something else elsewhere,
-    /// or was for this once.
-    pub words: Option<Vec<String>>,
-}
-
-/// Which marks are ignored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ignored {
-    /// That the key is stopped.
-    pub stop: bool,
-    /// That the file is locked.
-    pub lock: bool,
-}
-
-/// Where the document goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// A file, replaced atomically.
-    File(PathBuf),
-    /// `-f -`: stdout; no stamp and no handler.
-    Stdout,
-}
-
-impl Destination {
-    /// The file, if it is one.
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Destination::File(path) => Some(path),
-            Destination::Stdout => None,
-        }
-    }
-}
-
-/// When the handler is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// When it has not succeeded yet for what is installed.
-    WhenOwed,
-    /// At each run, whatever has changed.
-    Always,
-}
-
-/// Whether there is a payload on stdin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stdin {
-    /// A watch's payload.
-    Payload,
-    /// Somebody else's; it may never end.
-    Untouched,
-}
 
 /// Why a run was started, and for what.
 #[derive(Debug)]

@@ -2,91 +2,22 @@
 
 mod converge;
 pub mod copy;
+mod order;
 mod report;
 mod write;
 
-use std::time::Duration;
-
 pub(crate) use self::converge::converge;
+pub use self::order::{DIFFER, Lines, Mode, Order, Stop, Terms};
 pub use self::report::{Answer, Replaced, Report, Upload};
-use crate::consul::{self, Client, Consistency, Server};
+use crate::consul::{Client, Server};
 use crate::context::World;
 use crate::document::guard::{self, Guards};
 use crate::document::sorted::sorted;
-use crate::document::{self, Checksum, Verified};
+use crate::document::{self, Verified};
 use crate::error::{Error, Kind, Result, Status};
 use crate::input::Input;
-use crate::layout::keys::{Key, Prefix};
 use crate::layout::stored::{Form, Stored};
 use crate::util::time::Deadline;
-
-/// An event is not worth more time.
-pub const DIFFER: Duration = Duration::from_millis(200);
-
-/// What to do, from the command line.
-#[derive(Clone)]
-pub struct Order {
-    /// Where the document goes, and under which terms.
-    pub terms: Terms,
-    /// stdin, `-f`, `-u` or `-- CMD`.
-    pub input: Input,
-    /// `-S`.
-    pub lines: Lines,
-    /// `-z`.
-    pub form: Form,
-    /// `--timeout`: for reading the input, and then for all talk with Consul.
-    pub timeout: Duration,
-    /// Which Consul.
-    pub consul: consul::Flags,
-}
-
-/// What it takes to replace a document by another, wherever that comes from.
-#[derive(Clone)]
-pub struct Terms {
-    /// `-k`.
-    pub key: Key,
-    /// `-p`.
-    pub prefix: Prefix,
-    /// `-l`, `--max-size` (of what is stored), `--max-shrink`.
-    pub guards: Guards,
-    /// `--expect`: the document that is to be replaced must have this checksum.
-    pub expect: Option<Checksum>,
-    /// `--ignore-stop`.
-    pub stop: Stop,
-    /// `-n`.
-    pub mode: Mode,
-    /// `--events`: afterwards, so long at most, to find out what the change was.
-    pub differ: Option<Duration>,
-    /// `--consistent`.
-    pub consistency: Consistency,
-}
-
-/// What becomes of the lines of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lines {
-    /// They are the document.
-    AsTheyAre,
-    /// They are sorted.
-    Sorted,
-}
-
-/// What the mark that a key is stopped means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Nothing is uploaded.
-    Heeded,
-    /// It is told of, and no more.
-    Ignored,
-}
-
-/// Whether to upload, or only to show what would be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Upload.
-    Upload,
-    /// Show the difference and send nothing.
-    DryRun,
-}
 
 /// Uploads, as ordered.
 ///
