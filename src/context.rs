@@ -2,14 +2,13 @@
 //! else in the library asks the process.
 
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use crate::env::Env;
 use crate::error::{Error, Result, Status};
-use crate::process::signals;
 use crate::telemetry::level::Level;
 use crate::telemetry::log::Journal;
 use crate::telemetry::outcome::{Direction, Summary};
@@ -30,10 +29,8 @@ pub enum Voice {
 /// The surroundings of a run.
 #[derive(Debug)]
 pub struct World {
-    /// Looks up a variable of the environment.
-    pub variable: fn(&str) -> Option<OsString>,
-    /// The command line, the program included.
-    pub words: Vec<OsString>,
+    /// Variables, the command line and the name of this node.
+    pub env: Env,
     /// Chance, for jitter.
     pub random: Random,
     /// How much to tell.
@@ -47,15 +44,13 @@ pub struct World {
 }
 
 impl World {
-    /// The process's own, whose signals are seen to. The seed is of the clock and the process: enough for jitter.
+    /// The process's own. The seed is of the clock and the process: enough for jitter.
     pub fn of_this_process(voice: Voice, journal: Journal) -> World {
         let process = std::process::id();
-        signals::at_start(process);
         let clock = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_nanos();
         let seed = u64::try_from(clock & u128::from(u64::MAX)).unwrap_or(0) ^ (u64::from(process) << 32);
         World {
-            variable: |name| std::env::var_os(name),
-            words: std::env::args_os().collect(),
+            env: Env::of_this_process(),
             random: Random::seeded(seed),
             voice,
             journal,
@@ -93,37 +88,6 @@ impl World {
     /// What is known of any run that has ended.
     pub fn summary(&self, direction: Direction, prefix: impl Display) -> Summary {
         Summary::begun(direction, prefix, self.started.elapsed(), self.retries.get())
-    }
-
-    /// A variable as text; an empty one is unset, as for Consul's own client.
-    ///
-    /// # Errors
-    /// 78 where it is not UTF-8.
-    pub fn text(&self, name: &str) -> Result<Option<String>> {
-        match (self.variable)(name) {
-            None => Ok(None),
-            Some(value) if value.is_empty() => Ok(None),
-            Some(value) => match value.into_string() {
-                Ok(text) => Ok(Some(text)),
-                Err(_) => Err(Status::Configuration
-                    .error(format!("{name} in the environment is not UTF-8; set it anew or unset it"))),
-            },
-        }
-    }
-
-    /// Whether a watch has started this run: then its payload is on stdin.
-    pub fn is_of_a_watch(&self) -> bool {
-        (self.variable)("CONSUL_INDEX").is_some_and(|index| !index.is_empty())
-    }
-
-    /// This node's name, as kvexpress takes it for the key of a lock.
-    pub fn hostname(&self) -> String {
-        self.known_hostname().unwrap_or_else(|| "unknown".into())
-    }
-
-    /// The same, if it is known.
-    pub fn known_hostname(&self) -> Option<String> {
-        nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned())
     }
 
     /// Tells something. All that a run tells goes through here, or into the journal.

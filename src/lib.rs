@@ -18,6 +18,7 @@ pub mod consul;
 pub mod context;
 pub mod document;
 pub mod download;
+pub mod env;
 pub mod error;
 pub mod input;
 pub mod install;

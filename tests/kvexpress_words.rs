@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use kvx::context::{Voice, World};
 use kvx::download::{Destination, Due, Ignored, Stdin};
+use kvx::env::Env;
 use kvx::error::Status;
 use kvx::input::Input;
 use kvx::install::{Manner, Parents};
@@ -266,8 +267,7 @@ fn other_words_are_passed_over_but_known() {
 fn ordered(line: &str) -> Job {
     let Ok(Asked::Run(command, options, _)) = parse(words(line)) else { panic!("not understood: {line}") };
     let mut world = World::of_this_process(Voice::Quiet, Journal::new("kvexpress", Format::Text));
-    world.variable = |_| None;
-    world.words = words(&format!("kvexpress {line}"));
+    world.env = Env::without_variables(words(&format!("kvexpress {line}")));
     job(command, *options, &world).unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use super::kvx_in::upload;
 use super::kvx_out::download;
-use super::{Ended, SHELL_HINT, clean, copy, fail, marks};
+use super::{Ended, SHELL_HINT, begin, clean, copy, fail, marks};
 use crate::context::{Voice, World, print};
 use crate::error::Result;
 use crate::kvexpress::{self, Asked, Command, Job, Options, PROGRAM, Work};
@@ -27,7 +27,7 @@ fn run(command: Command, options: Options, others: &[String]) -> ExitCode {
     let voice = if options.verbose || debug { Voice::Verbose } else { Voice::Normal };
     let journal = Journal::new(PROGRAM, Format::Text).and_syslog();
     let journal = if options.verbose { journal.on_stdout() } else { journal };
-    let world = World::of_this_process(voice, journal).of_one_that_knows(kvexpress::knows);
+    let world = begin(voice, journal).of_one_that_knows(kvexpress::knows);
     passed_over(others, &world);
     match kvexpress::job(command, options, &world).and_then(|job| work(&job, &world)) {
         Ok(status) => status,
@@ -74,7 +74,7 @@ fn passed_over(others: &[String], world: &World) {
     let count = others.iter().filter(|word| word.as_str() != "true").count();
     if count > 0 {
         let (words, belong) = if count == 1 { ("word", "belongs") } else { ("words", "belong") };
-        let hint = if world.is_of_a_watch() { format!("; {SHELL_HINT}") } else { String::new() };
+        let hint = if world.env.is_of_a_watch() { format!("; {SHELL_HINT}") } else { String::new() };
         world.warn(&format!(
             "{count} {words} passed over that {belong} to no flag; are quotes missing, or a = before false?{hint}"
         ));

@@ -108,7 +108,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "diff" => act::<diff::Options>("kvx diff", rest, |options, world| {
             let order = options.order();
             let difference = operator::diff::diff(&order, world).map_err(|error| error.of(&order.key))?;
-            let is_coloured = std::io::stdout().is_terminal() && (world.variable)("NO_COLOR").is_none();
+            let is_coloured = std::io::stdout().is_terminal() && world.env.variable("NO_COLOR").is_none();
             if is_coloured {
                 print(coloured(&text::lines_of(&difference)).as_bytes())?
             } else {

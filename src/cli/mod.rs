@@ -21,6 +21,7 @@ pub use self::kvx_in::kvx_in;
 pub use self::kvx_out::kvx_out;
 use crate::context::{Voice, World, print};
 use crate::error::{Error, Result};
+use crate::process::signals;
 use crate::telemetry::log::{Format, Journal};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Ending, Summary};
@@ -40,7 +41,7 @@ fn run<T: Options>(
         Ok(Asked::Run(options, _)) => (options.voice(), options.log_format()),
         _ => (Voice::Normal, format),
     };
-    let world = World::of_this_process(voice, Journal::new(program, format));
+    let world = begin(voice, Journal::new(program, format));
     let done = asked.map_err(|error| with_hint(error, &world)).and_then(|asked| match asked {
         Asked::Run(options, command) => work(options, command, &world),
         Asked::Print(text) => print(text.as_bytes()).map(|()| ExitCode::SUCCESS),
@@ -48,9 +49,15 @@ fn run<T: Options>(
     done.unwrap_or_else(|error| world.fail(error, None))
 }
 
+/// The beginning of every run: from now on, signals do what they are to do.
+fn begin(voice: Voice, journal: Journal) -> World {
+    signals::at_start(std::process::id());
+    World::of_this_process(voice, journal)
+}
+
 /// The end of a run that never began.
 fn fail(program: &str, format: Format, error: Error) -> ExitCode {
-    let world = World::of_this_process(Voice::Normal, Journal::new(program, format));
+    let world = begin(Voice::Normal, Journal::new(program, format));
     world.fail(with_hint(error, &world), None)
 }
 
@@ -59,7 +66,7 @@ fn fail(program: &str, format: Format, error: Error) -> ExitCode {
 fn with_hint(error: Error, world: &World) -> Error {
     let said = error.to_string();
     let is_left_over = LEFT_OVER.iter().any(|words| said.contains(words));
-    if is_left_over && world.is_of_a_watch() { error.and(SHELL_HINT) } else { error }
+    if is_left_over && world.env.is_of_a_watch() { error.and(SHELL_HINT) } else { error }
 }
 
 /// How argh, and kvexpress's grammar, say it.

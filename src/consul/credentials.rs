@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use ureq::http::HeaderValue;
 
 use super::options::Flags;
-use crate::context::World;
+use crate::env::Env;
 use crate::error::{Error, Result, Status};
 use crate::util::read;
 
@@ -37,8 +37,8 @@ impl Credentials {
     ///
     /// # Errors
     /// 78: a token file that cannot be read, a token that is none.
-    pub fn find(flags: &Flags, world: &World) -> Result<Credentials> {
-        Ok(Credentials { token: token(flags, world)?, authorization: authorization(world)? })
+    pub fn find(flags: &Flags, env: &Env) -> Result<Credentials> {
+        Ok(Credentials { token: token(flags, env)?, authorization: authorization(env)? })
     }
 
     /// As whom, in words.
@@ -75,7 +75,7 @@ fn reduced(text: &str) -> String {
 
 /// The flag; a token file beats the token beside it, and an empty one that a variable names falls back to it, as for Consul's
 /// own client. But who names a file does not want to be nobody.
-fn token(flags: &Flags, world: &World) -> Result<Option<Secret>> {
+fn token(flags: &Flags, env: &Env) -> Result<Option<Secret>> {
     if let Some(token) = &flags.token {
         return secret(token, "-t").map(Some);
     }
@@ -83,8 +83,8 @@ fn token(flags: &Flags, world: &World) -> Result<Option<Secret>> {
         let empty = || unusable("--token-file", path, "is empty; write the token into it, or name another file");
         return token_in(path, "--token-file")?.map_or_else(|| Err(empty()), |token| Ok(Some(token)));
     }
-    let beside = || world.text("CONSUL_HTTP_TOKEN")?.map(|token| secret(&token, "CONSUL_HTTP_TOKEN")).transpose();
-    let Some(path) = world.text("CONSUL_HTTP_TOKEN_FILE")?.map(PathBuf::from) else { return beside() };
+    let beside = || env.text("CONSUL_HTTP_TOKEN")?.map(|token| secret(&token, "CONSUL_HTTP_TOKEN")).transpose();
+    let Some(path) = env.text("CONSUL_HTTP_TOKEN_FILE")?.map(PathBuf::from) else { return beside() };
     let source = "CONSUL_HTTP_TOKEN_FILE";
     match token_in(&path, source)? {
         Some(token) => Ok(Some(token)),
@@ -121,8 +121,8 @@ fn unusable(source: &str, path: &Path, why: &str) -> Error {
     Status::Configuration.error(format!("{source}: {} {why}", path.display()))
 }
 
-fn authorization(world: &World) -> Result<Option<Secret>> {
-    let Some(auth) = world.text("CONSUL_HTTP_AUTH")? else { return Ok(None) };
+fn authorization(env: &Env) -> Result<Option<Secret>> {
+    let Some(auth) = env.text("CONSUL_HTTP_AUTH")? else { return Ok(None) };
     let (user, password) = auth.split_once(':').unwrap_or((&auth, ""));
     let login = BASE64_STANDARD.encode(format!("{user}:{password}"));
     let header = secret(&format!("Basic {login}"), "CONSUL_HTTP_AUTH")?;

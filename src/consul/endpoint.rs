@@ -37,7 +37,7 @@ impl Server {
     /// # Errors
     /// 78: an address, a boolean, a token or a certificate that makes no sense, or a file that cannot be read.
     pub fn find(flags: &Flags, world: &World) -> Result<Server> {
-        let (source, address) = match (&flags.address, world.text("CONSUL_HTTP_ADDR")?) {
+        let (source, address) = match (&flags.address, world.env.text("CONSUL_HTTP_ADDR")?) {
             (Some(address), _) => ("-s", address.clone()),
             (None, Some(address)) => ("CONSUL_HTTP_ADDR", address),
             (None, None) => ("the default address", DEFAULT_ADDRESS.to_owned()),
@@ -45,8 +45,8 @@ impl Server {
         let ssl = boolean("CONSUL_HTTP_SSL", world)?.unwrap_or(false);
         let verify = boolean("CONSUL_HTTP_SSL_VERIFY", world)?.unwrap_or(true);
         let address = Address::parse(&address, source, ssl)?;
-        let namespace = world.text("CONSUL_NAMESPACE")?;
-        let partition = world.text("CONSUL_PARTITION")?;
+        let namespace = world.env.text("CONSUL_NAMESPACE")?;
+        let partition = world.env.text("CONSUL_PARTITION")?;
         let parameters = [("dc", &flags.datacenter), ("ns", &namespace), ("partition", &partition)];
         let query = parameters
             .into_iter()
@@ -66,7 +66,7 @@ impl Server {
             query,
             namespace,
             partition,
-            credentials: Credentials::find(flags, world)?,
+            credentials: Credentials::find(flags, &world.env)?,
         })
     }
 
@@ -98,7 +98,7 @@ impl fmt::Display for Server {
 }
 
 fn boolean(name: &str, world: &World) -> Result<Option<bool>> {
-    let Some(text) = world.text(name)? else { return Ok(None) };
+    let Some(text) = world.env.text(name)? else { return Ok(None) };
     match strconv::boolean(&text) {
         None => Err(Status::Configuration.error(format!("{name} is \"{text}\"; set it to true or false, or unset it"))),
         known => Ok(known),

@@ -26,7 +26,7 @@ pub(super) fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Re
     let file = |flag: &Option<PathBuf>, option: &'static str, variable: &'static str| {
         Ok(match flag {
             Some(path) => Some((path.clone(), option)),
-            None => world.text(variable)?.map(|path| (PathBuf::from(path), variable)),
+            None => world.env.text(variable)?.map(|path| (PathBuf::from(path), variable)),
         })
     };
     let ca_file = file(&flags.ca_file, "--ca-file", "CONSUL_CACERT")?;
@@ -66,7 +66,7 @@ pub(super) fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Re
             return Err(half("key", "certificate", &world.either(&["--client-cert", "CONSUL_CLIENT_CERT"])));
         }
     };
-    let (name, source) = match (&flags.tls_server_name, world.text("CONSUL_TLS_SERVER_NAME")?) {
+    let (name, source) = match (&flags.tls_server_name, world.env.text("CONSUL_TLS_SERVER_NAME")?) {
         (Some(name), _) => (name.clone(), "--tls-server-name"),
         (None, Some(name)) => (name, "CONSUL_TLS_SERVER_NAME"),
         (None, None) => (host.to_owned(), "the address"),
@@ -84,7 +84,7 @@ fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>, worl
     let roots = match (file, directory) {
         (Some((file, source)), _) => trust::in_file(&file, source)?,
         (None, Some((directory, source))) => trust::in_directory(&directory, source)?,
-        (None, None) => trust::of_the_system(world)?,
+        (None, None) => trust::of_the_system(&world.env)?,
     };
     if roots.is_empty() {
         let ways = world.either(&["--ca-file", "CONSUL_CACERT"]);

@@ -126,7 +126,7 @@ fn install(order: &Order, subject: &Subject, path: &Path, fire: Fire, world: &Wo
 
 fn lock(order: &Order, path: &Path, named: &Path, world: &World) -> Result<(Target, Memory)> {
     let target = Target::resolve(path, order.parents)?;
-    let state_dir = state::directory(order.state_dir.as_deref(), world)?;
+    let state_dir = state::directory(order.state_dir.as_deref(), &world.env)?;
     let memory = Memory::open(&state_dir, target.path(), Deadline::within(order.patience), world)?;
     if memory.is_new() && named != target.path() {
         drop(state::sweep_abandoned(&state_dir, named, target.path())); // What cannot be swept is garbage, no more.

@@ -34,7 +34,7 @@ pub(super) fn under_lock(done: &Result<Did>, about: &Assignment, memory: &mut Me
 /// Records the failure of a run that did not come to have the lock. If another run has it, that one's end counts.
 pub(super) fn early(order: &Order, subject: Option<&Subject>, error: &Error, world: &World) {
     let (Some(file), Some(subject)) = (order.to.file(), subject) else { return };
-    let recorded = state::directory(order.state_dir.as_deref(), world).and_then(|directory| {
+    let recorded = state::directory(order.state_dir.as_deref(), &world.env).and_then(|directory| {
         let path = path_of(file, &directory)?;
         let mut memory = Memory::open(&directory, &path, Deadline::within(Duration::ZERO), world)?;
         let nothing = || of_nothing(order, subject, Stamp::of_nothing(&path, &subject.to_string()));

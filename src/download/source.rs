@@ -156,7 +156,7 @@ impl<'a> Source<'a> {
         deadline: Deadline,
         world: &'a World,
     ) -> Result<Source<'a>> {
-        let lock = file.filter(|_| !order.ignored.lock).map(|file| order.prefix.lock(file, &world.hostname()));
+        let lock = file.filter(|_| !order.ignored.lock).map(|file| order.prefix.lock(file, &world.env.hostname()));
         let server = Server::find(&order.consul, world)?;
         let client = Client::new(server, deadline, order.guards.max_size, world);
         Ok(Source { client, order, world, asked: Asked::of(subject, order), lock })

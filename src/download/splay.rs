@@ -9,7 +9,7 @@ use crate::layout::keys::Subject;
 
 /// Sleeps for this node's share of the splay.
 pub(super) fn sleep(splay: Duration, subject: &Subject, world: &World) {
-    let share = share(splay, &world.hostname(), &subject.to_string());
+    let share = share(splay, &world.env.hostname(), &subject.to_string());
     let (share_said, splay_said) = (rounded(share), rounded(splay));
     world.progress(|| format!("{subject}: waiting {share_said} (of {splay_said}, --splay)"));
     std::thread::sleep(share);

@@ -164,7 +164,7 @@ fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str
 
 /// The system's CAs, and no certificate of ours: those of Consul's flags and variables are for Consul.
 fn trusting_the_system(world: &World) -> Result<Arc<ClientConfig>> {
-    let roots = trust::of_the_system(world)?;
+    let roots = trust::of_the_system(&world.env)?;
     if roots.is_empty() {
         return Err(Status::Configuration.error(
             "there is no CA certificate to check the URL's server with; install ca-certificates, or name a file with SSL_CERT_FILE",

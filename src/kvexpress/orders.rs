@@ -176,7 +176,7 @@ fn download(
         splay: None,
         wait: None,
         // A script that was never given a payload may have a stdin that never ends.
-        stdin: if world.is_of_a_watch() { Stdin::Payload } else { Stdin::Untouched },
+        stdin: if world.env.is_of_a_watch() { Stdin::Payload } else { Stdin::Untouched },
         state_dir: None,
         consistency: Consistency::Default,
         timeout: TIMEOUT,
@@ -222,7 +222,7 @@ fn site(options: &Options) -> Result<Site> {
 /// kvexpress never heeded the variable. Who sets it may think that it does.
 fn warn_of_address(options: &Options, world: &World) -> Result<()> {
     let is_default = options.server == Options::default().server;
-    if let Some(address) = world.text("CONSUL_HTTP_ADDR")?.filter(|_| is_default)
+    if let Some(address) = world.env.text("CONSUL_HTTP_ADDR")?.filter(|_| is_default)
         && !matches!(address.trim_start_matches("http://"), "localhost:8500" | "127.0.0.1:8500")
     {
         world.warn(&format!(
@@ -236,7 +236,7 @@ fn warn_of_address(options: &Options, world: &World) -> Result<()> {
 /// The command line, if it is the same everywhere, holds no secret, and heeds a stop.
 fn repeatable(flags: &Options, world: &World) -> Option<Vec<String>> {
     let is_anywhere = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
-    if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { to_be_kept(&world.words) }
+    if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { to_be_kept(world.env.arguments()) }
 }
 
 fn key(flag: &str, text: &str) -> Result<Key> {

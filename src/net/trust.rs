@@ -7,7 +7,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-use crate::context::World;
+use crate::env::Env;
 use crate::error::{Error, Result, Status};
 use crate::util::read;
 
@@ -38,9 +38,9 @@ pub(crate) fn in_directory(directory: &Path, source: &str) -> Result<RootCertSto
 ///
 /// # Errors
 /// 78.
-pub(crate) fn of_the_system(world: &World) -> Result<RootCertStore> {
+pub(crate) fn of_the_system(env: &Env) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for file in files_of_the_system(world)? {
+    for file in files_of_the_system(env)? {
         drop(add(&mut roots, &file, "the system's CAs")); // Among many files, some are something else.
     }
     Ok(roots)
@@ -67,13 +67,13 @@ const DIRECTORIES: &str = "/etc/ssl/certs:/etc/pki/tls/certs";
 
 /// SSL_CERT_FILE, or the first bundle that is there; and the files of SSL_CERT_DIR, or, where there is no bundle, of the
 /// usual directories.
-fn files_of_the_system(world: &World) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = match world.text("SSL_CERT_FILE")? {
+fn files_of_the_system(env: &Env) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = match env.text("SSL_CERT_FILE")? {
         Some(file) => vec![file.into()],
         None => BUNDLES.iter().map(PathBuf::from).find(|bundle| bundle.exists()).into_iter().collect(),
     };
     let usual = || files.is_empty().then(|| DIRECTORIES.to_owned());
-    for directory in world.text("SSL_CERT_DIR")?.or_else(usual).iter().flat_map(|list| list.split(':')) {
+    for directory in env.text("SSL_CERT_DIR")?.or_else(usual).iter().flat_map(|list| list.split(':')) {
         files.extend(walk(Path::new(directory), "SSL_CERT_DIR").unwrap_or_default());
     }
     Ok(files)

@@ -31,7 +31,7 @@ pub struct Order {
 /// 73, 74, 75, 78.
 pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
     let path = install::path_of(&order.file); // If its directory is gone, it may still be remembered.
-    let directory = state::directory(order.state_dir.as_deref(), world)?;
+    let directory = state::directory(order.state_dir.as_deref(), &world.env)?;
     let mut gone = Vec::new();
     // Nobody is at the file meanwhile.
     let memory = match state::is_there(&directory, &path)? {

@@ -95,7 +95,7 @@ pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
         None => format!(
             "No reason given for '{}' by '{}' at '{}'.",
             text::line(&file.to_string_lossy()),
-            user(world),
+            user(&world.env),
             now()
         ),
     };
@@ -153,21 +153,21 @@ pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
 fn names(order: &Order, world: &World) -> (PathBuf, String) {
     let given = path::absolute(&order.file);
     let file = remembered(order, &given, world).map_or(given, |known| known.stamp.locked_as().to_owned());
-    let path = order.site.prefix.lock(&file, &world.hostname());
+    let path = order.site.prefix.lock(&file, &world.env.hostname());
     (file, path)
 }
 
 /// A run that began before may be about to install.
 fn wait_for_runs(order: &Order, file: &Path, world: &World) -> Result<()> {
     let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Ok(()) };
-    let directory = state::directory(order.state_dir.as_deref(), world)?;
+    let directory = state::directory(order.state_dir.as_deref(), &world.env)?;
     let patience = Deadline::within(order.site.timeout.saturating_add(Duration::from_secs(60)));
     state::wait_for_runs(&directory, target.path(), patience, world)
         .map_err(|error| error.and("it is locked, but a run that began before may still change it"))
 }
 
 fn remembered(order: &Order, file: &Path, world: &World) -> Option<Remembered> {
-    let directory = state::directory(order.state_dir.as_deref(), world).ok()?;
+    let directory = state::directory(order.state_dir.as_deref(), &world.env).ok()?;
     state::read(&directory, &install::path_of(file)).ok()?
 }
 

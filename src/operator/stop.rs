@@ -41,7 +41,7 @@ impl Reason {
     /// As it is to stand in Consul.
     pub(super) fn text(&self, file: Option<&Path>, world: &World) -> String {
         match self {
-            Reason::ToSign(reason) => signed(reason, file, world),
+            Reason::ToSign(reason) => signed(reason, file, &world.env),
             Reason::Literal(reason) => reason.clone(),
         }
     }

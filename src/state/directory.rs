@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{AccessFlags, access, geteuid};
 
 use super::machine;
-use crate::context::World;
 use crate::document::Checksum;
+use crate::env::Env;
 use crate::error::{Error, Result, Status};
 use crate::util::ownership::{exposed, is_open_to_others};
 use crate::util::path;
@@ -28,17 +28,17 @@ pub struct Directory {
 ///
 /// # Errors
 /// 78 where a variable is not UTF-8, 73 where it cannot be known which machine this is.
-pub fn directory(flag: Option<&Path>, world: &World) -> Result<Directory> {
-    let path = path::absolute(&locate(flag, world)?);
-    Ok(Directory { path, machine: machine::this(world)? })
+pub fn directory(flag: Option<&Path>, env: &Env) -> Result<Directory> {
+    let path = path::absolute(&locate(flag, env)?);
+    Ok(Directory { path, machine: machine::this(env)? })
 }
 
-fn locate(flag: Option<&Path>, world: &World) -> Result<PathBuf> {
+fn locate(flag: Option<&Path>, env: &Env) -> Result<PathBuf> {
     if let Some(flag) = flag {
         return Ok(flag.to_owned());
     }
-    let path = |name: &str| world.text(name).map(|value| value.map(PathBuf::from));
-    if let Some(given) = world.text("STATE_DIRECTORY")? {
+    let path = |name: &str| env.text(name).map(|value| value.map(PathBuf::from));
+    if let Some(given) = env.text("STATE_DIRECTORY")? {
         return Ok(given.split(':').next().unwrap_or(&given).into()); // systemd lists all of a unit's.
     }
     let user = geteuid();

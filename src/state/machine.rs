@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 
 use fs_err::File;
 
-use crate::context::World;
+use crate::env::Env;
 use crate::error::{Error, Result, Status};
 
 /// By systemd, dbus and most images; a minimal container may have none.
@@ -18,13 +18,13 @@ const LONGEST: usize = 32;
 ///
 /// # Errors
 /// 73. A guess would look like another machine, for which nothing has been done yet.
-pub(super) fn this(world: &World) -> Result<String> {
+pub(super) fn this(env: &Env) -> Result<String> {
     let mut id = [0; LONGEST];
     let read = match File::open(MACHINE_ID).and_then(|mut file| file.read(&mut id)) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => 0,
         read => read.map_err(|cause| unknown(&cause.to_string()))?,
     };
-    let hostname = world.known_hostname().ok_or_else(|| unknown("it has no hostname"))?;
+    let hostname = env.known_hostname().ok_or_else(|| unknown("it has no hostname"))?;
     Ok(format!("{} {hostname}", String::from_utf8_lossy(id.get(..read).unwrap_or_default())))
 }
 

@@ -197,7 +197,7 @@ impl Options {
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>, world: &World) -> Result<Order> {
         let consul = self.consul();
-        let words = self.may_be_run_again(&consul).then(|| to_be_kept(&world.words)).flatten();
+        let words = self.may_be_run_again(&consul).then(|| to_be_kept(world.env.arguments())).flatten();
         let usage = |what: &str| Status::Usage.error(what);
         let subject = match (self.key, self.raw) {
             (Some(_), Some(_)) => return Err(usage("give -k or --raw, not both")),
@@ -237,7 +237,7 @@ impl Options {
             (false, true) => Consistency::Consistent,
             (false, false) => Consistency::Default,
         };
-        let by_watch = self.payload || subject.is_none() || world.is_of_a_watch();
+        let by_watch = self.payload || subject.is_none() || world.env.is_of_a_watch();
         Ok(Order {
             subject,
             prefix: self.prefix.unwrap_or_default(),

@@ -240,7 +240,7 @@ fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, world: &World) ->
     // What cannot be read is shown where the reason would be.
     match (lock_file::reason(file).unwrap_or_else(|error| Some(error.to_string())), client) {
         (None, Some(client)) => {
-            let path = prefix.lock(file, &world.hostname());
+            let path = prefix.lock(file, &world.env.hostname());
             Ok(client.read(Consistency::Default, &[], &[&path])?.take(&path).as_ref().and_then(text_of))
         }
         (beside, _) => Ok(beside),

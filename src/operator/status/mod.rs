@@ -61,7 +61,7 @@ impl Overview {
 /// # Errors
 /// 74, 78.
 pub fn status(order: &Order, world: &World) -> Result<(Overview, Option<Error>)> {
-    let directory = state::directory(order.state_dir.as_deref(), world)?;
+    let directory = state::directory(order.state_dir.as_deref(), &world.env)?;
     let client = order.site.client(world)?;
     let remembered = files::remembered(order, &directory)?;
     let InConsul { keys, locks, trouble } = in_consul(order, &remembered, &client);

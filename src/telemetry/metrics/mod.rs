@@ -23,7 +23,7 @@ impl Metrics {
     /// Tells them. `difference`: of an upload, what changed, if it is known.
     pub fn tell(&self, run: &Summary, difference: Option<&str>, world: &World) {
         if let Some(dogstatsd) = &self.dogstatsd
-            && let Err(why) = dogstatsd.tell(run, difference, world)
+            && let Err(why) = dogstatsd.tell(run, difference, &world.env)
         {
             world.detail(|| format!("no metrics for dogstatsd: {why}"));
         }

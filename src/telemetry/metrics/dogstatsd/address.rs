@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::context::World;
+use crate::env::Env;
 use crate::net::look_up;
 
 const PORT: u16 = 8125;
@@ -54,8 +54,8 @@ impl Address {
     }
 
     /// As Datadog's own clients find it: `DD_DOGSTATSD_URL`, or `DD_AGENT_HOST` and `DD_DOGSTATSD_PORT`, or this node.
-    pub(super) fn of_environment(world: &World) -> Result<Address, String> {
-        let text = |name: &str| world.text(name).map_err(|error| error.to_string());
+    pub(super) fn of_environment(env: &Env) -> Result<Address, String> {
+        let text = |name: &str| env.text(name).map_err(|error| error.to_string());
         if let Some(url) = text("DD_DOGSTATSD_URL")? {
             return Address::parse(&url).map_err(|wrong| format!("DD_DOGSTATSD_URL: {wrong}"));
         }

@@ -7,7 +7,7 @@ mod wire;
 
 pub use self::address::Address;
 use self::wire::Tags;
-use crate::context::World;
+use crate::env::Env;
 use crate::telemetry::outcome::Summary;
 
 /// The most that goes into one datagram of metrics: what a network carries in one piece.
@@ -28,8 +28,8 @@ pub struct Dogstatsd {
 
 impl Dogstatsd {
     /// Tells of a run. Never waits, but for the name of a host, and not long.
-    pub(super) fn tell(&self, run: &Summary, difference: Option<&str>, world: &World) -> Result<(), String> {
-        let host = world.hostname();
+    pub(super) fn tell(&self, run: &Summary, difference: Option<&str>, env: &Env) -> Result<(), String> {
+        let host = env.hostname();
         let metrics = if self.metrics { counts::of(run, &self.prefix, &host) } else { Vec::new() };
         let mut datagrams = wire::packed(&metrics, DATAGRAM);
         if self.events {
@@ -40,7 +40,7 @@ impl Dogstatsd {
         }
         let socket = match &self.address {
             Some(address) => address.open()?,
-            None => Address::of_environment(world)?.open()?,
+            None => Address::of_environment(env)?.open()?,
         };
         datagrams.iter().try_for_each(|datagram| socket.send(datagram.as_bytes()).map_err(|why| why.to_string()))
     }
