@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use crate::env::Env;
 use crate::error::{Error, Result, Status};
 use crate::telemetry::level::Level;
-use crate::telemetry::log::Journal;
-use crate::telemetry::outcome::{Direction, Summary};
+use crate::telemetry::log::Logger;
+use crate::telemetry::outcome::{Direction, Outcome};
 use crate::util::text;
 use crate::util::time::Random;
 
 /// How much a run tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Voice {
+pub enum Verbosity {
     /// Errors only.
     Quiet,
     /// What was done; nothing where nothing was.
@@ -28,32 +28,32 @@ pub enum Voice {
 
 /// The surroundings of a run.
 #[derive(Debug)]
-pub struct World {
+pub struct Context {
     /// Variables, the command line and the name of this node.
     pub env: Env,
     /// Chance, for jitter.
     pub random: Random,
     /// How much to tell.
-    pub voice: Voice,
+    pub verbosity: Verbosity,
     /// Where to tell it.
-    pub journal: Journal,
+    pub logger: Logger,
     /// Whether an option or a variable means something to this program: remedies are made of those.
     knows: fn(&str) -> bool,
     started: Instant,
     retries: Cell<u64>,
 }
 
-impl World {
+impl Context {
     /// The process's own. The seed is of the clock and the process: enough for jitter.
-    pub fn of_this_process(voice: Voice, journal: Journal) -> World {
+    pub fn of_this_process(verbosity: Verbosity, logger: Logger) -> Context {
         let process = std::process::id();
         let clock = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_nanos();
         let seed = u64::try_from(clock & u128::from(u64::MAX)).unwrap_or(0) ^ (u64::from(process) << 32);
-        World {
+        Context {
             env: Env::of_this_process(),
             random: Random::seeded(seed),
-            voice,
-            journal,
+            verbosity,
+            logger,
             knows: |_| true,
             started: Instant::now(),
             retries: Cell::new(0),
@@ -61,8 +61,8 @@ impl World {
     }
 
     /// Of a program that does not know all of our options and variables.
-    pub fn of_one_that_knows(self, knows: fn(&str) -> bool) -> World {
-        World { knows, ..self }
+    pub fn with_vocabulary(self, knows: fn(&str) -> bool) -> Context {
+        Context { knows, ..self }
     }
 
     /// Those of some options and variables that this program knows.
@@ -81,55 +81,55 @@ impl World {
     }
 
     /// Counts that Consul is asked once more.
-    pub fn counts_retry(&self) {
+    pub fn count_retry(&self) {
         self.retries.set(self.retries.get().saturating_add(1));
     }
 
     /// What is known of any run that has ended.
-    pub fn summary(&self, direction: Direction, prefix: impl Display) -> Summary {
-        Summary::begun(direction, prefix, self.started.elapsed(), self.retries.get())
+    pub fn outcome(&self, direction: Direction, prefix: impl Display) -> Outcome {
+        Outcome::begun(direction, prefix, self.started.elapsed(), self.retries.get())
     }
 
-    /// Tells something. All that a run tells goes through here, or into the journal.
+    /// Tells something. All that a run tells goes through here, or into the logger.
     pub fn tell(&self, line: &str) {
-        self.journal.tell(Level::Info, line);
+        self.logger.tell(Level::Info, line);
     }
 
     /// Tells what came of the run: what was done, or, with `-v`, that nothing was.
-    pub fn conclude(&self, is_news: bool, line: impl FnOnce() -> String, summary: Option<&Summary>) {
-        if self.voice == Voice::Verbose || (self.voice == Voice::Normal && is_news) {
-            self.journal.conclude(&line(), summary);
+    pub fn conclude(&self, is_news: bool, line: impl FnOnce() -> String, outcome: Option<&Outcome>) {
+        if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && is_news) {
+            self.logger.conclude(&line(), outcome);
         }
     }
 
     /// Tells why the run failed; the error's status is the program's.
-    pub fn fail(&self, error: Error, summary: Option<&Summary>) -> ExitCode {
+    pub fn fail(&self, error: Error, outcome: Option<&Outcome>) -> ExitCode {
         let error = match error.status() {
-            Status::Usage => error.and(&format!("see {} --help", self.journal.program())),
+            Status::Usage => error.and(&format!("see {} --help", self.logger.program())),
             _ => error,
         };
         let error = error.without_remedies_but(self.knows);
-        self.journal.fail(&error.to_string(), summary);
+        self.logger.fail(&error.to_string(), outcome);
         ExitCode::from(error.status() as u8)
     }
 
     /// Tells a detail, with `-v`.
     pub fn detail(&self, line: impl FnOnce() -> String) {
-        if self.voice == Voice::Verbose {
-            self.journal.tell(Level::Debug, &line());
+        if self.verbosity == Verbosity::Verbose {
+            self.logger.tell(Level::Debug, &line());
         }
     }
 
     /// Warns, unless nothing but errors is wanted.
     pub fn warn(&self, line: &str) {
-        if self.voice != Voice::Quiet {
-            self.journal.tell(Level::Warn, line);
+        if self.verbosity != Verbosity::Quiet {
+            self.logger.tell(Level::Warn, line);
         }
     }
 
     /// Tells a person at a terminal that it is their turn: they may not expect stdin to be read.
     pub fn hint_at_terminal(&self, what: &str) {
-        if self.voice != Voice::Quiet && std::io::stdin().is_terminal() {
+        if self.verbosity != Verbosity::Quiet && std::io::stdin().is_terminal() {
             self.tell(&format!("reading {what} from the terminal; end it with Ctrl-D"));
         }
     }
@@ -141,8 +141,8 @@ impl World {
 
     /// Tells that something takes its time: with `-v`, and to a person at a terminal.
     pub fn progress(&self, line: impl FnOnce() -> String) {
-        if self.voice == Voice::Verbose || (self.voice == Voice::Normal && self.is_at_terminal()) {
-            self.journal.tell(Level::Debug, &line());
+        if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && self.is_at_terminal()) {
+            self.logger.tell(Level::Debug, &line());
         }
     }
 }

@@ -49,7 +49,7 @@ impl Env {
     }
 
     /// Whether a watch has started this run: then its payload is on stdin.
-    pub fn is_of_a_watch(&self) -> bool {
+    pub fn is_run_by_watch(&self) -> bool {
         self.variable("CONSUL_INDEX").is_some_and(|index| !index.is_empty())
     }
 

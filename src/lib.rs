@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! kvx-in    args -> input -> sorted -> document (Verified) -> guard -> stored -> consul
-//! kvx-out   args -> payload -> consul -> pair -> document (Verified) -> guard, check -> install -> handler -> stamp
+//! kvx-out   args -> payload -> consul -> pair -> document (Verified) -> guard, check -> install -> handler -> state
 //! ```
 //!
 //! [`upload`] and [`download`] are the two stories and the only composers. [`document`] does no I/O and is the only maker

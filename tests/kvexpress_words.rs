@@ -1,4 +1,4 @@
-//! Command lines of kvexpress's documents and of its users, and what they mean. Pure. What is said of kvexpress was seen
+//! Subcommand lines of kvexpress's documents and of its users, and what they mean. Pure. What is said of kvexpress was seen
 //! with its version 1.16.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
@@ -6,19 +6,19 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use kvx::context::{Voice, World};
-use kvx::download::{Destination, Due, Ignored, Stdin};
+use kvx::context::{Context, Verbosity};
+use kvx::download::{Destination, HandlerPolicy, Ignored, Stdin};
 use kvx::env::Env;
 use kvx::error::Status;
 use kvx::input::Input;
-use kvx::install::{Manner, Parents};
-use kvx::kvexpress::{Asked, Command, Job, Options, Work, job, parse};
+use kvx::install::{Parents, WriteMode};
+use kvx::kvexpress::{Flags, Invocation, Job, Subcommand, Task, job, parse};
 use kvx::layout::keys::Subject;
-use kvx::layout::stored::Form;
+use kvx::layout::stored::Encoding;
 use kvx::operator::lock;
 use kvx::operator::stop::Reason;
-use kvx::telemetry::log::{Format, Journal};
-use kvx::telemetry::metrics::dogstatsd::Address;
+use kvx::telemetry::log::{Format, Logger};
+use kvx::telemetry::metrics::dogstatsd::StatsdAddress;
 use kvx::upload::Lines;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,8 +29,8 @@ fn words(line: &str) -> Vec<OsString> {
 }
 
 #[track_caller]
-fn means(line: &str, command: Command, options: Options) {
-    let Ok(Asked::Run(is, has, _)) = parse(words(line)) else { panic!("not understood: {line}") };
+fn means(line: &str, command: Subcommand, options: Flags) {
+    let Ok(Invocation::Run(is, has, _)) = parse(words(line)) else { panic!("not understood: {line}") };
     assert_eq!(is, command, "{line}");
     assert!(*has == options, "{line}");
 }
@@ -42,8 +42,8 @@ fn refused(line: &str, why: &str) {
     assert!(error.to_string().contains(why), "{line}: {error}");
 }
 
-fn none() -> Options {
-    Options::default()
+fn none() -> Flags {
+    Flags::default()
 }
 
 fn text(text: &str) -> String {
@@ -54,8 +54,8 @@ fn text(text: &str) -> String {
 fn lines_of_the_documents() {
     means(
         "in --key hosts --file /etc/consul-template/output/hosts.consul --length 100 --sorted=true",
-        Command::In,
-        Options {
+        Subcommand::In,
+        Flags {
             key: text("hosts"),
             file: text("/etc/consul-template/output/hosts.consul"),
             length: 100,
@@ -65,8 +65,8 @@ fn lines_of_the_documents() {
     );
     means(
         "in -d true -k hosts -f /etc/consul-template/output/hosts.consul -l 100 --sorted=true",
-        Command::In,
-        Options {
+        Subcommand::In,
+        Flags {
             dogstatsd: true,
             key: text("hosts"),
             file: text("/etc/consul-template/output/hosts.consul"),
@@ -77,13 +77,13 @@ fn lines_of_the_documents() {
     );
     means(
         "in --prefix tmp --key config --length 5 --url https://git.io/vzz5P",
-        Command::In,
-        Options { prefix: text("tmp"), key: text("config"), length: 5, url: text("https://git.io/vzz5P"), ..none() },
+        Subcommand::In,
+        Flags { prefix: text("tmp"), key: text("config"), length: 5, url: text("https://git.io/vzz5P"), ..none() },
     );
     means(
         "out --prefix tmp --key config --length 5 -f /etc/file.conf -e 'sudo restart something here'",
-        Command::Out,
-        Options {
+        Subcommand::Out,
+        Flags {
             prefix: text("tmp"),
             key: text("config"),
             length: 5,
@@ -94,8 +94,8 @@ fn lines_of_the_documents() {
     );
     means(
         "out -d true -k hosts -f /etc/hosts.consul -l 100 -e 'sudo pkill -HUP dnsmasq'",
-        Command::Out,
-        Options {
+        Subcommand::Out,
+        Flags {
             dogstatsd: true,
             key: text("hosts"),
             file: text("/etc/hosts.consul"),
@@ -106,18 +106,18 @@ fn lines_of_the_documents() {
     );
     means(
         "raw -f /etc/hosts.consul -k kvexpress/hosts/data",
-        Command::Raw,
-        Options { file: text("/etc/hosts.consul"), key: text("kvexpress/hosts/data"), ..none() },
+        Subcommand::Raw,
+        Flags { file: text("/etc/hosts.consul"), key: text("kvexpress/hosts/data"), ..none() },
     );
     means(
         "copy --keyfrom \"hosts\" --keyto \"hosts_alternate\"",
-        Command::Copy,
-        Options { keyfrom: text("hosts"), keyto: text("hosts_alternate"), ..none() },
+        Subcommand::Copy,
+        Flags { keyfrom: text("hosts"), keyto: text("hosts_alternate"), ..none() },
     );
     means(
         "stop -k hosts -r \"Restarting all Consul nodes - want this to be locked for all nodes.\"",
-        Command::Stop,
-        Options {
+        Subcommand::Stop,
+        Flags {
             key: text("hosts"),
             reason: text("Restarting all Consul nodes - want this to be locked for all nodes."),
             ..none()
@@ -125,18 +125,14 @@ fn lines_of_the_documents() {
     );
     means(
         "lock -f /etc/hosts.consul -r \"I need this file to be locked for an hour.\"",
-        Command::Lock,
-        Options {
-            file: text("/etc/hosts.consul"),
-            reason: text("I need this file to be locked for an hour."),
-            ..none()
-        },
+        Subcommand::Lock,
+        Flags { file: text("/etc/hosts.consul"), reason: text("I need this file to be locked for an hour."), ..none() },
     );
-    means("unlock -f /etc/hosts.consul", Command::Unlock, Options { file: text("/etc/hosts.consul"), ..none() });
+    means("unlock -f /etc/hosts.consul", Subcommand::Unlock, Flags { file: text("/etc/hosts.consul"), ..none() });
     means(
         "clean -f /etc/consul-template/output/hosts.consul",
-        Command::Clean,
-        Options { file: text("/etc/consul-template/output/hosts.consul"), ..none() },
+        Subcommand::Clean,
+        Flags { file: text("/etc/consul-template/output/hosts.consul"), ..none() },
     );
 }
 
@@ -145,8 +141,8 @@ fn lines_of_the_documents() {
 fn lines_of_the_wild() {
     means(
         "out -k hosts -f /etc/hosts.consul -l 10 -c 00644 -e 'sudo pkill -HUP dnsmasq'",
-        Command::Out,
-        Options {
+        Subcommand::Out,
+        Flags {
             key: text("hosts"),
             file: text("/etc/hosts.consul"),
             length: 10,
@@ -157,8 +153,8 @@ fn lines_of_the_wild() {
     );
     means(
         "out -k hosts -f /etc/hosts.consul -l 10 -c 00644 -d true -z true -e 'sudo pkill -HUP dnsmasq'",
-        Command::Out,
-        Options {
+        Subcommand::Out,
+        Flags {
             key: text("hosts"),
             file: text("/etc/hosts.consul"),
             length: 10,
@@ -171,8 +167,8 @@ fn lines_of_the_wild() {
     );
     means(
         "out -k features.ini -f /etc/another.ini -l 100 -c 00750 -d true -o dog -e 'w'",
-        Command::Out,
-        Options {
+        Subcommand::Out,
+        Flags {
             key: text("features.ini"),
             file: text("/etc/another.ini"),
             length: 100,
@@ -185,8 +181,8 @@ fn lines_of_the_wild() {
     );
     means(
         "in -C /etc/kvexpress.yaml --file='/etc/out/config_hosts' --key='hosts' --length=1 --sorted true --compress true",
-        Command::In,
-        Options {
+        Subcommand::In,
+        Flags {
             config: text("/etc/kvexpress.yaml"),
             file: text("/etc/out/config_hosts"),
             key: text("hosts"),
@@ -198,19 +194,19 @@ fn lines_of_the_wild() {
     );
     means(
         "in -z true -k compressed -u https://gist.example/1.txt",
-        Command::In,
-        Options { compress: true, key: text("compressed"), url: text("https://gist.example/1.txt"), ..none() },
+        Subcommand::In,
+        Flags { compress: true, key: text("compressed"), url: text("https://gist.example/1.txt"), ..none() },
     );
     means(
         "out -k testing -f ignored --ignore_stop",
-        Command::Out,
-        Options { key: text("testing"), file: text("ignored"), ignore_stop: true, ..none() },
+        Subcommand::Out,
+        Flags { key: text("testing"), file: text("ignored"), ignore_stop: true, ..none() },
     );
 }
 
 #[test]
 fn every_spelling() {
-    let hosts = || Options { key: text("hosts"), file: text("F"), length: 3, ..none() };
+    let hosts = || Flags { key: text("hosts"), file: text("F"), length: 3, ..none() };
     for line in [
         "out -k hosts -f F -l 3",
         "out -khosts -fF -l3",
@@ -223,9 +219,9 @@ fn every_spelling() {
         "out -k other -k hosts -l 9 -f F -l 3",
         "out -z=false -d=0 -k hosts -f F --verbose=F -l +3",
     ] {
-        means(line, Command::Out, hosts());
+        means(line, Subcommand::Out, hosts());
     }
-    let sorted = || Options { key: text("k"), sorted: true, compress: true, length: 2, ..none() };
+    let sorted = || Flags { key: text("k"), sorted: true, compress: true, length: 2, ..none() };
     for line in [
         "in -k k -Szl2",
         "in -k k -zSl 2",
@@ -234,17 +230,17 @@ fn every_spelling() {
         "in -Szkk -l2",
         "-Sz in true -k k -l 2",
     ] {
-        means(line, Command::In, sorted());
+        means(line, Subcommand::In, sorted());
     }
-    means("out -zd=false -k k", Command::Out, Options { compress: true, key: text("k"), ..none() });
+    means("out -zd=false -k k", Subcommand::Out, Flags { compress: true, key: text("k"), ..none() });
     // As there, where nobody means it: -k with the value ey.
-    means("out -key plain", Command::Out, Options { key: text("ey"), ..none() });
-    means("out -k -f -f -", Command::Out, Options { key: text("-f"), file: text("-"), ..none() });
-    means("out -k '' -p '' -e=", Command::Out, Options { prefix: text(""), ..none() });
+    means("out -key plain", Subcommand::Out, Flags { key: text("ey"), ..none() });
+    means("out -k -f -f -", Subcommand::Out, Flags { key: text("-f"), file: text("-"), ..none() });
+    means("out -k '' -p '' -e=", Subcommand::Out, Flags { prefix: text(""), ..none() });
     means(
         "out -D h:1 -a A -A B -s S -t T --dogstatsd",
-        Command::Out,
-        Options {
+        Subcommand::Out,
+        Flags {
             dogstatsd_address: text("h:1"),
             datadog_api_key: text("A"),
             datadog_app_key: text("B"),
@@ -259,16 +255,18 @@ fn every_spelling() {
 
 #[test]
 fn other_words_are_passed_over_but_known() {
-    let Ok(Asked::Run(_, _, others)) = parse(words("out -z true -k k pkill - -- -x")) else { panic!("understood") };
+    let Ok(Invocation::Run(_, _, others)) = parse(words("out -z true -k k pkill - -- -x")) else {
+        panic!("understood")
+    };
     assert_eq!(others, ["true", "pkill", "-", "-x"]);
 }
 
-/// The order that a line becomes, in a world without variables.
+/// The order that a line becomes, in an environment without variables.
 fn ordered(line: &str) -> Job {
-    let Ok(Asked::Run(command, options, _)) = parse(words(line)) else { panic!("not understood: {line}") };
-    let mut world = World::of_this_process(Voice::Quiet, Journal::new("kvexpress", Format::Text));
-    world.env = Env::without_variables(words(&format!("kvexpress {line}")));
-    job(command, *options, &world).unwrap_or_else(|error| panic!("{line}: {error}"))
+    let Ok(Invocation::Run(command, options, _)) = parse(words(line)) else { panic!("not understood: {line}") };
+    let mut context = Context::of_this_process(Verbosity::Quiet, Logger::new("kvexpress", Format::Text));
+    context.env = Env::without_variables(words(&format!("kvexpress {line}")));
+    job(command, *options, &context).unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
 /// `-e`, as a shell would take it.
@@ -278,7 +276,7 @@ fn runs(handler: &Option<kvx::process::handler::Handler>) -> Option<String> {
 
 #[test]
 fn out_and_raw_are_orders_to_download() {
-    let Work::Download(order) = ordered("out -k /hosts/ -f /etc/hosts.consul -e 'sudo pkill -HUP \"dnsmasq\"'").work
+    let Task::Download(order) = ordered("out -k /hosts/ -f /etc/hosts.consul -e 'sudo pkill -HUP \"dnsmasq\"'").work
     else {
         panic!("to download")
     };
@@ -287,14 +285,17 @@ fn out_and_raw_are_orders_to_download() {
     assert_eq!(order.to, Destination::File("/etc/hosts.consul".into()));
     assert_eq!((order.guards.min_lines, order.attributes.mode), (10, Some(0o640)));
     assert!(order.attributes.user.is_some() && order.attributes.group.is_some(), "this user");
-    assert_eq!((order.parents, order.manner, order.due), (Parents::Create, Manner::Rename, Due::WhenOwed));
+    assert_eq!(
+        (order.parents, order.manner, order.due),
+        (Parents::Create, WriteMode::Rename, HandlerPolicy::WhenPending)
+    );
     assert_eq!((order.stdin, order.ignored), (Stdin::Untouched, Ignored::default()));
     assert_eq!(runs(&order.handler).as_deref(), Some("sudo pkill -HUP '\"dnsmasq\"'"));
     assert_eq!(order.consul.address.as_deref(), Some("localhost:8500"));
     assert_eq!(order.consul.token, None);
     assert!(order.words.is_some_and(|words| words[..2] == ["kvexpress", "out"]));
 
-    let Work::Download(order) = ordered("out -k hosts -f hosts -l -1 -p /pre/ -s h:1 -t T --ignore_stop -c 0600").work
+    let Task::Download(order) = ordered("out -k hosts -f hosts -l -1 -p /pre/ -s h:1 -t T --ignore_stop -c 0600").work
     else {
         panic!("to download")
     };
@@ -311,13 +312,13 @@ fn out_and_raw_are_orders_to_download() {
         ("-a A", false),
         ("-A A -A ''", false),
         ("--ignore_stop", false), // `kvx unlock --run` would install what somebody has stopped since.
-        (&format!("-e '{}'", "true ".repeat(10_000)), false), // No stamp could hold it.
+        (&format!("-e '{}'", "true ".repeat(10_000)), false), // No state could hold it.
     ] {
-        let Work::Download(order) = ordered(&format!("out -k hosts -f /f {line}")).work else { panic!("to download") };
+        let Task::Download(order) = ordered(&format!("out -k hosts -f /f {line}")).work else { panic!("to download") };
         assert_eq!(order.words.is_some(), is_kept, "{line}");
     }
 
-    let Work::Download(order) = ordered("raw -k /any/path -f /f -s '' -t anonymous").work else {
+    let Task::Download(order) = ordered("raw -k /any/path -f /f -s '' -t anonymous").work else {
         panic!("to download")
     };
     assert!(matches!(&order.subject, Some(Subject::Value(path)) if path.as_str() == "any/path"));
@@ -326,41 +327,41 @@ fn out_and_raw_are_orders_to_download() {
 
 #[test]
 fn the_others_are_orders_too() {
-    let Job { work: Work::Upload(order), then, .. } = ordered("in -k hosts -f F -l 0 -e 'a  b'") else {
+    let Job { work: Task::Upload(order), then, .. } = ordered("in -k hosts -f F -l 0 -e 'a  b'") else {
         panic!("to upload")
     };
     assert_eq!((order.terms.key.to_string().as_str(), order.terms.guards.min_lines), ("hosts", 1));
     assert_eq!((order.input, runs(&then).as_deref()), (Input::File("F".into()), Some("a b")));
-    assert_eq!((order.lines, order.form), (Lines::AsTheyAre, Form::Plain));
-    let Work::Upload(order) = ordered("in -k hosts -u https://git.io/vzz5P -S -z true").work else {
+    assert_eq!((order.lines, order.form), (Lines::AsTheyAre, Encoding::Plain));
+    let Task::Upload(order) = ordered("in -k hosts -u https://git.io/vzz5P -S -z true").work else {
         panic!("to upload")
     };
-    assert_eq!((order.lines, order.form), (Lines::Sorted, Form::Compressed));
+    assert_eq!((order.lines, order.form), (Lines::Sorted, Encoding::Compressed));
     assert!(matches!(&order.input, Input::Url(url) if url.to_string() == "https://git.io/vzz5P"));
 
-    let Job { work: Work::Stop(order), then, .. } = ordered("stop -k hosts -r ' why ' -e true") else {
+    let Job { work: Task::Stop(order), then, .. } = ordered("stop -k hosts -r ' why ' -e true") else {
         panic!("to stop")
     };
     assert_eq!((order.reason, order.force), (Reason::Literal(" why ".into()), true));
     assert_eq!(runs(&then).as_deref(), Some("true"));
 
-    let Job { work: Work::Copy(order), then, .. } = ordered("copy --keyfrom a --keyto b -l 5 -e true") else {
+    let Job { work: Task::Copy(order), then, .. } = ordered("copy --keyfrom a --keyto b -l 5 -e true") else {
         panic!("to copy")
     };
     assert_eq!((order.from.to_string().as_str(), order.to.to_string().as_str()), ("a", "b"));
     assert_eq!((order.guards.min_lines, runs(&then).as_deref()), (5, Some("true")));
 
     // kvexpress runs nothing after these two.
-    let Job { work: Work::Lock(order, manner), then, .. } = ordered("lock -f /F -c 0600 -e true") else {
+    let Job { work: Task::Lock(order, manner), then, .. } = ordered("lock -f /F -c 0600 -e true") else {
         panic!("to lock")
     };
     let marker = lock::Marker::Visible(0o600);
     assert_eq!((order.file, manner.program, manner.marker), ("/F".into(), "kvexpress", marker));
     assert!(manner.reason.is_none() && then.is_none());
-    let Job { work: Work::Unlock(order), then, .. } = ordered("unlock -f /F -e true") else { panic!("to unlock") };
+    let Job { work: Task::Unlock(order), then, .. } = ordered("unlock -f /F -e true") else { panic!("to unlock") };
     assert_eq!((order.file, then.is_none()), ("/F".into(), true));
 
-    let Job { work: Work::Clean(order), then, .. } = ordered("clean -f F -e true") else { panic!("to clean") };
+    let Job { work: Task::Clean(order), then, .. } = ordered("clean -f F -e true") else { panic!("to clean") };
     assert_eq!((order.file, order.removes_file), ("F".into(), true));
     assert_eq!(runs(&then).as_deref(), Some("true"));
 }
@@ -372,7 +373,7 @@ fn metrics_are_wanted_by_a_flag_or_by_datadogs_keys() {
         assert_eq!(dogstatsd.prefix, "kvexpress", "{line}");
         (dogstatsd.address, dogstatsd.metrics, dogstatsd.events)
     };
-    let at = |text: &str| Some(Address::parse(text).unwrap());
+    let at = |text: &str| Some(StatsdAddress::parse(text).unwrap());
     // An agent of Datadog's on this machine is reason enough for metrics.
     let datadog = std::path::Path::new("/etc/dd-agent/datadog.conf").exists();
     assert_eq!(wanted("out -k k -f f -d true"), (at("localhost:8125"), true, false));
@@ -381,7 +382,7 @@ fn metrics_are_wanted_by_a_flag_or_by_datadogs_keys() {
     assert_eq!(wanted("in -k k -f f -a KEY -A KEY"), (at("localhost:8125"), datadog, true));
     assert_eq!(wanted("in -k k -f f -d -a KEY"), (at("localhost:8125"), true, false));
     let differ = |line: &str| match ordered(line).work {
-        Work::Upload(order) => order.terms.differ.is_some(),
+        Task::Upload(order) => order.terms.differ.is_some(),
         _ => panic!("to upload"),
     };
     assert!(differ("in -k k -f f -a KEY -A KEY") && !differ("in -k k -f f -d"));
@@ -435,19 +436,19 @@ fn help_and_version_are_asked_for_anywhere() {
         ("-h", None),
         ("--help", None),
         ("help", None),
-        ("out -h", Some(Command::Out)),
-        ("out -k k --help -f f", Some(Command::Out)),
-        ("--help lock", Some(Command::Lock)),
-        ("help clean", Some(Command::Clean)),
-        ("in -zh", Some(Command::In)),
+        ("out -h", Some(Subcommand::Out)),
+        ("out -k k --help -f f", Some(Subcommand::Out)),
+        ("--help lock", Some(Subcommand::Lock)),
+        ("help clean", Some(Subcommand::Clean)),
+        ("in -zh", Some(Subcommand::In)),
     ] {
-        assert!(parse(words(line)).ok() == Some(Asked::Help(command)), "{line}");
+        assert!(parse(words(line)).ok() == Some(Invocation::Help(command)), "{line}");
     }
     for line in ["-v", "--version", "in --version", "-zv out -h", "nosuch -v"] {
-        assert!(parse(words(line)).ok() == Some(Asked::Version), "{line}");
+        assert!(parse(words(line)).ok() == Some(Invocation::Version), "{line}");
     }
     for line in ["out -e -h", "out -k -v", "out -- -h", "out --help=true"] {
-        assert!(!matches!(parse(words(line)), Ok(Asked::Help(_) | Asked::Version)), "{line}");
+        assert!(!matches!(parse(words(line)), Ok(Invocation::Help(_) | Invocation::Version)), "{line}");
     }
 }
 
@@ -462,7 +463,7 @@ proptest! {
             vec!["out".into(), format!("--key={value}")],
             vec!["-k".into(), value.clone(), "out".into()],
         ] {
-            let Ok(Asked::Run(_, options, _)) = parse(line.iter().map(OsString::from).collect()) else {
+            let Ok(Invocation::Run(_, options, _)) = parse(line.iter().map(OsString::from).collect()) else {
                 return Err(TestCaseError::fail(format!("{line:?}")));
             };
             prop_assert_eq!(&options.key, &value);

@@ -10,10 +10,10 @@ use kvx::document::guard::{Guards, Percent};
 use kvx::document::sorted::sorted;
 use kvx::document::{Checksum, Size, Verified};
 use kvx::input::url::Url;
-use kvx::layout::keys::{Folder, Key, Part, Prefix};
-use kvx::layout::pair::{Found, Pair};
-use kvx::layout::payload::{self, Fire};
-use kvx::layout::stored::{Form, Stored};
+use kvx::layout::keys::{Key, KeyPaths, Part, Prefix};
+use kvx::layout::pair::{Pair, PairState};
+use kvx::layout::payload::{self, Trigger};
+use kvx::layout::stored::{EncodedDocument, Encoding};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -117,7 +117,7 @@ proptest! {
     fn a_path_splits_into_the_key_and_part_it_was_made_of(name in key(), prefix in "[a-z]{1,5}(/[a-z]{1,5}){0,2}") {
         let prefix = Prefix::parse(&format!("/{prefix}/")).unwrap();
         let key = Key::parse(&name).unwrap();
-        let folder = Folder::of(&prefix, &key);
+        let folder = KeyPaths::of(&prefix, &key);
         for (path, part) in [(folder.data, Part::Data), (folder.checksum, Part::Checksum), (folder.stop, Part::Stop)] {
             prop_assert_eq!(prefix.split(&path), Some((key.clone(), part)));
             // Another path is another key's, or nobody's.
@@ -132,7 +132,7 @@ proptest! {
     fn what_is_a_name_is_one_as_it_is_stored_and_as_it_is_decoded(name in "[a-c%0-9A-F/. \u{a0}\u{200b}\r]{1,12}") {
         let prefix = Prefix::default();
         if let Ok(key) = Key::parse(&name) {
-            let folder = Folder::of(&prefix, &key);
+            let folder = KeyPaths::of(&prefix, &key);
             prop_assert_eq!(prefix.split(&folder.stop), Some((key.clone(), Part::Stop)));
             prop_assert_eq!(prefix.split(&format!("kvexpress/{name}/stop")).is_some(), name == key.to_string());
             let decoded = percent_encoding::percent_decode_str(&name).decode_utf8_lossy().into_owned();
@@ -147,8 +147,8 @@ proptest! {
     fn the_payload_of_a_keyprefix_watch_gives_the_pair(name in key(), document in bytes(), inner in key(), noise in bytes()) {
         let prefix = Prefix::default();
         let key = Key::parse(&name).unwrap();
-        let folder = Folder::of(&prefix, &key);
-        let below = Folder::of(&prefix, &Key::parse(&format!("{name}/{inner}")).unwrap());
+        let folder = KeyPaths::of(&prefix, &key);
+        let below = KeyPaths::of(&prefix, &Key::parse(&format!("{name}/{inner}")).unwrap());
         let text = json(&[
             entry(folder.checksum.clone(), Checksum::of(&document).to_string().as_bytes(), 7),
             entry(folder.data.clone(), &document, 7),
@@ -163,8 +163,8 @@ proptest! {
             let (named, fire) = payload::read(text.as_bytes(), wanted, &prefix).unwrap();
             prop_assert_eq!(named.as_ref(), Some(&key));
             prop_assert_eq!(fire.names(), Some((Checksum::of(&document), 7)));
-            let Fire::Folder(pair, None) = fire else { panic!("{fire:?}") };
-            let Found::Whole(whole) = pair.judge() else { panic!("torn") };
+            let Trigger::Prefix(pair, None) = fire else { panic!("{fire:?}") };
+            let PairState::Verified(whole) = pair.verify() else { panic!("torn") };
             prop_assert_eq!((whole.document.bytes(), whole.index), (document.as_slice(), 7));
         }
     }
@@ -173,7 +173,7 @@ proptest! {
     fn the_payload_of_a_key_watch_names_the_checksum(name in key(), document in bytes(), index in 1..u64::MAX) {
         let prefix = Prefix::default();
         let key = Key::parse(&name).unwrap();
-        let folder = Folder::of(&prefix, &key);
+        let folder = KeyPaths::of(&prefix, &key);
         let checksum = Checksum::of(&document);
         for entry in [entry(folder.checksum, checksum.to_string().as_bytes(), index), entry(folder.data, &document, index)] {
             let (named, fire) = payload::read(object(&entry).as_bytes(), None, &prefix).unwrap();
@@ -204,10 +204,10 @@ proptest! {
             }),
         };
         let belong = checksum == Some(true) || data.as_ref() == Some(&document);
-        match pair.judge() {
-            Found::Nothing => prop_assert!(data.is_none() && checksum.is_none()),
-            Found::Torn(_) => prop_assert!(data.is_none() || checksum.is_none() || !belong),
-            Found::Whole(whole) => {
+        match pair.verify() {
+            PairState::Absent => prop_assert!(data.is_none() && checksum.is_none()),
+            PairState::Torn(_) => prop_assert!(data.is_none() || checksum.is_none() || !belong),
+            PairState::Verified(whole) => {
                 prop_assert!(belong);
                 prop_assert_eq!(Some(whole.document.bytes()), data.as_deref());
             }
@@ -239,14 +239,14 @@ proptest! {
     #[test]
     fn what_is_stored_decodes_to_the_document(document in bytes(), repeated in 0..200usize, compress in any::<bool>()) {
         let document = Verified::ours(document.repeat(repeated));
-        let form = if compress { Form::Compressed } else { Form::Plain };
-        let stored = Stored::new(document.clone(), form).unwrap();
+        let form = if compress { Encoding::Compressed } else { Encoding::Plain };
+        let stored = EncodedDocument::new(document.clone(), form).unwrap();
         let (value, flags) = (stored.value().bytes.to_vec(), stored.value().flags);
         prop_assert_eq!((stored.document(), flags), (&document, u64::from(compress)));
         prop_assert_eq!(stored.encoded(), compress.then_some(value.as_slice()));
         prop_assert_eq!(Verified::decode(value.clone(), flags, document.checksum()), Ok(document.clone()));
         // Stored by somebody, it is stored elsewhere just so.
-        prop_assert_eq!(Stored::found(document, value, flags), Some(stored));
+        prop_assert_eq!(EncodedDocument::found(document, value, flags), Some(stored));
     }
 
     #[test]
@@ -256,11 +256,11 @@ proptest! {
         std::io::Write::write_all(&mut gzip, document.bytes()).unwrap();
         let old = BASE64_STANDARD.encode(gzip.finish().unwrap()).into_bytes();
         for value in [document.bytes().to_vec(), old] {
-            let stored = Stored::found(document.clone(), value.clone(), flags).unwrap();
+            let stored = EncodedDocument::found(document.clone(), value.clone(), flags).unwrap();
             prop_assert_eq!((stored.value().bytes, stored.value().flags), (value.as_slice(), flags));
         }
         if other != document.bytes() && !document.bytes().is_empty() {
-            prop_assert_eq!(Stored::found(document, other, flags), None);
+            prop_assert_eq!(EncodedDocument::found(document, other, flags), None);
         }
     }
 

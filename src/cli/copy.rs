@@ -1,27 +1,27 @@
 use super::{Came, Ended, end};
-use crate::context::World;
+use crate::context::Context;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::outcome::{Direction, Ending, Summary};
+use crate::telemetry::outcome::{Direction, Outcome, RunResult};
 use crate::upload::Mode;
-use crate::upload::copy::{self, Order};
+use crate::upload::copy::{self, CopyOrder};
 
 /// A copy, told to people and to those who count.
-pub(super) fn copy(order: &Order, metrics: &Metrics, world: &World) -> Ended {
-    let Order { from, to, site, .. } = order;
-    let done = copy::copy(order, world).map_err(|error| error.of(format_args!("{from} -> {to}")));
-    let begun = world.summary(Direction::Copy, &site.prefix).on(Some(to), None);
+pub(super) fn copy(order: &CopyOrder, metrics: &Metrics, context: &Context) -> Ended {
+    let CopyOrder { from, to, site, .. } = order;
+    let done = copy::copy(order, context).map_err(|error| error.of(format_args!("{from} -> {to}")));
+    let begun = context.outcome(Direction::Copy, &site.prefix).on(Some(to), None);
     let came = done.map(|report| {
-        let summary = report.sum_up(begun.clone());
-        let of = |summary: Summary| match summary.ending {
-            Ending::Uploaded => summary.because(&from.to_string()),
-            _ => summary,
+        let outcome = report.outcome(begun.clone());
+        let of = |outcome: Outcome| match outcome.result {
+            RunResult::Uploaded => outcome.with_reason(&from.to_string()),
+            _ => outcome,
         };
         Came {
             is_news: report.is_news(Mode::Upload),
             line: format!("{from} -> {to}: {report}"),
-            summary: of(summary),
+            outcome: of(outcome),
             difference: None,
         }
     });
-    end(came, begun, metrics, world)
+    end(came, begun, metrics, context)
 }

@@ -4,9 +4,9 @@ use std::process::{Command, ExitCode, Stdio};
 
 use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, marks, run};
-use crate::cli::args::Options;
+use crate::cli::args::CommonArgs;
 use crate::cli::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
-use crate::context::{World, print, show};
+use crate::context::{Context, print, show};
 use crate::error::{Error, Result, Status};
 use crate::operator;
 use crate::operator::lock::Unlocked;
@@ -62,36 +62,36 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "in" => kvx_in("kvx in", rest),
         "out" => kvx_out("kvx out", rest),
         "raw" => raw(rest),
-        "stop" => act::<stop::Options>("kvx stop", rest, |options, world| {
+        "stop" => act::<stop::StopArgs>("kvx stop", rest, |options, context| {
             let metrics = options.told()?;
-            Ok(marks::stop(&options.order(), &metrics, world).status)
+            Ok(marks::stop(&options.order(), &metrics, context).status)
         }),
-        "resume" => act::<resume::Options>("kvx resume", rest, |options, world| {
+        "resume" => act::<resume::ResumeArgs>("kvx resume", rest, |options, context| {
             let (key, site) = options.order();
-            let resumed = operator::stop::resume(&key, &site, world).map_err(|error| error.of(&key))?;
-            say(world, format_args!("{key}: {resumed}"))
+            let resumed = operator::stop::resume(&key, &site, context).map_err(|error| error.of(&key))?;
+            say(context, format_args!("{key}: {resumed}"))
         }),
-        "lock" => act::<lock::Options>("kvx lock", rest, |options, world| {
+        "lock" => act::<lock::LockArgs>("kvx lock", rest, |options, context| {
             let metrics = options.told()?;
             let (order, manner) = options.order();
-            Ok(marks::lock(&order, &manner, &metrics, world).status)
+            Ok(marks::lock(&order, &manner, &metrics, context).status)
         }),
-        "unlock" => act::<unlock::Options>("kvx unlock", rest, |options, world| {
+        "unlock" => act::<unlock::UnlockArgs>("kvx unlock", rest, |options, context| {
             let metrics = options.told()?;
             let (runs, order) = (options.runs(), options.order());
-            match marks::unlock(&order, &metrics, world) {
+            match marks::unlock(&order, &metrics, context) {
                 (_, Some(unlocked)) if runs => catch_up(&unlocked).map_err(|error| error.of(order.file.display())),
-                (_, Some(unlocked)) => how_to_catch_up(&unlocked, world),
+                (_, Some(unlocked)) => how_to_catch_up(&unlocked, context),
                 (ended, None) => Ok(ended.status),
             }
         }),
-        "copy" => act::<copy::Options>("kvx copy", rest, |options, world| {
+        "copy" => act::<copy::CopyArgs>("kvx copy", rest, |options, context| {
             let metrics = options.told()?;
-            Ok(super::copy(&options.order()?, &metrics, world).status)
+            Ok(super::copy(&options.order()?, &metrics, context).status)
         }),
-        "status" => act::<status::Options>("kvx status", rest, |options, world| {
+        "status" => act::<status::StatusArgs>("kvx status", rest, |options, context| {
             let (is_json, order) = (options.is_json(), options.order(std::io::stdout().is_terminal()));
-            let (overview, trouble) = operator::status::status(&order, world)?;
+            let (overview, trouble) = operator::status::status(&order, context)?;
             let text = if is_json { json(&overview) } else { overview.to_string() };
             print(text.as_bytes())?;
             match trouble {
@@ -100,15 +100,15 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
                 None => Ok(well(overview.well)),
             }
         }),
-        "list" => act::<list::Options>("kvx list", rest, |options, world| {
-            let keys = operator::list::list(&options.order(), world)?;
+        "list" => act::<list::ListArgs>("kvx list", rest, |options, context| {
+            let keys = operator::list::list(&options.order(), context)?;
             let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
             show(text.as_bytes()).map(|()| ExitCode::SUCCESS)
         }),
-        "diff" => act::<diff::Options>("kvx diff", rest, |options, world| {
+        "diff" => act::<diff::DiffArgs>("kvx diff", rest, |options, context| {
             let order = options.order();
-            let difference = operator::diff::diff(&order, world).map_err(|error| error.of(&order.key))?;
-            let is_coloured = std::io::stdout().is_terminal() && world.env.variable("NO_COLOR").is_none();
+            let difference = operator::diff::diff(&order, context).map_err(|error| error.of(&order.key))?;
+            let is_coloured = std::io::stdout().is_terminal() && context.env.variable("NO_COLOR").is_none();
             if is_coloured {
                 print(coloured(&text::lines_of(&difference)).as_bytes())?
             } else {
@@ -116,9 +116,9 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             }
             Ok(well(difference.is_empty()))
         }),
-        "clean" => {
-            act::<clean::Options>("kvx clean", rest, |options, world| Ok(super::clean(&options.order(), world)?.status))
-        }
+        "clean" => act::<clean::CleanArgs>("kvx clean", rest, |options, context| {
+            Ok(super::clean(&options.order(), context)?.status)
+        }),
         "--help" | "-h" | "help" => print(HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS),
         "--version" => {
             let version = format!("kvx {}\n", env!("CARGO_PKG_VERSION"));
@@ -137,7 +137,7 @@ Install the value of any key into a file: `kvx out --raw <path>`.
 The path is a whole one: no prefix, no checksum, no stop. Guards, locks, owner,
 mode and handler are as for kvx out: see kvx out --help.
 
-Options:
+CommonArgs:
   -k, --key         path of the key, such as service/web/config
   -f, --file        file to install, or - for stdout
 
@@ -156,19 +156,19 @@ fn raw(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// Runs a command of ours, of which none runs somebody else's.
-fn act<T: Options>(
+fn act<T: CommonArgs>(
     program: &str,
     arguments: Vec<OsString>,
-    work: impl FnOnce(T, &World) -> Result<ExitCode>,
+    work: impl FnOnce(T, &Context) -> Result<ExitCode>,
 ) -> ExitCode {
-    run::<T>(program, arguments, |options, command, world| match command {
+    run::<T>(program, arguments, |options, command, context| match command {
         Some(_) => Err(Status::Usage.error("it runs no command; leave out -- and what is behind it")),
-        None => work(options, world),
+        None => work(options, context),
     })
 }
 
-fn say(world: &World, line: std::fmt::Arguments) -> Result<ExitCode> {
-    world.conclude(true, || line.to_string(), None);
+fn say(context: &Context, line: std::fmt::Arguments) -> Result<ExitCode> {
+    context.conclude(true, || line.to_string(), None);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -182,28 +182,28 @@ fn json(overview: &operator::status::Overview) -> String {
     format!("{}\n", text::json(&text))
 }
 
-fn nothing(order: &operator::status::Order) -> Error {
+fn nothing(order: &operator::status::StatusOrder) -> Error {
     Status::NoSuchKey.error(format!(
-        "there is no key under {}/ in Consul that this token may list, and no file is remembered on this node; check -p, -s and --state-dir",
+        "there is no key under {}/ in Consul that this token may list, and no file is recorded on this node; check -p, -s and --state-dir",
         order.site.prefix
     ))
 }
 
 /// What has installed the file, and by whom it may be run again.
-fn how_to_catch_up(unlocked: &Unlocked, world: &World) -> Result<ExitCode> {
-    let Some(remembered) = &unlocked.remembered else { return Ok(ExitCode::SUCCESS) };
-    if !remembered.command().is_empty() {
-        let command = text::command(remembered.command());
-        world.conclude(true, || format!("what was missed arrives with the next run, or now by: {command}"), None);
+fn how_to_catch_up(unlocked: &Unlocked, context: &Context) -> Result<ExitCode> {
+    let Some(recorded) = &unlocked.recorded else { return Ok(ExitCode::SUCCESS) };
+    if !recorded.command().is_empty() {
+        let command = text::command(recorded.command());
+        context.conclude(true, || format!("what was missed arrives with the next run, or now by: {command}"), None);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs it again, as it was. In the root directory, where nobody can have put a program or a file for it to find.
 fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
-    let Some([program, arguments @ ..]) = unlocked.remembered.as_ref().map(|remembered| remembered.command()) else {
+    let Some([program, arguments @ ..]) = unlocked.recorded.as_ref().map(|recorded| recorded.command()) else {
         return Err(Status::NoSuchKey.error(
-            "unlocked, but --run has nothing to run: no command line is remembered that this user has run for it (and none with -t, --force, --ignore-... or a relative path is); run kvx-out by hand",
+            "unlocked, but --run has nothing to run: no command line is recorded that this user has run for it (and none with -t, --force, --ignore-... or a relative path is); run kvx-out by hand",
         ));
     };
     let mut command = Command::new(program);

@@ -30,14 +30,14 @@ impl Client<'_> {
                 return Ok(true);
             }
             if !std::mem::replace(&mut told, true) {
-                self.world().progress(|| {
+                self.context().progress(|| {
                     format!("{key} is not in Consul yet; waiting {}", humantime::format_duration(patience.limit()))
                 });
             }
             let pause = if answer.index == 0 { &mut long_pause } else { &mut pause };
             // It goes back when a snapshot is restored: then from the beginning (Consul's documentation of blocking queries).
             index = if answer.index < index { 0 } else { answer.index };
-            if !pause.sleep(patience, &self.world().random) {
+            if !pause.sleep(patience, &self.context().random) {
                 return Ok(false);
             }
         }

@@ -7,9 +7,9 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody};
 
-use super::endpoint::Server;
+use super::endpoint::Endpoint;
 use super::failure::{Errors, Failure, LONGEST_MESSAGE};
-use crate::context::World;
+use crate::context::Context;
 use crate::error::Result;
 use crate::net::{self, Explained};
 use crate::util::time::{Backoff, Deadline};
@@ -30,12 +30,12 @@ const USUAL: usize = 64 * 1024;
 /// A connection to Consul, made at the first request.
 #[derive(Debug)]
 pub struct Client<'w> {
-    server: Server,
+    server: Endpoint,
     agent: Agent,
     deadline: Deadline,
     /// The largest answer that is read.
     limit: u64,
-    world: &'w World,
+    context: &'w Context,
 }
 
 /// What to ask.
@@ -58,7 +58,7 @@ pub(super) enum Body<'a> {
 }
 
 /// What Consul said: 200, 404 or 409, the answers that mean something to the caller.
-pub(super) struct Answer {
+pub(super) struct Reply {
     pub status: u16,
     pub body: Vec<u8>,
     /// X-Consul-Index; 0 where there is none.
@@ -71,10 +71,10 @@ pub(super) struct Answer {
 
 impl<'w> Client<'w> {
     /// Talks until `deadline`, and reads values of up to `largest` bytes (Consul's JSON takes a third more).
-    pub fn new(server: Server, deadline: Deadline, largest: usize, world: &'w World) -> Client<'w> {
+    pub fn new(server: Endpoint, deadline: Deadline, largest: usize, context: &'w Context) -> Client<'w> {
         let agent = net::agent(&server.way, net::config().timeout_connect(Some(CONNECT)).build(), None);
         let limit = (largest / 3).saturating_mul(4).saturating_add(64 * 1024);
-        Client { server, agent, deadline, limit: u64::try_from(limit).unwrap_or(u64::MAX), world }
+        Client { server, agent, deadline, limit: u64::try_from(limit).unwrap_or(u64::MAX), context }
     }
 
     /// Until when it talks.
@@ -82,18 +82,18 @@ impl<'w> Client<'w> {
         self.deadline
     }
 
-    /// The world, for what is told.
-    pub(super) fn world(&self) -> &World {
-        self.world
+    /// The context, for what is told.
+    pub(super) fn context(&self) -> &Context {
+        self.context
     }
 
     /// What went wrong, in words.
     pub(super) fn errors(&self) -> Errors<'_> {
-        Errors { server: &self.server, world: self.world }
+        Errors { server: &self.server, context: self.context }
     }
 
     /// The server, for messages.
-    pub fn server(&self) -> &Server {
+    pub fn server(&self) -> &Endpoint {
         &self.server
     }
 
@@ -102,14 +102,14 @@ impl<'w> Client<'w> {
     /// Retried, since it passes: connections that cannot be made or that break, 429 (the agent's or a rate limit), 500
     /// (no leader), 502, 503 (rate limit) and 504. Everything else is Consul's word and final, and so is what TLS refuses
     /// (what of that, `tls` tells). So a write must be safe to repeat: `cas`.
-    pub(super) fn call(&self, call: &Call) -> Result<Answer> {
+    pub(super) fn call(&self, call: &Call) -> Result<Reply> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut tries: u32 = 1;
         let mut remedy = None;
         let mut cause = String::new();
         loop {
             match self.attempt(call) {
-                Ok(answer) => return Ok(Answer { repeated: tries > 1, ..answer }),
+                Ok(answer) => return Ok(Reply { repeated: tries > 1, ..answer }),
                 Err(Failure::Final(error)) => return Err(error),
                 // The last try is cut short by the deadline: what the others met is the cause.
                 Err(Failure::TooSlow) if !cause.is_empty() && self.deadline.left().is_zero() => {}
@@ -117,10 +117,10 @@ impl<'w> Client<'w> {
                 Err(Failure::Passing(now)) => (cause, remedy) = (now, None),
                 Err(Failure::OfOurs(Explained { why, remedy: ours })) => (cause, remedy) = (why, Some(ours)),
             }
-            self.world.progress(|| format!("Consul at {}: {cause}; trying again", self.server));
-            if !backoff.sleep(self.deadline, &self.world.random) {
+            self.context.progress(|| format!("Consul at {}: {cause}; trying again", self.server));
+            if !backoff.sleep(self.deadline, &self.context.random) {
                 let remedy = remedy.unwrap_or_else(|| {
-                    format!("is the agent up? {} names another", self.world.either(&["-s", "CONSUL_HTTP_ADDR"]))
+                    format!("is the agent up? {} names another", self.context.either(&["-s", "CONSUL_HTTP_ADDR"]))
                 });
                 let often = if tries == 1 { "once".into() } else { format!("{tries} times") };
                 return Err(self
@@ -128,11 +128,11 @@ impl<'w> Client<'w> {
                     .unavailable(&format!("{cause} (tried {often} in {}); {remedy}", self.deadline.spent())));
             }
             tries = tries.saturating_add(1);
-            self.world.counts_retry();
+            self.context.count_retry();
         }
     }
 
-    fn attempt(&self, call: &Call) -> std::result::Result<Answer, Failure> {
+    fn attempt(&self, call: &Call) -> std::result::Result<Reply, Failure> {
         let mut response = self.send(call).map_err(|cause| self.errors().fault(cause))?;
         let status = response.status().as_u16();
         let header = |name: &HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -146,7 +146,7 @@ impl<'w> Client<'w> {
         let mut body = Vec::with_capacity(USUAL);
         let read = response.body_mut().with_config().limit(limit).reader().read_to_end(&mut body);
         match read.map(|_| body).map_err(ureq::Error::from) {
-            Ok(body) if meant => Ok(Answer { status, body, index, behind, repeated: false }),
+            Ok(body) if meant => Ok(Reply { status, body, index, behind, repeated: false }),
             Ok(body) => Err(self.errors().refusal(status, &String::from_utf8_lossy(&body), call.path)),
             Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(Errors::too_large(self.limit))),
             Err(_) if !meant => Err(self.errors().refusal(status, "", call.path)),

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
 use ureq::http::HeaderValue;
 
-use super::options::Flags;
+use super::options::ConnectOptions;
 use crate::env::Env;
 use crate::error::{Error, Result, Status};
 use crate::util::read;
@@ -37,7 +37,7 @@ impl Credentials {
     ///
     /// # Errors
     /// 78: a token file that cannot be read, a token that is none.
-    pub fn find(flags: &Flags, env: &Env) -> Result<Credentials> {
+    pub fn find(flags: &ConnectOptions, env: &Env) -> Result<Credentials> {
         Ok(Credentials { token: token(flags, env)?, authorization: authorization(env)? })
     }
 
@@ -75,7 +75,7 @@ fn reduced(text: &str) -> String {
 
 /// The flag; a token file beats the token beside it, and an empty one that a variable names falls back to it, as for Consul's
 /// own client. But who names a file does not want to be nobody.
-fn token(flags: &Flags, env: &Env) -> Result<Option<Secret>> {
+fn token(flags: &ConnectOptions, env: &Env) -> Result<Option<Secret>> {
     if let Some(token) = &flags.token {
         return secret(token, "-t").map(Some);
     }

@@ -9,20 +9,20 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::address::Address;
 use super::credentials::Credentials;
-use super::options::Flags;
+use super::options::ConnectOptions;
 use super::tls;
-use crate::context::World;
+use crate::context::Context;
 use crate::error::{Result, Status};
-use crate::net::Way;
+use crate::net::Route;
 use crate::util::strconv;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8500";
 
 /// A Consul agent's HTTP API, and who asks.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct Endpoint {
     pub(super) address: Address,
-    pub(super) way: Way,
+    pub(super) way: Route,
     pub(super) has_client_certificate: bool,
     /// `&dc=...&ns=...&partition=...`, to follow another parameter, or empty.
     query: String,
@@ -31,22 +31,22 @@ pub struct Server {
     pub(super) credentials: Credentials,
 }
 
-impl Server {
+impl Endpoint {
     /// Finds out.
     ///
     /// # Errors
     /// 78: an address, a boolean, a token or a certificate that makes no sense, or a file that cannot be read.
-    pub fn find(flags: &Flags, world: &World) -> Result<Server> {
-        let (source, address) = match (&flags.address, world.env.text("CONSUL_HTTP_ADDR")?) {
+    pub fn find(flags: &ConnectOptions, context: &Context) -> Result<Endpoint> {
+        let (source, address) = match (&flags.address, context.env.text("CONSUL_HTTP_ADDR")?) {
             (Some(address), _) => ("-s", address.clone()),
             (None, Some(address)) => ("CONSUL_HTTP_ADDR", address),
             (None, None) => ("the default address", DEFAULT_ADDRESS.to_owned()),
         };
-        let ssl = boolean("CONSUL_HTTP_SSL", world)?.unwrap_or(false);
-        let verify = boolean("CONSUL_HTTP_SSL_VERIFY", world)?.unwrap_or(true);
+        let ssl = boolean("CONSUL_HTTP_SSL", context)?.unwrap_or(false);
+        let verify = boolean("CONSUL_HTTP_SSL_VERIFY", context)?.unwrap_or(true);
         let address = Address::parse(&address, source, ssl)?;
-        let namespace = world.env.text("CONSUL_NAMESPACE")?;
-        let partition = world.env.text("CONSUL_PARTITION")?;
+        let namespace = context.env.text("CONSUL_NAMESPACE")?;
+        let partition = context.env.text("CONSUL_PARTITION")?;
         let parameters = [("dc", &flags.datacenter), ("ns", &namespace), ("partition", &partition)];
         let query = parameters
             .into_iter()
@@ -55,18 +55,18 @@ impl Server {
             })
             .collect();
         let (way, has_client_certificate) = match &address.socket {
-            Some(path) => (Way::Socket(path.clone()), false),
-            None if address.is_https() => tls::find(flags, &address.host(), verify, world)?,
-            None => (Way::Plain, false),
+            Some(path) => (Route::Socket(path.clone()), false),
+            None if address.is_https() => tls::find(flags, &address.host(), verify, context)?,
+            None => (Route::Plain, false),
         };
-        Ok(Server {
+        Ok(Endpoint {
             address,
             way,
             has_client_certificate,
             query,
             namespace,
             partition,
-            credentials: Credentials::find(flags, &world.env)?,
+            credentials: Credentials::find(flags, &context.env)?,
         })
     }
 
@@ -91,14 +91,14 @@ impl Server {
 }
 
 /// The address, for people.
-impl fmt::Display for Server {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address.fmt(f)
     }
 }
 
-fn boolean(name: &str, world: &World) -> Result<Option<bool>> {
-    let Some(text) = world.env.text(name)? else { return Ok(None) };
+fn boolean(name: &str, context: &Context) -> Result<Option<bool>> {
+    let Some(text) = context.env.text(name)? else { return Ok(None) };
     match strconv::boolean(&text) {
         None => Err(Status::Configuration.error(format!("{name} is \"{text}\"; set it to true or false, or unset it"))),
         known => Ok(known),

@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind};
 
-use super::endpoint::Server;
-use crate::context::World;
+use super::endpoint::Endpoint;
+use crate::context::Context;
 use crate::error::{Error, Status};
 use crate::net::Explained;
 use crate::net::refusal::{Refusal, Remedies, refusal};
@@ -25,8 +25,8 @@ pub(super) enum Failure {
 /// The errors of talking with one server, each with what helps there.
 #[derive(Clone, Copy)]
 pub(super) struct Errors<'a> {
-    pub server: &'a Server,
-    pub world: &'a World,
+    pub server: &'a Endpoint,
+    pub context: &'a Context,
 }
 
 impl Errors<'_> {
@@ -47,7 +47,7 @@ impl Errors<'_> {
             Some(_) if said.contains("ACL not found") => "Consul does not know it, so another one is to be used",
             _ => "the token needs more rights, or another one is to be used",
         };
-        let ways = self.world.known(&["CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "--token-file"]).join(", ");
+        let ways = self.context.known(&["CONSUL_HTTP_TOKEN", "CONSUL_HTTP_TOKEN_FILE", "--token-file"]).join(", ");
         Status::Denied.error(format!("Consul denies {what} ({said}), asked {who}; {remedy} ({ways})"))
     }
 
@@ -70,7 +70,7 @@ impl Errors<'_> {
             400 if answer.contains("HTTPS server") => Status::Configuration
                 .error(format!("Consul at {at} speaks TLS there; write https://HOST:PORT, or set CONSUL_HTTP_SSL=true")),
             400 => {
-                let where_to = self.world.all(&["CONSUL_HTTP_ADDR", "CONSUL_NAMESPACE", "CONSUL_PARTITION", "--dc"]);
+                let where_to = self.context.all(&["CONSUL_HTTP_ADDR", "CONSUL_NAMESPACE", "CONSUL_PARTITION", "--dc"]);
                 Status::Configuration.error(format!("Consul at {at} does not accept the request: {said}; check {where_to}"))
             }
             401 => Status::Denied.error(format!("Consul at {at} wants a login: {said}; set CONSUL_HTTP_AUTH")),
@@ -93,7 +93,7 @@ impl Errors<'_> {
     pub fn fault(self, fault: ureq::Error) -> Failure {
         Failure::Passing(match fault {
             ureq::Error::Timeout(_) => return Failure::TooSlow,
-            ureq::Error::Io(cause) => match explain(&cause, self.server, self.world) {
+            ureq::Error::Io(cause) => match explain(&cause, self.server, self.context) {
                 Some(refused) => return Failure::Final(refused),
                 None if cause.kind() == ErrorKind::TimedOut => return Failure::TooSlow,
                 None => match Explained::in_error(&cause) {
@@ -115,14 +115,14 @@ impl Errors<'_> {
 }
 
 /// What of a failure is TLS's refusal, and so does not pass by itself: cause and remedy.
-fn explain(cause: &io::Error, server: &Server, world: &World) -> Option<Error> {
-    let by_name = world.known(&["--tls-server-name", "CONSUL_TLS_SERVER_NAME"]).first().copied().unwrap_or_default();
-    let pair = match world.known(&["--client-cert and --client-key"]).is_empty() {
+fn explain(cause: &io::Error, server: &Endpoint, context: &Context) -> Option<Error> {
+    let by_name = context.known(&["--tls-server-name", "CONSUL_TLS_SERVER_NAME"]).first().copied().unwrap_or_default();
+    let pair = match context.known(&["--client-cert and --client-key"]).is_empty() {
         true => "CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY",
         false => "--client-cert and --client-key, or CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY",
     };
     let remedies = Remedies {
-        unknown_ca: &format!("name the CA's certificate with {}", world.either(&["--ca-file", "CONSUL_CACERT"])),
+        unknown_ca: &format!("name the CA's certificate with {}", context.either(&["--ca-file", "CONSUL_CACERT"])),
         other_name: &format!(", or say which with {by_name}"),
         unknown_name: &format!("say which it has with {by_name}"),
         plain: "if this is Consul's plain port, write http://HOST:PORT and unset CONSUL_HTTP_SSL",

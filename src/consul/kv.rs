@@ -49,7 +49,7 @@ impl Consistency {
 
 /// What became of a change.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChangeResult {
     /// Done.
     Done,
     /// Not done: an index was not what it should be. Consul's words.
@@ -197,14 +197,14 @@ impl Client<'_> {
     ///
     /// # Errors
     /// 77 where one is denied, and as [`Client`] says.
-    pub fn change(&self, changes: &[Change]) -> Result<Outcome> {
+    pub fn change(&self, changes: &[Change]) -> Result<ChangeResult> {
         match self.transact("", changes.iter().map(Op::change).collect())? {
-            Transaction::Done(..) => Ok(Outcome::Done),
+            Transaction::Done(..) => Ok(ChangeResult::Done),
             Transaction::Failed(complaint) if complaint.is_denial() => {
                 Err(self.errors().denied(&complaint.what, &complaint.key))
             }
-            Transaction::Failed(Complaint { what, repeated, .. }) => Ok(Outcome::Lost { why: what, repeated }),
-            Transaction::TooLarge => Ok(Outcome::TooLarge),
+            Transaction::Failed(Complaint { what, repeated, .. }) => Ok(ChangeResult::Lost { why: what, repeated }),
+            Transaction::TooLarge => Ok(ChangeResult::TooLarge),
         }
     }
 
@@ -212,15 +212,15 @@ impl Client<'_> {
     ///
     /// # Errors
     /// 77 where it is denied, 65 where it is above Consul's limit, and as [`Client`] says.
-    pub fn put(&self, key: &str, value: Value, index: u64) -> Result<Outcome> {
+    pub fn put(&self, key: &str, value: Value, index: u64) -> Result<ChangeResult> {
         let parameter = match value.flags {
             0 => format!("cas={index}"),
             flags => format!("cas={index}&flags={flags}"),
         };
         let answer = self.call(&Call { path: &path(key), parameter: &parameter, body: Body::Bytes(value.bytes) })?;
         match (answer.status, answer.body.trim_ascii()) {
-            (200, b"true") => Ok(Outcome::Done),
-            (200, b"false") => Ok(Outcome::Lost { why: format!("{key} has changed"), repeated: answer.repeated }),
+            (200, b"true") => Ok(ChangeResult::Done),
+            (200, b"false") => Ok(ChangeResult::Lost { why: format!("{key} has changed"), repeated: answer.repeated }),
             _ => Err(self.errors().unexpected(answer.status)),
         }
     }

@@ -13,8 +13,8 @@ mod tls;
 mod transaction;
 
 pub use client::Client;
-pub use endpoint::Server;
+pub use endpoint::Endpoint;
 pub use entry::{Entry, Value};
-pub use kv::{Consistency, Entries, Outcome};
-pub use options::Flags;
+pub use kv::{ChangeResult, Consistency, Entries};
+pub use options::ConnectOptions;
 pub use transaction::Change;

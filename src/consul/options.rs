@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// What the command line says about Consul; what it does not say, the environment may.
 #[derive(Clone, Default)]
-pub struct Flags {
+pub struct ConnectOptions {
     /// `-s`: as CONSUL_HTTP_ADDR.
     pub address: Option<String>,
     /// `-t`.

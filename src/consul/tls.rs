@@ -9,12 +9,12 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::options::Flags;
-use crate::context::World;
+use super::options::ConnectOptions;
+use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::net::tls::Tls;
 use crate::net::trust::{self, certificates, wrong};
-use crate::net::{self, Way};
+use crate::net::{self, Route};
 use crate::util::read;
 
 /// How to speak TLS with Consul: flags, then variables, then the system's own roots; for the server of this host. And
@@ -22,11 +22,11 @@ use crate::util::read;
 ///
 /// # Errors
 /// 78: a file that cannot be read or holds something else, half of a pair.
-pub(super) fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Result<(Way, bool)> {
+pub(super) fn find(flags: &ConnectOptions, host: &str, verify: bool, context: &Context) -> Result<(Route, bool)> {
     let file = |flag: &Option<PathBuf>, option: &'static str, variable: &'static str| {
         Ok(match flag {
             Some(path) => Some((path.clone(), option)),
-            None => world.env.text(variable)?.map(|path| (PathBuf::from(path), variable)),
+            None => context.env.text(variable)?.map(|path| (PathBuf::from(path), variable)),
         })
     };
     let ca_file = file(&flags.ca_file, "--ca-file", "CONSUL_CACERT")?;
@@ -35,9 +35,9 @@ pub(super) fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Re
     let key = file(&flags.client_key, "--client-key", "CONSUL_CLIENT_KEY")?;
     let builder = net::tls::builder()?;
     let builder = if verify {
-        builder.with_root_certificates(roots(ca_file, ca_path, world)?)
+        builder.with_root_certificates(roots(ca_file, ca_path, context)?)
     } else {
-        world.warn(
+        context.warn(
             "warning: whoever answers as Consul is believed without a check of its certificate (CONSUL_HTTP_SSL_VERIFY)",
         );
         let unverified = Unverified(builder.crypto_provider().clone());
@@ -60,34 +60,38 @@ pub(super) fn find(flags: &Flags, host: &str, verify: bool, world: &World) -> Re
             })?
         }
         (Some(_), None) => {
-            return Err(half("certificate", "key", &world.either(&["--client-key", "CONSUL_CLIENT_KEY"])));
+            return Err(half("certificate", "key", &context.either(&["--client-key", "CONSUL_CLIENT_KEY"])));
         }
         (None, Some(_)) => {
-            return Err(half("key", "certificate", &world.either(&["--client-cert", "CONSUL_CLIENT_CERT"])));
+            return Err(half("key", "certificate", &context.either(&["--client-cert", "CONSUL_CLIENT_CERT"])));
         }
     };
-    let (name, source) = match (&flags.tls_server_name, world.env.text("CONSUL_TLS_SERVER_NAME")?) {
+    let (name, source) = match (&flags.tls_server_name, context.env.text("CONSUL_TLS_SERVER_NAME")?) {
         (Some(name), _) => (name.clone(), "--tls-server-name"),
         (None, Some(name)) => (name, "CONSUL_TLS_SERVER_NAME"),
         (None, None) => (host.to_owned(), "the address"),
     };
     let server_name = ServerName::try_from(name.clone())
         .map_err(|_| Status::Configuration.error(format!("{source}: \"{name}\" is no server's name")))?;
-    Ok((Way::Tls(Tls { config: Arc::new(config), server_name }), has_client_certificate))
+    Ok((Route::Tls(Tls { config: Arc::new(config), server_name }), has_client_certificate))
 }
 fn half(given: &str, missing: &str, how: &str) -> Error {
     Status::Configuration.error(format!("there is a client {given}, but no {missing}; give it by {how}"))
 }
 
 /// A CA file beats a directory of them; without either, the system's.
-fn roots(file: Option<(PathBuf, &str)>, directory: Option<(PathBuf, &str)>, world: &World) -> Result<RootCertStore> {
+fn roots(
+    file: Option<(PathBuf, &str)>,
+    directory: Option<(PathBuf, &str)>,
+    context: &Context,
+) -> Result<RootCertStore> {
     let roots = match (file, directory) {
         (Some((file, source)), _) => trust::in_file(&file, source)?,
         (None, Some((directory, source))) => trust::in_directory(&directory, source)?,
-        (None, None) => trust::of_the_system(&world.env)?,
+        (None, None) => trust::of_the_system(&context.env)?,
     };
     if roots.is_empty() {
-        let ways = world.either(&["--ca-file", "CONSUL_CACERT"]);
+        let ways = context.either(&["--ca-file", "CONSUL_CACERT"]);
         return Err(Status::Configuration.error(format!(
             "there is no CA certificate to check Consul's with; name one with {ways}, or install ca-certificates"
         )));

@@ -112,13 +112,13 @@ impl Complaint {
 #[serde(rename_all = "PascalCase")]
 struct Answered {
     #[serde(deserialize_with = "Option::deserialize")]
-    results: Option<Vec<Found>>,
+    results: Option<Vec<ResultItem>>,
     #[serde(default)]
     errors: Option<Vec<Problem>>,
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct ResultItem {
     #[serde(rename = "KV")]
     kv: Entry,
 }

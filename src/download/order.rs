@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::consul::{self, Consistency};
 use crate::document::guard::Guards;
-use crate::install::{Attributes, Manner, Parents};
+use crate::install::{Attributes, Parents, WriteMode};
 use crate::layout::keys::{Prefix, Subject};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
@@ -21,7 +21,7 @@ pub fn patience(timeout: Duration, handler_timeout: Duration) -> Duration {
 
 /// What to do, from the command line.
 #[derive(Clone)]
-pub struct Order {
+pub struct DownloadOrder {
     /// `-k`, `--raw`; without them, the payload names the key.
     pub subject: Option<Subject>,
     /// `-p`.
@@ -35,13 +35,13 @@ pub struct Order {
     /// `--mkdir`.
     pub parents: Parents,
     /// `--in-place`.
-    pub manner: Manner,
+    pub manner: WriteMode,
     /// `--check`.
     pub check: Option<Check>,
     /// `-e` or `-- ARGV`.
     pub handler: Option<Handler>,
     /// `--always-run`.
-    pub due: Due,
+    pub due: HandlerPolicy,
     /// `--splay`: at most so long, before anything is done.
     pub splay: Option<Duration>,
     /// `--wait`: so long for a key that is not there yet.
@@ -57,7 +57,7 @@ pub struct Order {
     /// How long another run on the same file is waited for: as long as one may take.
     pub patience: Duration,
     /// Which Consul.
-    pub consul: consul::Flags,
+    pub consul: consul::ConnectOptions,
     /// `--ignore-stop`, `--ignore-lock`.
     pub ignored: Ignored,
     /// The command line, to be run again by somebody else; none where it holds a secret, means something else elsewhere,
@@ -79,7 +79,7 @@ pub struct Ignored {
 pub enum Destination {
     /// A file, replaced atomically.
     File(PathBuf),
-    /// `-f -`: stdout; no stamp and no handler.
+    /// `-f -`: stdout; no state and no handler.
     Stdout,
 }
 
@@ -95,9 +95,9 @@ impl Destination {
 
 /// When the handler is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum HandlerPolicy {
     /// When it has not succeeded yet for what is installed.
-    WhenOwed,
+    WhenPending,
     /// At each run, whatever has changed.
     Always,
 }

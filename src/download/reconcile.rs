@@ -4,123 +4,124 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::report::{Change, Did, Paid, Why};
-use super::{Due, Order};
-use crate::context::World;
+use super::report::{Effect, FileChange, HandlerReason, HandlerRun};
+use super::{DownloadOrder, HandlerPolicy};
+use crate::context::Context;
 use crate::document::{Checksum, Verified};
 use crate::error::{Kind, Result, Status};
-use crate::install::{Installed, Manner, Replacement, Target, Wanted};
+use crate::install::{Installed, Replacement, Target, Wanted, WriteMode};
 use crate::layout::keys::Subject;
 use crate::process::handler::Handler;
-use crate::state::{Known, Memory, Stamp};
+use crate::state::{HandlerRecord, State, StateFile};
 use crate::util::text;
 use crate::util::time::Deadline;
 
 /// The file that is to be right, as it is and as it is wanted.
-pub(super) struct Managed<'a> {
-    pub order: &'a Order,
+pub(super) struct Reconciler<'a> {
+    pub order: &'a DownloadOrder,
     pub subject: &'a Subject,
     pub target: &'a Target,
     /// As it is named, absolute.
     pub path: PathBuf,
     pub wanted: Wanted,
     pub installed: Option<&'a Installed>,
-    pub world: &'a World,
+    pub context: &'a Context,
 }
 
-impl Managed<'_> {
+impl Reconciler<'_> {
     /// Nothing to install, to mend, to make sure of or to run.
-    pub fn is_right(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
-        !self.was_begun(checksum, stamp)
+    pub fn is_right(&self, checksum: Checksum, state: Option<&State>) -> bool {
+        !self.was_begun(checksum, state)
             && self
                 .installed
                 .is_some_and(|installed| installed.checksum == Some(checksum) && installed.has(&self.wanted))
-            && self.owes(checksum, stamp).is_none()
+            && self.owes(checksum, state).is_none()
     }
 
-    /// Why the handler has to be run, if it has.
-    fn owes(&self, checksum: Checksum, stamp: Option<&Stamp>) -> Option<(&Handler, Why)> {
+    /// HandlerReason the handler has to be run, if it has.
+    fn owes(&self, checksum: Checksum, state: Option<&State>) -> Option<(&Handler, HandlerReason)> {
         let handler = self.order.handler.as_ref()?;
-        if stamp.is_none_or(|stamp| stamp.owes(&handler.id(), checksum)) {
-            Some((handler, Why::Owed))
+        if state.is_none_or(|state| state.owes(&handler.id(), checksum)) {
+            Some((handler, HandlerReason::Pending))
         } else {
-            (self.order.due == Due::Always).then_some((handler, Why::Always))
+            (self.order.due == HandlerPolicy::Always).then_some((handler, HandlerReason::Always))
         }
     }
 
     /// A run died, or could not be sure, after it had begun to put this document in its place.
-    fn was_begun(&self, checksum: Checksum, stamp: Option<&Stamp>) -> bool {
-        stamp.is_some_and(|stamp| stamp.unfinished && stamp.is_of(checksum))
+    fn was_begun(&self, checksum: Checksum, state: Option<&State>) -> bool {
+        state.is_some_and(|state| state.unfinished && state.is_of(checksum))
     }
 
     /// `--in-place`, and a run has died in the middle of it: the file is no document at all.
-    fn is_half_written(&self, stamp: Option<&Stamp>) -> bool {
+    fn is_half_written(&self, state: Option<&State>) -> bool {
         let checksum = self.installed.and_then(|installed| installed.checksum);
-        self.order.manner == Manner::InPlace
-            && stamp.is_some_and(|stamp| stamp.unfinished && !checksum.is_some_and(|checksum| stamp.is_of(checksum)))
+        self.order.manner == WriteMode::InPlace
+            && state.is_some_and(|state| state.unfinished && !checksum.is_some_and(|checksum| state.is_of(checksum)))
     }
 
     /// Nothing is done, because somebody wants it so. But half a file is nobody's wish.
-    pub fn stays(&self, because: Did, stamp: Option<&Stamp>) -> Result<Did> {
-        if !self.is_half_written(stamp) {
+    pub fn stays(&self, because: Effect, state: Option<&State>) -> Result<Effect> {
+        if !self.is_half_written(state) {
             return Ok(because);
         }
-        let (Did::Stopped(reason) | Did::Locked(reason)) = because else { return Ok(because) };
+        let (Effect::Stopped(reason) | Effect::Locked(reason)) = because else { return Ok(because) };
         Err(Status::CannotWrite.error(format!(
             "a run that died has left it half written (--in-place), and it may not be put right: {reason}; take that mark away, or put the file right by hand"
         )))
     }
 
-    pub fn bring_up_to_date(
+    pub fn apply(
         &self,
         document: &Verified,
         index: u64,
         deadline: Deadline,
-        memory: &mut Memory,
-    ) -> Result<Change> {
-        let begun = self.was_begun(document.checksum(), memory.stamp());
+        state_file: &mut StateFile,
+    ) -> Result<FileChange> {
+        let begun = self.was_begun(document.checksum(), state_file.state());
         match self.installed {
             Some(installed) if installed.checksum == Some(document.checksum()) => {
-                let change = if installed.has(&self.wanted) { Change::None } else { self.mend(document, installed)? };
+                let change =
+                    if installed.has(&self.wanted) { FileChange::None } else { self.mend(document, installed)? };
                 if begun {
                     installed.sync(self.target)?;
                 }
-                memory.adopt(self.stamp(document, index, memory.stamp()))?;
+                state_file.adopt(self.state(document, index, state_file.state()))?;
                 Ok(change)
             }
             installed => {
                 let new = Replacement::prepare(self.target, document, &self.wanted, installed, self.order.manner)?;
                 // What was begun in place had passed, and is ended.
-                if !(begun && self.order.manner == Manner::InPlace) {
+                if !(begun && self.order.manner == WriteMode::InPlace) {
                     self.guard(document, &new, deadline)?;
                 }
                 let new = new.write()?;
                 // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
-                // late: an upload that goes back to the document before would find its old stamp.
-                let before = memory.stamp().cloned();
-                memory.remember(self.stamp(document, index, before.as_ref()))?;
-                if self.order.manner == Manner::InPlace {
-                    memory.survive()?; // Or else nobody knew, after a power loss, that the file is half of one.
+                // late: an upload that goes back to the document before would find its old state.
+                let before = state_file.state().cloned();
+                state_file.record(self.state(document, index, before.as_ref()))?;
+                if self.order.manner == WriteMode::InPlace {
+                    state_file.sync()?; // Or else nobody knew, after a power loss, that the file is half of one.
                 }
                 let placed = new.put().inspect_err(|_| match self.order.manner {
-                    Manner::Rename => memory.go_back_to(before), // The file is as it was, too.
-                    Manner::InPlace => {}
+                    WriteMode::Rename => state_file.restore(before), // The file is as it was, too.
+                    WriteMode::InPlace => {}
                 })?;
                 placed.onto_disk()?;
-                memory.is_finished()?;
-                Ok(Change::Installed)
+                state_file.mark_finished()?;
+                Ok(FileChange::Installed)
             }
         }
     }
 
     /// Gives the file owner and mode, where its content is right. Whoever it no longer lets in, or no longer belongs to, may have
     /// it open: then it is another file that gets them, and takes its place.
-    fn mend(&self, document: &Verified, installed: &Installed) -> Result<Change> {
-        if self.order.manner == Manner::InPlace || installed.only_widens(&self.wanted) {
-            return installed.mend(&self.wanted).map(|()| Change::Mended);
+    fn mend(&self, document: &Verified, installed: &Installed) -> Result<FileChange> {
+        if self.order.manner == WriteMode::InPlace || installed.only_widens(&self.wanted) {
+            return installed.mend(&self.wanted).map(|()| FileChange::Repaired);
         }
-        let new = Replacement::prepare(self.target, document, &self.wanted, Some(installed), Manner::Rename)?;
-        new.write()?.put()?.onto_disk().map(|()| Change::Renewed)
+        let new = Replacement::prepare(self.target, document, &self.wanted, Some(installed), WriteMode::Rename)?;
+        new.write()?.put()?.onto_disk().map(|()| FileChange::Replaced)
     }
 
     /// The guards that need the file as it was, and the new one beside it.
@@ -130,29 +131,34 @@ impl Managed<'_> {
         }
         match &self.order.check {
             Some(check) => {
-                new.show(|staged| check.approve(staged, &self.variables(document), deadline, &self.world.journal))
+                new.show(|staged| check.approve(staged, &self.variables(document), deadline, &self.context.logger))
             }
             None => Ok(()),
         }
     }
 
-    pub fn pay_what_is_owed(&self, document: &Verified, change: Change, memory: &mut Memory) -> Result<Option<Paid>> {
-        let Some((handler, why)) = self.owes(document.checksum(), memory.stamp()) else {
+    pub fn run_pending_handler(
+        &self,
+        document: &Verified,
+        change: FileChange,
+        state_file: &mut StateFile,
+    ) -> Result<Option<HandlerRun>> {
+        let Some((handler, why)) = self.owes(document.checksum(), state_file.state()) else {
             return Ok(None);
         };
         let (started, known) = (Instant::now(), known(handler));
-        memory.is_to_run(&known)?;
-        handler.run(&self.variables(document), &self.world.journal).map_err(|failed| {
+        state_file.mark_pending(&known)?;
+        handler.run(&self.variables(document), &self.context.logger).map_err(|failed| {
             failed
                 .and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
                 .counted_as(Kind::HandlerOwed {
                     checksum: document.checksum(),
                     size: document.size(),
-                    installed: change == Change::Installed,
+                    installed: change == FileChange::Installed,
                 })
         })?;
-        memory.has_run(known)?;
-        Ok(Some(Paid { why, took: started.elapsed() }))
+        state_file.mark_done(known)?;
+        Ok(Some(HandlerRun { why, took: started.elapsed() }))
     }
 
     /// What the check and the handler find in their environment.
@@ -164,24 +170,24 @@ impl Managed<'_> {
         ]
     }
 
-    fn stamp(&self, document: &Verified, index: u64, before: Option<&Stamp>) -> Stamp {
-        Stamp {
+    fn state(&self, document: &Verified, index: u64, before: Option<&State>) -> State {
+        State {
             named: (self.path != self.target.path()).then(|| self.path.to_string_lossy().into_owned()),
             prefix: matches!(self.subject, Subject::Document(_)).then(|| self.order.prefix.to_string()),
             owed: self.will_be_owed(before),
             command: self.command(before),
             wanted: self.wanted,
-            ..Stamp::new(self.target.path(), &self.subject.to_string(), document.checksum(), index)
+            ..State::new(self.target.path(), &self.subject.to_string(), document.checksum(), index)
         }
     }
 
     /// The command line by which this is done again: this one, unless it may not be kept, or somebody looks by hand, in
     /// words of the moment, or leaves out the handlers.
-    pub fn command(&self, before: Option<&Stamp>) -> Vec<String> {
+    pub fn command(&self, before: Option<&State>) -> Vec<String> {
         let before = before.filter(|before| before.key == self.subject.to_string());
-        let is_better = |before: &Stamp| {
+        let is_better = |before: &State| {
             let leaves_out = self.order.handler.is_none() && !(before.handlers.is_empty() && before.owed.is_empty());
-            leaves_out || (!before.command.is_empty() && self.world.is_at_terminal())
+            leaves_out || (!before.command.is_empty() && self.context.is_at_terminal())
         };
         match (&self.order.words, before) {
             (Some(words), Some(before)) if before.command == *words => words.clone(), // Without a look at the terminal.
@@ -191,7 +197,7 @@ impl Managed<'_> {
     }
 
     /// Of a new document: this run's handler; or, if it has none, as when somebody installs by hand, those that ran before.
-    fn will_be_owed(&self, before: Option<&Stamp>) -> Vec<Known> {
+    fn will_be_owed(&self, before: Option<&State>) -> Vec<HandlerRecord> {
         match &self.order.handler {
             Some(handler) => vec![known(handler)],
             None => {
@@ -202,6 +208,6 @@ impl Managed<'_> {
     }
 }
 
-fn known(handler: &Handler) -> Known {
-    Known { handler: handler.id(), words: text::excerpt(&handler.program.to_string()) }
+fn known(handler: &Handler) -> HandlerRecord {
+    HandlerRecord { handler: handler.id(), words: text::excerpt(&handler.program.to_string()) }
 }

@@ -3,50 +3,50 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Assignment, Did, Order};
-use crate::context::World;
+use super::{Assignment, DownloadOrder, Effect};
+use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::install::{Parents, Target};
 use crate::layout::keys::Subject;
-use crate::state::{self, Directory, LastRun, Memory, Stamp};
-use crate::telemetry::outcome::Ending;
+use crate::state::{self, LastRun, State, StateDirectory, StateFile};
+use crate::telemetry::outcome::RunResult;
 use crate::util::path;
 use crate::util::time::Deadline;
 
 /// Records it while the run still has the file's lock. What it has done, or why it failed, stands either way.
-pub(super) fn under_lock(done: &Result<Did>, about: &Assignment, memory: &mut Memory) {
+pub(super) fn under_lock(done: &Result<Effect>, about: &Assignment, state_file: &mut StateFile) {
     let run = match done {
-        Ok(Did::Unchanged(..)) if memory.was_current() => return,
-        Ok(did @ (Did::Worked(_) | Did::Unchanged(..))) => LastRun::of(0, did.ending().word(), ""),
-        Ok(did) => LastRun::of(0, did.ending().word(), &did.to_string()),
+        Ok(Effect::Unchanged(..)) if state_file.was_current() => return,
+        Ok(did @ (Effect::Applied(_) | Effect::Unchanged(..))) => LastRun::of(0, did.result().word(), ""),
+        Ok(did) => LastRun::of(0, did.result().word(), &did.to_string()),
         Err(error) => failure(error),
     };
-    let Assignment { order, subject, target, named, world } = *about;
-    let nothing = || Stamp {
+    let Assignment { order, subject, target, named, context } = *about;
+    let nothing = || State {
         named: (named != target.path()).then(|| named.to_string_lossy().into_owned()),
-        ..of_nothing(order, subject, Stamp::of_nothing(target.path(), &subject.to_string()))
+        ..of_nothing(order, subject, State::of_nothing(target.path(), &subject.to_string()))
     };
-    if let Err(error) = memory.record_run(run, nothing) {
-        world.detail(|| format!("how this run ended is not recorded: {error}"));
+    if let Err(error) = state_file.record_run(run, nothing) {
+        context.detail(|| format!("how this run ended is not recorded: {error}"));
     }
 }
 
 /// Records the failure of a run that did not come to have the lock. If another run has it, that one's end counts.
-pub(super) fn early(order: &Order, subject: Option<&Subject>, error: &Error, world: &World) {
+pub(super) fn early(order: &DownloadOrder, subject: Option<&Subject>, error: &Error, context: &Context) {
     let (Some(file), Some(subject)) = (order.to.file(), subject) else { return };
-    let recorded = state::directory(order.state_dir.as_deref(), &world.env).and_then(|directory| {
+    let recorded = state::directory(order.state_dir.as_deref(), &context.env).and_then(|directory| {
         let path = path_of(file, &directory)?;
-        let mut memory = Memory::open(&directory, &path, Deadline::within(Duration::ZERO), world)?;
-        let nothing = || of_nothing(order, subject, Stamp::of_nothing(&path, &subject.to_string()));
-        memory.record_run(failure(error), nothing)
+        let mut state_file = StateFile::open(&directory, &path, Deadline::within(Duration::ZERO), context)?;
+        let nothing = || of_nothing(order, subject, State::of_nothing(&path, &subject.to_string()));
+        state_file.record_run(failure(error), nothing)
     });
     if let Err(error) = recorded {
-        world.detail(|| format!("how this run ended is not recorded: {error}"));
+        context.detail(|| format!("how this run ended is not recorded: {error}"));
     }
 }
 
 /// By which the file is recorded: where that cannot be found out, as a link on the way cannot be read, the one it had before.
-fn path_of(file: &Path, directory: &Directory) -> Result<PathBuf> {
+fn path_of(file: &Path, directory: &StateDirectory) -> Result<PathBuf> {
     let named = path::absolute(file);
     match Target::resolve(file, Parents::MustExist) {
         Ok(target) => Ok(target.path().to_owned()),
@@ -55,13 +55,13 @@ fn path_of(file: &Path, directory: &Directory) -> Result<PathBuf> {
 }
 
 fn failure(error: &Error) -> LastRun {
-    LastRun::of(error.status() as u8, Ending::of(error).word(), &error.to_string())
+    LastRun::of(error.status() as u8, RunResult::of(error).word(), &error.to_string())
 }
 
-fn of_nothing(order: &Order, subject: &Subject, stamp: Stamp) -> Stamp {
-    Stamp {
+fn of_nothing(order: &DownloadOrder, subject: &Subject, state: State) -> State {
+    State {
         prefix: matches!(subject, Subject::Document(_)).then(|| order.prefix.to_string()),
         command: order.words.clone().unwrap_or_default(),
-        ..stamp
+        ..state
     }
 }

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use crate::document::{Checksum, Verified};
 use crate::layout::keys::Subject;
-use crate::telemetry::outcome::{Ending, Handler, Summary};
+use crate::telemetry::outcome::{HandlerOutcome, Outcome, RunResult};
 
 /// What became of it.
 #[derive(Debug)]
-pub struct Report {
+pub struct DownloadReport {
     /// What it was about, unless the payload was to name it and did not.
     pub subject: Option<Subject>,
     /// What was done.
-    pub did: Did,
+    pub did: Effect,
 }
 
 /// What was done, or why nothing was.
 #[derive(Debug)]
-pub enum Did {
+pub enum Effect {
     /// The payload says that there is nothing, or that it may not be read; or there was, and is not any more.
     Nothing,
     /// The file is as it should be, and the handler is not owed.
@@ -31,21 +31,21 @@ pub enum Did {
     /// The document went to stdout.
     Printed(Verified, Option<String>),
     /// The file was brought up to date.
-    Worked(Work),
+    Applied(Applied),
 }
 
 /// What was done to a file.
 #[derive(Debug)]
-pub struct Work {
+pub struct Applied {
     pub(super) path: PathBuf,
     pub(super) document: Verified,
-    pub(super) change: Change,
+    pub(super) change: FileChange,
     /// Hard links of the file that was replaced.
     pub(super) other_names: u64,
     /// Until the file was right.
     pub(super) took: Duration,
     /// What became of the handler, if it had to run.
-    pub(super) handler: Option<Paid>,
+    pub(super) handler: Option<HandlerRun>,
     pub(super) others: Others,
 }
 
@@ -53,38 +53,38 @@ pub struct Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Others {
     /// None is owed, as far as a run knew of it.
-    Paid,
+    Done,
     /// One is.
-    Owed,
+    Pending,
 }
 
 /// A handler that has succeeded.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Paid {
-    pub why: Why,
+pub(super) struct HandlerRun {
+    pub why: HandlerReason,
     pub took: Duration,
 }
 
-/// Why a handler is run.
+/// HandlerReason a handler is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum HandlerReason {
     /// It has not succeeded yet for what is installed.
-    Owed,
+    Pending,
     /// `--always-run`.
     Always,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum FileChange {
     Installed,
     /// Owner or mode only.
-    Mended,
+    Repaired,
     /// The same, by another file with the same content.
-    Renewed,
+    Replaced,
     None,
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for DownloadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(subject) = &self.subject {
             write!(f, "{subject}: ")?;
@@ -93,83 +93,88 @@ impl fmt::Display for Report {
     }
 }
 
-impl fmt::Display for Did {
+impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Did::Nothing => f.write_str(
+            Effect::Nothing => f.write_str(
                 "nothing there (not yet, not any more, or not to be read with this token); the file stays as it is",
             ),
-            Did::Unchanged(path, checksum, _) => write!(f, "{} unchanged, {}", path.display(), checksum.short()),
-            Did::Stopped(reason) => write!(f, "stopped, the file stays as it is: {reason}"),
-            Did::Locked(reason) => write!(f, "locked on this node, the file stays as it is: {reason}"),
-            Did::Printed(document, None) => write!(f, "{document}"),
-            Did::Printed(document, Some(reason)) => write!(f, "{document}, though the key is stopped: {reason}"),
-            Did::Worked(work) => work.fmt(f),
+            Effect::Unchanged(path, checksum, _) => write!(f, "{} unchanged, {}", path.display(), checksum.short()),
+            Effect::Stopped(reason) => write!(f, "stopped, the file stays as it is: {reason}"),
+            Effect::Locked(reason) => write!(f, "locked on this node, the file stays as it is: {reason}"),
+            Effect::Printed(document, None) => write!(f, "{document}"),
+            Effect::Printed(document, Some(reason)) => write!(f, "{document}, though the key is stopped: {reason}"),
+            Effect::Applied(work) => work.fmt(f),
         }
     }
 }
 
-impl fmt::Display for Work {
+impl fmt::Display for Applied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match self.change {
-            Change::Installed => write!(f, "{} installed in {} ms as {path}", self.document, self.took.as_millis())?,
-            Change::Mended | Change::Renewed => write!(f, "owner or mode of {path} mended")?,
-            Change::None => write!(f, "{path} unchanged")?,
+            FileChange::Installed => {
+                write!(f, "{} installed in {} ms as {path}", self.document, self.took.as_millis())?
+            }
+            FileChange::Repaired | FileChange::Replaced => write!(f, "owner or mode of {path} mended")?,
+            FileChange::None => write!(f, "{path} unchanged")?,
         }
         match (self.change, self.other_names) {
-            (Change::Installed, 1) => f.write_str(" (its other name, a hard link, keeps the old document)")?,
-            (Change::Installed, 2..) => {
+            (FileChange::Installed, 1) => f.write_str(" (its other name, a hard link, keeps the old document)")?,
+            (FileChange::Installed, 2..) => {
                 write!(f, " (its {} other names, hard links, keep the old document)", self.other_names)?
             }
-            (Change::Renewed, 1..) => {
+            (FileChange::Replaced, 1..) => {
                 write!(f, " (its other names, hard links: {}, keep the old ones)", self.other_names)?
             }
             _ => {}
         }
-        let Some(Paid { why, took }) = self.handler else { return Ok(()) };
-        let owed =
-            if why == Why::Owed && self.change != Change::Installed { "the handler that was owed" } else { "handler" };
+        let Some(HandlerRun { why, took }) = self.handler else { return Ok(()) };
+        let owed = if why == HandlerReason::Pending && self.change != FileChange::Installed {
+            "the handler that was owed"
+        } else {
+            "handler"
+        };
         write!(f, ", {owed} ran in {} ms", took.as_millis())
     }
 }
 
-impl Did {
+impl Effect {
     /// What it is counted as.
-    pub(super) fn ending(&self) -> Ending {
+    pub(super) fn result(&self) -> RunResult {
         match self {
-            Did::Nothing => Ending::Nothing,
-            Did::Unchanged(..) => Ending::Unchanged,
-            Did::Stopped(_) => Ending::Stopped,
-            Did::Locked(_) => Ending::Locked,
-            Did::Printed(..) => Ending::Printed,
-            Did::Worked(work) => match work.change {
-                Change::Installed => Ending::Installed,
-                Change::Mended | Change::Renewed => Ending::Mended,
-                Change::None => Ending::Reloaded,
+            Effect::Nothing => RunResult::Nothing,
+            Effect::Unchanged(..) => RunResult::Unchanged,
+            Effect::Stopped(_) => RunResult::Stopped,
+            Effect::Locked(_) => RunResult::Locked,
+            Effect::Printed(..) => RunResult::Printed,
+            Effect::Applied(work) => match work.change {
+                FileChange::Installed => RunResult::Installed,
+                FileChange::Repaired | FileChange::Replaced => RunResult::Repaired,
+                FileChange::None => RunResult::Reloaded,
             },
         }
     }
 }
 
-impl Report {
+impl DownloadReport {
     /// In words and numbers.
-    pub(crate) fn sum_up(&self, begun: Summary) -> Summary {
-        let begun = begun.came_to(self.did.ending());
+    pub(crate) fn outcome(&self, begun: Outcome) -> Outcome {
+        let begun = begun.with_result(self.did.result());
         let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
         match &self.did {
-            Did::Nothing => begun,
-            Did::Unchanged(_, checksum, others) => Summary {
+            Effect::Nothing => begun,
+            Effect::Unchanged(_, checksum, others) => Outcome {
                 checksum: Some(*checksum),
-                handler: Handler::NotDue,
-                pending: Some(*others == Others::Owed),
+                handler: HandlerOutcome::NotDue,
+                pending: Some(*others == Others::Pending),
                 ..begun
             },
-            Did::Stopped(reason) | Did::Locked(reason) => begun.because(reason),
-            Did::Printed(document, _) => of(document),
-            Did::Worked(work) => Summary {
-                handler: if work.handler.is_some() { Handler::Ran } else { Handler::NotDue },
-                pending: Some(work.others == Others::Owed),
+            Effect::Stopped(reason) | Effect::Locked(reason) => begun.with_reason(reason),
+            Effect::Printed(document, _) => of(document),
+            Effect::Applied(work) => Outcome {
+                handler: if work.handler.is_some() { HandlerOutcome::Ran } else { HandlerOutcome::NotDue },
+                pending: Some(work.others == Others::Pending),
                 ..of(&work.document)
             },
         }
@@ -177,6 +182,6 @@ impl Report {
 
     /// Whether something was done, or was not that somebody may have expected: worth a line without `-v`.
     pub fn is_news(&self) -> bool {
-        !matches!(self.did, Did::Unchanged(..) | Did::Printed(_, None))
+        !matches!(self.did, Effect::Unchanged(..) | Effect::Printed(_, None))
     }
 }

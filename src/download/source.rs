@@ -3,77 +3,77 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Destination, Ignored, Order};
-use crate::consul::{Client, Consistency, Entries, Server};
-use crate::context::World;
+use super::{Destination, DownloadOrder, Ignored};
+use crate::consul::{Client, Consistency, Endpoint, Entries};
+use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Error, Kind, Result, Status};
 use crate::install::Installed;
-use crate::layout::keys::{Folder, Subject};
+use crate::layout::keys::{KeyPaths, Subject};
 use crate::layout::marker;
-use crate::layout::pair::{Found, Pair, Whole};
-use crate::layout::payload::Fire;
-use crate::state::Stamp;
+use crate::layout::pair::{Pair, PairState, VerifiedPair};
+use crate::layout::payload::Trigger;
+use crate::state::State;
 use crate::util::time::{Backoff, Deadline};
 
 /// Where the document is to be had.
 pub(super) struct Source<'a> {
     client: Client<'a>,
-    order: &'a Order,
-    world: &'a World,
-    asked: Asked,
+    order: &'a DownloadOrder,
+    context: &'a Context,
+    asked: Location,
     /// None for stdout, and where it is ignored.
     lock: Option<String>,
 }
 
 /// What is asked for.
-enum Asked {
-    Pair(Folder),
+enum Location {
+    Pair(KeyPaths),
     Value(String),
 }
 
-impl Asked {
-    fn of(subject: &Subject, order: &Order) -> Asked {
+impl Location {
+    fn of(subject: &Subject, order: &DownloadOrder) -> Location {
         match subject {
-            Subject::Document(key) => Asked::Pair(Folder::of(&order.prefix, key)),
-            Subject::Value(path) => Asked::Value(path.as_str().to_owned()),
+            Subject::Document(key) => Location::Pair(KeyPaths::of(&order.prefix, key)),
+            Subject::Value(path) => Location::Value(path.as_str().to_owned()),
         }
     }
 
     /// Where the document itself is.
     fn data(&self) -> &str {
         match self {
-            Asked::Pair(folder) => &folder.data,
-            Asked::Value(path) => path,
+            Location::Pair(folder) => &folder.data,
+            Location::Value(path) => path,
         }
     }
 
     /// Nothing stops a value that is no document.
     fn stop(&self, ignored: Ignored) -> Option<&str> {
         match self {
-            Asked::Pair(folder) if !ignored.stop => Some(&folder.stop),
+            Location::Pair(folder) if !ignored.stop => Some(&folder.stop),
             _ => None,
         }
     }
 
     fn documents(&self) -> Vec<&str> {
         match self {
-            Asked::Pair(folder) => vec![&folder.data, &folder.checksum],
-            Asked::Value(path) => vec![path],
+            Location::Pair(folder) => vec![&folder.data, &folder.checksum],
+            Location::Value(path) => vec![path],
         }
     }
 
-    fn judge(&self, entries: &mut Entries) -> Found {
+    fn verify(&self, entries: &mut Entries) -> PairState {
         match self {
-            Asked::Pair(folder) => Pair::take(entries, folder).judge(),
-            Asked::Value(path) => Found::of_value(entries.take(path)),
+            Location::Pair(folder) => Pair::take(entries, folder).verify(),
+            Location::Value(path) => PairState::of_value(entries.take(path)),
         }
     }
 }
 
 /// What one read brought.
-pub(super) struct State {
-    pub found: Found,
+pub(super) struct Snapshot {
+    pub found: PairState,
     pub stop: Option<String>,
     pub lock: Option<String>,
     /// See [`crate::consul::Entries::is_fresh`].
@@ -82,7 +82,7 @@ pub(super) struct State {
 
 /// What asking, or the payload, brought.
 pub(super) enum Obtained {
-    Document(Whole),
+    Document(VerifiedPair),
     Stopped(String),
     Locked(String),
     /// The payload says there was something, but there is not now.
@@ -91,16 +91,16 @@ pub(super) enum Obtained {
 
 /// Why somebody asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fired {
+pub(super) enum TriggerKind {
     /// A payload said that the key is there.
     ByThisKey,
     /// By hand, by a timer, by another event.
     Otherwise,
 }
 
-impl Fired {
-    pub fn by(fire: &Fire) -> Fired {
-        if matches!(fire, Fire::Unknown) { Fired::Otherwise } else { Fired::ByThisKey }
+impl TriggerKind {
+    pub fn by(trigger: &Trigger) -> TriggerKind {
+        if matches!(trigger, Trigger::Unknown) { TriggerKind::Otherwise } else { TriggerKind::ByThisKey }
     }
 }
 
@@ -108,41 +108,41 @@ impl Fired {
 pub(super) struct Before<'a> {
     /// What the payload says that the document is.
     named: Option<Checksum>,
-    stamp: Option<&'a Stamp>,
+    state: Option<&'a State>,
     installed: Option<&'a Installed>,
 }
 
 impl<'a> Before<'a> {
-    pub fn of(fire: &Fire, stamp: Option<&'a Stamp>, installed: Option<&'a Installed>) -> Before<'a> {
-        Before { named: fire.names().map(|(checksum, _)| checksum), stamp, installed }
+    pub fn of(trigger: &Trigger, state: Option<&'a State>, installed: Option<&'a Installed>) -> Before<'a> {
+        Before { named: trigger.names().map(|(checksum, _)| checksum), state, installed }
     }
 
     /// Bytes that may have been overtaken, of a payload or a stale read, may be installed only if they are what the payload
     /// says and newer than what is installed, or if there was never anything.
-    fn is_surely_older_than(&self, whole: &Whole) -> bool {
-        self.is_not_other_than(whole) && self.stamp.map_or(self.installed.is_none(), |stamp| whole.index > stamp.index)
+    fn is_surely_older_than(&self, whole: &VerifiedPair) -> bool {
+        self.is_not_other_than(whole) && self.state.map_or(self.installed.is_none(), |state| whole.index > state.index)
     }
 
     /// Or else they may say that what is installed is still right, as far as anybody has seen.
-    fn is_still(&self, whole: &Whole) -> bool {
+    fn is_still(&self, whole: &VerifiedPair) -> bool {
         let installed = self.installed.and_then(|installed| installed.checksum);
         self.is_not_other_than(whole)
             && installed == Some(whole.document.checksum())
-            && self.stamp.is_some_and(|stamp| whole.index >= stamp.index)
+            && self.state.is_some_and(|state| whole.index >= state.index)
     }
 
-    fn is_not_other_than(&self, whole: &Whole) -> bool {
+    fn is_not_other_than(&self, whole: &VerifiedPair) -> bool {
         self.named.is_none_or(|named| named == whole.document.checksum())
     }
 }
 
-pub(super) fn of_payload(fire: Fire, before: &Before, ignored: Ignored) -> Option<Obtained> {
-    let Fire::Folder(pair, stop) = fire else { return None };
+pub(super) fn of_payload(trigger: Trigger, before: &Before, ignored: Ignored) -> Option<Obtained> {
+    let Trigger::Prefix(pair, stop) = trigger else { return None };
     if let Some(reason) = stop.filter(|_| !ignored.stop) {
         return Some(Obtained::Stopped(reason));
     }
-    match pair.judge() {
-        Found::Whole(whole) if before.is_surely_older_than(&whole) => Some(Obtained::Document(whole)),
+    match pair.verify() {
+        PairState::Verified(whole) if before.is_surely_older_than(&whole) => Some(Obtained::Document(whole)),
         _ => None,
     }
 }
@@ -150,37 +150,37 @@ pub(super) fn of_payload(fire: Fire, before: &Before, ignored: Ignored) -> Optio
 impl<'a> Source<'a> {
     /// `file`: as it is named, absolute.
     pub fn new(
-        order: &'a Order,
+        order: &'a DownloadOrder,
         subject: &Subject,
         file: Option<&Path>,
         deadline: Deadline,
-        world: &'a World,
+        context: &'a Context,
     ) -> Result<Source<'a>> {
-        let lock = file.filter(|_| !order.ignored.lock).map(|file| order.prefix.lock(file, &world.env.hostname()));
-        let server = Server::find(&order.consul, world)?;
-        let client = Client::new(server, deadline, order.guards.max_size, world);
-        Ok(Source { client, order, world, asked: Asked::of(subject, order), lock })
+        let lock = file.filter(|_| !order.ignored.lock).map(|file| order.prefix.lock(file, &context.env.hostname()));
+        let server = Endpoint::find(&order.consul, context)?;
+        let client = Client::new(server, deadline, order.guards.max_size, context);
+        Ok(Source { client, order, context, asked: Location::of(subject, order), lock })
     }
 
     /// What a read from the leader brings that was made under the file's lock may always be installed, if it verifies:
     /// whatever its index, since indexes go back when a snapshot is restored (tried).
-    pub fn ask(&self, fired: Fired, before: &Before) -> Result<Obtained> {
+    pub fn ask(&self, kind: TriggerKind, before: &Before) -> Result<Obtained> {
         let sure = match self.order.consistency {
             Consistency::Stale => match self.by_any_server(before) {
                 Some((whole, true)) => return Ok(Obtained::Document(whole)),
-                Some((whole, false)) => return self.by_the_leader_or(whole, fired),
+                Some((whole, false)) => return self.by_the_leader_or(whole, kind),
                 None => Consistency::Default,
             },
             sure => sure,
         };
-        self.by_the_leader(sure, fired)
+        self.by_the_leader(sure, kind)
     }
 
     /// What a stale read brings is believed only if it leaves no doubt: from a server that follows its leader, and newer
     /// than what is installed, or the same. The same from one that does not may still be better than nothing.
-    fn by_any_server(&self, before: &Before) -> Option<(Whole, bool)> {
+    fn by_any_server(&self, before: &Before) -> Option<(VerifiedPair, bool)> {
         match self.read(Consistency::Stale).ok()? {
-            State { found: Found::Whole(whole), stop: None, lock: None, fresh } => {
+            Snapshot { found: PairState::Verified(whole), stop: None, lock: None, fresh } => {
                 let usable = before.is_still(&whole) || (fresh && before.is_surely_older_than(&whole));
                 usable.then_some((whole, fresh))
             }
@@ -189,10 +189,10 @@ impl<'a> Source<'a> {
     }
 
     /// While nobody leads, what is installed stays, and that is said.
-    fn by_the_leader_or(&self, installed: Whole, fired: Fired) -> Result<Obtained> {
-        match self.by_the_leader(Consistency::Default, fired) {
+    fn by_the_leader_or(&self, installed: VerifiedPair, kind: TriggerKind) -> Result<Obtained> {
+        match self.by_the_leader(Consistency::Default, kind) {
             Err(error) if error.status() == Status::Unavailable => {
-                self.world.warn(&format!(
+                self.context.warn(&format!(
                     "{}: {error}; as far as a server knows that follows none, the file is right",
                     self.asked.data()
                 ));
@@ -202,20 +202,20 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn by_the_leader(&self, consistency: Consistency, fired: Fired) -> Result<Obtained> {
+    fn by_the_leader(&self, consistency: Consistency, kind: TriggerKind) -> Result<Obtained> {
         let state = self.settled(consistency)?;
         Ok(match (state.stop, state.lock, state.found) {
             (Some(reason), _, _) => Obtained::Stopped(reason),
             (_, Some(reason), _) => Obtained::Locked(reason),
-            (_, _, Found::Whole(whole)) => Obtained::Document(whole),
-            _ if fired == Fired::ByThisKey => Obtained::Gone,
+            (_, _, PairState::Verified(whole)) => Obtained::Document(whole),
+            _ if kind == TriggerKind::ByThisKey => Obtained::Gone,
             _ => return Err(self.no_such_key()),
         })
     }
 
     /// Reads until it is not a torn pair: an old kvexpress may be between its two PUTs. What is stopped or locked may
     /// be torn.
-    pub fn settled(&self, consistency: Consistency) -> Result<State> {
+    pub fn settled(&self, consistency: Consistency) -> Result<Snapshot> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut torn = None;
         loop {
@@ -225,14 +225,14 @@ impl<'a> Source<'a> {
                 (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Err(self.torn(why)),
                 (Err(error), _) => return Err(error),
             };
-            let Found::Torn(found) = &state.found else { return Ok(state) };
+            let PairState::Torn(found) = &state.found else { return Ok(state) };
             if self.order.to != Destination::Stdout && (state.stop.is_some() || state.lock.is_some()) {
                 return Ok(state);
             }
             if torn.is_none() {
-                self.world.progress(|| format!("{}: {}; waiting for the other half", self.asked.data(), found.why));
+                self.context.progress(|| format!("{}: {}; waiting for the other half", self.asked.data(), found.why));
             }
-            if !backoff.sleep(self.client.deadline(), &self.world.random) {
+            if !backoff.sleep(self.client.deadline(), &self.context.random) {
                 return Err(self.torn(found.why));
             }
             torn = Some(found.why);
@@ -248,7 +248,7 @@ impl<'a> Source<'a> {
         torn.counted_as(Kind::Torn)
     }
 
-    fn read(&self, consistency: Consistency) -> Result<State> {
+    fn read(&self, consistency: Consistency) -> Result<Snapshot> {
         let stop = self.asked.stop(self.order.ignored);
         let marks: Vec<&str> = stop.into_iter().chain(self.lock.as_deref()).collect();
         let read = self.client.read(consistency, &self.asked.documents(), &marks);
@@ -259,13 +259,13 @@ impl<'a> Source<'a> {
         let fresh = entries.is_fresh();
         let mut reason = |mark: &str| entries.take(mark).as_ref().and_then(marker::reason);
         let (stop, lock) = (stop.and_then(&mut reason), self.lock.as_deref().and_then(reason));
-        Ok(State { found: self.asked.judge(&mut entries), stop, lock, fresh })
+        Ok(Snapshot { found: self.asked.verify(&mut entries), stop, lock, fresh })
     }
 
     pub fn no_such_key(&self) -> Error {
         let remedy = match self.asked {
-            Asked::Pair(_) => "upload it with kvx-in, or check -k and -p",
-            Asked::Value(_) => "put it there, or check --raw, which takes a whole path",
+            Location::Pair(_) => "upload it with kvx-in, or check -k and -p",
+            Location::Value(_) => "put it there, or check --raw, which takes a whole path",
         };
         let (data, server) = (self.asked.data(), self.client.server());
         Status::NoSuchKey.error(format!("there is no {data} in Consul at {server}; {remedy}"))

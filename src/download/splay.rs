@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::context::World;
+use crate::context::Context;
 use crate::layout::keys::Subject;
 
 /// Sleeps for this node's share of the splay.
-pub(super) fn sleep(splay: Duration, subject: &Subject, world: &World) {
-    let share = share(splay, &world.env.hostname(), &subject.to_string());
+pub(super) fn sleep(splay: Duration, subject: &Subject, context: &Context) {
+    let share = share(splay, &context.env.hostname(), &subject.to_string());
     let (share_said, splay_said) = (rounded(share), rounded(splay));
-    world.progress(|| format!("{subject}: waiting {share_said} (of {splay_said}, --splay)"));
+    context.progress(|| format!("{subject}: waiting {share_said} (of {splay_said}, --splay)"));
     std::thread::sleep(share);
 }
 

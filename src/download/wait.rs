@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use super::Order;
-use crate::consul::{Client, Server};
-use crate::context::World;
+use super::DownloadOrder;
+use crate::consul::{Client, Endpoint};
+use crate::context::Context;
 use crate::error::{Result, Status};
-use crate::layout::keys::{Folder, Subject};
+use crate::layout::keys::{KeyPaths, Subject};
 use crate::util::time::Deadline;
 
 /// An answer to a query that waited to the end may come a little later.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// Waits for a document's checksum, which kvexpress writes last.
-pub(super) fn until_there(order: &Order, subject: &Subject, limit: Duration, world: &World) -> Result<()> {
+pub(super) fn until_there(order: &DownloadOrder, subject: &Subject, limit: Duration, context: &Context) -> Result<()> {
     let patience = Deadline::within(limit);
-    let server = Server::find(&order.consul, world)?;
-    let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, world);
+    let server = Endpoint::find(&order.consul, context)?;
+    let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, context);
     let (path, remedy) = match subject {
         Subject::Document(key) => {
-            (Folder::of(&order.prefix, key).checksum, "upload it with kvx-in, or check -k and -p")
+            (KeyPaths::of(&order.prefix, key).checksum, "upload it with kvx-in, or check -k and -p")
         }
         Subject::Value(path) => (path.as_str().to_owned(), "put it there, or check --raw, which takes a whole path"),
     };

@@ -10,13 +10,13 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, Header
 use ureq::http::{Request, Response, StatusCode, Version};
 use ureq::{Body, Error as Fault};
 
-use crate::context::World;
+use crate::context::Context;
 use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
 use crate::input::url::Url;
 use crate::net::refusal::{Refusal, Remedies, refusal};
 use crate::net::tls::{self, Tls};
-use crate::net::{self, Explained, Trail, Way, trust};
+use crate::net::{self, Explained, Route, Trail, trust};
 use crate::util::time::Deadline;
 
 /// So many redirects are followed.
@@ -27,14 +27,14 @@ const REDIRECTS: usize = 10;
 ///
 /// # Errors
 /// 74 where it cannot be read to its end, 65 where it is larger.
-pub(crate) fn fetch(url: &Url, most: usize, limit: Duration, world: &World) -> Result<Vec<u8>> {
+pub(crate) fn fetch(url: &Url, most: usize, limit: Duration, context: &Context) -> Result<Vec<u8>> {
     let mut fetch = Fetch {
         url,
         at: url.clone(),
         trail: Trail::default(),
         deadline: Deadline::within(limit),
         trusted: None,
-        world,
+        context,
     };
     for _ in 0..=REDIRECTS {
         let mut response = fetch.ask()?;
@@ -61,14 +61,14 @@ struct Fetch<'a> {
     deadline: Deadline,
     /// Read at the first https.
     trusted: Option<Arc<ClientConfig>>,
-    world: &'a World,
+    context: &'a Context,
 }
 
 impl Fetch<'_> {
     fn ask(&mut self) -> Result<Response<Body>> {
         let way = match self.at.is_https() {
-            true => Way::Tls(self.tls()?),
-            false => Way::Plain,
+            true => Route::Tls(self.tls()?),
+            false => Route::Plain,
         };
         let agent = net::agent(&way, net::config().build(), Some(&self.trail));
         let mut request = self.at.uri().map(Request::get).unwrap_or_default();
@@ -86,7 +86,7 @@ impl Fetch<'_> {
     fn tls(&mut self) -> Result<Tls> {
         let config = match &self.trusted {
             Some(config) => config.clone(),
-            None => self.trusted.insert(trusting_the_system(self.world)?).clone(),
+            None => self.trusted.insert(trusting_the_system(self.context)?).clone(),
         };
         match ServerName::try_from(self.at.host().to_owned()) {
             Ok(server_name) => Ok(Tls { config, server_name }),
@@ -163,8 +163,8 @@ fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str
 }
 
 /// The system's CAs, and no certificate of ours: those of Consul's flags and variables are for Consul.
-fn trusting_the_system(world: &World) -> Result<Arc<ClientConfig>> {
-    let roots = trust::of_the_system(&world.env)?;
+fn trusting_the_system(context: &Context) -> Result<Arc<ClientConfig>> {
+    let roots = trust::of_the_system(&context.env)?;
     if roots.is_empty() {
         return Err(Status::Configuration.error(
             "there is no CA certificate to check the URL's server with; install ca-certificates, or name a file with SSL_CERT_FILE",

@@ -13,13 +13,13 @@ use std::time::Duration;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
-use crate::context::World;
+use crate::context::Context;
 use crate::document::guard::too_large;
 use crate::error::{Error, Result, Status};
 use crate::input::http::fetch;
 use crate::input::url::Url;
-use crate::process::{self, End, Ended};
-use crate::util::read::{Trouble, bounded};
+use crate::process::{self, Exit, ExitKind};
+use crate::util::read::{ReadError, bounded};
 use crate::util::time::Deadline;
 
 /// Where a document comes from.
@@ -48,10 +48,10 @@ impl Input {
     ///
     /// # Errors
     /// 74 where it cannot be read to its end, 65 where it is larger.
-    pub fn read(&self, most: usize, limit: Duration, world: &World) -> Result<Vec<u8>> {
+    pub fn read(&self, most: usize, limit: Duration, context: &Context) -> Result<Vec<u8>> {
         match self {
             Input::Stdin => {
-                world.hint_at_terminal("the document");
+                context.hint_at_terminal("the document");
                 let all = bounded(io::stdin().as_fd(), most, Deadline::within(limit));
                 all.map_err(|trouble| cannot(trouble, "stdin", most))
             }
@@ -65,21 +65,21 @@ impl Input {
                 })?;
                 bounded(file.as_fd(), most, Deadline::within(limit)).map_err(|trouble| cannot(trouble, &name, most))
             }
-            Input::Url(url) => fetch(url, most, limit, world),
+            Input::Url(url) => fetch(url, most, limit, context),
             Input::Command(argv) => output(argv, most, limit),
         }
     }
 }
 
 /// Why a stream could not be read to its end, or was too large.
-fn cannot(trouble: Trouble, what: &str, most: usize) -> Error {
+fn cannot(trouble: ReadError, what: &str, most: usize) -> Error {
     match trouble {
-        Trouble::TooLarge => too_large("too large", most).of(what),
-        Trouble::TooSlow(limit) => Status::CannotRead.error(format!(
+        ReadError::TooLarge => too_large("too large", most).of(what),
+        ReadError::TooSlow(limit) => Status::CannotRead.error(format!(
             "{what} has not ended within {}; end it, or give it longer with --timeout",
             humantime::format_duration(limit)
         )),
-        Trouble::Io(cause) => {
+        ReadError::Io(cause) => {
             Status::CannotRead.error(format!("{what} cannot be read: {cause}; give a file, or a stream"))
         }
     }
@@ -92,16 +92,16 @@ fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
     let (program, within) = (program.to_string_lossy(), humantime::format_duration(limit));
     let failed = |how: String| Err(Status::CannotRead.error(format!("`{program}` {how}; nothing was uploaded")));
     match process::output(command, limit, most) {
-        Ok((Ended { told: Some(signal), .. }, _)) => failed(format!("was told to end ({signal})")),
-        Ok((Ended { how, .. }, all)) => match how {
-            End::Exited(status) if status.success() => Ok(all),
-            End::Exited(status) => failed(format!("failed ({status})")),
-            End::Lost(cause) => failed(format!("could not be watched ({cause}) and was killed")),
-            End::TooMuch => Err(too_large("too large", most).of(format_args!("the output of `{program}`"))),
-            End::NotAll => failed(format!(
+        Ok((Exit { told: Some(signal), .. }, _)) => failed(format!("was told to end ({signal})")),
+        Ok((Exit { how, .. }, all)) => match how {
+            ExitKind::Exited(status) if status.success() => Ok(all),
+            ExitKind::Exited(status) => failed(format!("failed ({status})")),
+            ExitKind::Lost(cause) => failed(format!("could not be watched ({cause}) and was killed")),
+            ExitKind::TooMuch => Err(too_large("too large", most).of(format_args!("the output of `{program}`"))),
+            ExitKind::NotAll => failed(format!(
                 "has exited, but something that it started could still write to its stdout after {within} (--timeout)"
             )),
-            End::TooSlow | End::Left => failed(format!("took longer than {within} (--timeout)")),
+            ExitKind::TooSlow | ExitKind::Left => failed(format!("took longer than {within} (--timeout)")),
         },
         Err(cause) => failed(format!("could not be run: {cause}")),
     }

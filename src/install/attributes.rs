@@ -142,7 +142,7 @@ impl Has {
 /// Set-id and sticky bits are only ever given by `-c`. If its owner or group is another, what the old ones have granted does
 /// not count: neither an ACL, nor that group or others may write. Where an ACL goes, the group gets what it really had.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Due {
+pub(super) struct NewAttributes {
     user: Option<Uid>,
     group: Option<Gid>,
     pub mode: u32,
@@ -160,12 +160,12 @@ pub(super) enum Labels {
     New,
 }
 
-impl Due {
+impl NewAttributes {
     /// For a file in the place of this one.
-    pub fn of(wanted: &Wanted, old: Option<&Installed>) -> io::Result<Due> {
+    pub fn of(wanted: &Wanted, old: Option<&Installed>) -> io::Result<NewAttributes> {
         let Some(old) = old.filter(|old| old.is_believed) else {
             let mode = wanted.mode.unwrap_or(NEW_MODE);
-            return Ok(Due { user: wanted.user, group: wanted.group, mode, labels: Labels::New });
+            return Ok(NewAttributes { user: wanted.user, group: wanted.group, mode, labels: Labels::New });
         };
         let (user, group) = (wanted.user.unwrap_or(old.has.user), wanted.group.unwrap_or(old.has.group));
         let is_same = (user, group) == (old.has.user, old.has.group);
@@ -180,12 +180,12 @@ impl Due {
             // Whether it has an ACL, which its group's bits are the mask of, nobody knows.
             (None, _, None) => old.has.mode & PERMISSIONS & !OTHERS_WRITE & !GROUP,
         };
-        Ok(Due { user: Some(user), group: Some(group), mode, labels })
+        Ok(NewAttributes { user: Some(user), group: Some(group), mode, labels })
     }
 
     /// For the copy that a check is shown, which must not become a program of root's.
-    pub fn without_set_id(self) -> Due {
-        Due { mode: self.mode & PERMISSIONS, ..self }
+    pub fn without_set_id(self) -> NewAttributes {
+        NewAttributes { mode: self.mode & PERMISSIONS, ..self }
     }
 
     /// Whether a file with these only lets in more: the same owner, no set-id, no permission less.
@@ -211,7 +211,7 @@ impl Due {
 
 /// Gives a new file what is due to it, the mode last: changing the owner takes set-id bits away, an ACL's mask is the mode's, and
 /// a new owner never sees a mode meant for another.
-pub(super) fn give(file: &fs_err::File, due: &Due, old: Option<&Installed>) -> io::Result<()> {
+pub(super) fn give(file: &fs_err::File, due: &NewAttributes, old: Option<&Installed>) -> io::Result<()> {
     give_owner(file, due)?;
     match (due.labels, old.and_then(|old| old.file.as_ref())) {
         (Labels::Keep, Some(old)) => xattrs::keep(old, file)?,
@@ -223,13 +223,13 @@ pub(super) fn give(file: &fs_err::File, due: &Due, old: Option<&Installed>) -> i
 
 /// Gives the file that is there the owner that is due, and a mode that lets in nobody whom either that mode or its own keeps
 /// out.
-pub(super) fn narrow(file: &fs_err::File, due: &Due, has: &Has) -> io::Result<()> {
+pub(super) fn narrow(file: &fs_err::File, due: &NewAttributes, has: &Has) -> io::Result<()> {
     give_mode(file, due.mode & has.mode & PERMISSIONS)?;
     give_owner(file, due)?;
     if due.labels == Labels::Keep { Ok(()) } else { xattrs::drop_acl(file) }
 }
 
-fn give_owner(file: &fs_err::File, due: &Due) -> io::Result<()> {
+fn give_owner(file: &fs_err::File, due: &NewAttributes) -> io::Result<()> {
     let is = Has::of(&file.metadata()?);
     let user = due.user.filter(|user| *user != is.user);
     let group = due.group.filter(|group| *group != is.group);

@@ -27,17 +27,17 @@ const SET_ID: u32 = 0o2000;
 
 /// A directory, by a descriptor of it.
 #[derive(Clone, Debug)]
-pub(super) struct Directory {
+pub(super) struct OpenDirectory {
     file: Rc<fs_err::File>,
     path: PathBuf,
 }
 
-impl Directory {
+impl OpenDirectory {
     /// The directory at an absolute path without a link in it: one system call.
     ///
     /// # Errors
     /// There is a link (`ELOOP`), it cannot be opened, or this kernel has no such call.
-    pub fn without_links(path: &Path) -> nix::Result<Directory> {
+    pub fn without_links(path: &Path) -> nix::Result<OpenDirectory> {
         let open = |flags| {
             let how = OpenHow::new().flags(ENTER | flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
             openat2(AT_FDCWD, path, how)
@@ -46,27 +46,27 @@ impl Directory {
             Err(Errno::EACCES) => open(OFlag::O_PATH), // One that may be written, but not listed.
             other => other,
         }?;
-        Ok(Directory::of(file, normal(path)))
+        Ok(OpenDirectory::of(file, normal(path)))
     }
 
     /// `/`.
-    pub fn root() -> io::Result<Directory> {
+    pub fn root() -> io::Result<OpenDirectory> {
         let root = openat(AT_FDCWD, "/", ENTER | OFlag::O_PATH, Mode::empty())?;
-        Ok(Directory::of(root, "/".into()))
+        Ok(OpenDirectory::of(root, "/".into()))
     }
 
     /// A directory in it, or the one above it (`..`).
-    pub fn enter(&self, name: &OsStr) -> io::Result<Directory> {
+    pub fn enter(&self, name: &OsStr) -> io::Result<OpenDirectory> {
         let path = normal(&self.path.join(name));
         let file = match openat(&*self.file, name, ENTER | OFlag::O_RDONLY, Mode::empty()) {
             Err(Errno::EACCES) => openat(&*self.file, name, ENTER | OFlag::O_PATH, Mode::empty()),
             other => other,
         };
-        Ok(Directory::of(file.map_err(|errno| failed("open directory", &path, errno))?, path))
+        Ok(OpenDirectory::of(file.map_err(|errno| failed("open directory", &path, errno))?, path))
     }
 
-    fn of(file: impl Into<std::fs::File>, path: PathBuf) -> Directory {
-        Directory { file: Rc::new(fs_err::File::from_parts(file.into(), &path)), path }
+    fn of(file: impl Into<std::fs::File>, path: PathBuf) -> OpenDirectory {
+        OpenDirectory { file: Rc::new(fs_err::File::from_parts(file.into(), &path)), path }
     }
 
     /// The canonical path.
@@ -129,7 +129,7 @@ impl Directory {
     }
 
     /// A new directory of this mode, whatever the umask.
-    pub fn make(&self, name: &OsStr, mode: u32) -> io::Result<Directory> {
+    pub fn make(&self, name: &OsStr, mode: u32) -> io::Result<OpenDirectory> {
         let (path, bits) = (self.path.join(name), Mode::from_bits_truncate(mode));
         mkdirat(&*self.file, name, bits).map_err(|errno| failed("create directory", &path, errno))?;
         let open = || openat(&*self.file, name, ENTER | OFlag::O_RDONLY, Mode::empty());
@@ -144,7 +144,7 @@ impl Directory {
             errno => Err(errno),
         });
         let made = opened.map_err(|errno| failed("open directory", &path, errno)).and_then(|file| {
-            let made = Directory::of(file, path);
+            let made = OpenDirectory::of(file, path);
             if !is_empty(&*made.file)? {
                 return Err(busy("somebody has just put another directory there"));
             }
@@ -167,7 +167,7 @@ impl Directory {
     }
 
     /// Renames an entry into another directory.
-    pub fn rename(&self, name: &OsStr, to: &Directory, new_name: &OsStr) -> io::Result<()> {
+    pub fn rename(&self, name: &OsStr, to: &OpenDirectory, new_name: &OsStr) -> io::Result<()> {
         renameat(&*self.file, name, &*to.file, new_name).map_err(|errno| {
             let (from, to) = (self.path.join(name), to.path.join(new_name));
             said(&errno.into(), format_args!("failed to rename {} to {}", from.display(), to.display()))

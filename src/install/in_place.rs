@@ -1,5 +1,5 @@
 //! `--in-place`: through the file that is there, for one that must stay the same (mounted by itself, or held open). A
-//! reader may see a mixture of both documents, and whoever dies halfway leaves one: the stamp knows, and the next run ends
+//! reader may see a mixture of both documents, and whoever dies halfway leaves one: the state knows, and the next run ends
 //! what was begun.
 
 use std::ffi::OsStr;
@@ -11,8 +11,8 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
-use super::attributes::{Due, Has, give_mode, narrow};
-use super::directory::{Directory, busy, failed};
+use super::attributes::{Has, NewAttributes, give_mode, narrow};
+use super::directory::{OpenDirectory, busy, failed};
 use super::{Installed, hash};
 use crate::document::Verified;
 
@@ -27,11 +27,11 @@ impl Opened {
     /// Opens it. It is not locked: a lock that others can take would keep us out for as long as they like, and a run with
     /// another state directory that writes at the same time is noticed when it is read again.
     pub fn of(
-        directory: &Directory,
+        directory: &OpenDirectory,
         name: &OsStr,
         document: &Verified,
         old: &Installed,
-        due: &Due,
+        due: &NewAttributes,
     ) -> io::Result<Opened> {
         due.refuse_in_place(&old.has)?;
         let file = directory.open(name, OFlag::O_RDWR, Mode::empty()).map_err(|errno| match errno {
@@ -52,7 +52,7 @@ impl Opened {
     /// Writes the document into it, and reads it again.
     ///
     /// Whoever may not read the new document may not while it is written, and whoever might not read the old one neither.
-    pub fn write(mut self, document: &Verified, due: &Due) -> io::Result<()> {
+    pub fn write(mut self, document: &Verified, due: &NewAttributes) -> io::Result<()> {
         narrow(&self.file, due, &self.has)?;
         self.fill(document)?;
         give_mode(&self.file, due.mode)?; // Last: writing takes set-id bits away.

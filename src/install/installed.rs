@@ -4,8 +4,8 @@ use std::fs::Metadata;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 
-use super::attributes::{Due, Has, Wanted};
-use super::directory::Directory;
+use super::attributes::{Has, NewAttributes, Wanted};
+use super::directory::OpenDirectory;
 use super::{Target, attributes, cannot, each_piece, replacement};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
@@ -35,12 +35,12 @@ impl Installed {
         checksum: Option<Checksum>,
         is: &Metadata,
         file: fs_err::File,
-        directory: &Directory,
+        directory: &OpenDirectory,
     ) -> Result<Installed> {
         Ok(Installed { checksum, file: Some(file), ..Installed::unreadable(is, directory)? })
     }
 
-    pub(super) fn unreadable(is: &Metadata, directory: &Directory) -> Result<Installed> {
+    pub(super) fn unreadable(is: &Metadata, directory: &OpenDirectory) -> Result<Installed> {
         // The directory is only looked at where it matters.
         let is_believed = is_ours(is) || counts(is, &directory.metadata().map_err(|cause| cannot(&cause))?);
         Ok(Installed {
@@ -67,7 +67,7 @@ impl Installed {
     /// Whether all that is to be done is to let in more: then it may be done to the file that is there. Whom it no longer lets
     /// in may have it open, and go on reading or writing that inode.
     pub fn only_widens(&self, wanted: &Wanted) -> bool {
-        self.is_believed && Due::of(wanted, Some(self)).is_ok_and(|due| due.only_widens(&self.has))
+        self.is_believed && NewAttributes::of(wanted, Some(self)).is_ok_and(|due| due.only_widens(&self.has))
     }
 
     /// Gives this file the owner and mode wanted; the content stays.
@@ -75,7 +75,7 @@ impl Installed {
     /// # Errors
     /// 73.
     pub fn mend(&self, wanted: &Wanted) -> Result<()> {
-        let given = Due::of(wanted, Some(self)).and_then(|due| match &self.file {
+        let given = NewAttributes::of(wanted, Some(self)).and_then(|due| match &self.file {
             Some(file) => {
                 due.refuse_in_place(&self.has)?;
                 attributes::narrow(file, &due, &self.has)?;

@@ -28,14 +28,14 @@ use crate::util::path;
 
 /// How a file that is there is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum WriteMode {
     /// By another file, in one moment.
     Rename,
     /// `--in-place`: through the same file, for one that must stay the same.
     InPlace,
 }
 
-/// The canonical path of a file, by which it is remembered; as it is named, where its directory is gone.
+/// The canonical path of a file, by which it is recorded; as it is named, where its directory is gone.
 pub fn path_of(file: &Path) -> PathBuf {
     Target::resolve(file, Parents::MustExist).map_or_else(|_| path::absolute(file), |target| target.path().to_owned())
 }
@@ -51,7 +51,7 @@ pub fn write_note(path: &Path, text: &str, mode: u32) -> Result<()> {
         let wanted = Attributes { mode: Some(mode), ..Attributes::default() }.look_up()?;
         target.sweep()?;
         let document = Verified::ours(text.into());
-        Replacement::prepare(&target, &document, &wanted, None, Manner::Rename)?.write()?.put()?.onto_disk()
+        Replacement::prepare(&target, &document, &wanted, None, WriteMode::Rename)?.write()?.put()?.onto_disk()
     };
     write().map_err(|error| error.of(path.display()))
 }

@@ -4,15 +4,15 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 
 use super::cannot;
-use super::directory::Directory;
-use super::resolve::Found;
+use super::directory::OpenDirectory;
+use super::resolve::ResolvedDirectory;
 use crate::error::{Result, Status};
 
 /// Of those that are created, whatever the umask.
 const MODE: u32 = 0o755;
 
 /// Creates what is missing, each on disk before the next; and says what the last one is.
-pub(super) fn make(found: &Found) -> Result<(Directory, Made)> {
+pub(super) fn make(found: &ResolvedDirectory) -> Result<(OpenDirectory, Made)> {
     let (mut here, mut made) = (found.directory.clone(), Made(Vec::new()));
     for name in &found.missing {
         let next = match here.make(name, MODE) {
@@ -35,7 +35,7 @@ pub(super) fn make(found: &Found) -> Result<(Directory, Made)> {
 
 /// Directories that were created, and go again unless they are needed.
 #[derive(Debug)]
-pub(super) struct Made(Vec<(Directory, OsString)>);
+pub(super) struct Made(Vec<(OpenDirectory, OsString)>);
 
 impl Made {
     /// They are needed.

@@ -4,12 +4,12 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::attributes::{Due, Wanted};
-use super::directory::Directory;
+use super::attributes::{NewAttributes, Wanted};
+use super::directory::OpenDirectory;
 use super::in_place::Opened;
 use super::parents::{Made, make};
 use super::temporary::Staged;
-use super::{Installed, Manner, Target, cannot};
+use super::{Installed, Target, WriteMode, cannot};
 use crate::document::Verified;
 use crate::error::{Error, Result, Status};
 
@@ -19,17 +19,17 @@ pub struct Replacement<'a> {
     target: &'a Target,
     document: &'a Verified,
     old: Option<&'a Installed>,
-    due: Due,
-    directory: Directory,
-    way: Way,
+    due: NewAttributes,
+    directory: OpenDirectory,
+    way: Placement,
     /// Directories made for it.
     made: Made,
 }
 
 #[derive(Debug)]
-enum Way {
+enum Placement {
     Rename(Staged),
-    Through(Opened),
+    InPlace(Opened),
 }
 
 /// One that is written, as far as it can be before the file changes.
@@ -40,7 +40,7 @@ pub struct Written<'a>(Replacement<'a>);
 #[must_use]
 #[derive(Debug)]
 pub struct Placed {
-    renamed_in: Option<Directory>,
+    renamed_in: Option<OpenDirectory>,
 }
 
 impl<'a> Replacement<'a> {
@@ -54,15 +54,17 @@ impl<'a> Replacement<'a> {
         document: &'a Verified,
         wanted: &Wanted,
         old: Option<&'a Installed>,
-        manner: Manner,
+        manner: WriteMode,
     ) -> Result<Replacement<'a>> {
-        let due = Due::of(wanted, old).map_err(|cause| cannot(&cause))?;
+        let due = NewAttributes::of(wanted, old).map_err(|cause| cannot(&cause))?;
         let (directory, made) = make(target.found())?;
         let way = match (manner, old) {
-            (Manner::InPlace, Some(old)) => Opened::of(&directory, target.name(), document, old, &due)
-                .map(Way::Through)
+            (WriteMode::InPlace, Some(old)) => Opened::of(&directory, target.name(), document, old, &due)
+                .map(Placement::InPlace)
                 .map_err(|cause| cannot(&cause))?,
-            _ => Staged::new(&directory, target.temporary()).map(Way::Rename).map_err(|cause| cannot_rename(&cause))?,
+            _ => Staged::new(&directory, target.temporary())
+                .map(Placement::Rename)
+                .map_err(|cause| cannot_rename(&cause))?,
         };
         Ok(Replacement { target, document, old, due, directory, way, made })
     }
@@ -74,10 +76,10 @@ impl<'a> Replacement<'a> {
     pub fn show(&self, approve: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let (name, document, due, old) = (self.target.name(), self.document, &self.due, self.old);
         match &self.way {
-            Way::Rename(staged) => staged.show(name, document, due, old, Manner::Rename, approve),
-            Way::Through(_) => Staged::new(&self.directory, self.target.temporary())
+            Placement::Rename(staged) => staged.show(name, document, due, old, WriteMode::Rename, approve),
+            Placement::InPlace(_) => Staged::new(&self.directory, self.target.temporary())
                 .map_err(|cause| cannot(&cause).and("in place too, --check is shown a copy beside the file"))?
-                .show(name, document, due, old, Manner::InPlace, approve),
+                .show(name, document, due, old, WriteMode::InPlace, approve),
         }
     }
 
@@ -87,10 +89,10 @@ impl<'a> Replacement<'a> {
     /// 73.
     pub fn write(self) -> Result<Written<'a>> {
         match &self.way {
-            Way::Rename(staged) => {
+            Placement::Rename(staged) => {
                 staged.write(self.document, &self.due, self.old).map_err(|cause| cannot_rename(&cause))?
             }
-            Way::Through(_) => {}
+            Placement::InPlace(_) => {}
         }
         Ok(Written(self))
     }
@@ -104,12 +106,12 @@ impl Written<'_> {
     pub fn put(self) -> Result<Placed> {
         let Replacement { target, document, due, directory, way, made, .. } = self.0;
         match way {
-            Way::Rename(staged) => {
+            Placement::Rename(staged) => {
                 staged.rename(target.name()).map_err(|cause| cannot_rename(&cause))?;
                 made.stay();
                 Ok(Placed { renamed_in: Some(directory) })
             }
-            Way::Through(opened) => {
+            Placement::InPlace(opened) => {
                 opened.write(document, &due).map_err(|cause| {
                     cannot(&cause).and("what is there now may be half of it, and the next run ends what was begun")
                 })?;
@@ -141,6 +143,6 @@ fn cannot_rename(cause: &io::Error) -> Error {
 /// The content is in place.
 pub(super) fn not_on_disk(cause: &io::Error) -> Error {
     Status::CannotWrite.error(format!(
-        "the file is in place, but may not survive a power loss: {cause}; look at the disk, and run it again"
+        "the file is in place, but may not sync a power loss: {cause}; look at the disk, and run it again"
     ))
 }

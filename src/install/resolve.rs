@@ -12,7 +12,7 @@ use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::cannot;
-use super::directory::{Directory, failed};
+use super::directory::{OpenDirectory, failed};
 use crate::error::{Error, Result, Status};
 use crate::util::ownership::{is_believable, is_ours};
 
@@ -30,16 +30,16 @@ pub enum Parents {
 
 /// A directory, as far as it exists.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct ResolvedDirectory {
     /// The last one that exists.
-    pub directory: Directory,
+    pub directory: OpenDirectory,
     /// Those below it that do not, down to the one that was asked for.
     pub missing: Vec<OsString>,
 }
 
-impl Found {
+impl ResolvedDirectory {
     /// The directory, if it exists by now.
-    pub fn now(&self) -> io::Result<Option<Directory>> {
+    pub fn now(&self) -> io::Result<Option<OpenDirectory>> {
         let mut directory = self.directory.clone();
         for name in &self.missing {
             match directory.enter(name) {
@@ -73,7 +73,7 @@ pub(super) struct Bound {
 
 impl Bound {
     /// It has led to a directory of that user's.
-    pub fn check(&self, found: &Found) -> Result<()> {
+    pub fn check(&self, found: &ResolvedDirectory) -> Result<()> {
         let owner = found.directory.metadata().map_err(|cause| cannot(&cause))?.uid();
         if owner == self.user {
             return Ok(());
@@ -88,10 +88,10 @@ impl Bound {
 }
 
 /// The directory at an absolute path; of the links on the way, those that are bound are added.
-pub(super) fn directory(path: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<Found> {
+pub(super) fn directory(path: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<ResolvedDirectory> {
     // Mostly there is no link in it: then that is all. Whatever else is wrong, the walk finds out.
-    let found = match Directory::without_links(path) {
-        Ok(directory) => Found { directory, missing: Vec::new() },
+    let found = match OpenDirectory::without_links(path) {
+        Ok(directory) => ResolvedDirectory { directory, missing: Vec::new() },
         Err(_) => walk(path, parents, bound)?,
     };
     // By a number, without a link: /proc/1/fd.
@@ -103,8 +103,8 @@ pub(super) fn directory(path: &Path, parents: Parents, bound: &mut Vec<Bound>) -
 }
 
 /// The same, one name after the other.
-fn walk(given: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<Found> {
-    let mut here = Directory::root().map_err(|cause| cannot(&cause))?;
+fn walk(given: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<ResolvedDirectory> {
+    let mut here = OpenDirectory::root().map_err(|cause| cannot(&cause))?;
     let mut missing = Vec::new();
     // What is left of it, the next one last; and whether a link says so.
     let mut left = Vec::new();
@@ -127,7 +127,7 @@ fn walk(given: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<Found>
                     return Err(cannot(&failed("open directory", given, Errno::ELOOP)));
                 }
                 if to.is_absolute() {
-                    here = Directory::root().map_err(|cause| cannot(&cause))?;
+                    here = OpenDirectory::root().map_err(|cause| cannot(&cause))?;
                 }
                 push(&mut left, &to, true);
             }
@@ -143,7 +143,7 @@ fn walk(given: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<Found>
             Step::Nothing => missing.push(name),
         }
     }
-    Ok(Found { directory: here, missing })
+    Ok(ResolvedDirectory { directory: here, missing })
 }
 
 /// Puts the names of a path on top of those that are left.
@@ -153,12 +153,12 @@ fn push(left: &mut Vec<(OsString, bool)>, path: &Path, of_link: bool) {
 }
 
 enum Step {
-    Into(Directory),
+    Into(OpenDirectory),
     Link(Link),
     Nothing,
 }
 
-fn step(here: &Directory, name: &OsStr) -> Result<Step> {
+fn step(here: &OpenDirectory, name: &OsStr) -> Result<Step> {
     if let Some(link) = link(here, name)? {
         return Ok(Step::Link(link));
     }
@@ -170,7 +170,7 @@ fn step(here: &Directory, name: &OsStr) -> Result<Step> {
 }
 
 /// Where an entry leads, if it is a link: one that may be followed.
-pub(super) fn link(directory: &Directory, name: &OsStr) -> Result<Option<Link>> {
+pub(super) fn link(directory: &OpenDirectory, name: &OsStr) -> Result<Option<Link>> {
     let path = directory.path().join(name);
     match readlinkat(directory.file(), name) {
         Ok(_) => {}

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
 
-use super::directory::{Directory, failed};
-use super::resolve::{self, Bound, Found, LINKS};
+use super::directory::{OpenDirectory, failed};
+use super::resolve::{self, Bound, LINKS, ResolvedDirectory};
 use super::{Installed, Parents, cannot, hash, temporary};
 use crate::error::{Error, Result, Status};
 
@@ -20,7 +20,7 @@ use crate::error::{Error, Result, Status};
 pub struct Target {
     path: PathBuf,
     name: OsString,
-    found: Found,
+    found: ResolvedDirectory,
 }
 
 impl Target {
@@ -77,12 +77,12 @@ impl Target {
         &self.name
     }
 
-    pub(super) fn found(&self) -> &Found {
+    pub(super) fn found(&self) -> &ResolvedDirectory {
         &self.found
     }
 
     /// Its directory, if that exists by now.
-    pub(super) fn directory(&self) -> Result<Option<Directory>> {
+    pub(super) fn directory(&self) -> Result<Option<OpenDirectory>> {
         self.found.now().map_err(|cause| cannot(&cause))
     }
 

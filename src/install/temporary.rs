@@ -12,9 +12,9 @@ use std::path::Path;
 use nix::sys::stat::SFlag;
 use nix::unistd::geteuid;
 
-use super::attributes::{Due, Has, give};
-use super::directory::{Directory, busy};
-use super::{Installed, Manner, cannot, hash};
+use super::attributes::{Has, NewAttributes, give};
+use super::directory::{OpenDirectory, busy};
+use super::{Installed, WriteMode, cannot, hash};
 use crate::document::Verified;
 use crate::error::{Result, Status};
 
@@ -35,14 +35,14 @@ const CHECK: &str = "check";
 /// A directory of ours: gone with all that is in it when this is dropped.
 #[derive(Debug)]
 pub(super) struct Staged {
-    beside: Directory,
+    beside: OpenDirectory,
     name: OsString,
-    directory: Directory,
+    directory: OpenDirectory,
 }
 
 impl Staged {
     /// A new one.
-    pub fn new(beside: &Directory, name: OsString) -> io::Result<Staged> {
+    pub fn new(beside: &OpenDirectory, name: OsString) -> io::Result<Staged> {
         let directory = match beside.make(&name, PRIVATE) {
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
                 sweep(beside, &name)?;
@@ -67,9 +67,9 @@ impl Staged {
         &self,
         name: &OsStr,
         document: &Verified,
-        due: &Due,
+        due: &NewAttributes,
         old: Option<&Installed>,
-        manner: Manner,
+        manner: WriteMode,
         approve: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
         let prepare = || {
@@ -78,7 +78,7 @@ impl Staged {
             copy.write_all(document.bytes())?;
             match give(&copy, &due.without_set_id(), old) {
                 // In place, a user may write a file that he could not give to its owner.
-                Err(cause) if manner == Manner::Rename => return Err(cause),
+                Err(cause) if manner == WriteMode::Rename => return Err(cause),
                 _ => self.directory.set_mode(ENTERABLE)?,
             }
             let has = copy.metadata()?;
@@ -102,7 +102,7 @@ impl Staged {
     }
 
     /// Writes the document, with all that is due to it, onto the disk.
-    pub fn write(&self, document: &Verified, due: &Due, old: Option<&Installed>) -> io::Result<()> {
+    pub fn write(&self, document: &Verified, due: &NewAttributes, old: Option<&Installed>) -> io::Result<()> {
         let mut file = self.directory.create(NEW.as_ref())?;
         file.write_all(document.bytes())?;
         give(&file, due, old)?;
@@ -128,24 +128,24 @@ impl Drop for Staged {
 /// The copy that a check is shown: gone when this is dropped, with what the check has put beside it.
 struct Shown<'a> {
     staged: &'a Staged,
-    directory: Directory,
+    directory: OpenDirectory,
     name: &'a OsStr,
 }
 
 impl Drop for Shown<'_> {
     fn drop(&mut self) {
-        remove(&self.staged.directory, CHECK.as_ref(), &self.directory, self.name, Directory::empty);
+        remove(&self.staged.directory, CHECK.as_ref(), &self.directory, self.name, OpenDirectory::empty);
     }
 }
 
 /// Removes a directory, and what is in it: mostly nothing, or this one file. What a check has left running may go on writing
 /// there: then the next run removes it.
 fn remove(
-    above: &Directory,
+    above: &OpenDirectory,
     name: &OsStr,
-    directory: &Directory,
+    directory: &OpenDirectory,
     file: &OsStr,
-    empty: impl FnOnce(&Directory) -> io::Result<()>,
+    empty: impl FnOnce(&OpenDirectory) -> io::Result<()>,
 ) {
     let remove = || above.remove_directory(name);
     drop(remove().or_else(|_| directory.remove(file).and_then(|()| remove())).or_else(|_| {
@@ -156,21 +156,21 @@ fn remove(
 
 /// Removes what a run puts there, and nothing else: whoever may rename what is beside the file can have given this name to
 /// another directory of ours.
-fn clear(directory: &Directory) -> io::Result<()> {
+fn clear(directory: &OpenDirectory) -> io::Result<()> {
     [NEW, CHECK].map(OsStr::new).into_iter().try_for_each(|name| directory.remove_all(name))
 }
 
 /// Takes away what a killed run, or anybody else, has left there; whether there was anything.
 ///
 /// Where everybody may create files, what cannot be taken away stays: it is in nobody's way, see [`displace`].
-pub(super) fn sweep(beside: &Directory, name: &OsStr) -> io::Result<bool> {
+pub(super) fn sweep(beside: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
     match take_away(beside, name) {
         Err(cause) if cause.kind() != ErrorKind::WouldBlock && beside.is_open_to_all()? => Ok(false),
         taken => taken,
     }
 }
 
-fn take_away(beside: &Directory, name: &OsStr) -> io::Result<bool> {
+fn take_away(beside: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
     match beside.kind_of(name)? {
         None => return Ok(false),
         Some(SFlag::S_IFDIR) => {}
@@ -193,14 +193,14 @@ fn take_away(beside: &Directory, name: &OsStr) -> io::Result<bool> {
     }
 }
 
-fn has_others(beside: &Directory, name: &OsStr) -> io::Error {
+fn has_others(beside: &OpenDirectory, name: &OsStr) -> io::Error {
     let path = beside.path().join(name);
     io::Error::other(format!("{} is a directory with files in it that are not ours; remove it", path.display()))
 }
 
 /// A new one in the place of what somebody else has put there, or puts there anew whenever it is taken away, as whoever may
 /// create files can: the two change places, in one moment. What was there has another name then, and goes if it is empty.
-fn displace(beside: &Directory, name: &OsStr) -> io::Result<Directory> {
+fn displace(beside: &OpenDirectory, name: &OsStr) -> io::Result<OpenDirectory> {
     let other = OsString::from(format!(".kvx~{:016x}", RandomState::new().hash_one(()))); // Which nobody can hold before us.
     let directory = beside.make(&other, PRIVATE)?;
     let mut placed = beside.exchange(&other, name);
@@ -229,7 +229,7 @@ fn is_private(directory: &Metadata) -> bool {
 }
 
 /// Has it for ourselves.
-fn claim(beside: &Directory, name: &OsStr, directory: Directory) -> io::Result<Staged> {
+fn claim(beside: &OpenDirectory, name: &OsStr, directory: OpenDirectory) -> io::Result<Staged> {
     const ANOTHER_RUN: &str = "another run, with another state directory, is just installing it";
     directory.file().file().try_lock().map_err(|cause| match cause {
         TryLockError::WouldBlock => busy(ANOTHER_RUN),

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use super::flags::Options;
-use crate::context::World;
+use super::flags::Flags;
+use crate::context::Context;
 use crate::error::{Result, Status};
 use crate::util::read;
 use crate::util::typed;
@@ -16,7 +16,7 @@ use crate::util::typed;
 ///
 /// # Errors
 /// 78.
-pub fn apply(options: Options, world: &World) -> Result<Options> {
+pub fn apply(options: Flags, context: &Context) -> Result<Flags> {
     if options.config.is_empty() {
         return Ok(options);
     }
@@ -25,7 +25,7 @@ pub fn apply(options: Options, world: &World) -> Result<Options> {
     let merged = text.and_then(|text| {
         let (merged, unknown) = merge(options.clone(), &text)?;
         if !unknown.is_empty() {
-            world.warn(&format!("-C: {} means nothing there; options are flags", unknown.join(", ")));
+            context.warn(&format!("-C: {} means nothing there; options are flags", unknown.join(", ")));
         }
         Ok(merged)
     });
@@ -33,7 +33,7 @@ pub fn apply(options: Options, world: &World) -> Result<Options> {
 }
 
 /// The options, and the names that kvexpress's documents do not have.
-fn merge(mut options: Options, text: &str) -> std::result::Result<(Options, Vec<String>), String> {
+fn merge(mut options: Flags, text: &str) -> std::result::Result<(Flags, Vec<String>), String> {
     let mut unknown = Vec::new();
     for (name, value) in pairs(text)? {
         let option = match name.as_str() {
@@ -122,8 +122,8 @@ fn boolean(word: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    fn merged(text: &str) -> std::result::Result<Options, String> {
-        let flags = Options { token: "of the flag".into(), dogstatsd_address: "flag:1".into(), ..Options::default() };
+    fn merged(text: &str) -> std::result::Result<Flags, String> {
+        let flags = Flags { token: "of the flag".into(), dogstatsd_address: "flag:1".into(), ..Flags::default() };
         merge(flags, text).map(|(options, _)| options)
     }
 
@@ -134,14 +134,14 @@ mod tests {
             "  token: t-o-k\n  dogstatsd: true\n  dogstatsd_address: here:2\n  datadog_host: elsewhere\n"
         ))
         .map_err(|_| ());
-        let wanted = Options {
+        let wanted = Flags {
             datadog_api_key: "api".into(),
             datadog_app_key: "app".into(),
             server: "consul:1".into(),
             token: "t-o-k".into(),
             dogstatsd: true,
             dogstatsd_address: "here:2".into(),
-            ..Options::default()
+            ..Flags::default()
         };
         assert!(options == Ok(wanted));
     }
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn what_is_of_others_is_passed_over() {
         let text = "a: [token, {token: x}]\n? [token]\n: token\nb: {token: y, consul_server: [z]}\ntoken: 0123\ndogstatsd: Yes\n";
-        let wanted = merged("").map(|options| Options { token: "0123".into(), dogstatsd: true, ..options });
+        let wanted = merged("").map(|options| Flags { token: "0123".into(), dogstatsd: true, ..options });
         assert!(merged(text) == wanted && wanted.is_ok());
     }
 

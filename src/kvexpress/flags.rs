@@ -1,12 +1,12 @@
 //! kvexpress's flags: a table, for reading a command line and for its help.
 
 use super::numbers;
-use super::subcommand::Command;
+use super::subcommand::Subcommand;
 use crate::util::strconv;
 
 /// What the flags say. An empty text says nothing, as there.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct Flags {
     /// `-C`.
     pub config: String,
     /// `-s`.
@@ -55,9 +55,9 @@ pub struct Options {
     pub holds_secret: bool,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for Flags {
+    fn default() -> Flags {
+        Flags {
             config: String::new(),
             server: "localhost:8500".into(),
             token: "anonymous".into(),
@@ -90,7 +90,7 @@ pub(super) struct Flag {
     pub short: Option<char>,
     pub long: &'static str,
     /// None named: all.
-    of: &'static [Command],
+    of: &'static [Subcommand],
     pub takes: Takes,
     pub about: &'static str,
 }
@@ -98,17 +98,17 @@ pub(super) struct Flag {
 /// What a flag takes, and where that goes.
 #[derive(Clone, Copy)]
 pub(super) enum Takes {
-    Text(fn(&mut Options) -> &mut String),
-    Number(fn(&mut Options) -> &mut i64),
-    Mode(fn(&mut Options) -> &mut u32),
+    Text(fn(&mut Flags) -> &mut String),
+    Number(fn(&mut Flags) -> &mut i64),
+    Mode(fn(&mut Flags) -> &mut u32),
     /// Alone it is true; a value stands behind `=` only.
-    Switch(fn(&mut Options) -> &mut bool),
+    Switch(fn(&mut Flags) -> &mut bool),
 }
 
 use Takes::{Mode, Number, Switch, Text};
 
 impl Flag {
-    pub fn is_of(&self, command: Command) -> bool {
+    pub fn is_of(&self, command: Subcommand) -> bool {
         self.is_of_all() || self.of.contains(&command)
     }
 
@@ -130,7 +130,7 @@ impl Flag {
     }
 
     /// Takes the value, or says what is wrong with it.
-    pub fn set(&self, options: &mut Options, value: String) -> Result<(), String> {
+    pub fn set(&self, options: &mut Flags, value: String) -> Result<(), String> {
         // Not told: it may be the token that a flag before it has swallowed.
         let wrong = |what: &str, example: &str| format!("--{}: that is no {what}; write {example}", self.long);
         options.holds_secret |= self.is_secret(&value);
@@ -150,11 +150,11 @@ impl Flag {
     }
 }
 
-const fn flag(short: char, long: &'static str, of: &'static [Command], takes: Takes, about: &'static str) -> Flag {
+const fn flag(short: char, long: &'static str, of: &'static [Subcommand], takes: Takes, about: &'static str) -> Flag {
     Flag { short: Some(short), long, of, takes, about }
 }
 
-const fn long_flag(long: &'static str, of: &'static [Command], takes: Takes, about: &'static str) -> Flag {
+const fn long_flag(long: &'static str, of: &'static [Subcommand], takes: Takes, about: &'static str) -> Flag {
     Flag { short: None, long, of, takes, about }
 }
 
@@ -163,21 +163,21 @@ pub(super) static FLAGS: &[Flag] = &[
     flag(
         'k',
         "key",
-        &[Command::In, Command::Out, Command::Stop],
+        &[Subcommand::In, Subcommand::Out, Subcommand::Stop],
         Text(|o| &mut o.key),
         "name of the document in Consul, such as hosts",
     ),
-    flag('k', "key", &[Command::Raw], Text(|o| &mut o.key), "whole path in the KV store"),
-    flag('f', "file", &[Command::In], Text(|o| &mut o.file), "file to upload"),
-    flag('f', "file", &[Command::Out, Command::Raw], Text(|o| &mut o.file), "file to install"),
-    flag('f', "file", &[Command::Lock, Command::Unlock], Text(|o| &mut o.file), "the file, by its absolute path"),
-    flag('f', "file", &[Command::Clean], Text(|o| &mut o.file), "file to remove, with its .compare and .last"),
-    flag('u', "url", &[Command::In], Text(|o| &mut o.url), "upload what is at this URL"),
-    flag('S', "sorted", &[Command::In], Switch(|o| &mut o.sorted), "sort the lines, and drop the blank ones"),
-    long_flag("ignore_stop", &[Command::Out], Switch(|o| &mut o.ignore_stop), "install what is stopped, too"),
-    flag('r', "reason", &[Command::Stop, Command::Lock], Text(|o| &mut o.reason), "why"),
-    long_flag("keyfrom", &[Command::Copy], Text(|o| &mut o.keyfrom), "key to copy"),
-    long_flag("keyto", &[Command::Copy], Text(|o| &mut o.keyto), "key to copy it to"),
+    flag('k', "key", &[Subcommand::Raw], Text(|o| &mut o.key), "whole path in the KV store"),
+    flag('f', "file", &[Subcommand::In], Text(|o| &mut o.file), "file to upload"),
+    flag('f', "file", &[Subcommand::Out, Subcommand::Raw], Text(|o| &mut o.file), "file to install"),
+    flag('f', "file", &[Subcommand::Lock, Subcommand::Unlock], Text(|o| &mut o.file), "the file, by its absolute path"),
+    flag('f', "file", &[Subcommand::Clean], Text(|o| &mut o.file), "file to remove, with its .compare and .last"),
+    flag('u', "url", &[Subcommand::In], Text(|o| &mut o.url), "upload what is at this URL"),
+    flag('S', "sorted", &[Subcommand::In], Switch(|o| &mut o.sorted), "sort the lines, and drop the blank ones"),
+    long_flag("ignore_stop", &[Subcommand::Out], Switch(|o| &mut o.ignore_stop), "install what is stopped, too"),
+    flag('r', "reason", &[Subcommand::Stop, Subcommand::Lock], Text(|o| &mut o.reason), "why"),
+    long_flag("keyfrom", &[Subcommand::Copy], Text(|o| &mut o.keyfrom), "key to copy"),
+    long_flag("keyto", &[Subcommand::Copy], Text(|o| &mut o.keyto), "key to copy it to"),
     flag('c', "chmod", &[], Mode(|o| &mut o.chmod), "mode of the file (0640)"),
     flag('z', "compress", &[], Switch(|o| &mut o.compress), "compress what is uploaded"),
     flag('C', "config", &[], Text(|o| &mut o.config), "file with options, in YAML, which win"),

@@ -3,17 +3,17 @@
 
 use std::ffi::OsString;
 
-use super::flags::{FLAGS, Flag, Options};
-use super::subcommand::Command;
+use super::flags::{FLAGS, Flag, Flags};
+use super::subcommand::Subcommand;
 use crate::error::{Result, Status};
 
 /// What the command line asks for.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum Invocation {
     /// To do something. The words are those that are no flags, which kvexpress passes over, too.
-    Run(Command, Box<Options>, Vec<String>),
+    Run(Subcommand, Box<Flags>, Vec<String>),
     /// `--help`, perhaps of a command; or nothing at all.
-    Help(Option<Command>),
+    Help(Option<Subcommand>),
     /// `--version`.
     Version,
 }
@@ -22,7 +22,7 @@ pub enum Asked {
 ///
 /// # Errors
 /// 64.
-pub fn parse(arguments: Vec<OsString>) -> Result<Asked> {
+pub fn parse(arguments: Vec<OsString>) -> Result<Invocation> {
     read(arguments).map_err(|what| Status::Usage.error(what))
 }
 
@@ -35,9 +35,9 @@ struct Typed {
     version: bool,
 }
 
-fn read(arguments: Vec<OsString>) -> std::result::Result<Asked, String> {
+fn read(arguments: Vec<OsString>) -> std::result::Result<Invocation, String> {
     if arguments.is_empty() {
-        return Ok(Asked::Help(None)); // As kvexpress: scripts call it so to see whether it is installed.
+        return Ok(Invocation::Help(None)); // As kvexpress: scripts call it so to see whether it is installed.
     }
     let Typed { flags, words, help, version } = split(arguments)?;
     let mut words = words.into_iter();
@@ -47,26 +47,26 @@ fn read(arguments: Vec<OsString>) -> std::result::Result<Asked, String> {
         _ => (named, help),
     };
     if version {
-        return Ok(Asked::Version);
+        return Ok(Invocation::Version);
     }
     let command = named.as_deref().map(command).transpose()?;
     let command = match command {
-        command if help => return Ok(Asked::Help(command)),
+        command if help => return Ok(Invocation::Help(command)),
         Some(command) => command,
         None => return Err("a command is missing".into()),
     };
-    let mut options = Options::default();
+    let mut options = Flags::default();
     for (flag, value) in flags {
         if !FLAGS.iter().any(|known| known.long == flag.long && known.is_of(command)) {
             return Err(format!("{} has no --{}", command.name(), flag.long));
         }
         flag.set(&mut options, value)?; // The last one counts.
     }
-    Ok(Asked::Run(command, Box::new(options), words.collect()))
+    Ok(Invocation::Run(command, Box::new(options), words.collect()))
 }
 
-fn command(name: &str) -> std::result::Result<Command, String> {
-    let known = Command::ALL.into_iter().find(|command| command.name() == name);
+fn command(name: &str) -> std::result::Result<Subcommand, String> {
+    let known = Subcommand::ALL.into_iter().find(|command| command.name() == name);
     known.ok_or_else(|| format!("\"{name}\" is no command"))
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::PROGRAM;
 use super::flags::{FLAGS, Flag};
-use super::subcommand::Command;
+use super::subcommand::Subcommand;
 
 const INTRODUCTION: &str = "kvexpress's own command lines, understood by kvx: for watches and scripts that
 were there before. New ones say kvx-in, kvx-out and kvx, which can do more.
@@ -16,7 +16,7 @@ environment (CONSUL_HTTP_TOKEN and so on) counts where no flag says otherwise,
 but for CONSUL_HTTP_ADDR, which kvexpress never heeded: name Consul with -s.
 -C: consul_server, token, dogstatsd, dogstatsd_address, datadog_api_key and
 datadog_app_key.
-What is installed is remembered in STATE_DIRECTORY, /var/lib/kvx (root) or
+What is installed is recorded in STATE_DIRECTORY, /var/lib/kvx (root) or
 ~/.local/state/kvx, or /tmp/kvx-UID without a home. Where a message names an
 option that is not listed here, it is one of kvx-in or kvx-out.
 
@@ -35,12 +35,12 @@ Exit statuses:
 ";
 
 /// Of the program, or of one command.
-pub fn text(command: Option<Command>) -> String {
+pub fn text(command: Option<Subcommand>) -> String {
     let mut text = String::new();
     match command {
         None => {
             list(&mut text, format!("Usage: {PROGRAM} <command> [flags]\n\n{INTRODUCTION}\nCommands:"));
-            for command in Command::ALL {
+            for command in Subcommand::ALL {
                 list(&mut text, format!("  {:<7} {}", command.name(), command.about()));
             }
         }

@@ -13,11 +13,11 @@ mod orders;
 mod owner;
 mod subcommand;
 
-pub use self::flags::Options;
-pub use self::grammar::{Asked, parse};
+pub use self::flags::Flags;
+pub use self::grammar::{Invocation, parse};
 pub use self::help::{text as help, version};
-pub use self::orders::{Job, Work, job};
-pub use self::subcommand::Command;
+pub use self::orders::{Job, Task, job};
+pub use self::subcommand::Subcommand;
 
 /// Whether an option or a variable means something under that name: it has few long options, and never heeded the address in
 /// the environment.

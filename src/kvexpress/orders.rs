@@ -3,28 +3,28 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::flags::Options;
-use super::subcommand::Command;
+use super::flags::Flags;
+use super::subcommand::Subcommand;
 use super::{PROGRAM, config, owner};
 use crate::consul::{self, Consistency};
-use crate::context::World;
+use crate::context::Context;
 use crate::document::guard::{self, Guards};
-use crate::download::{self, Destination, Due, Ignored, Stdin};
+use crate::download::{self, Destination, HandlerPolicy, Ignored, Stdin};
 use crate::error::{Error, Result, Status};
 use crate::input::Input;
 use crate::input::url::Url;
-use crate::install::{Manner, Parents};
+use crate::install::{Parents, WriteMode};
 use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
 use crate::layout::marker::Present;
 use crate::layout::site::Site;
-use crate::layout::stored::Form;
-use crate::operator::stop::{Reason, Stop};
+use crate::layout::stored::Encoding;
+use crate::operator::stop::{Reason, StopOrder};
 use crate::operator::{clean, lock};
 use crate::process::handler::Handler;
 use crate::process::program::Program;
 use crate::state::to_be_kept;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::dogstatsd::{Address, Dogstatsd};
+use crate::telemetry::metrics::dogstatsd::{Dogstatsd, StatsdAddress};
 use crate::upload::copy;
 use crate::upload::{self, Lines, Mode, Terms};
 use crate::util::typed;
@@ -38,7 +38,7 @@ const HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// What is to be done, and what is to be run afterwards.
 pub struct Job {
     /// The order.
-    pub work: Work,
+    pub work: Task,
     /// `-d`, `-a` and `-A`.
     pub metrics: Metrics,
     /// `-e`, but for `out` and `raw`, whose handler is part of the order.
@@ -46,71 +46,71 @@ pub struct Job {
 }
 
 /// An order for one of our stories.
-pub enum Work {
+pub enum Task {
     /// `in`.
-    Upload(Box<upload::Order>),
+    Upload(Box<upload::UploadOrder>),
     /// `out` and `raw`.
-    Download(Box<download::Order>),
+    Download(Box<download::DownloadOrder>),
     /// `copy`.
-    Copy(copy::Order),
+    Copy(copy::CopyOrder),
     /// `stop`.
-    Stop(Stop),
+    Stop(StopOrder),
     /// `lock`.
-    Lock(lock::Order, lock::Manner),
+    Lock(lock::LockOrder, lock::LockOptions),
     /// `unlock`.
-    Unlock(lock::Order),
+    Unlock(lock::LockOrder),
     /// `clean`.
-    Clean(clean::Order),
+    Clean(clean::CleanOrder),
 }
 
 /// The order, and whether it makes sense.
 ///
 /// # Errors
 /// 64, 78.
-pub fn job(command: Command, flags: Options, world: &World) -> Result<Job> {
+pub fn job(command: Subcommand, flags: Flags, context: &Context) -> Result<Job> {
     let typed = [("-f", &flags.file), ("-C", &flags.config), ("-s", &flags.server), ("-o", &flags.owner)];
     for (flag, text) in typed.into_iter().chain([("-D", &flags.dogstatsd_address)]) {
         parsed(flag, text, |text| typed::plain(text).map(drop))?;
     }
-    let words = repeatable(&flags, world);
-    let options = config::apply(flags, world)?;
+    let words = repeatable(&flags, context);
+    let options = config::apply(flags, context)?;
     let handler = handler(&options)?;
     let (work, then) = match command {
-        Command::In => (Work::Upload(Box::new(upload(&options)?)), handler),
-        Command::Out => {
+        Subcommand::In => (Task::Upload(Box::new(upload(&options)?)), handler),
+        Subcommand::Out => {
             let subject = Subject::Document(key("-k", &options.key)?);
             let ignored = Ignored { stop: options.ignore_stop, lock: false };
-            let order = download(&options, subject, handler, words, world)?;
-            (Work::Download(Box::new(download::Order { ignored, ..order })), None)
+            let order = download(&options, subject, handler, words, context)?;
+            (Task::Download(Box::new(download::DownloadOrder { ignored, ..order })), None)
         }
-        Command::Raw => {
+        Subcommand::Raw => {
             let subject = Subject::Value(parsed("-k", needed("-k", &options.key)?, ValuePath::parse)?);
-            (Work::Download(Box::new(download(&options, subject, handler, words, world)?)), None)
+            (Task::Download(Box::new(download(&options, subject, handler, words, context)?)), None)
         }
-        Command::Stop => (Work::Stop(stop(&options)?), handler),
-        Command::Lock => {
+        Subcommand::Stop => (Task::Stop(stop(&options)?), handler),
+        Subcommand::Lock => {
             let reason = Some(options.reason.clone()).filter(|reason| !reason.is_empty()).map(Reason::Literal);
             let marker = lock::Marker::Visible(options.chmod);
-            let manner = lock::Manner { reason, program: PROGRAM, marker, present: Present::IsReplaced };
-            (Work::Lock(locked(&options)?, manner), None)
+            let manner = lock::LockOptions { reason, program: PROGRAM, marker, present: Present::IsReplaced };
+            (Task::Lock(locked(&options)?, manner), None)
         }
-        Command::Unlock => (Work::Unlock(locked(&options)?), None),
-        Command::Clean => {
+        Subcommand::Unlock => (Task::Unlock(locked(&options)?), None),
+        Subcommand::Clean => {
             let file = file(&options)?;
-            (Work::Clean(clean::Order { file, removes_file: true, state_dir: None }), handler)
+            (Task::Clean(clean::CleanOrder { file, removes_file: true, state_dir: None }), handler)
         }
-        Command::Copy => (Work::Copy(copy(&options)?), handler),
+        Subcommand::Copy => (Task::Copy(copy(&options)?), handler),
     };
     let metrics = metrics(&options)?;
-    if !matches!(work, Work::Clean(_)) {
-        warn_of_address(&options, world)?;
+    if !matches!(work, Task::Clean(_)) {
+        warn_of_address(&options, context)?;
     }
     Ok(Job { work, metrics, then })
 }
 
 /// Where there is Datadog's agent of old, kvexpress sends metrics without being told. Its events went to Datadog itself, by
 /// two keys; ours go to the agent.
-fn metrics(options: &Options) -> Result<Metrics> {
+fn metrics(options: &Flags) -> Result<Metrics> {
     let metrics = options.dogstatsd || Path::new(DATADOG_AGENT).exists();
     let events = has_events(options);
     if !metrics && !events {
@@ -118,16 +118,16 @@ fn metrics(options: &Options) -> Result<Metrics> {
     }
     let address = match options.dogstatsd_address.as_str() {
         "" => None,
-        address => Some(parsed("-D", address, Address::parse)?),
+        address => Some(parsed("-D", address, StatsdAddress::parse)?),
     };
     Ok(Metrics { dogstatsd: Some(Dogstatsd { address, prefix: PROGRAM.into(), metrics, events }), textfiles: None })
 }
 
-fn has_events(options: &Options) -> bool {
+fn has_events(options: &Flags) -> bool {
     !options.datadog_api_key.is_empty() && !options.datadog_app_key.is_empty()
 }
 
-fn upload(options: &Options) -> Result<upload::Order> {
+fn upload(options: &Flags) -> Result<upload::UploadOrder> {
     let input = match (options.file.as_str(), options.url.as_str()) {
         ("", "") => return Err(missing("-f or -u")),
         (file, "") => Input::File(file.into()),
@@ -141,42 +141,42 @@ fn upload(options: &Options) -> Result<upload::Order> {
         guards: guards(lines(options).max(1)),
         expect: None,
         differ: has_events(options).then_some(upload::DIFFER),
-        stop: upload::Stop::Heeded,
+        stop: upload::StopPolicy::Respected,
         mode: Mode::Upload,
         consistency: Consistency::Default,
     };
-    Ok(upload::Order {
+    Ok(upload::UploadOrder {
         terms,
         input,
         lines: if options.sorted { Lines::Sorted } else { Lines::AsTheyAre },
-        form: if options.compress { Form::Compressed } else { Form::Plain },
+        form: if options.compress { Encoding::Compressed } else { Encoding::Plain },
         timeout: TIMEOUT,
         consul: consul(options),
     })
 }
 
 fn download(
-    options: &Options,
+    options: &Flags,
     subject: Subject,
     handler: Option<Handler>,
     words: Option<Vec<String>>,
-    world: &World,
-) -> Result<download::Order> {
-    Ok(download::Order {
+    context: &Context,
+) -> Result<download::DownloadOrder> {
+    Ok(download::DownloadOrder {
         subject: Some(subject),
         prefix: prefix(options)?,
         to: Destination::File(file(options)?),
         guards: guards(lines(options)),
         attributes: owner::attributes(&options.owner, options.chmod)?,
         parents: Parents::Create,
-        manner: Manner::Rename,
+        manner: WriteMode::Rename,
         check: None,
         handler,
-        due: Due::WhenOwed,
+        due: HandlerPolicy::WhenPending,
         splay: None,
         wait: None,
         // A script that was never given a payload may have a stdin that never ends.
-        stdin: if world.env.is_of_a_watch() { Stdin::Payload } else { Stdin::Untouched },
+        stdin: if context.env.is_run_by_watch() { Stdin::Payload } else { Stdin::Untouched },
         state_dir: None,
         consistency: Consistency::Default,
         timeout: TIMEOUT,
@@ -188,17 +188,23 @@ fn download(
 }
 
 /// As it is stored, whether `-z` is said or not: there, it must be said where it is compressed, and must not where it is not.
-fn copy(options: &Options) -> Result<copy::Order> {
+fn copy(options: &Flags) -> Result<copy::CopyOrder> {
     let (from, to) = (key("--keyfrom", &options.keyfrom)?, key("--keyto", &options.keyto)?);
     if from == to {
         return Err(Status::Usage.error("--keyfrom and --keyto name the same key"));
     }
-    Ok(copy::Order { from, to, guards: guards(lines(options)), stop: upload::Stop::Ignored, site: site(options)? })
+    Ok(copy::CopyOrder {
+        from,
+        to,
+        guards: guards(lines(options)),
+        stop: upload::StopPolicy::Ignored,
+        site: site(options)?,
+    })
 }
 
 /// As there, also a key that is not in Consul yet, and the reason as it is.
-fn stop(options: &Options) -> Result<Stop> {
-    Ok(Stop {
+fn stop(options: &Flags) -> Result<StopOrder> {
+    Ok(StopOrder {
         key: key("-k", &options.key)?,
         reason: Reason::Literal(needed("-r", &options.reason)?.to_owned()),
         force: true,
@@ -207,25 +213,25 @@ fn stop(options: &Options) -> Result<Stop> {
     })
 }
 
-fn locked(options: &Options) -> Result<lock::Order> {
+fn locked(options: &Flags) -> Result<lock::LockOrder> {
     let file = file(options)?;
     if !file.is_absolute() {
         return Err(Status::Usage.error("-f: write the whole path, from / on, as out is given it"));
     }
-    Ok(lock::Order { file, site: site(options)?, state_dir: None })
+    Ok(lock::LockOrder { file, site: site(options)?, state_dir: None })
 }
 
-fn site(options: &Options) -> Result<Site> {
+fn site(options: &Flags) -> Result<Site> {
     Ok(Site { prefix: prefix(options)?, consul: consul(options), timeout: TIMEOUT })
 }
 
 /// kvexpress never heeded the variable. Who sets it may think that it does.
-fn warn_of_address(options: &Options, world: &World) -> Result<()> {
-    let is_default = options.server == Options::default().server;
-    if let Some(address) = world.env.text("CONSUL_HTTP_ADDR")?.filter(|_| is_default)
+fn warn_of_address(options: &Flags, context: &Context) -> Result<()> {
+    let is_default = options.server == Flags::default().server;
+    if let Some(address) = context.env.text("CONSUL_HTTP_ADDR")?.filter(|_| is_default)
         && !matches!(address.trim_start_matches("http://"), "localhost:8500" | "127.0.0.1:8500")
     {
-        world.warn(&format!(
+        context.warn(&format!(
             "CONSUL_HTTP_ADDR is not heeded, as it never was by kvexpress: {} is asked; name another with -s",
             options.server
         ));
@@ -234,9 +240,9 @@ fn warn_of_address(options: &Options, world: &World) -> Result<()> {
 }
 
 /// The command line, if it is the same everywhere, holds no secret, and heeds a stop.
-fn repeatable(flags: &Options, world: &World) -> Option<Vec<String>> {
+fn repeatable(flags: &Flags, context: &Context) -> Option<Vec<String>> {
     let is_anywhere = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
-    if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { to_be_kept(world.env.arguments()) }
+    if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { to_be_kept(context.env.arguments()) }
 }
 
 fn key(flag: &str, text: &str) -> Result<Key> {
@@ -244,11 +250,11 @@ fn key(flag: &str, text: &str) -> Result<Key> {
 }
 
 /// One that is on this node, or may be.
-fn file(options: &Options) -> Result<PathBuf> {
+fn file(options: &Flags) -> Result<PathBuf> {
     parsed("-f", needed("-f", &options.file)?, typed::destination)
 }
 
-fn prefix(options: &Options) -> Result<Prefix> {
+fn prefix(options: &Flags) -> Result<Prefix> {
     parsed("-p", &options.prefix, Prefix::parse)
 }
 
@@ -269,12 +275,12 @@ fn guards(min_lines: u64) -> Guards {
     Guards { min_lines, max_size: guard::LARGEST, max_shrink: None }
 }
 
-fn lines(options: &Options) -> u64 {
+fn lines(options: &Flags) -> u64 {
     u64::try_from(options.length).unwrap_or(0)
 }
 
 /// Split at blanks: quotes are part of the words, as there.
-fn handler(options: &Options) -> Result<Option<Handler>> {
+fn handler(options: &Flags) -> Result<Option<Handler>> {
     if options.exec.is_empty() {
         return Ok(None);
     }
@@ -284,11 +290,11 @@ fn handler(options: &Options) -> Result<Option<Handler>> {
 }
 
 /// The address wins over CONSUL_HTTP_ADDR also where it is not given, as there; `anonymous` is no token.
-fn consul(options: &Options) -> consul::Flags {
+fn consul(options: &Flags) -> consul::ConnectOptions {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    consul::Flags {
+    consul::ConnectOptions {
         address: given(&options.server),
         token: given(&options.token).filter(|token| token != "anonymous"),
-        ..consul::Flags::default()
+        ..consul::ConnectOptions::default()
     }
 }

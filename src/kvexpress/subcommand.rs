@@ -2,7 +2,7 @@
 
 /// What kvexpress is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum Subcommand {
     /// Remove a file and what kvexpress kept beside it.
     Clean,
     /// One key's document to another key.
@@ -21,43 +21,43 @@ pub enum Command {
     Unlock,
 }
 
-impl Command {
+impl Subcommand {
     /// In the order of the help.
-    pub(super) const ALL: [Command; 8] = [
-        Command::Clean,
-        Command::Copy,
-        Command::In,
-        Command::Lock,
-        Command::Out,
-        Command::Raw,
-        Command::Stop,
-        Command::Unlock,
+    pub(super) const ALL: [Subcommand; 8] = [
+        Subcommand::Clean,
+        Subcommand::Copy,
+        Subcommand::In,
+        Subcommand::Lock,
+        Subcommand::Out,
+        Subcommand::Raw,
+        Subcommand::Stop,
+        Subcommand::Unlock,
     ];
 
     /// As it is typed.
     pub fn name(self) -> &'static str {
         match self {
-            Command::Clean => "clean",
-            Command::Copy => "copy",
-            Command::In => "in",
-            Command::Lock => "lock",
-            Command::Out => "out",
-            Command::Raw => "raw",
-            Command::Stop => "stop",
-            Command::Unlock => "unlock",
+            Subcommand::Clean => "clean",
+            Subcommand::Copy => "copy",
+            Subcommand::In => "in",
+            Subcommand::Lock => "lock",
+            Subcommand::Out => "out",
+            Subcommand::Raw => "raw",
+            Subcommand::Stop => "stop",
+            Subcommand::Unlock => "unlock",
         }
     }
 
     pub(super) fn about(self) -> &'static str {
         match self {
-            Command::Clean => "remove a file, and what kvexpress kept beside it",
-            Command::Copy => "copy a document to another key",
-            Command::In => "upload a file into Consul, if it has changed",
-            Command::Lock => "lock a file on this node: it stays as it is",
-            Command::Out => "install a file from Consul, and run a handler if it changed",
-            Command::Raw => "install any value of the KV store as a file",
-            Command::Stop => "stop a key: no node installs it, and nobody uploads it",
-            Command::Unlock => "unlock a file on this node",
+            Subcommand::Clean => "remove a file, and what kvexpress kept beside it",
+            Subcommand::Copy => "copy a document to another key",
+            Subcommand::In => "upload a file into Consul, if it has changed",
+            Subcommand::Lock => "lock a file on this node: it stays as it is",
+            Subcommand::Out => "install a file from Consul, and run a handler if it changed",
+            Subcommand::Raw => "install any value of the KV store as a file",
+            Subcommand::Stop => "stop a key: no node installs it, and nobody uploads it",
+            Subcommand::Unlock => "unlock a file on this node",
         }
     }
 }

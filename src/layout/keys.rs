@@ -35,7 +35,7 @@ pub struct ValuePath(String);
 
 /// Where a key is in the KV store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
+pub struct KeyPaths {
     /// `PREFIX/KEY/data`.
     pub data: String,
     /// `PREFIX/KEY/checksum`.
@@ -44,11 +44,11 @@ pub struct Folder {
     pub stop: String,
 }
 
-impl Folder {
+impl KeyPaths {
     /// Of this key.
-    pub fn of(prefix: &Prefix, key: &Key) -> Folder {
+    pub fn of(prefix: &Prefix, key: &Key) -> KeyPaths {
         let path = |part: Part| format!("{prefix}/{key}/{}", part.name());
-        Folder { data: path(Part::Data), checksum: path(Part::Checksum), stop: path(Part::Stop) }
+        KeyPaths { data: path(Part::Data), checksum: path(Part::Checksum), stop: path(Part::Stop) }
     }
 }
 
@@ -96,7 +96,7 @@ impl Prefix {
         format!("{}/{LOCKS}", self.0)
     }
 
-    /// Splits a path in the KV store into the key and its part; none where it is not exactly the path that [`Folder`] has for
+    /// Splits a path in the KV store into the key and its part; none where it is not exactly the path that [`KeyPaths`] has for
     /// them. `KEY//data` is another path than `KEY/data`: what stands there is neither the key's document nor its stop.
     pub fn split(&self, path: &str) -> Option<(Key, Part)> {
         let (name, part) = path.strip_prefix(&self.0)?.strip_prefix('/')?.rsplit_once('/')?;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::consul::{Change, Client, Consistency, Entry, Outcome};
-use crate::context::World;
+use crate::consul::{Change, ChangeResult, Client, Consistency, Entry};
+use crate::context::Context;
 use crate::error::{Result, Status};
 use crate::util::text;
 use crate::util::time::Backoff;
@@ -48,19 +48,19 @@ pub fn read(client: &Client, path: &str) -> Result<Option<String>> {
 }
 
 /// Sets a mark.
-pub fn set(client: &Client, path: &str, text: &str, present: Present, world: &World) -> Result<Set> {
+pub fn set(client: &Client, path: &str, text: &str, present: Present, context: &Context) -> Result<Set> {
     let mut tried = None;
-    converge(client, world, || {
+    converge(client, context, || {
         let now = client.read(Consistency::Default, &[], &[path])?.take(path);
         // Ours already: the answer that said so was lost.
         if let Some(before) = tried.take()
             && now.as_ref().is_some_and(|now| now.value == text.as_bytes())
         {
-            return Ok((Outcome::Done, Set::Done(before)));
+            return Ok((ChangeResult::Done, Set::Done(before)));
         }
         let (index, before) = (now.as_ref().map_or(0, |now| now.modify_index), now.as_ref().and_then(text_of));
         if let (Present::Stays, Some(before)) = (present, &before) {
-            return Ok((Outcome::Done, Set::Taken(before.clone())));
+            return Ok((ChangeResult::Done, Set::Taken(before.clone())));
         }
         tried = Some(before.clone());
         Ok((client.change(&[Change::Cas(path, text.as_bytes().into(), index)])?, Set::Done(before)))
@@ -69,22 +69,28 @@ pub fn set(client: &Client, path: &str, text: &str, present: Present, world: &Wo
 
 /// Takes a mark away; what it said, if it was set. (Where the answer was lost, what is gone is deleted again: Consul says
 /// yes, tried.)
-pub fn clear(client: &Client, path: &str, world: &World) -> Result<Option<String>> {
-    converge(client, world, || match client.read(Consistency::Default, &[], &[path])?.take(path) {
-        None => Ok((Outcome::Done, None)),
+pub fn clear(client: &Client, path: &str, context: &Context) -> Result<Option<String>> {
+    converge(client, context, || match client.read(Consistency::Default, &[], &[path])?.take(path) {
+        None => Ok((ChangeResult::Done, None)),
         Some(mark) => Ok((client.change(&[Change::DeleteCas(path, mark.modify_index)])?, text_of(&mark))),
     })
 }
 
 /// Tries again while somebody else is faster.
-pub fn converge<T>(client: &Client, world: &World, mut attempt: impl FnMut() -> Result<(Outcome, T)>) -> Result<T> {
+pub fn converge<T>(
+    client: &Client,
+    context: &Context,
+    mut attempt: impl FnMut() -> Result<(ChangeResult, T)>,
+) -> Result<T> {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     for _ in 0..RACES {
         match attempt()? {
-            (Outcome::Done, result) => return Ok(result),
-            (Outcome::Lost { .. }, _) if backoff.sleep(client.deadline(), &world.random) => {}
-            (Outcome::TooLarge, _) => return Err(Status::Refused.error("the reason is too long; use a shorter one")),
-            (Outcome::Lost { .. }, _) => break,
+            (ChangeResult::Done, result) => return Ok(result),
+            (ChangeResult::Lost { .. }, _) if backoff.sleep(client.deadline(), &context.random) => {}
+            (ChangeResult::TooLarge, _) => {
+                return Err(Status::Refused.error("the reason is too long; use a shorter one"));
+            }
+            (ChangeResult::Lost { .. }, _) => break,
         }
     }
     Err(Status::TryAgain.error("others were faster every time; run it again"))

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::consul::{Entries, Entry, Value};
 use crate::document::encoding;
 use crate::document::{self, Checksum, Verified};
-use crate::layout::keys::Folder;
+use crate::layout::keys::KeyPaths;
 
 /// Data and checksum as they were read, at one moment.
 #[derive(Debug, Default)]
@@ -18,18 +18,18 @@ pub struct Pair {
 
 /// What a pair is found to be.
 #[derive(Debug)]
-pub enum Found {
+pub enum PairState {
     /// Neither is there.
-    Nothing,
+    Absent,
     /// They do not belong together: half of an upload by kvexpress (two PUTs), an upload that died, an edit by hand.
     Torn(Torn),
     /// The document.
-    Whole(Whole),
+    Verified(VerifiedPair),
 }
 
 /// A pair that verifies.
 #[derive(Debug)]
-pub struct Whole {
+pub struct VerifiedPair {
     /// The document.
     pub document: Verified,
     /// Its index: that of the checksum, which changes whenever the document does.
@@ -49,15 +49,15 @@ pub struct Torn {
 
 impl Pair {
     /// Out of what was read.
-    pub fn take(entries: &mut Entries, folder: &Folder) -> Pair {
+    pub fn take(entries: &mut Entries, folder: &KeyPaths) -> Pair {
         Pair { data: entries.take(&folder.data), checksum: entries.take(&folder.checksum) }
     }
 
     /// Judges it.
-    pub fn judge(self) -> Found {
-        let torn = |why, data, checksum| Found::Torn(Torn { why, pair: Pair { data, checksum } });
+    pub fn verify(self) -> PairState {
+        let torn = |why, data, checksum| PairState::Torn(Torn { why, pair: Pair { data, checksum } });
         let (data, entry) = match (self.data, self.checksum) {
-            (None, None) => return Found::Nothing,
+            (None, None) => return PairState::Absent,
             (Some(data), Some(checksum)) => (data, checksum),
             (None, checksum) => return torn("there is a checksum without data", None, checksum),
             (data, None) => return torn("there is data without a checksum", data, None),
@@ -66,20 +66,22 @@ impl Pair {
             return torn("its checksum is no SHA-256", Some(data), Some(entry));
         };
         match Verified::decode(data.value, data.flags, checksum) {
-            Ok(document) => Found::Whole(Whole { document, index: entry.modify_index, data_index: data.modify_index }),
+            Ok(document) => {
+                PairState::Verified(VerifiedPair { document, index: entry.modify_index, data_index: data.modify_index })
+            }
             Err(value) => torn("its data does not have its checksum", Some(Entry { value, ..data }), Some(entry)),
         }
     }
 }
 
-impl Found {
+impl PairState {
     /// A value that is a document by itself, as it is.
-    pub fn of_value(value: Option<Entry>) -> Found {
+    pub fn of_value(value: Option<Entry>) -> PairState {
         match value {
             Some(Entry { value, modify_index: index, .. }) => {
-                Found::Whole(Whole { document: Verified::ours(value), index, data_index: index })
+                PairState::Verified(VerifiedPair { document: Verified::ours(value), index, data_index: index })
             }
-            None => Found::Nothing,
+            None => PairState::Absent,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::layout::pair::Pair;
 
 /// Why this run was started, as far as stdin tells.
 #[derive(Debug)]
-pub enum Fire {
+pub enum Trigger {
     /// No payload, or none of ours: ask Consul.
     Unknown,
     /// `null`: the key is not there yet, deleted, or may not be read. Consul does not say which.
@@ -20,26 +20,26 @@ pub enum Fire {
     /// A `key` watch: at this index the document has this checksum, where the payload tells.
     Changed(Option<Checksum>, u64),
     /// A `keyprefix` watch: all of the key's folder, the reason of a stop included.
-    Folder(Pair, Option<String>),
+    Prefix(Pair, Option<String>),
 }
 
-impl Fire {
+impl Trigger {
     /// The checksum that the document has, and the index at which it has it, as far as the payload tells.
     pub fn names(&self) -> Option<(Checksum, u64)> {
         match self {
-            Fire::Changed(checksum, index) => checksum.map(|checksum| (checksum, *index)),
-            Fire::Folder(pair, _) => {
+            Trigger::Changed(checksum, index) => checksum.map(|checksum| (checksum, *index)),
+            Trigger::Prefix(pair, _) => {
                 pair.checksum.as_ref().and_then(|entry| Some((Checksum::parse(&entry.value)?, entry.modify_index)))
             }
-            Fire::Unknown | Fire::Nothing => None,
+            Trigger::Unknown | Trigger::Nothing => None,
         }
     }
 
     /// The same after a while: what it brought may have been overtaken, and is to be asked for.
-    pub fn grown_old(self) -> Fire {
+    pub fn expire(self) -> Trigger {
         match (&self, self.names()) {
-            (Fire::Folder(..), Some((checksum, index))) => Fire::Changed(Some(checksum), index),
-            (Fire::Folder(..), None) => Fire::Changed(None, 0),
+            (Trigger::Prefix(..), Some((checksum, index))) => Trigger::Changed(Some(checksum), index),
+            (Trigger::Prefix(..), None) => Trigger::Changed(None, 0),
             _ => self,
         }
     }
@@ -49,44 +49,44 @@ impl Fire {
 ///
 /// # Errors
 /// As [`read`].
-pub fn about(text: &[u8], wanted: Option<&Subject>, prefix: &Prefix) -> Result<(Option<Subject>, Fire)> {
+pub fn about(text: &[u8], wanted: Option<&Subject>, prefix: &Prefix) -> Result<(Option<Subject>, Trigger)> {
     match wanted {
-        None => read(text, None, prefix).map(|(key, fire)| (key.map(Subject::Document), fire)),
+        None => read(text, None, prefix).map(|(key, trigger)| (key.map(Subject::Document), trigger)),
         Some(Subject::Document(key)) => Ok((wanted.cloned(), read(text, Some(key), prefix)?.1)),
         Some(Subject::Value(path)) => Ok((wanted.cloned(), of_value(text, path))),
     }
 }
 
 /// Of a `key` watch on the value itself.
-fn of_value(text: &[u8], path: &ValuePath) -> Fire {
+fn of_value(text: &[u8], path: &ValuePath) -> Trigger {
     match text.trim_ascii() {
-        b"null" => Fire::Nothing,
+        b"null" => Trigger::Nothing,
         one => match serde_json::from_slice::<Entry>(one) {
             Ok(entry) if entry.key == path.as_str() => {
-                Fire::Changed(Some(Checksum::of(&entry.value)), entry.modify_index)
+                Trigger::Changed(Some(Checksum::of(&entry.value)), entry.modify_index)
             }
-            _ => Fire::Unknown,
+            _ => Trigger::Unknown,
         },
     }
 }
 
 /// Reads a payload. `wanted` is the key of `-k`; without it, the payload must name one.
 ///
-/// With `-k`, what is no payload of that key means only that something happened: [`Fire::Unknown`].
+/// With `-k`, what is no payload of that key means only that something happened: [`Trigger::Unknown`].
 ///
 /// # Errors
 /// Without `-k`: 65 where it cannot be parsed, 64 where it does not name one key under the prefix.
-pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Option<Key>, Fire)> {
+pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Option<Key>, Trigger)> {
     let parsed = match text.trim_ascii() {
         b"" => None,
-        b"null" => return Ok((None, Fire::Nothing)),
+        b"null" => return Ok((None, Trigger::Nothing)),
         list if list.starts_with(b"[") => serde_json::from_slice(list).ok(),
         one => serde_json::from_slice(one).ok().map(|entry| vec![entry]),
     };
     let folder = !text.trim_ascii().starts_with(b"{");
     let Some(entries): Option<Vec<Entry>> = parsed else {
         return match wanted {
-            Some(_) => Ok((None, Fire::Unknown)),
+            Some(_) => Ok((None, Trigger::Unknown)),
             None => Err(Status::Refused.error(
                 "stdin is no payload of a `key` or `keyprefix` watch; name the key with -k, or make a watch run this",
             )),
@@ -105,8 +105,8 @@ pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Optio
         })?,
     };
     let ours = named.into_iter().filter(|(of, _, _)| *of == key).map(|(_, part, entry)| (part, entry));
-    let fire = if folder { of_folder(ours) } else { of_one(ours) };
-    Ok((Some(key), fire))
+    let trigger = if folder { of_folder(ours) } else { of_one(ours) };
+    Ok((Some(key), trigger))
 }
 
 /// The one key that is named, or the one whose folder holds all others: a watch on `PREFIX/app/` also brings `app/nginx`.
@@ -120,7 +120,7 @@ fn only_key(named: &[(Key, Part, Entry)], folder: bool) -> Option<Key> {
     (all && !(folder && outermost.is_nested())).then(|| outermost.clone())
 }
 
-fn of_folder(ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
+fn of_folder(ours: impl Iterator<Item = (Part, Entry)>) -> Trigger {
     let mut pair = Pair::default();
     let mut stop = None;
     for (part, entry) in ours {
@@ -130,15 +130,15 @@ fn of_folder(ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
             Part::Stop => stop = reason(&entry),
         }
     }
-    if pair.data.is_none() && pair.checksum.is_none() { Fire::Unknown } else { Fire::Folder(pair, stop) }
+    if pair.data.is_none() && pair.checksum.is_none() { Trigger::Unknown } else { Trigger::Prefix(pair, stop) }
 }
 
-fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Fire {
+fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Trigger {
     match ours.next() {
-        None => Fire::Unknown,
-        Some((Part::Checksum, entry)) => Fire::Changed(Checksum::parse(&entry.value), entry.modify_index),
-        Some((Part::Data, entry)) if entry.flags == encoding::BROTLI => Fire::Changed(None, entry.modify_index),
-        Some((Part::Data, entry)) => Fire::Changed(Some(Checksum::of(&entry.value)), entry.modify_index),
-        Some((Part::Stop, entry)) => Fire::Changed(None, entry.modify_index),
+        None => Trigger::Unknown,
+        Some((Part::Checksum, entry)) => Trigger::Changed(Checksum::parse(&entry.value), entry.modify_index),
+        Some((Part::Data, entry)) if entry.flags == encoding::BROTLI => Trigger::Changed(None, entry.modify_index),
+        Some((Part::Data, entry)) => Trigger::Changed(Some(Checksum::of(&entry.value)), entry.modify_index),
+        Some((Part::Stop, entry)) => Trigger::Changed(None, entry.modify_index),
     }
 }

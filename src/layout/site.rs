@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::consul::{Client, Flags, Server};
-use crate::context::World;
+use crate::consul::{Client, ConnectOptions, Endpoint};
+use crate::context::Context;
 use crate::document;
 use crate::error::Result;
 use crate::layout::keys::Prefix;
@@ -18,7 +18,7 @@ pub struct Site {
     /// `-p`.
     pub prefix: Prefix,
     /// Which Consul, and as whom.
-    pub consul: Flags,
+    pub consul: ConnectOptions,
     /// `--timeout`: for all talk with Consul.
     pub timeout: Duration,
 }
@@ -28,8 +28,8 @@ impl Site {
     ///
     /// # Errors
     /// 78.
-    pub fn client<'w>(&self, world: &'w World) -> Result<Client<'w>> {
-        let server = Server::find(&self.consul, world)?;
-        Ok(Client::new(server, Deadline::within(self.timeout), document::LARGEST, world))
+    pub fn client<'w>(&self, context: &'w Context) -> Result<Client<'w>> {
+        let server = Endpoint::find(&self.consul, context)?;
+        Ok(Client::new(server, Deadline::within(self.timeout), document::LARGEST, context))
     }
 }

@@ -3,31 +3,31 @@
 use crate::consul::{Client, Consistency};
 use crate::document::Verified;
 use crate::error::{Error, Result, Status};
-use crate::layout::keys::Folder;
-use crate::layout::pair::{Found, Pair};
-use crate::layout::stored::Stored;
+use crate::layout::keys::KeyPaths;
+use crate::layout::pair::{Pair, PairState};
+use crate::layout::stored::EncodedDocument;
 
 /// The document of a key.
-pub fn document(client: &Client, folder: &Folder) -> Result<Verified> {
+pub fn document(client: &Client, folder: &KeyPaths) -> Result<Verified> {
     let mut entries = client.read(Consistency::Default, &[&folder.data, &folder.checksum], &[])?;
     whole(Pair::take(&mut entries, folder), client, folder)
 }
 
 /// The document of a key, in the form in which it is stored.
-pub fn stored(client: &Client, folder: &Folder) -> Result<Stored> {
+pub fn stored(client: &Client, folder: &KeyPaths) -> Result<EncodedDocument> {
     let mut entries = client.read(Consistency::Default, &[&folder.data, &folder.checksum], &[])?;
     let pair = Pair::take(&mut entries, folder);
     let value = pair.data.clone();
     let document = whole(pair, client, folder)?;
-    let stored = value.and_then(|data| Stored::found(document, data.value, data.flags));
+    let stored = value.and_then(|data| EncodedDocument::found(document, data.value, data.flags));
     stored.ok_or_else(|| torn(folder, "its data does not have its checksum"))
 }
 
-fn whole(pair: Pair, client: &Client, folder: &Folder) -> Result<Verified> {
-    match pair.judge() {
-        Found::Whole(whole) => Ok(whole.document),
-        Found::Torn(found) => Err(torn(folder, found.why)),
-        Found::Nothing => Err(Status::NoSuchKey.error(format!(
+fn whole(pair: Pair, client: &Client, folder: &KeyPaths) -> Result<Verified> {
+    match pair.verify() {
+        PairState::Verified(whole) => Ok(whole.document),
+        PairState::Torn(found) => Err(torn(folder, found.why)),
+        PairState::Absent => Err(Status::NoSuchKey.error(format!(
             "there is no {} in Consul at {}; check the key and -p",
             folder.data,
             client.server()
@@ -35,7 +35,7 @@ fn whole(pair: Pair, client: &Client, folder: &Folder) -> Result<Verified> {
     }
 }
 
-fn torn(folder: &Folder, why: &str) -> Error {
+fn torn(folder: &KeyPaths, why: &str) -> Error {
     Status::TryAgain.error(format!(
         "{} and its checksum in Consul are torn: {why}; upload the document again with kvx-in",
         folder.data

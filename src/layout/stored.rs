@@ -9,7 +9,7 @@ use crate::error::{Result, Status};
 
 /// How to store a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum Encoding {
     /// As it is.
     Plain,
     /// `-z`: brotli under Flags 1, which kvexpress from 1.16 on reads.
@@ -19,35 +19,35 @@ pub enum Form {
 /// A document, and the value and the Flags out of which whoever reads them gets it back. It is compressed once somebody
 /// looks: what is in Consul already is not worth it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct EncodedDocument {
     document: Verified,
     flags: u64,
     /// None where the document's own bytes are the value.
     encoded: OnceCell<Option<Vec<u8>>>,
 }
 
-impl Stored {
+impl EncodedDocument {
     /// To be stored in this form.
     ///
     /// # Errors
     /// 65: it is so large that nobody would decode it.
-    pub fn new(document: Verified, form: Form) -> Result<Stored> {
+    pub fn new(document: Verified, form: Encoding) -> Result<EncodedDocument> {
         match form {
-            Form::Plain => Ok(Stored { document, flags: 0, encoded: OnceCell::from(None) }),
-            Form::Compressed if document.bytes().len() > LARGEST => Err(Status::Refused.error(format!(
+            Encoding::Plain => Ok(EncodedDocument { document, flags: 0, encoded: OnceCell::from(None) }),
+            Encoding::Compressed if document.bytes().len() > LARGEST => Err(Status::Refused.error(format!(
                 "the document is larger than {LARGEST} bytes, which nobody would decode; split it, or leave -z out"
             ))),
-            Form::Compressed => Ok(Stored { document, flags: encoding::BROTLI, encoded: OnceCell::new() }),
+            Encoding::Compressed => Ok(EncodedDocument { document, flags: encoding::BROTLI, encoded: OnceCell::new() }),
         }
     }
 
     /// As somebody has stored it, to be stored elsewhere without a change; none where the value is not the document's.
-    pub fn found(document: Verified, value: Vec<u8>, flags: u64) -> Option<Stored> {
+    pub fn found(document: Verified, value: Vec<u8>, flags: u64) -> Option<EncodedDocument> {
         let encoded = (value != document.bytes()).then_some(value);
         if let Some(value) = &encoded {
             Verified::decode(value.clone(), flags, document.checksum()).ok()?;
         }
-        Some(Stored { document, flags, encoded: OnceCell::from(encoded) })
+        Some(EncodedDocument { document, flags, encoded: OnceCell::from(encoded) })
     }
 
     /// The document.

@@ -26,7 +26,7 @@ use self::unix::UnixConnector;
 
 /// How somebody is reached.
 #[derive(Clone, Debug)]
-pub(crate) enum Way {
+pub(crate) enum Route {
     /// By TCP.
     Plain,
     /// By TCP and TLS.
@@ -49,14 +49,14 @@ pub(crate) fn config() -> ConfigBuilder<AgentScope> {
 }
 
 /// Connects this way, each time it is asked to; if this is part of a chain of redirects, only where that may lead.
-pub(crate) fn agent(way: &Way, config: Config, trail: Option<&Trail>) -> Agent {
+pub(crate) fn agent(way: &Route, config: Config, trail: Option<&Trail>) -> Agent {
     match way {
-        Way::Plain => Agent::with_parts(config, TcpConnector::default(), Lookup::along(trail)),
-        Way::Tls(tls) => {
+        Route::Plain => Agent::with_parts(config, TcpConnector::default(), Lookup::along(trail)),
+        Route::Tls(tls) => {
             let connector = TcpConnector::default().chain(TlsConnector::with(tls.clone()));
             Agent::with_parts(config, connector, Lookup::along(trail))
         }
-        Way::Socket(path) => Agent::with_parts(config, UnixConnector::to(path.clone()), Nowhere),
+        Route::Socket(path) => Agent::with_parts(config, UnixConnector::to(path.clone()), Nowhere),
     }
 }
 

@@ -1,12 +1,12 @@
-//! Taking away what was left beside a file, and what is remembered of it.
+//! Taking away what was left beside a file, and what is recorded of it.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::context::World;
+use crate::context::Context;
 use crate::error::Result;
 use crate::install::{self, Parents, Target};
-use crate::state::{self, Memory};
+use crate::state::{self, StateFile};
 use crate::util::path;
 use crate::util::time::Deadline;
 
@@ -16,7 +16,7 @@ const OF_KVEXPRESS: [&str; 3] = [".compare", ".last", ".kvexpress"];
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What to clean.
-pub struct Order {
+pub struct CleanOrder {
     /// `-f`.
     pub file: PathBuf,
     /// The file, too, as kvexpress does.
@@ -29,13 +29,13 @@ pub struct Order {
 ///
 /// # Errors
 /// 73, 74, 75, 78.
-pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
-    let path = install::path_of(&order.file); // If its directory is gone, it may still be remembered.
-    let directory = state::directory(order.state_dir.as_deref(), &world.env)?;
+pub fn clean(order: &CleanOrder, context: &Context) -> Result<Vec<PathBuf>> {
+    let path = install::path_of(&order.file); // If its directory is gone, it may still be recorded.
+    let directory = state::directory(order.state_dir.as_deref(), &context.env)?;
     let mut gone = Vec::new();
     // Nobody is at the file meanwhile.
-    let memory = match state::is_there(&directory, &path)? {
-        true => Some(Memory::open(&directory, &path, Deadline::within(PATIENCE), world)?),
+    let state_file = match state::is_there(&directory, &path)? {
+        true => Some(StateFile::open(&directory, &path, Deadline::within(PATIENCE), context)?),
         false => None,
     };
     match Target::resolve(&order.file, Parents::MustExist) {
@@ -48,11 +48,11 @@ pub fn clean(order: &Order, world: &World) -> Result<Vec<PathBuf>> {
                 gone.extend(install::remove(&order.file)?);
             }
         }
-        Err(missing) if memory.is_none() => return Err(missing),
+        Err(missing) if state_file.is_none() => return Err(missing),
         Err(_) => {} // Whatever its path leads to by now is not the file.
     }
-    if let Some(memory) = memory {
-        gone.push(memory.forget()?);
+    if let Some(state_file) = state_file {
+        gone.push(state_file.delete()?);
     }
     Ok(gone)
 }

@@ -1,16 +1,16 @@
 //! How a file differs from what is in Consul.
 
-use crate::context::World;
+use crate::context::Context;
 use crate::document::LARGEST;
 use crate::document::diff::{Limits, unified};
 use crate::error::{Result, Status};
 use crate::input::Input;
-use crate::layout::keys::{Folder, Key};
+use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::site::Site;
 use crate::layout::snapshot;
 
 /// What to compare.
-pub struct Order {
+pub struct DiffOrder {
     /// `-k`.
     pub key: Key,
     /// The file, or stdin.
@@ -25,14 +25,14 @@ pub struct Order {
 ///
 /// # Errors
 /// 65 where the file is larger than any document, 66 where there is no such key, 74 where the file cannot be read, 75 where the pair is torn; 69, 77, 78.
-pub fn diff(order: &Order, world: &World) -> Result<Vec<u8>> {
-    let file = order.input.read(LARGEST, order.site.timeout, world).map_err(|error| match error.status() {
+pub fn diff(order: &DiffOrder, context: &Context) -> Result<Vec<u8>> {
+    let file = order.input.read(LARGEST, order.site.timeout, context).map_err(|error| match error.status() {
         Status::Refused => {
             Status::Refused.error(format!("{} is larger than any document ({} bytes)", order.name, LARGEST))
         }
         _ => error,
     })?;
-    let (client, folder) = (order.site.client(world)?, Folder::of(&order.site.prefix, &order.key));
+    let (client, folder) = (order.site.client(context)?, KeyPaths::of(&order.site.prefix, &order.key));
     let there = snapshot::document(&client, &folder)?;
     let from = format!("{} (in Consul)", folder.data);
     let limits = Limits { time: client.deadline().left(), text: usize::MAX };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::consul::Client;
-use crate::context::World;
+use crate::context::Context;
 use crate::error::Result;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::site::Site;
@@ -13,8 +13,8 @@ use crate::layout::site::Site;
 ///
 /// # Errors
 /// 69, 77, 78.
-pub fn list(site: &Site, world: &World) -> Result<Vec<Key>> {
-    keys(&site.client(world)?, &site.prefix)
+pub fn list(site: &Site, context: &Context) -> Result<Vec<Key>> {
+    keys(&site.client(context)?, &site.prefix)
 }
 
 pub(super) fn keys(client: &Client, prefix: &Prefix) -> Result<Vec<Key>> {

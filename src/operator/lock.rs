@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use super::signature::{now, user};
 use super::stop::Reason;
-use crate::context::World;
+use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
 use crate::layout::lock_file;
 use crate::layout::marker::{self, Present, Set};
 use crate::layout::site::Site;
-use crate::state::{self, Remembered};
+use crate::state::{self, RecordedState};
 use crate::util::path;
 use crate::util::text;
 use crate::util::time::Deadline;
 
 /// A file to be locked or unlocked.
 #[derive(Clone)]
-pub struct Order {
+pub struct LockOrder {
     /// `-f`, as kvx-out is given it.
     pub file: PathBuf,
     /// Where.
@@ -33,7 +33,7 @@ pub struct Order {
 
 /// How a file is locked.
 #[derive(Clone, Debug)]
-pub struct Manner {
+pub struct LockOptions {
     /// `-r`; none where none was given.
     pub reason: Option<Reason>,
     /// The program that unlocks it, for the text of the marker.
@@ -73,14 +73,14 @@ pub struct Unlocked {
     pub reason: Option<String>,
     /// Where in Consul.
     pub path: String,
-    /// What is remembered of it, if anything.
-    pub remembered: Option<Remembered>,
+    /// What is recorded of it, if anything.
+    pub recorded: Option<RecordedState>,
 }
 
-impl Order {
+impl LockOrder {
     /// Where its lock is in Consul.
-    pub fn path(&self, world: &World) -> String {
-        names(self, world).1
+    pub fn path(&self, context: &Context) -> String {
+        names(self, context).1
     }
 }
 
@@ -88,18 +88,18 @@ impl Order {
 ///
 /// # Errors
 /// 69, 73, 75, 77, 78. If the message does not say otherwise, nothing is locked that was not.
-pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
-    let (file, path) = names(order, world);
+pub fn lock(order: &LockOrder, manner: &LockOptions, context: &Context) -> Result<Locked> {
+    let (file, path) = names(order, context);
     let reason = match &manner.reason {
-        Some(reason) => reason.text(Some(&file), world),
+        Some(reason) => reason.text(Some(&file), context),
         None => format!(
             "No reason given for '{}' by '{}' at '{}'.",
             text::line(&file.to_string_lossy()),
-            user(&world.env),
+            user(&context.env),
             now()
         ),
     };
-    let client = order.site.client(world)?;
+    let client = order.site.client(context)?;
     let taken = |before: &str| {
         Status::TryAgain
             .error(format!("it is locked already: {before}; `kvx unlock` it, or give another reason with --replace"))
@@ -124,11 +124,11 @@ pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
     }
     // Also where Consul cannot be asked: then by the marker alone.
     now.map_err(half)?;
-    let before = match marker::set(&client, &path, &reason, manner.present, world).map_err(half)? {
+    let before = match marker::set(&client, &path, &reason, manner.present, context).map_err(half)? {
         Set::Done(before) => before.or(by_hand),
         Set::Taken(before) => return Err(taken(&before)),
     };
-    wait_for_runs(order, &file, world)?;
+    wait_for_runs(order, &file, context)?;
     Ok(Locked { reason, path, before, is_there: file.exists() })
 }
 
@@ -136,38 +136,38 @@ pub fn lock(order: &Order, manner: &Manner, world: &World) -> Result<Locked> {
 ///
 /// # Errors
 /// 69, 73, 75, 77, 78. If it fails, the file stays locked.
-pub fn unlock(order: &Order, world: &World) -> Result<Unlocked> {
-    let (file, path) = names(order, world);
-    let client = order.site.client(world)?;
-    let reason = marker::clear(&client, &path, world).map_err(|error| error.and("the file stays locked"))?;
+pub fn unlock(order: &LockOrder, context: &Context) -> Result<Unlocked> {
+    let (file, path) = names(order, context);
+    let client = order.site.client(context)?;
+    let reason = marker::clear(&client, &path, context).map_err(|error| error.and("the file stays locked"))?;
     let beside = lock_file::reason(&file).unwrap_or_default(); // What cannot be read can be removed.
     lock_file::unlock(&file).map_err(|cause| {
         Status::CannotWrite.error(format!("it stays locked: {cause}; run as a user who may remove it"))
     })?;
     let reason = reason.or(beside);
-    Ok(Unlocked { reason, path, remembered: remembered(order, &file, world) })
+    Ok(Unlocked { reason, path, recorded: recorded(order, &file, context) })
 }
 
 /// The file's path as kvexpress takes it for the lock, and where its lock is in Consul: as kvx-out is given the file,
 /// if it has installed it by another name.
-fn names(order: &Order, world: &World) -> (PathBuf, String) {
+fn names(order: &LockOrder, context: &Context) -> (PathBuf, String) {
     let given = path::absolute(&order.file);
-    let file = remembered(order, &given, world).map_or(given, |known| known.stamp.locked_as().to_owned());
-    let path = order.site.prefix.lock(&file, &world.env.hostname());
+    let file = recorded(order, &given, context).map_or(given, |known| known.state.locked_as().to_owned());
+    let path = order.site.prefix.lock(&file, &context.env.hostname());
     (file, path)
 }
 
 /// A run that began before may be about to install.
-fn wait_for_runs(order: &Order, file: &Path, world: &World) -> Result<()> {
+fn wait_for_runs(order: &LockOrder, file: &Path, context: &Context) -> Result<()> {
     let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Ok(()) };
-    let directory = state::directory(order.state_dir.as_deref(), &world.env)?;
+    let directory = state::directory(order.state_dir.as_deref(), &context.env)?;
     let patience = Deadline::within(order.site.timeout.saturating_add(Duration::from_secs(60)));
-    state::wait_for_runs(&directory, target.path(), patience, world)
+    state::wait_for_runs(&directory, target.path(), patience, context)
         .map_err(|error| error.and("it is locked, but a run that began before may still change it"))
 }
 
-fn remembered(order: &Order, file: &Path, world: &World) -> Option<Remembered> {
-    let directory = state::directory(order.state_dir.as_deref(), &world.env).ok()?;
+fn recorded(order: &LockOrder, file: &Path, context: &Context) -> Option<RecordedState> {
+    let directory = state::directory(order.state_dir.as_deref(), &context.env).ok()?;
     state::read(&directory, &install::path_of(file)).ok()?
 }
 

@@ -4,18 +4,18 @@ use std::fmt;
 use std::path::Path;
 
 use super::signature::signed;
-use crate::consul::{Change, Consistency, Outcome, Value};
-use crate::context::World;
+use crate::consul::{Change, ChangeResult, Consistency, Value};
+use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
-use crate::layout::keys::{Folder, Key};
+use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::marker::text_of;
 use crate::layout::marker::{self, Present, Set, converge};
 use crate::layout::site::Site;
 
 /// A stop to be.
 #[derive(Clone)]
-pub struct Stop {
+pub struct StopOrder {
     /// `-k`.
     pub key: Key,
     /// What stands in Consul.
@@ -39,9 +39,9 @@ pub enum Reason {
 
 impl Reason {
     /// As it is to stand in Consul.
-    pub(super) fn text(&self, file: Option<&Path>, world: &World) -> String {
+    pub(super) fn text(&self, file: Option<&Path>, context: &Context) -> String {
         match self {
-            Reason::ToSign(reason) => signed(reason, file, &world.env),
+            Reason::ToSign(reason) => signed(reason, file, &context.env),
             Reason::Literal(reason) => reason.clone(),
         }
     }
@@ -60,8 +60,8 @@ pub struct Stopped {
 ///
 /// # Errors
 /// 66 where there is no such key (a slip of the pen would stop nothing), 75 also where it is stopped already; 69, 77, 78.
-pub fn stop(order: &Stop, world: &World) -> Result<Stopped> {
-    let (client, folder) = (order.site.client(world)?, Folder::of(&order.site.prefix, &order.key));
+pub fn stop(order: &StopOrder, context: &Context) -> Result<Stopped> {
+    let (client, folder) = (order.site.client(context)?, KeyPaths::of(&order.site.prefix, &order.key));
     if !order.force && client.read(Consistency::Default, &[&folder.checksum], &[])?.take(&folder.checksum).is_none() {
         return Err(Status::NoSuchKey.error(format!(
             "there is no {} in Consul at {}, nothing is stopped; check -k and -p, or stop what is not there yet with --force",
@@ -69,8 +69,8 @@ pub fn stop(order: &Stop, world: &World) -> Result<Stopped> {
             client.server()
         )));
     }
-    let reason = order.reason.text(None, world);
-    match marker::set(&client, &folder.stop, &reason, order.present, world)? {
+    let reason = order.reason.text(None, context);
+    match marker::set(&client, &folder.stop, &reason, order.present, context)? {
         Set::Done(before) => Ok(Stopped { reason, before }),
         Set::Taken(before) => Err(Status::TryAgain
             .error(format!("it is stopped already: {before}; `kvx resume` it, or give another reason with --replace"))),
@@ -100,13 +100,13 @@ pub struct Resumed {
 ///
 /// # Errors
 /// 69, 75, 77, 78.
-pub fn resume(key: &Key, site: &Site, world: &World) -> Result<Resumed> {
-    let (client, folder) = (site.client(world)?, Folder::of(&site.prefix, key));
+pub fn resume(key: &Key, site: &Site, context: &Context) -> Result<Resumed> {
+    let (client, folder) = (site.client(context)?, KeyPaths::of(&site.prefix, key));
     let mut tried = Resumed::default();
-    converge(&client, world, || {
+    converge(&client, context, || {
         let mut entries = client.read(Consistency::Default, &[&folder.checksum], &[&folder.stop])?;
         let Some(stop) = entries.take(&folder.stop).filter(|stop| text_of(stop).is_some()) else {
-            return Ok((Outcome::Done, tried.clone())); // By us, if the answer was lost.
+            return Ok((ChangeResult::Done, tried.clone())); // By us, if the answer was lost.
         };
         let mut changes = vec![Change::DeleteCas(&folder.stop, stop.modify_index)];
         let checksum = entries.take(&folder.checksum);

@@ -7,16 +7,16 @@ use nix::sys::signal::Signal;
 
 /// A program that has ended.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
+pub struct Exit {
     /// How.
-    pub how: End,
+    pub how: ExitKind,
     /// The last signal that was passed on to it: it was told to end, and nobody knows what it would have done otherwise.
     pub told: Option<Signal>,
 }
 
 /// How it ended.
 #[derive(Clone, Copy, Debug)]
-pub enum End {
+pub enum ExitKind {
     /// By itself, or by a signal.
     Exited(ExitStatus),
     /// It took too long, and was ended.

@@ -15,13 +15,13 @@ use std::io::{self, PipeReader};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
-pub use self::exit::{End, Ended};
+pub use self::exit::{Exit, ExitKind};
 use self::failure::Attempt;
 pub use self::sink::Leftovers;
 use self::sink::Sink;
 use self::start::start;
 use self::supervisor::supervise;
-use crate::process::output::Excerpt;
+use crate::process::output::ChildOutput;
 
 /// Runs a program for its work. Its output goes to our stderr, as an excerpt. It has ended when it exits: what it
 /// leaves behind is not waited for, and finds the output closed.
@@ -30,7 +30,7 @@ use crate::process::output::Excerpt;
 ///
 /// # Errors
 /// It cannot be started: why, and what to do about it.
-pub fn work(command: Command, mut excerpt: Excerpt, leftovers: Leftovers, limit: Duration) -> io::Result<Ended> {
+pub fn work(command: Command, mut excerpt: ChildOutput, leftovers: Leftovers, limit: Duration) -> io::Result<Exit> {
     let ended = run(command, Output::Both, limit, &mut Sink::PassOn(&mut excerpt, leftovers))?;
     excerpt.end();
     Ok(ended)
@@ -41,7 +41,7 @@ pub fn work(command: Command, mut excerpt: Excerpt, leftovers: Leftovers, limit:
 ///
 /// # Errors
 /// It cannot be started: why, and what to do about it.
-pub fn output(command: Command, limit: Duration, most: usize) -> io::Result<(Ended, Vec<u8>)> {
+pub fn output(command: Command, limit: Duration, most: usize) -> io::Result<(Exit, Vec<u8>)> {
     let mut all = Vec::new();
     let ended = run(command, Output::Stdout, limit, &mut Sink::Collect(&mut all, most))?;
     Ok((ended, all))
@@ -63,7 +63,7 @@ enum Output {
     Both,
 }
 
-fn run(mut command: Command, output: Output, limit: Duration, sink: &mut Sink) -> io::Result<Ended> {
+fn run(mut command: Command, output: Output, limit: Duration, sink: &mut Sink) -> io::Result<Exit> {
     let attempt = Attempt::of(&command);
     let ended = piped(&mut command, output).and_then(|reader| supervise(command, reader, limit, sink));
     ended.map_err(|cause| attempt.explain(&cause))

@@ -1,7 +1,7 @@
 //! A program's output on its way to our stderr: each line marked with whose it is, nothing in it that a terminal would obey, and
 //! of very much of it only the beginning, as it comes, and the end.
 
-use crate::telemetry::log::{Format, Journal};
+use crate::telemetry::log::{Format, Logger};
 use crate::telemetry::stderr::Stderr;
 use crate::util::text;
 use crate::util::text::size;
@@ -19,9 +19,9 @@ const LONGEST_LINE: usize = 4096;
 
 /// What is told of a program's output.
 #[derive(Debug)]
-pub struct Excerpt<'j> {
+pub struct ChildOutput<'j> {
     mark: &'static str,
-    journal: &'j Journal,
+    logger: &'j Logger,
     stderr: Stderr,
     passed_on: usize,
     left_out: usize,
@@ -42,12 +42,12 @@ enum Line {
     Kept(Vec<u8>),
 }
 
-impl<'j> Excerpt<'j> {
+impl<'j> ChildOutput<'j> {
     /// Of a program that is known by this word.
-    pub fn of(mark: &'static str, journal: &'j Journal) -> Excerpt<'j> {
-        Excerpt {
+    pub fn of(mark: &'static str, logger: &'j Logger) -> ChildOutput<'j> {
+        ChildOutput {
             mark,
-            journal,
+            logger,
             stderr: Stderr::default(),
             passed_on: 0,
             left_out: 0,
@@ -81,7 +81,7 @@ impl<'j> Excerpt<'j> {
 
     /// For people; objects escape by themselves.
     fn filtered(&mut self, output: &[u8]) -> Vec<u8> {
-        if self.journal.format() == Format::Json {
+        if self.logger.format() == Format::Json {
             return output.to_vec();
         }
         let mut all = std::mem::take(&mut self.incomplete);
@@ -101,7 +101,7 @@ impl<'j> Excerpt<'j> {
 
     /// Once there is none, there is none for what follows, either.
     fn has_room_for(&mut self, byte: u8) -> bool {
-        let more = if byte == b'\n' && self.journal.format() == Format::Json { AN_OBJECT } else { 1 };
+        let more = if byte == b'\n' && self.logger.format() == Format::Json { AN_OBJECT } else { 1 };
         self.passed_on = self.passed_on.saturating_add(more).min(BEGINNING.saturating_add(1));
         self.passed_on <= BEGINNING
     }
@@ -120,7 +120,7 @@ impl<'j> Excerpt<'j> {
         if self.left_out > 0 {
             last.drain(..end_of_character(&last, 0));
         }
-        if self.journal.format() == Format::Text {
+        if self.logger.format() == Format::Text {
             last = text::lines_of(&last).into_bytes();
         }
         end.clear();
@@ -128,7 +128,7 @@ impl<'j> Excerpt<'j> {
         self.end_line(&mut end);
         let too_much = end.len().saturating_sub(MARKED_END);
         end.drain(
-            ..match self.journal.format() {
+            ..match self.logger.format() {
                 Format::Text => end_of_character(&end, too_much),
                 Format::Json => whole_lines(&end, too_much),
             },
@@ -144,7 +144,7 @@ impl<'j> Excerpt<'j> {
 
     fn mark(&mut self, output: &[u8], marked: &mut Vec<u8>) {
         for piece in output.split_inclusive(|&byte| byte == b'\n') {
-            match self.journal.format() {
+            match self.logger.format() {
                 Format::Text => {
                     if matches!(self.line, Line::None) {
                         marked.extend_from_slice(self.mark.as_bytes());
@@ -178,7 +178,7 @@ impl<'j> Excerpt<'j> {
             Line::Open => marked.push(b'\n'),
             Line::Kept(line) => {
                 let line = line.strip_suffix(b"\n").unwrap_or(&line);
-                marked.extend_from_slice(self.journal.quote(self.mark, line).as_bytes());
+                marked.extend_from_slice(self.logger.quote(self.mark, line).as_bytes());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What becomes of a program's output, and of what it leaves behind.
 
-use crate::process::output::Excerpt;
+use crate::process::output::ChildOutput;
 
 /// What becomes of what a program has started, once it has exited itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Leftovers {
 /// Where a program's output goes.
 pub(super) enum Sink<'a, 'j> {
     /// To our stderr.
-    PassOn(&'a mut Excerpt<'j>, Leftovers),
+    PassOn(&'a mut ChildOutput<'j>, Leftovers),
     /// To us, as far as it is not more than that.
     Collect(&'a mut Vec<u8>, usize),
 }

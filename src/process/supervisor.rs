@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
-use super::exit::{End, Ended};
+use super::exit::{Exit, ExitKind};
 use super::sink::{Leftovers, Sink};
 use super::start::start;
 use crate::process::signals::Signals;
@@ -32,7 +32,7 @@ pub(super) fn supervise(
     reader: PipeReader,
     limit: Duration,
     sink: &mut Sink,
-) -> io::Result<Ended> {
+) -> io::Result<Exit> {
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     // With a terminal the group must stay the foreground's, or a program that reads from it would be stopped.
     let group = if io::stdin().is_terminal() { Group::Ours } else { Group::Its };
@@ -57,8 +57,8 @@ enum Group {
 #[derive(Clone, Copy)]
 enum Stage {
     Free,
-    Asked(End),
-    Killed(End),
+    Asked(ExitKind),
+    Killed(ExitKind),
 }
 
 struct Running {
@@ -71,13 +71,13 @@ struct Running {
 }
 
 impl Running {
-    fn until_its_end(mut self, signals: &Signals, deadline: Deadline, sink: &mut Sink) -> Ended {
+    fn until_its_end(mut self, signals: &Signals, deadline: Deadline, sink: &mut Sink) -> Exit {
         let how = self.watch(signals, deadline, sink).unwrap_or_else(|cause| {
             self.signal(Signal::SIGKILL); // What nobody watches must not go on.
             self.await_end(Deadline::within(HOPELESS));
-            End::Lost(cause.kind())
+            ExitKind::Lost(cause.kind())
         });
-        Ended { how, told: self.told }
+        Exit { how, told: self.told }
     }
 
     /// Without a watch.
@@ -87,7 +87,7 @@ impl Running {
         while matches!(self.child.try_wait(), Ok(None)) && pause.sleep(deadline, &random) {}
     }
 
-    fn watch(&mut self, signals: &Signals, mut deadline: Deadline, sink: &mut Sink) -> io::Result<End> {
+    fn watch(&mut self, signals: &Signals, mut deadline: Deadline, sink: &mut Sink) -> io::Result<ExitKind> {
         loop {
             let exited = self.has_exited()?;
             let satisfied = self.drain(exited, sink);
@@ -96,16 +96,16 @@ impl Running {
                 (true, Stage::Free) => match (&sink, self.told) {
                     (Sink::PassOn(_, Leftovers::Stay), _) => return self.exited(),
                     (Sink::PassOn(_, Leftovers::Go), _) => return self.exited_alone(),
-                    (Sink::Collect(..), _) if !satisfied => return self.leave(End::TooMuch),
+                    (Sink::Collect(..), _) if !satisfied => return self.leave(ExitKind::TooMuch),
                     (Sink::Collect(..), _) if self.reader.is_none() => return self.exited(),
                     (Sink::Collect(..), Some(_)) => return self.exited_alone(),
-                    (Sink::Collect(..), None) if deadline.left().is_zero() => return self.leave(End::NotAll),
+                    (Sink::Collect(..), None) if deadline.left().is_zero() => return self.leave(ExitKind::NotAll),
                     (Sink::Collect(..), None) => {}
                 },
-                (false, Stage::Free) if !satisfied => deadline = self.ask(End::TooMuch),
-                (false, Stage::Free) if deadline.left().is_zero() => deadline = self.ask(End::TooSlow),
+                (false, Stage::Free) if !satisfied => deadline = self.ask(ExitKind::TooMuch),
+                (false, Stage::Free) if deadline.left().is_zero() => deadline = self.ask(ExitKind::TooSlow),
                 (false, Stage::Asked(why)) if deadline.left().is_zero() => deadline = self.kill(why),
-                (false, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(End::Left),
+                (false, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(ExitKind::Left),
                 (false, _) => {}
             }
             self.wait(signals, deadline)?;
@@ -133,13 +133,13 @@ impl Running {
         }
     }
 
-    fn ask(&mut self, why: End) -> Deadline {
+    fn ask(&mut self, why: ExitKind) -> Deadline {
         self.stage = Stage::Asked(why);
         self.signal(Signal::SIGTERM);
         Deadline::within(GRACE)
     }
 
-    fn kill(&mut self, why: End) -> Deadline {
+    fn kill(&mut self, why: ExitKind) -> Deadline {
         self.stage = Stage::Killed(why);
         self.signal(Signal::SIGKILL);
         Deadline::within(HOPELESS)
@@ -152,12 +152,12 @@ impl Running {
         Ok(waitid(Id::Pid(pid), look)? != WaitStatus::StillAlive)
     }
 
-    fn exited(&mut self) -> io::Result<End> {
-        self.child.wait().map(End::Exited)
+    fn exited(&mut self) -> io::Result<ExitKind> {
+        self.child.wait().map(ExitKind::Exited)
     }
 
     /// It has exited, but what it started may not have.
-    fn exited_alone(&mut self) -> io::Result<End> {
+    fn exited_alone(&mut self) -> io::Result<ExitKind> {
         if self.group == Group::Its {
             self.signal(Signal::SIGKILL);
         }
@@ -165,7 +165,7 @@ impl Running {
     }
 
     /// The same, but why is known.
-    fn leave(&mut self, why: End) -> io::Result<End> {
+    fn leave(&mut self, why: ExitKind) -> io::Result<ExitKind> {
         self.exited_alone().map(|_| why)
     }
 

@@ -1,4 +1,4 @@
-//! Where it is remembered what is installed, and whether that may be believed.
+//! Where it is recorded what is installed, and whether that may be believed.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io::{self, ErrorKind};
@@ -17,7 +17,7 @@ use crate::util::path;
 
 /// The state directory of this user, as seen from this machine.
 #[derive(Clone, Debug)]
-pub struct Directory {
+pub struct StateDirectory {
     path: PathBuf,
     machine: String,
 }
@@ -28,9 +28,9 @@ pub struct Directory {
 ///
 /// # Errors
 /// 78 where a variable is not UTF-8, 73 where it cannot be known which machine this is.
-pub fn directory(flag: Option<&Path>, env: &Env) -> Result<Directory> {
+pub fn directory(flag: Option<&Path>, env: &Env) -> Result<StateDirectory> {
     let path = path::absolute(&locate(flag, env)?);
-    Ok(Directory { path, machine: machine::this(env)? })
+    Ok(StateDirectory { path, machine: machine::this(env)? })
 }
 
 fn locate(flag: Option<&Path>, env: &Env) -> Result<PathBuf> {
@@ -58,7 +58,7 @@ fn is_usable(directory: &Path) -> bool {
         && matches!(exposed(directory), Ok(None))
 }
 
-impl Directory {
+impl StateDirectory {
     /// Where it is, absolute.
     pub fn path(&self) -> &Path {
         &self.path

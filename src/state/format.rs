@@ -1,26 +1,26 @@
-//! A stamp as it stands in its file: a line of JSON, and a line with the checksum of that. What follows is of an older
+//! A state as it stands in its file: a line of JSON, and a line with the checksum of that. What follows is of an older
 //! one, which was longer.
 //!
 //! So a new one is written over the old one: ext4 takes a file that is emptied and written again for one that is
 //! replaced, and goes to the disk with it when it is closed. And a mixture of two, after a kill or a power loss, is none.
 
-use super::Stamp;
+use super::State;
 use crate::document::Checksum;
 
 /// To be written.
-pub(super) fn of(stamp: &Stamp) -> Vec<u8> {
-    let mut text = serde_json::to_vec(stamp).unwrap_or_default(); // Strings and numbers: it has nothing to fail at.
+pub(super) fn of(state: &State) -> Vec<u8> {
+    let mut text = serde_json::to_vec(state).unwrap_or_default(); // Strings and numbers: it has nothing to fail at.
     let checksum = Checksum::of(&text);
     text.extend_from_slice(format!("\n{checksum}\n").as_bytes());
     text
 }
 
 /// What was written, if it is whole.
-pub(super) fn read(text: &[u8]) -> Option<Stamp> {
+pub(super) fn read(text: &[u8]) -> Option<State> {
     let mut lines = text.split_inclusive(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\n"));
-    let (stamp, checksum) = (lines.next()??, lines.next()??);
-    let is_whole = Checksum::parse(checksum)? == Checksum::of(stamp);
-    is_whole.then(|| serde_json::from_slice(stamp).ok()).flatten()
+    let (state, checksum) = (lines.next()??, lines.next()??);
+    let is_whole = Checksum::parse(checksum)? == Checksum::of(state);
+    is_whole.then(|| serde_json::from_slice(state).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -29,9 +29,9 @@ mod tests {
 
     use super::*;
 
-    fn stamp(command: &str) -> Stamp {
-        let stamp = Stamp::new(Path::new("/etc/hosts"), "hosts", Checksum::of(b"a"), 7);
-        Stamp { command: vec![command.into()], ..stamp }
+    fn state(command: &str) -> State {
+        let state = State::new(Path::new("/etc/hosts"), "hosts", Checksum::of(b"a"), 7);
+        State { command: vec![command.into()], ..state }
     }
 
     /// So much of the newer one had been written when the end came.
@@ -41,8 +41,8 @@ mod tests {
 
     #[test]
     fn one_that_is_written_over_another_is_one_of_the_two_or_none() {
-        let (long, short) = (stamp("a command\nthat is longer"), stamp("short"));
-        for (older, newer) in [(&long, &short), (&short, &long), (&long, &stamp("another that is longer"))] {
+        let (long, short) = (state("a command\nthat is longer"), state("short"));
+        for (older, newer) in [(&long, &short), (&short, &long), (&long, &state("another that is longer"))] {
             let (before, after) = (of(older), of(newer));
             for so_much in 0..after.len() {
                 let read = read(&over(&before, &after, so_much));
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_is_none() {
-        let whole = of(&stamp("command"));
+        let whole = of(&state("command"));
         for at in 0..whole.len() {
             assert_eq!(read(&over(&[], &whole, at)), None, "ends at {at}");
             let other = whole.iter().enumerate().map(|(n, byte)| byte ^ u8::from(n == at));

@@ -1,4 +1,4 @@
-//! Looking at what is remembered, without changing it and, but for a moment, without keeping anybody waiting.
+//! Looking at what is recorded, without changing it and, but for a moment, without keeping anybody waiting.
 
 use std::ffi::OsStr;
 use std::fs::TryLockError;
@@ -6,48 +6,48 @@ use std::io::{ErrorKind, Seek};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::directory::{Directory, is_ours};
-use super::{Stamp, content, format, wait_for};
-use crate::context::World;
+use super::directory::{StateDirectory, is_ours};
+use super::{State, content, format, wait_for};
+use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::process::signals;
 use crate::util::open;
 use crate::util::time::Deadline;
 
-/// While a stamp is being written over, what is read may be a mixture; for microseconds.
+/// While a state is being written over, what is read may be a mixture; for microseconds.
 const TRIES: usize = 20;
 
-/// What is remembered of one file.
+/// What is recorded of one file.
 #[derive(Clone, Debug)]
-pub struct Remembered {
-    /// The stamp as it was last written.
-    pub stamp: Stamp,
+pub struct RecordedState {
+    /// The state as it was last written.
+    pub state: State,
     /// Whether a run is at it now.
     pub is_busy: bool,
     /// Whether no other user can have written it: only then may what it says be believed, and done in this user's name.
     pub is_ours: bool,
 }
 
-impl Remembered {
+impl RecordedState {
     /// The command line that installed the file; empty where it is not known, or someone else may have written it.
     pub fn command(&self) -> &[String] {
-        if self.is_ours { &self.stamp.command } else { &[] }
+        if self.is_ours { &self.state.command } else { &[] }
     }
 }
 
-/// What is remembered of the file at `path` (canonical), if anything.
+/// What is recorded of the file at `path` (canonical), if anything.
 ///
 /// # Errors
 /// 74 where it cannot be read.
-pub fn read(directory: &Directory, path: &Path) -> Result<Option<Remembered>> {
+pub fn read(directory: &StateDirectory, path: &Path) -> Result<Option<RecordedState>> {
     look(&directory.file_of(path), directory)
 }
 
-/// Whether there is anything of the file at `path` (canonical): also of a run that has not remembered anything yet.
+/// Whether there is anything of the file at `path` (canonical): also of a run that has not recorded anything yet.
 ///
 /// # Errors
 /// 74 where that cannot be known.
-pub fn is_there(directory: &Directory, path: &Path) -> Result<bool> {
+pub fn is_there(directory: &StateDirectory, path: &Path) -> Result<bool> {
     match fs_err::symlink_metadata(directory.file_of(path)) {
         Ok(_) => Ok(true),
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false),
@@ -55,11 +55,11 @@ pub fn is_there(directory: &Directory, path: &Path) -> Result<bool> {
     }
 }
 
-/// What is remembered of all files of this machine, by their paths. What is none of ours does not matter.
+/// What is recorded of all files of this machine, by their paths. What is none of ours does not matter.
 ///
 /// # Errors
-/// 74 where the directory, or a stamp in it, cannot be read.
-pub fn all(directory: &Directory) -> Result<Vec<Remembered>> {
+/// 74 where the directory, or a state in it, cannot be read.
+pub fn all(directory: &StateDirectory) -> Result<Vec<RecordedState>> {
     let entries = match fs_err::read_dir(directory.path()) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|cause| cannot(&cause))?,
@@ -71,7 +71,7 @@ pub fn all(directory: &Directory) -> Result<Vec<Remembered>> {
             all.extend(look(&entry.path(), directory)?);
         }
     }
-    all.sort_by(|a, b| a.stamp.path.cmp(&b.stamp.path));
+    all.sort_by(|a, b| a.state.path.cmp(&b.state.path));
     Ok(all)
 }
 
@@ -79,14 +79,14 @@ pub fn all(directory: &Directory) -> Result<Vec<Remembered>> {
 ///
 /// # Errors
 /// 75 where it does not end by the deadline, 74.
-pub fn wait_for_runs(directory: &Directory, path: &Path, deadline: Deadline, world: &World) -> Result<()> {
+pub fn wait_for_runs(directory: &StateDirectory, path: &Path, deadline: Deadline, context: &Context) -> Result<()> {
     signals::block_stops();
     let Some(file) = open(&directory.file_of(path))? else { return Ok(()) };
     if !is_believed(&file, directory)? {
         return Ok(()); // No run takes a lock that others can hold.
     }
     let busy = || format!("{}: a run is busy with it; waiting for its end", path.display());
-    match wait_for(|| file.file().try_lock_shared(), deadline, world, busy) {
+    match wait_for(|| file.file().try_lock_shared(), deadline, context, busy) {
         Ok(true) => Ok(()),
         Ok(false) => Err(Status::TryAgain
             .error(format!("a run has been busy with the file for {}", humantime::format_duration(deadline.limit())))),
@@ -94,12 +94,12 @@ pub fn wait_for_runs(directory: &Directory, path: &Path, deadline: Deadline, wor
     }
 }
 
-/// As [`Directory::file_of`] makes it.
+/// As [`StateDirectory::file_of`] makes it.
 fn is_a_stamps(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
-fn look(at: &Path, directory: &Directory) -> Result<Option<Remembered>> {
+fn look(at: &Path, directory: &StateDirectory) -> Result<Option<RecordedState>> {
     let Some(mut file) = open(at)? else { return Ok(None) };
     // Where nobody is, the lock is held while it is read: no run that begins meanwhile writes over it.
     signals::block_stops();
@@ -108,9 +108,9 @@ fn look(at: &Path, directory: &Directory) -> Result<Option<Remembered>> {
     for _ in 0..TRIES {
         let metadata = file.metadata().map_err(|cause| cannot(&cause))?;
         let read = file.rewind().and_then(|()| content(&mut file, &metadata));
-        if let Some(stamp) = format::read(&read.map_err(|cause| cannot(&cause))?) {
+        if let Some(state) = format::read(&read.map_err(|cause| cannot(&cause))?) {
             // A copy of another's says nothing of this one, nor what another machine has written.
-            return Ok(is_of(&stamp, at, directory).then_some(Remembered { stamp, is_busy, is_ours }));
+            return Ok(is_of(&state, at, directory).then_some(RecordedState { state, is_busy, is_ours }));
         }
         if !is_busy {
             break; // Nothing is known: no run has ended well, or a power loss has come.
@@ -120,13 +120,13 @@ fn look(at: &Path, directory: &Directory) -> Result<Option<Remembered>> {
     Ok(None)
 }
 
-fn is_believed(file: &fs_err::File, directory: &Directory) -> Result<bool> {
+fn is_believed(file: &fs_err::File, directory: &StateDirectory) -> Result<bool> {
     Ok(is_ours(&file.metadata().map_err(|cause| cannot(&cause))?) && directory.assert_private().is_ok())
 }
 
-/// Of a path that is not UTF-8, the stamp does not have every byte.
-fn is_of(stamp: &Stamp, at: &Path, directory: &Directory) -> bool {
-    stamp.path.contains(char::REPLACEMENT_CHARACTER) || at == directory.file_of(Path::new(&stamp.path))
+/// Of a path that is not UTF-8, the state does not have every byte.
+fn is_of(state: &State, at: &Path, directory: &StateDirectory) -> bool {
+    state.path.contains(char::REPLACEMENT_CHARACTER) || at == directory.file_of(Path::new(&state.path))
 }
 
 /// None where there is nothing, or nothing that a run could have written.
@@ -142,9 +142,9 @@ fn open(at: &Path) -> Result<Option<fs_err::File>> {
 ///
 /// # Errors
 /// 74 where the directory cannot be read.
-pub fn path_of(directory: &Directory, named: &Path) -> Result<Option<PathBuf>> {
-    let all = all(directory)?.into_iter().filter(|one| one.is_ours && one.stamp.locked_as() == named);
-    Ok(all.max_by_key(|one| one.stamp.time).map(|one| one.stamp.path.into()))
+pub fn path_of(directory: &StateDirectory, named: &Path) -> Result<Option<PathBuf>> {
+    let all = all(directory)?.into_iter().filter(|one| one.is_ours && one.state.locked_as() == named);
+    Ok(all.max_by_key(|one| one.state.time).map(|one| one.state.path.into()))
 }
 
 /// Takes away what is recorded of the files to which `named` (absolute) once led, by a link that leads elsewhere now, where even
@@ -152,11 +152,11 @@ pub fn path_of(directory: &Directory, named: &Path) -> Result<Option<PathBuf>> {
 ///
 /// # Errors
 /// 74 where the directory cannot be read.
-pub fn sweep_abandoned(directory: &Directory, named: &Path, now: &Path) -> Result<()> {
+pub fn sweep_abandoned(directory: &StateDirectory, named: &Path, now: &Path) -> Result<()> {
     for one in all(directory)?.iter().filter(|one| one.is_ours && !one.is_busy) {
-        let path = Path::new(&one.stamp.path);
-        let is_abandoned = one.stamp.locked_as() == named && path != now;
-        let is_of_nothing = one.stamp.checksum.is_none() || path.parent().is_some_and(|above| !above.exists());
+        let path = Path::new(&one.state.path);
+        let is_abandoned = one.state.locked_as() == named && path != now;
+        let is_of_nothing = one.state.checksum.is_none() || path.parent().is_some_and(|above| !above.exists());
         if is_abandoned && is_of_nothing {
             drop(fs_err::remove_file(directory.file_of(path)));
         }
@@ -166,6 +166,6 @@ pub fn sweep_abandoned(directory: &Directory, named: &Path, now: &Path) -> Resul
 
 fn cannot(cause: &std::io::Error) -> Error {
     Status::CannotRead.error(format!(
-        "what is remembered of files cannot be read: {cause}; run as the user who runs kvx-out, or give --state-dir"
+        "what is recorded of files cannot be read: {cause}; run as the user who runs kvx-out, or give --state-dir"
     ))
 }

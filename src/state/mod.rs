@@ -1,8 +1,8 @@
 //! What this node remembers of one file: which checksum is installed, and which handlers have run for it. The same small
 //! file is the lock under which everything about that file is decided and done.
 //!
-//! Whatever is lost, at whatever moment, a missing or different stamp means that the handler is *owed*: one reload too
-//! many, never one too few. So the stamp needs no fsync: a power loss makes an older one of it, and a restart of whatever
+//! Whatever is lost, at whatever moment, a missing or different state means that the handler is *owed*: one reload too
+//! many, never one too few. So the state needs no fsync: a power loss makes an older one of it, and a restart of whatever
 //! was to be reloaded. (But for `--in-place`: a file that is half of one must be known as such.)
 
 mod directory;
@@ -21,12 +21,12 @@ use std::time::{Duration, SystemTime};
 use fs_err::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use serde::{Deserialize, Serialize};
 
-pub use self::directory::{Directory, directory};
+pub use self::directory::{StateDirectory, directory};
 use self::directory::{cannot_write, is_ours};
-pub use self::inspect::{Remembered, all, is_there, path_of, read, sweep_abandoned, wait_for_runs};
+pub use self::inspect::{RecordedState, all, is_there, path_of, read, sweep_abandoned, wait_for_runs};
 pub use self::last_run::LastRun;
 pub use self::replay::to_be_kept;
-use crate::context::World;
+use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::install::Wanted;
@@ -34,12 +34,12 @@ use crate::process::signals;
 use crate::util::open;
 use crate::util::time::{Backoff, Deadline};
 
-/// No stamp is so large: not if each character of the longest command line is one that JSON spells out.
+/// No state is so large: not if each character of the longest command line is one that JSON spells out.
 const LARGEST: u64 = 256 * 1024;
 
-/// What is remembered of one file.
+/// What is recorded of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct State {
     /// The file, canonical.
     pub path: String,
     /// As it was named, where that is something else: a lock is of that path.
@@ -58,10 +58,10 @@ pub struct Stamp {
     pub time: u64,
     /// The handlers that have succeeded since then.
     #[serde(default)]
-    pub handlers: Vec<Known>,
+    pub handlers: Vec<HandlerRecord>,
     /// Those that have not, as far as runs knew of them. (Others may be owed of which nobody knows yet.)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub owed: Vec<Known>,
+    pub owed: Vec<HandlerRecord>,
     /// The prefix of the key; none where it is the path of a value (`--raw`).
     #[serde(default)]
     pub prefix: Option<String>,
@@ -81,28 +81,28 @@ pub struct Stamp {
 
 /// A handler of which a run knew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
+pub struct HandlerRecord {
     /// Its id.
     pub handler: String,
     /// For people.
     pub words: String,
 }
 
-impl Stamp {
+impl State {
     /// Of a document about to be installed: no handler has run for it.
-    pub fn new(path: &Path, key: &str, checksum: Checksum, index: u64) -> Stamp {
-        Stamp {
+    pub fn new(path: &Path, key: &str, checksum: Checksum, index: u64) -> State {
+        State {
             checksum: Some(checksum.to_string()),
             index,
             time: now(),
             unfinished: true,
-            ..Stamp::of_nothing(path, key)
+            ..State::of_nothing(path, key)
         }
     }
 
     /// Of a file for which no run has installed anything.
-    pub fn of_nothing(path: &Path, key: &str) -> Stamp {
-        Stamp {
+    pub fn of_nothing(path: &Path, key: &str) -> State {
+        State {
             path: path.to_string_lossy().into_owned(),
             named: None,
             key: key.to_owned(),
@@ -125,7 +125,7 @@ impl Stamp {
     }
 
     /// Whether it is of the same key, and locked by the same path.
-    fn is_made_as(&self, other: &Stamp) -> bool {
+    fn is_made_as(&self, other: &State) -> bool {
         (&self.key, &self.prefix, &self.named) == (&other.key, &other.prefix, &other.named)
     }
 
@@ -145,23 +145,23 @@ fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
-/// The lock of one file, held, with its stamp.
+/// The lock of one file, held, with its state.
 #[derive(Debug)]
-pub struct Memory {
+pub struct StateFile {
     file: fs_err::File,
     /// As it was last written, if it is whole; perhaps of nothing but a last run.
-    stamp: Option<Stamp>,
+    state: Option<State>,
     /// For whom the lock was waited for.
     waited: Duration,
 }
 
-impl Memory {
+impl StateFile {
     /// Takes the lock of the file at `path` (canonical), waiting until `deadline`. It is held until this is dropped.
     ///
     /// # Errors
     /// 73 where the state directory cannot be written, or others can write it too; 75 where somebody else holds the lock for too
     /// long.
-    pub fn open(directory: &Directory, path: &Path, deadline: Deadline, world: &World) -> Result<Memory> {
+    pub fn open(directory: &StateDirectory, path: &Path, deadline: Deadline, context: &Context) -> Result<StateFile> {
         signals::block_stops();
         let at = directory.file_of(path);
         directory.assert_private()?;
@@ -169,7 +169,7 @@ impl Memory {
         let (mut file, metadata) = loop {
             let file = open(&at, directory)?;
             let busy = || format!("{}: another run is busy with it; waiting", path.display());
-            let is_free = wait_for(|| file.file().try_lock(), deadline, world, busy);
+            let is_free = wait_for(|| file.file().try_lock(), deadline, context, busy);
             if !is_free.map_err(|cause| cannot_write(&cause))? {
                 return Err(Status::TryAgain.error(format!(
                     "another run has been busy with the file for {}; try again once it has ended",
@@ -193,8 +193,8 @@ impl Memory {
                 () => break (file, metadata),
             }
         };
-        let stamp = format::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
-        Ok(Memory { stamp, file, waited: deadline.elapsed() })
+        let state = format::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
+        Ok(StateFile { state, file, waited: deadline.elapsed() })
     }
 
     /// How long another run was waited for.
@@ -204,27 +204,27 @@ impl Memory {
 
     /// Whether no run on this machine has recorded anything of the file yet.
     pub fn is_new(&self) -> bool {
-        self.stamp.is_none()
+        self.state.is_none()
     }
 
-    /// The stamp as it was last written, if there is a whole one.
-    pub fn stamp(&self) -> Option<&Stamp> {
-        self.stamp.as_ref().filter(|stamp| stamp.checksum.is_some())
+    /// The state as it was last written, if there is a whole one.
+    pub fn state(&self) -> Option<&State> {
+        self.state.as_ref().filter(|state| state.checksum.is_some())
     }
 
     /// Whether the last run that recorded its end left the file as it should be, or none did: then a run that finds nothing to
     /// do has nothing to record, and writes nothing.
     pub fn was_current(&self) -> bool {
-        self.stamp.as_ref().and_then(|stamp| stamp.last_run.as_ref()).is_none_or(LastRun::left_it_current)
+        self.state.as_ref().and_then(|state| state.last_run.as_ref()).is_none_or(LastRun::left_it_current)
     }
 
     /// Records how the run ends. `unknown` is what else to record where nothing was ever installed.
     ///
     /// # Errors
     /// 73.
-    pub fn record_run(&mut self, run: LastRun, unknown: impl FnOnce() -> Stamp) -> Result<()> {
-        let stamp = self.stamp.clone().unwrap_or_else(unknown);
-        self.write(Stamp { last_run: Some(run), ..stamp })
+    pub fn record_run(&mut self, run: LastRun, unknown: impl FnOnce() -> State) -> Result<()> {
+        let state = self.state.clone().unwrap_or_else(unknown);
+        self.write(State { last_run: Some(run), ..state })
     }
 
     /// A payload said that the installed document is current at this index: what an older payload brings is older. Whoever
@@ -232,59 +232,59 @@ impl Memory {
     ///
     /// # Errors
     /// 73.
-    pub fn has_seen(&mut self, index: u64, command: Vec<String>, wanted: Wanted) -> Result<()> {
-        match self.stamp() {
-            Some(stamp) if stamp.index < index || stamp.command != command || stamp.wanted != wanted => {
-                self.remember(Stamp { index: stamp.index.max(index), command, wanted, ..stamp.clone() })
+    pub fn record_index(&mut self, index: u64, command: Vec<String>, wanted: Wanted) -> Result<()> {
+        match self.state() {
+            Some(state) if state.index < index || state.command != command || state.wanted != wanted => {
+                self.record(State { index: state.index.max(index), command, wanted, ..state.clone() })
             }
             _ => Ok(()),
         }
     }
 
     /// Consul said that this is current, and it is installed already, by whomever, and on disk. The index may be lower than
-    /// the one remembered: a snapshot was restored.
+    /// the one recorded: a snapshot was restored.
     ///
     /// # Errors
     /// 73.
-    pub fn adopt(&mut self, now: Stamp) -> Result<()> {
-        let now = match self.stamp() {
+    pub fn adopt(&mut self, now: State) -> Result<()> {
+        let now = match self.state() {
             // The same document: what has been done for it is still done.
-            Some(stamp) if stamp.checksum == now.checksum && stamp.is_made_as(&now) => {
-                Stamp { index: now.index, command: now.command, wanted: now.wanted, unfinished: false, ..stamp.clone() }
+            Some(state) if state.checksum == now.checksum && state.is_made_as(&now) => {
+                State { index: now.index, command: now.command, wanted: now.wanted, unfinished: false, ..state.clone() }
             }
             // Also if it comes from elsewhere now.
-            Some(stamp) if stamp.checksum == now.checksum => Stamp {
-                time: stamp.time,
-                handlers: stamp.handlers.clone(),
-                owed: stamp.owed.clone(),
+            Some(state) if state.checksum == now.checksum => State {
+                time: state.time,
+                handlers: state.handlers.clone(),
+                owed: state.owed.clone(),
                 unfinished: false,
                 ..now
             },
-            _ => Stamp { unfinished: false, ..now },
+            _ => State { unfinished: false, ..now },
         };
-        let now = Stamp { last_run: self.last_run(), ..now };
-        if self.stamp.as_ref() == Some(&now) { Ok(()) } else { self.write(now) }
+        let now = State { last_run: self.last_run(), ..now };
+        if self.state.as_ref() == Some(&now) { Ok(()) } else { self.write(now) }
     }
 
-    /// What is remembered is in its place, and on disk.
+    /// What is recorded is in its place, and on disk.
     ///
     /// # Errors
     /// 73.
-    pub fn is_finished(&mut self) -> Result<()> {
-        match self.stamp() {
-            Some(stamp) if stamp.unfinished => self.remember(Stamp { unfinished: false, ..stamp.clone() }),
+    pub fn mark_finished(&mut self) -> Result<()> {
+        match self.state() {
+            Some(state) if state.unfinished => self.record(State { unfinished: false, ..state.clone() }),
             _ => Ok(()),
         }
     }
 
     /// What it says was to be done was not, and the file is as it was before. (If that cannot be written, it will seem
     /// unfinished: nothing worse.)
-    pub fn go_back_to(&mut self, before: Option<Stamp>) {
+    pub fn restore(&mut self, before: Option<State>) {
         match before {
-            Some(stamp) => drop(self.remember(stamp)),
+            Some(state) => drop(self.record(state)),
             None => {
                 drop(self.file.set_len(0));
-                self.stamp = None;
+                self.state = None;
             }
         }
     }
@@ -293,32 +293,32 @@ impl Memory {
     ///
     /// # Errors
     /// 73.
-    pub fn is_to_run(&mut self, owed: &Known) -> Result<()> {
-        let Some(mut stamp) = self.stamp().cloned() else { return Ok(()) };
-        if stamp.owed.contains(owed) {
+    pub fn mark_pending(&mut self, owed: &HandlerRecord) -> Result<()> {
+        let Some(mut state) = self.state().cloned() else { return Ok(()) };
+        if state.owed.contains(owed) {
             return Ok(());
         }
-        stamp.handlers.retain(|ran| ran.handler != owed.handler);
-        stamp.owed.push(owed.clone());
-        self.remember(stamp)
+        state.handlers.retain(|ran| ran.handler != owed.handler);
+        state.owed.push(owed.clone());
+        self.record(state)
     }
 
     /// A handler has succeeded for what is installed.
     ///
     /// # Errors
     /// 73.
-    pub fn has_run(&mut self, handler: Known) -> Result<()> {
-        let Some(mut stamp) = self.stamp().cloned() else { return Ok(()) };
-        stamp.owed.retain(|owed| owed.handler != handler.handler);
-        stamp.handlers.push(handler);
-        self.remember(stamp)
+    pub fn mark_done(&mut self, handler: HandlerRecord) -> Result<()> {
+        let Some(mut state) = self.state().cloned() else { return Ok(()) };
+        state.owed.retain(|owed| owed.handler != handler.handler);
+        state.handlers.push(handler);
+        self.record(state)
     }
 
     /// Forgets everything; says where it was. (Who waits for this lock takes one anew.)
     ///
     /// # Errors
     /// 73.
-    pub fn forget(self) -> Result<PathBuf> {
+    pub fn delete(self) -> Result<PathBuf> {
         let path = self.file.path().to_owned();
         fs_err::remove_file(&path).map_err(|cause| cannot_write(&cause))?;
         Ok(path)
@@ -328,25 +328,25 @@ impl Memory {
     ///
     /// # Errors
     /// 73.
-    pub fn remember(&mut self, stamp: Stamp) -> Result<()> {
-        self.write(Stamp { last_run: self.last_run(), ..stamp })
+    pub fn record(&mut self, state: State) -> Result<()> {
+        self.write(State { last_run: self.last_run(), ..state })
     }
 
     fn last_run(&self) -> Option<LastRun> {
-        self.stamp.as_ref().and_then(|stamp| stamp.last_run.clone())
+        self.state.as_ref().and_then(|state| state.last_run.clone())
     }
 
-    fn write(&mut self, stamp: Stamp) -> Result<()> {
-        self.file.write_all_at(&format::of(&stamp), 0).map_err(|cause| cannot_write(&cause))?;
-        self.stamp = Some(stamp);
+    fn write(&mut self, state: State) -> Result<()> {
+        self.file.write_all_at(&format::of(&state), 0).map_err(|cause| cannot_write(&cause))?;
+        self.state = Some(state);
         Ok(())
     }
 
-    /// Puts on disk what is remembered.
+    /// Puts on disk what is recorded.
     ///
     /// # Errors
     /// 73.
-    pub fn survive(&self) -> Result<()> {
+    pub fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(|cause| cannot_write(&cause))
     }
 }
@@ -355,7 +355,7 @@ impl Memory {
 fn wait_for(
     lock: impl Fn() -> std::result::Result<(), TryLockError>,
     deadline: Deadline,
-    world: &World,
+    context: &Context,
     busy: impl Fn() -> String,
 ) -> io::Result<bool> {
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
@@ -367,15 +367,15 @@ fn wait_for(
             Err(TryLockError::WouldBlock) => {}
         }
         if !std::mem::replace(&mut told, true) {
-            world.progress(&busy);
+            context.progress(&busy);
         }
-        if !backoff.sleep(deadline, &world.random) {
+        if !backoff.sleep(deadline, &context.random) {
             return Ok(false);
         }
     }
 }
 
-fn open(at: &Path, directory: &Directory) -> Result<fs_err::File> {
+fn open(at: &Path, directory: &StateDirectory) -> Result<fs_err::File> {
     let mut options = fs_err::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(open::CAREFULLY.bits());
     let opened = options.open(at).or_else(|cause| match cause.kind() {

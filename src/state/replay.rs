@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-/// A command line that is longer is not remembered.
+/// A command line that is longer is not recorded.
 const LONGEST_COMMAND: usize = 16 * 1024;
 
 /// A program that is found by PATH or by a whole path: the same for everybody, wherever he is.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::telemetry::level::Level;
-use crate::telemetry::outcome::Summary;
+use crate::telemetry::outcome::Outcome;
 use crate::telemetry::stderr::{self, Stderr};
 use crate::telemetry::syslog::Syslog;
 use crate::util::text;
@@ -32,7 +32,7 @@ enum Stream {
 
 /// Where a run tells.
 #[derive(Clone, Debug)]
-pub struct Journal {
+pub struct Logger {
     program: String,
     format: Format,
     stream: Stream,
@@ -58,21 +58,21 @@ impl Format {
     }
 }
 
-impl Journal {
+impl Logger {
     /// Of a program.
-    pub fn new(program: &str, format: Format) -> Journal {
-        Journal { program: program.to_owned(), format, stream: Stream::Stderr, syslog: None }
+    pub fn new(program: &str, format: Format) -> Logger {
+        Logger { program: program.to_owned(), format, stream: Stream::Stderr, syslog: None }
     }
 
     /// The same, which is also told to the system's log.
-    pub fn and_syslog(self) -> Journal {
+    pub fn and_syslog(self) -> Logger {
         let syslog = Syslog::open(&self.program).map(Arc::new);
-        Journal { syslog, ..self }
+        Logger { syslog, ..self }
     }
 
     /// The same, with its lines on stdout, as kvexpress has them with `--verbose`.
-    pub fn on_stdout(self) -> Journal {
-        Journal { stream: Stream::Stdout, ..self }
+    pub fn on_stdout(self) -> Logger {
+        Logger { stream: Stream::Stdout, ..self }
     }
 
     /// Its name.
@@ -95,20 +95,20 @@ impl Journal {
     }
 
     /// Tells why the run failed.
-    pub fn fail(&self, message: &str, summary: Option<&Summary>) {
+    pub fn fail(&self, message: &str, outcome: Option<&Outcome>) {
         self.log(Level::Error, message);
         match self.format {
             Format::Text => self.line(&format!("{}: {message}", self.program)),
-            Format::Json => self.last(Level::Error, message, summary),
+            Format::Json => self.last(Level::Error, message, outcome),
         }
     }
 
     /// Tells what came of the run.
-    pub fn conclude(&self, message: &str, summary: Option<&Summary>) {
+    pub fn conclude(&self, message: &str, outcome: Option<&Outcome>) {
         self.log(Level::Info, message);
         match self.format {
             Format::Text => self.line(message),
-            Format::Json => self.last(Level::Info, message, summary),
+            Format::Json => self.last(Level::Info, message, outcome),
         }
     }
 
@@ -131,15 +131,15 @@ impl Journal {
         object.text("message", &String::from_utf8_lossy(line)).end()
     }
 
-    fn last(&self, level: Level, message: &str, summary: Option<&Summary>) {
+    fn last(&self, level: Level, message: &str, outcome: Option<&Outcome>) {
         let object = self.object(level).text("message", message);
-        self.write(match summary {
+        self.write(match outcome {
             None => object,
             Some(run) => object
                 .text("direction", run.direction.word())
                 .maybe("key", run.key.as_deref())
                 .maybe("file", run.file.as_deref().map(|file| file.to_string_lossy()).as_deref())
-                .text("result", run.ending.word())
+                .text("result", run.result.word())
                 .number("status", run.status())
                 .maybe("checksum", run.checksum.map(|checksum| checksum.to_string()).as_deref())
                 .some_number("bytes", run.bytes)
@@ -213,7 +213,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_quoted_is_one_object_on_one_line(program in any::<String>(), line in any::<Vec<u8>>()) {
-            let quoted = Journal::new(&program, Format::Json).quote("handler", &line);
+            let quoted = Logger::new(&program, Format::Json).quote("handler", &line);
             prop_assert_eq!(quoted.find('\n'), quoted.len().checked_sub(1));
             let object: serde_json::Value = serde_json::from_str(&quoted).unwrap_or_default();
             prop_assert_eq!(object.get("message").and_then(|message| message.as_str()), Some(&*String::from_utf8_lossy(&line)));

@@ -10,7 +10,7 @@ use crate::util::path;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
-pub struct Summary {
+pub struct Outcome {
     /// What kind of run it was.
     pub direction: Direction,
     /// The folder of all keys.
@@ -20,7 +20,7 @@ pub struct Summary {
     /// The file on this node, if there is one, absolute.
     pub file: Option<PathBuf>,
     /// What came of it.
-    pub ending: Ending,
+    pub result: RunResult,
     /// Why it failed, if it did.
     pub failure: Option<Status>,
     /// The document's.
@@ -30,7 +30,7 @@ pub struct Summary {
     /// As kvexpress counts.
     pub lines: Option<u64>,
     /// What is known of the handler.
-    pub handler: Handler,
+    pub handler: HandlerOutcome,
     /// Whether a handler of the file is owed, this run's or another's, if it is known.
     pub pending: Option<bool>,
     /// Of a stop or a lock, why; of a copy, the key it is of; of a failure, its line.
@@ -56,7 +56,7 @@ pub enum Direction {
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum RunResult {
     /// The document is new in Consul, or was copied to another key.
     Uploaded,
     /// A dry run.
@@ -72,7 +72,7 @@ pub enum Ending {
     /// The file is new.
     Installed,
     /// Owner or mode of the file are right now.
-    Mended,
+    Repaired,
     /// Only the handler was run.
     Reloaded,
     /// The document went to stdout.
@@ -93,7 +93,7 @@ pub enum Ending {
 
 /// What is known of the handler after the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Handler {
+pub enum HandlerOutcome {
     /// Nothing new.
     #[default]
     Unknown,
@@ -102,7 +102,7 @@ pub enum Handler {
     /// It ran, and is paid.
     Ran,
     /// It failed, and stays owed.
-    Owed,
+    Pending,
 }
 
 impl Direction {
@@ -120,66 +120,66 @@ impl Direction {
     }
 }
 
-impl Ending {
+impl RunResult {
     /// Of a run that failed.
-    pub fn of(error: &Error) -> Ending {
+    pub fn of(error: &Error) -> RunResult {
         match error.kind() {
-            None => Ending::Failed,
-            Some(Kind::TooShort) => Ending::TooShort,
-            Some(Kind::Torn) => Ending::Torn,
-            Some(Kind::HandlerOwed { installed: true, .. }) => Ending::InstalledOnly,
-            Some(Kind::HandlerOwed { installed: false, .. }) => Ending::HandlerFailed,
+            None => RunResult::Failed,
+            Some(Kind::TooShort) => RunResult::TooShort,
+            Some(Kind::Torn) => RunResult::Torn,
+            Some(Kind::HandlerOwed { installed: true, .. }) => RunResult::InstalledOnly,
+            Some(Kind::HandlerOwed { installed: false, .. }) => RunResult::HandlerFailed,
         }
     }
 
     /// The word.
     pub fn word(self) -> &'static str {
         match self {
-            Ending::Uploaded => "uploaded",
-            Ending::WouldUpload => "would_upload",
-            Ending::Unchanged => "unchanged",
-            Ending::Stopped => "stopped",
-            Ending::Locked => "locked",
-            Ending::Unlocked => "unlocked",
-            Ending::Installed => "installed",
-            Ending::Mended => "mended",
-            Ending::Reloaded => "reloaded",
-            Ending::Printed => "printed",
-            Ending::Nothing => "nothing",
-            Ending::TooShort => "too_short",
-            Ending::Torn => "torn",
-            Ending::InstalledOnly | Ending::HandlerFailed => "handler_failed",
-            Ending::Failed => "failed",
+            RunResult::Uploaded => "uploaded",
+            RunResult::WouldUpload => "would_upload",
+            RunResult::Unchanged => "unchanged",
+            RunResult::Stopped => "stopped",
+            RunResult::Locked => "locked",
+            RunResult::Unlocked => "unlocked",
+            RunResult::Installed => "installed",
+            RunResult::Repaired => "mended",
+            RunResult::Reloaded => "reloaded",
+            RunResult::Printed => "printed",
+            RunResult::Nothing => "nothing",
+            RunResult::TooShort => "too_short",
+            RunResult::Torn => "torn",
+            RunResult::InstalledOnly | RunResult::HandlerFailed => "handler_failed",
+            RunResult::Failed => "failed",
         }
     }
 }
 
-impl Handler {
+impl HandlerOutcome {
     /// The word, if there is something to say.
     pub fn word(self) -> Option<&'static str> {
         match self {
-            Handler::Unknown => None,
-            Handler::NotDue => Some("not_due"),
-            Handler::Ran => Some("ran"),
-            Handler::Owed => Some("owed"),
+            HandlerOutcome::Unknown => None,
+            HandlerOutcome::NotDue => Some("not_due"),
+            HandlerOutcome::Ran => Some("ran"),
+            HandlerOutcome::Pending => Some("owed"),
         }
     }
 }
 
-impl Summary {
+impl Outcome {
     /// Of a run that took so long, and asked Consul again so often, and of which nothing else is known yet.
-    pub fn begun(direction: Direction, prefix: impl Display, took: Duration, retries: u64) -> Summary {
-        Summary {
+    pub fn begun(direction: Direction, prefix: impl Display, took: Duration, retries: u64) -> Outcome {
+        Outcome {
             direction,
             prefix: prefix.to_string(),
             key: None,
             file: None,
-            ending: Ending::Failed,
+            result: RunResult::Failed,
             failure: None,
             checksum: None,
             bytes: None,
             lines: None,
-            handler: Handler::Unknown,
+            handler: HandlerOutcome::Unknown,
             pending: None,
             reason: None,
             took,
@@ -188,8 +188,8 @@ impl Summary {
     }
 
     /// On that key and file.
-    pub fn on(self, key: Option<impl Display>, file: Option<&Path>) -> Summary {
-        Summary { key: key.map(|key| key.to_string()), file: file.map(path::absolute), ..self }
+    pub fn on(self, key: Option<impl Display>, file: Option<&Path>) -> Outcome {
+        Outcome { key: key.map(|key| key.to_string()), file: file.map(path::absolute), ..self }
     }
 
     /// The exit status.
@@ -198,27 +198,27 @@ impl Summary {
     }
 
     /// It came to this.
-    pub fn came_to(self, ending: Ending) -> Summary {
-        Summary { ending, ..self }
+    pub fn with_result(self, result: RunResult) -> Outcome {
+        Outcome { result, ..self }
     }
 
     /// Of this document.
-    pub fn with(self, checksum: Checksum, size: Size) -> Summary {
-        Summary { checksum: Some(checksum), bytes: Some(size.bytes()), lines: Some(size.lines()), ..self }
+    pub fn with(self, checksum: Checksum, size: Size) -> Outcome {
+        Outcome { checksum: Some(checksum), bytes: Some(size.bytes()), lines: Some(size.lines()), ..self }
     }
 
     /// For this reason.
-    pub fn because(self, reason: &str) -> Summary {
-        Summary { reason: Some(reason.to_owned()), ..self }
+    pub fn with_reason(self, reason: &str) -> Outcome {
+        Outcome { reason: Some(reason.to_owned()), ..self }
     }
 
     /// It failed.
-    pub fn failed(self, error: &Error) -> Summary {
-        let failed = Summary { failure: Some(error.status()), ..self }.because(&error.to_string());
-        let failed = failed.came_to(Ending::of(error));
+    pub fn failed(self, error: &Error) -> Outcome {
+        let failed = Outcome { failure: Some(error.status()), ..self }.with_reason(&error.to_string());
+        let failed = failed.with_result(RunResult::of(error));
         match error.kind() {
             Some(Kind::HandlerOwed { checksum, size, .. }) => {
-                Summary { handler: Handler::Owed, pending: Some(true), ..failed.with(checksum, size) }
+                Outcome { handler: HandlerOutcome::Pending, pending: Some(true), ..failed.with(checksum, size) }
             }
             _ => failed,
         }

@@ -64,7 +64,7 @@ impl Stderr {
 
 /// Writes what the stream takes within its patience, and returns what is left of that.
 fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience: Duration) -> Duration {
-    let way = Way::to(stream);
+    let way = WriteMethod::to(stream);
     let mut rest = bytes;
     while !rest.is_empty() {
         let waited = Deadline::within(patience);
@@ -81,12 +81,12 @@ fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience:
         }
         let piece = rest.get(..A_PIPEFUL).unwrap_or(rest);
         let written = match &way {
-            Way::Again(again) => (&*again).write(piece),
-            Way::Socket => {
+            WriteMethod::Reopened(again) => (&*again).write(piece),
+            WriteMethod::Socket => {
                 let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
                 send(stream.as_fd().as_raw_fd(), piece, flags).map_err(io::Error::from)
             }
-            Way::AsItIs => stream.write(piece),
+            WriteMethod::Direct => stream.write(piece),
         };
         match written {
             Ok(0) => break,
@@ -102,28 +102,28 @@ fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience:
 /// How a stream is written to without waiting. It is not enough that it says it is writable: of a terminal, that means room for a
 /// byte, and whoever else writes to it may take the room.
 #[derive(Debug)]
-enum Way {
+enum WriteMethod {
     /// A pipe or a terminal, opened once more: not to wait is a property of what is opened, and that is shared with others, who
     /// do not expect it.
-    Again(File),
+    Reopened(File),
     Socket,
     /// What never waits, as a file; and what may not be opened.
-    AsItIs,
+    Direct,
 }
 
-impl Way {
-    fn to(stream: &impl AsFd) -> Way {
+impl WriteMethod {
+    fn to(stream: &impl AsFd) -> WriteMethod {
         let descriptor = stream.as_fd();
         let kind = fstat(descriptor).map_or(SFlag::empty(), |is| SFlag::from_bits_truncate(is.st_mode) & SFlag::S_IFMT);
         match kind {
-            SFlag::S_IFSOCK => Way::Socket,
+            SFlag::S_IFSOCK => WriteMethod::Socket,
             SFlag::S_IFIFO | SFlag::S_IFCHR if kind == SFlag::S_IFIFO || descriptor.is_terminal() => {
                 let mut options = OpenOptions::new();
                 options.write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
                 let again = options.open(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
-                again.map_or(Way::AsItIs, Way::Again)
+                again.map_or(WriteMethod::Direct, WriteMethod::Reopened)
             }
-            _ => Way::AsItIs,
+            _ => WriteMethod::Direct,
         }
     }
 }

@@ -4,18 +4,18 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::report::{Answer, Replaced, Report, Upload};
+use super::report::{Answer, Replaced, Upload, UploadReport};
 use super::write::put;
-use super::{Mode, Stop, Terms};
-use crate::consul::{Client, Outcome};
-use crate::context::World;
+use super::{Mode, StopPolicy, Terms};
+use crate::consul::{ChangeResult, Client};
+use crate::context::Context;
 use crate::document::Size;
 use crate::document::diff;
 use crate::error::{Result, Status};
-use crate::layout::keys::Folder;
+use crate::layout::keys::KeyPaths;
 use crate::layout::marker;
-use crate::layout::pair::{Found, Pair, Torn};
-use crate::layout::stored::Stored;
+use crate::layout::pair::{Pair, PairState, Torn};
+use crate::layout::stored::EncodedDocument;
 use crate::util::text;
 use crate::util::text::size;
 use crate::util::time::Backoff;
@@ -28,14 +28,19 @@ const LARGEST_DIFFERENCE: usize = 16 * 1024;
 
 /// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form.
 /// `terms.guards.max_size` is that of what is stored.
-pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &World) -> Result<Report> {
-    let folder = Folder::of(&terms.prefix, &terms.key);
+pub(crate) fn converge(
+    terms: &Terms,
+    ours: EncodedDocument,
+    client: &Client,
+    context: &Context,
+) -> Result<UploadReport> {
+    let folder = KeyPaths::of(&terms.prefix, &terms.key);
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let mut lost = String::new();
     // What a change replaces whose answer was lost: afterwards the document is there, or half of a large one is.
     let mut unanswered = None;
     for race in 0..RACES {
-        if race > 0 && !backoff.sleep(client.deadline(), &world.random) {
+        if race > 0 && !backoff.sleep(client.deadline(), &context.random) {
             break;
         }
         let mut entries =
@@ -45,20 +50,24 @@ pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &Wor
                     _ => error,
                 }
             })?;
-        let found = Pair::take(&mut entries, &folder).judge();
+        let found = Pair::take(&mut entries, &folder).verify();
         let stopped = entries.take(&folder.stop).as_ref().and_then(marker::reason);
-        if let Found::Whole(previous) = &found
+        if let PairState::Verified(previous) = &found
             && previous.document.checksum() == ours.document().checksum()
         {
             return Ok(match unanswered {
-                Some(replaced) => {
-                    Report::Uploaded(Upload { stored: ours, replaced, answer: Answer::Lost, stopped, difference: None })
-                }
-                None => Report::Unchanged(ours.into_document()),
+                Some(replaced) => UploadReport::Uploaded(Upload {
+                    stored: ours,
+                    replaced,
+                    answer: Answer::Lost,
+                    stopped,
+                    difference: None,
+                }),
+                None => UploadReport::Unchanged(ours.into_document()),
             });
         }
-        if let (Mode::Upload, Stop::Heeded, Some(reason)) = (terms.mode, terms.stop, &stopped) {
-            return Ok(Report::Stopped(reason.clone()));
+        if let (Mode::Upload, StopPolicy::Respected, Some(reason)) = (terms.mode, terms.stop, &stopped) {
+            return Ok(UploadReport::Stopped(reason.clone()));
         }
         fits(&ours, terms.guards.max_size)?;
         expected(terms, &found, &ours)?;
@@ -68,7 +77,7 @@ pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &Wor
             let (before, after) = (previous(&found), ours.document().bytes());
             let limits = diff::Limits { time: client.deadline().left(), text: usize::MAX };
             let difference = diff::unified((&before, &from), (after, &to), limits);
-            return Ok(Report::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
+            return Ok(UploadReport::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
         }
         let outcome = put(&folder, &found, &ours, client).map_err(|error| match error.status() {
             Status::Unavailable => error.and("the document may be in Consul all the same: run it again to be sure"),
@@ -76,27 +85,27 @@ pub(crate) fn converge(terms: &Terms, ours: Stored, client: &Client, world: &Wor
         })?;
         let replaced = replaced(&found, &ours, unanswered);
         match outcome {
-            Outcome::Done => {
+            ChangeResult::Done => {
                 let (name, before, after) = (folder.data.as_str(), previous(&found), ours.document().bytes());
                 let limits = |time| diff::Limits { time, text: LARGEST_DIFFERENCE };
                 let differ = |time| text::lines_of(&diff::unified((&before, name), (after, name), limits(time)));
                 let difference = terms.differ.map(differ);
-                let answer = Answer::Heard;
-                return Ok(Report::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
+                let answer = Answer::Received;
+                return Ok(UploadReport::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
             }
-            Outcome::Lost { why, repeated } => {
-                world.detail(|| format!("{}: somebody else was faster ({why}); reading again", terms.key));
+            ChangeResult::Lost { why, repeated } => {
+                context.detail(|| format!("{}: somebody else was faster ({why}); reading again", terms.key));
                 lost = why;
                 unanswered = repeated.then_some(replaced);
             }
-            Outcome::TooLarge => return Err(Status::Refused.error("it is too large for Consul")),
+            ChangeResult::TooLarge => return Err(Status::Refused.error("it is too large for Consul")),
         }
     }
     Err(Status::TryAgain.error(format!("other writers were faster every time ({lost}); run it again")))
 }
 
 /// A document as it is has passed the guards: what it is compressed to has not.
-fn fits(ours: &Stored, most: usize) -> Result<()> {
+fn fits(ours: &EncodedDocument, most: usize) -> Result<()> {
     match ours.encoded() {
         Some(encoded) if encoded.len() > most => Err(Status::Refused.error(format!(
             "the document is {} even compressed, at most {most} bytes are allowed; make it smaller, or, where Consul stores more (kv_max_value_size), raise --max-size",
@@ -107,26 +116,26 @@ fn fits(ours: &Stored, most: usize) -> Result<()> {
 }
 
 /// `--expect`. A large document goes in two steps: what stands between them may be of a run that died.
-fn expected(terms: &Terms, found: &Found, ours: &Stored) -> Result<()> {
+fn expected(terms: &Terms, found: &PairState, ours: &EncodedDocument) -> Result<()> {
     let Some(expect) = terms.expect else { return Ok(()) };
     let is = match found {
-        Found::Whole(whole) if whole.document.checksum() == expect => return Ok(()),
-        Found::Torn(torn) if torn.has_data(ours.value()) && torn.has_checksum(expect) => return Ok(()),
-        Found::Whole(whole) => format!("holds {}", whole.document.checksum()),
-        Found::Torn(torn) => format!("is torn ({})", torn.why),
-        Found::Nothing => "does not exist".into(),
+        PairState::Verified(whole) if whole.document.checksum() == expect => return Ok(()),
+        PairState::Torn(torn) if torn.has_data(ours.value()) && torn.has_checksum(expect) => return Ok(()),
+        PairState::Verified(whole) => format!("holds {}", whole.document.checksum()),
+        PairState::Torn(torn) => format!("is torn ({})", torn.why),
+        PairState::Absent => "does not exist".into(),
     };
     Err(Status::TryAgain
         .error(format!("the key {is}, not {expect} as --expect wants; look at what is there and decide anew")))
 }
 
 /// What stands there and is replaced; or, if that is our own first half whose answer was lost, what it replaced.
-fn replaced(found: &Found, ours: &Stored, unanswered: Option<Replaced>) -> Replaced {
+fn replaced(found: &PairState, ours: &EncodedDocument, unanswered: Option<Replaced>) -> Replaced {
     match (found, unanswered) {
-        (Found::Nothing, _) => Replaced::Nothing,
-        (Found::Whole(whole), _) => Replaced::Document(whole.document.checksum()),
-        (Found::Torn(torn), Some(before)) if torn.has_data(ours.value()) && checksum_is_of(torn, before) => before,
-        (Found::Torn(_), _) => Replaced::Torn,
+        (PairState::Absent, _) => Replaced::Nothing,
+        (PairState::Verified(whole), _) => Replaced::Document(whole.document.checksum()),
+        (PairState::Torn(torn), Some(before)) if torn.has_data(ours.value()) && checksum_is_of(torn, before) => before,
+        (PairState::Torn(_), _) => Replaced::Torn,
     }
 }
 
@@ -139,18 +148,18 @@ fn checksum_is_of(torn: &Torn, before: Replaced) -> bool {
 }
 
 /// A document's is known already.
-fn size_of_previous(found: &Found) -> Size {
+fn size_of_previous(found: &PairState) -> Size {
     match found {
-        Found::Whole(whole) => whole.document.size(),
-        Found::Nothing | Found::Torn(_) => Size::of(&previous(found)),
+        PairState::Verified(whole) => whole.document.size(),
+        PairState::Absent | PairState::Torn(_) => Size::of(&previous(found)),
     }
 }
 
 /// What is replaced.
-fn previous(found: &Found) -> Cow<'_, [u8]> {
+fn previous(found: &PairState) -> Cow<'_, [u8]> {
     match found {
-        Found::Nothing => Cow::Borrowed(&[]),
-        Found::Torn(torn) => torn.data(),
-        Found::Whole(whole) => Cow::Borrowed(whole.document.bytes()),
+        PairState::Absent => Cow::Borrowed(&[]),
+        PairState::Torn(torn) => torn.data(),
+        PairState::Verified(whole) => Cow::Borrowed(whole.document.bytes()),
     }
 }

@@ -1,17 +1,17 @@
 //! Copying a document to another key, as it is stored: value, Flags and checksum, in one transaction.
 
 use crate::consul::Consistency;
-use crate::context::World;
+use crate::context::Context;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
-use crate::layout::keys::{Folder, Key};
+use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::site::Site;
 use crate::layout::snapshot;
-use crate::upload::{Mode, Report, Stop, Terms, converge};
+use crate::upload::{Mode, StopPolicy, Terms, UploadReport, converge};
 
 /// A copy to be.
 #[derive(Clone)]
-pub struct Order {
+pub struct CopyOrder {
     /// `--from`.
     pub from: Key,
     /// `--to`.
@@ -19,7 +19,7 @@ pub struct Order {
     /// What it must be like.
     pub guards: Guards,
     /// `--ignore-stop`. (kvexpress ignores it always.)
-    pub stop: Stop,
+    pub stop: StopPolicy,
     /// Where.
     pub site: Site,
 }
@@ -28,9 +28,9 @@ pub struct Order {
 ///
 /// # Errors
 /// 65 where a guard refuses it, 66 where there is nothing to copy, 75 where that is torn or the other stopped; 69, 77, 78.
-pub fn copy(order: &Order, world: &World) -> Result<Report> {
-    let client = order.site.client(world)?;
-    let stored = snapshot::stored(&client, &Folder::of(&order.site.prefix, &order.from))?;
+pub fn copy(order: &CopyOrder, context: &Context) -> Result<UploadReport> {
+    let client = order.site.client(context)?;
+    let stored = snapshot::stored(&client, &KeyPaths::of(&order.site.prefix, &order.from))?;
     order.guards.check(stored.document())?;
     let terms = Terms {
         key: order.to.clone(),
@@ -42,8 +42,8 @@ pub fn copy(order: &Order, world: &World) -> Result<Report> {
         differ: None,
         consistency: Consistency::Default,
     };
-    match converge(&terms, stored, &client, world)? {
-        Report::Stopped(reason) => Err(Status::TryAgain
+    match converge(&terms, stored, &client, context)? {
+        UploadReport::Stopped(reason) => Err(Status::TryAgain
             .error(format!("stopped, nothing copied: {reason}; resume it first, or give --ignore-stop"))),
         report => Ok(report),
     }

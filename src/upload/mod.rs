@@ -7,16 +7,16 @@ mod report;
 mod write;
 
 pub(crate) use self::converge::converge;
-pub use self::order::{DIFFER, Lines, Mode, Order, Stop, Terms};
-pub use self::report::{Answer, Replaced, Report, Upload};
-use crate::consul::{Client, Server};
-use crate::context::World;
+pub use self::order::{DIFFER, Lines, Mode, StopPolicy, Terms, UploadOrder};
+pub use self::report::{Answer, Replaced, Upload, UploadReport};
+use crate::consul::{Client, Endpoint};
+use crate::context::Context;
 use crate::document::guard::{self, Guards};
 use crate::document::sorted::sorted;
 use crate::document::{self, Verified};
 use crate::error::{Error, Kind, Result, Status};
 use crate::input::Input;
-use crate::layout::stored::{Form, Stored};
+use crate::layout::stored::{EncodedDocument, Encoding};
 use crate::util::time::Deadline;
 
 /// Uploads, as ordered.
@@ -24,23 +24,25 @@ use crate::util::time::Deadline;
 /// # Errors
 /// 64 to 78, as published. Nothing in Consul has changed then, unless the talk with Consul broke off, or was denied
 /// between the two steps of a large document: running it again is safe, and finds out.
-pub fn run(order: &Order, world: &World) -> Result<Report> {
-    let document = read(order, world)?;
-    let ours = Stored::new(document, order.form)?;
-    let server = Server::find(&order.consul, world)?;
-    let client = Client::new(server, Deadline::within(order.timeout), document::LARGEST, world);
-    converge(&order.terms, ours, &client, world)
+pub fn run(order: &UploadOrder, context: &Context) -> Result<UploadReport> {
+    let document = read(order, context)?;
+    let ours = EncodedDocument::new(document, order.form)?;
+    let server = Endpoint::find(&order.consul, context)?;
+    let client = Client::new(server, Deadline::within(order.timeout), document::LARGEST, context);
+    converge(&order.terms, ours, &client, context)
 }
 
 /// The document, if the guards let it through.
-fn read(order: &Order, world: &World) -> Result<Verified> {
+fn read(order: &UploadOrder, context: &Context) -> Result<Verified> {
     let guards = match order.form {
-        Form::Plain => order.terms.guards,
+        Encoding::Plain => order.terms.guards,
         // The size of what is stored is looked at once it is compressed.
-        Form::Compressed => Guards { max_size: order.terms.guards.max_size.max(guard::LARGEST), ..order.terms.guards },
+        Encoding::Compressed => {
+            Guards { max_size: order.terms.guards.max_size.max(guard::LARGEST), ..order.terms.guards }
+        }
     };
-    let input = order.input.read(guards.max_size, order.timeout, world).map_err(|error| match order.form {
-        Form::Plain if error.status() == Status::Refused => error.and("or compress it with -z"),
+    let input = order.input.read(guards.max_size, order.timeout, context).map_err(|error| match order.form {
+        Encoding::Plain if error.status() == Status::Refused => error.and("or compress it with -z"),
         _ => error,
     })?;
     let document = Verified::ours(match order.lines {
@@ -52,9 +54,9 @@ fn read(order: &Order, world: &World) -> Result<Verified> {
 }
 
 /// Consul Template does not pipe what it renders: the usual reason why nothing comes.
-fn hint_at_redirection(refused: Error, ours: &Verified, order: &Order) -> Error {
+fn hint_at_redirection(refused: Error, ours: &Verified, order: &UploadOrder) -> Error {
     if ours.bytes().is_empty() && order.input == Input::Stdin {
-        let refused = Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.terms.guards.min_lines));
+        let refused = Status::Refused.error(format!("stdin was empty; did you delete `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.terms.guards.min_lines));
         refused.counted_as(Kind::TooShort)
     } else {
         refused

@@ -7,14 +7,14 @@ use crate::document::Checksum;
 use crate::document::guard::Guards;
 use crate::input::Input;
 use crate::layout::keys::{Key, Prefix};
-use crate::layout::stored::Form;
+use crate::layout::stored::Encoding;
 
 /// An event is not worth more time.
 pub const DIFFER: Duration = Duration::from_millis(200);
 
 /// What to do, from the command line.
 #[derive(Clone)]
-pub struct Order {
+pub struct UploadOrder {
     /// Where the document goes, and under which terms.
     pub terms: Terms,
     /// stdin, `-f`, `-u` or `-- CMD`.
@@ -22,11 +22,11 @@ pub struct Order {
     /// `-S`.
     pub lines: Lines,
     /// `-z`.
-    pub form: Form,
+    pub form: Encoding,
     /// `--timeout`: for reading the input, and then for all talk with Consul.
     pub timeout: Duration,
     /// Which Consul.
-    pub consul: consul::Flags,
+    pub consul: consul::ConnectOptions,
 }
 
 /// What it takes to replace a document by another, wherever that comes from.
@@ -41,7 +41,7 @@ pub struct Terms {
     /// `--expect`: the document that is to be replaced must have this checksum.
     pub expect: Option<Checksum>,
     /// `--ignore-stop`.
-    pub stop: Stop,
+    pub stop: StopPolicy,
     /// `-n`.
     pub mode: Mode,
     /// `--events`: afterwards, so long at most, to find out what the change was.
@@ -61,9 +61,9 @@ pub enum Lines {
 
 /// What the mark that a key is stopped means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopPolicy {
     /// Nothing is uploaded.
-    Heeded,
+    Respected,
     /// It is told of, and no more.
     Ignored,
 }

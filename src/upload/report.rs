@@ -2,22 +2,22 @@
 
 use std::fmt;
 
-use super::{Mode, Stop};
+use super::{Mode, StopPolicy};
 use crate::document::{Checksum, Verified};
-use crate::layout::stored::Stored;
-use crate::telemetry::outcome::{Ending, Summary};
+use crate::layout::stored::EncodedDocument;
+use crate::telemetry::outcome::{Outcome, RunResult};
 use crate::util::text::size;
 
 /// What became of it.
 #[derive(Debug)]
-pub enum Report {
+pub enum UploadReport {
     /// Consul has it already.
     Unchanged(Verified),
     /// The key is stopped, for this reason: nothing was uploaded.
     Stopped(String),
     /// It would be uploaded, with this difference to what is in Consul; if the key is stopped, for this reason, only
     /// where that is ignored.
-    WouldUpload(Verified, Vec<u8>, Option<String>, Stop),
+    WouldUpload(Verified, Vec<u8>, Option<String>, StopPolicy),
     /// It was uploaded.
     Uploaded(Upload),
 }
@@ -26,7 +26,7 @@ pub enum Report {
 #[derive(Debug)]
 pub struct Upload {
     /// What.
-    pub stored: Stored,
+    pub stored: EncodedDocument,
     /// Instead of what.
     pub replaced: Replaced,
     /// Whether that is sure.
@@ -41,7 +41,7 @@ pub struct Upload {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It did.
-    Heard,
+    Received,
     /// It may have, but the connection broke. The document is there; if others were at it just then, one of them may have
     /// uploaded the same.
     Lost,
@@ -58,17 +58,17 @@ pub enum Replaced {
     Document(Checksum),
 }
 
-impl Report {
+impl UploadReport {
     /// In words and numbers.
-    pub(crate) fn sum_up(&self, begun: Summary) -> Summary {
+    pub(crate) fn outcome(&self, begun: Outcome) -> Outcome {
         let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
         match self {
-            Report::Unchanged(document) => of(document).came_to(Ending::Unchanged),
-            Report::Stopped(reason) => begun.because(reason).came_to(Ending::Stopped),
-            Report::WouldUpload(document, ..) => of(document).came_to(Ending::WouldUpload),
-            Report::Uploaded(upload) => {
+            UploadReport::Unchanged(document) => of(document).with_result(RunResult::Unchanged),
+            UploadReport::Stopped(reason) => begun.with_reason(reason).with_result(RunResult::Stopped),
+            UploadReport::WouldUpload(document, ..) => of(document).with_result(RunResult::WouldUpload),
+            UploadReport::Uploaded(upload) => {
                 let bytes = u64::try_from(upload.stored.value().bytes.len()).ok();
-                Summary { bytes, ..of(upload.stored.document()) }.came_to(Ending::Uploaded)
+                Outcome { bytes, ..of(upload.stored.document()) }.with_result(RunResult::Uploaded)
             }
         }
     }
@@ -76,30 +76,30 @@ impl Report {
     /// What an upload has changed, if that was wanted and is known.
     pub fn difference(self) -> Option<String> {
         match self {
-            Report::Uploaded(upload) => upload.difference,
+            UploadReport::Uploaded(upload) => upload.difference,
             _ => None,
         }
     }
 
     /// Whether it is worth a line without `-v`. A dry run has nothing else to say.
     pub fn is_news(&self, mode: Mode) -> bool {
-        mode == Mode::DryRun || !matches!(self, Report::Unchanged(_))
+        mode == Mode::DryRun || !matches!(self, UploadReport::Unchanged(_))
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for UploadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Report::Unchanged(document) => write!(f, "{document} unchanged"),
-            Report::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
-            Report::WouldUpload(document, _, None, _) => write!(f, "{document} would be uploaded"),
-            Report::WouldUpload(document, _, Some(reason), Stop::Heeded) => {
+            UploadReport::Unchanged(document) => write!(f, "{document} unchanged"),
+            UploadReport::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
+            UploadReport::WouldUpload(document, _, None, _) => write!(f, "{document} would be uploaded"),
+            UploadReport::WouldUpload(document, _, Some(reason), StopPolicy::Respected) => {
                 write!(f, "{document} would be uploaded, but is stopped: {reason}")
             }
-            Report::WouldUpload(document, _, Some(reason), Stop::Ignored) => {
+            UploadReport::WouldUpload(document, _, Some(reason), StopPolicy::Ignored) => {
                 write!(f, "{document} would be uploaded, though stopped: {reason}")
             }
-            Report::Uploaded(upload) => upload.fmt(f),
+            UploadReport::Uploaded(upload) => upload.fmt(f),
         }
     }
 }

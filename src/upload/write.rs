@@ -1,13 +1,18 @@
 //! Replacing data and checksum together.
 
-use crate::consul::{Change, Client, Consistency, Outcome};
+use crate::consul::{Change, ChangeResult, Client, Consistency};
 use crate::error::Result;
-use crate::layout::keys::Folder;
-use crate::layout::pair::Found;
-use crate::layout::stored::Stored;
+use crate::layout::keys::KeyPaths;
+use crate::layout::pair::PairState;
+use crate::layout::stored::EncodedDocument;
 
 /// Replaces what was found, data and checksum together.
-pub(super) fn put(folder: &Folder, found: &Found, ours: &Stored, client: &Client) -> Result<Outcome> {
+pub(super) fn put(
+    folder: &KeyPaths,
+    found: &PairState,
+    ours: &EncodedDocument,
+    client: &Client,
+) -> Result<ChangeResult> {
     let now = Now::of(found, ours);
     let checksum = ours.document().checksum().to_string();
     let checksum = checksum.as_bytes().into();
@@ -20,31 +25,31 @@ pub(super) fn put(folder: &Folder, found: &Found, ours: &Stored, client: &Client
         client.change(&[set, Change::Cas(&folder.checksum, checksum, now.checksum_index)])?
     };
     match outcome {
-        Outcome::TooLarge => put_large(folder, &now, ours, client),
+        ChangeResult::TooLarge => put_large(folder, &now, ours, client),
         outcome => Ok(outcome),
     }
 }
 
 /// A document that no transaction can carry: first the data, which makes a torn pair that nobody installs; then the
 /// checksum, if the data is still ours.
-fn put_large(folder: &Folder, now: &Now, ours: &Stored, client: &Client) -> Result<Outcome> {
+fn put_large(folder: &KeyPaths, now: &Now, ours: &EncodedDocument, client: &Client) -> Result<ChangeResult> {
     let mut checksum_index = now.checksum_index;
     if now.has_our_checksum {
         // Or else the data alone would make the pair whole, and no watch on the checksum would fire.
         match client.change(&[Change::DeleteCas(&folder.checksum, checksum_index)])? {
-            Outcome::Done => checksum_index = 0,
+            ChangeResult::Done => checksum_index = 0,
             not_done => return Ok(not_done),
         }
     }
     if !now.has_our_data {
         match client.put(&folder.data, ours.value(), now.data_index)? {
-            Outcome::Done => {}
+            ChangeResult::Done => {}
             not_done => return Ok(not_done),
         }
     }
     let data = client.read(Consistency::Default, &[&folder.data], &[])?.take(&folder.data);
     let Some(data) = data.filter(|data| data.holds(ours.value())) else {
-        return Ok(Outcome::Lost { why: format!("{} has changed", folder.data), repeated: false });
+        return Ok(ChangeResult::Lost { why: format!("{} has changed", folder.data), repeated: false });
     };
     let changed = client.change(&[
         Change::CheckIndex(&folder.data, data.modify_index),
@@ -64,11 +69,13 @@ struct Now {
 }
 
 impl Now {
-    fn of(found: &Found, ours: &Stored) -> Now {
+    fn of(found: &PairState, ours: &EncodedDocument) -> Now {
         match found {
-            Found::Nothing => Now::default(),
-            Found::Whole(whole) => Now { data_index: whole.data_index, checksum_index: whole.index, ..Now::default() },
-            Found::Torn(torn) => Now {
+            PairState::Absent => Now::default(),
+            PairState::Verified(whole) => {
+                Now { data_index: whole.data_index, checksum_index: whole.index, ..Now::default() }
+            }
+            PairState::Torn(torn) => Now {
                 data_index: torn.pair.data.as_ref().map_or(0, |data| data.modify_index),
                 checksum_index: torn.pair.checksum.as_ref().map_or(0, |entry| entry.modify_index),
                 has_our_data: torn.has_data(ours.value()),

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why reading ended early.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum ReadError {
     /// There is more than was allowed.
     TooLarge,
     /// No end within the deadline, so long.
@@ -32,27 +32,27 @@ pub enum Trouble {
 /// Reads a descriptor to its end.
 ///
 /// # Errors
-/// [`Trouble`].
-pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result::Result<Vec<u8>, Trouble> {
+/// [`ReadError`].
+pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result::Result<Vec<u8>, ReadError> {
     let mut all = Vec::new();
     let mut buffer = [0; 4 * 1024];
     loop {
         match poll(&mut [PollFd::new(from, PollFlags::POLLIN)], deadline.for_poll()) {
-            Ok(0) => return Err(Trouble::TooSlow(deadline.limit())),
+            Ok(0) => return Err(ReadError::TooSlow(deadline.limit())),
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Trouble::Io(errno.into())),
+            Err(errno) => return Err(ReadError::Io(errno.into())),
         }
         match nix::unistd::read(from, &mut buffer) {
             Ok(0) => return Ok(all),
             Ok(n) => all.extend_from_slice(buffer.get(..n).unwrap_or_default()),
             Err(Errno::EINTR | Errno::EAGAIN) => {}
-            Err(errno) => return Err(Trouble::Io(errno.into())),
+            Err(errno) => return Err(ReadError::Io(errno.into())),
         }
         if all.len() > most {
-            return Err(Trouble::TooLarge);
+            return Err(ReadError::TooLarge);
         }
         if deadline.left().is_zero() {
-            return Err(Trouble::TooSlow(deadline.limit()));
+            return Err(ReadError::TooSlow(deadline.limit()));
         }
     }
 }
@@ -70,9 +70,11 @@ pub fn named(path: &Path, source: &str) -> Result<Vec<u8>> {
         unreadable(
             source,
             &match trouble {
-                Trouble::TooLarge => format!("{path} is larger than {LARGEST} bytes"),
-                Trouble::TooSlow(limit) => format!("{path} has not ended within {}", humantime::format_duration(limit)),
-                Trouble::Io(cause) => format!("{path}: {cause}"),
+                ReadError::TooLarge => format!("{path} is larger than {LARGEST} bytes"),
+                ReadError::TooSlow(limit) => {
+                    format!("{path} has not ended within {}", humantime::format_duration(limit))
+                }
+                ReadError::Io(cause) => format!("{path}: {cause}"),
             },
         )
     })

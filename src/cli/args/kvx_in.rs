@@ -13,9 +13,9 @@ use crate::error::{Result, Status};
 use crate::input::Input;
 use crate::input::url::Url;
 use crate::layout::keys::{Key, Prefix};
-use crate::layout::stored::Form;
+use crate::layout::stored::Encoding;
 use crate::telemetry::metrics::Metrics;
-use crate::upload::{self, Lines, Mode, Order, Stop, Terms};
+use crate::upload::{self, Lines, Mode, StopPolicy, Terms, UploadOrder};
 
 metrics_options! {
     over consul_options:
@@ -51,7 +51,7 @@ render | {command_name} -k hosts --min-lines 600
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {
+    pub struct KvxInArgs {
         /// name of the document in Consul, such as hosts
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Key,
@@ -118,7 +118,7 @@ render | {command_name} -k hosts --min-lines 600
     }
 }
 
-impl Options {
+impl KvxInArgs {
     /// Who is told of the run.
     ///
     /// # Errors
@@ -131,7 +131,7 @@ impl Options {
     ///
     /// # Errors
     /// 64.
-    pub fn order(self, command: Option<Vec<OsString>>) -> Result<Order> {
+    pub fn order(self, command: Option<Vec<OsString>>) -> Result<UploadOrder> {
         let consul = self.consul();
         let usage = |what: &str| Status::Usage.error(what);
         let input = match (self.file, self.url, command) {
@@ -147,16 +147,16 @@ impl Options {
             prefix: self.prefix.unwrap_or_default(),
             guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
             expect: self.expect,
-            stop: if self.ignore_stop { Stop::Ignored } else { Stop::Heeded },
+            stop: if self.ignore_stop { StopPolicy::Ignored } else { StopPolicy::Respected },
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             differ: self.events.then_some(upload::DIFFER),
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
         };
-        Ok(Order {
+        Ok(UploadOrder {
             terms,
             input,
             lines: if self.sorted { Lines::Sorted } else { Lines::AsTheyAre },
-            form: if self.compress { Form::Compressed } else { Form::Plain },
+            form: if self.compress { Encoding::Compressed } else { Encoding::Plain },
             timeout: self.timeout,
             consul,
         })

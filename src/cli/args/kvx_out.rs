@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::options::metrics_options;
 use super::values;
-use crate::consul::{Consistency, Flags};
-use crate::context::World;
+use crate::consul::{ConnectOptions, Consistency};
+use crate::context::Context;
 use crate::document::guard::{self, Percent};
-use crate::download::{self, Destination, Due, Ignored, Order, Stdin};
+use crate::download::{self, Destination, DownloadOrder, HandlerPolicy, Ignored, Stdin};
 use crate::error::{Result, Status};
-use crate::install::{Attributes, Manner, Parents};
+use crate::install::{Attributes, Parents, WriteMode};
 use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
@@ -34,7 +34,7 @@ Handler and check run in /. Their environment has KVX_KEY, KVX_FILE and
 KVX_CHECKSUM, the check's also KVX_STAGED, the new file's path; and no token.",
         note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
-and CONSUL_PARTITION are heeded. What is installed is remembered in
+and CONSUL_PARTITION are heeded. What is installed is recorded in
 --state-dir, STATE_DIRECTORY, /var/lib/kvx (root), ~/.local/state/kvx, or,
 without a home, /tmp/kvx-UID.",
         note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 30s
@@ -50,13 +50,13 @@ consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
         error_code(65, "a guard refused the document, or the payload is none"),
         error_code(66, "the key is not in Consul"),
         error_code(69, "Consul cannot be reached"),
-        error_code(73, "the file, or what is remembered of it, cannot be written"),
+        error_code(73, "the file, or what is recorded of it, cannot be written"),
         error_code(74, "the payload cannot be read"),
         error_code(75, "try again: the pair is torn, another run is busy, or told to end"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, a file it names or the owner makes no sense")
     )]
-    pub struct Options {
+    pub struct KvxOutArgs {
         /// name of the document in Consul, such as hosts (the one that the payload names)
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Option<Key>,
@@ -141,7 +141,7 @@ consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
         #[argh(switch)]
         payload: bool,
 
-        /// directory for what is remembered of installed files
+        /// directory for what is recorded of installed files
         #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
 
@@ -159,7 +159,7 @@ consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
     }
 }
 
-impl Options {
+impl KvxOutArgs {
     /// Who is told of the run.
     ///
     /// # Errors
@@ -172,7 +172,7 @@ impl Options {
     ///
     /// # Errors
     /// 64 where it is missing: no payload names it.
-    pub fn of_a_value(mut self) -> Result<Options> {
+    pub fn of_a_value(mut self) -> Result<KvxOutArgs> {
         match (&self.key, &self.raw) {
             (Some(key), None) => self.raw = ValuePath::parse(&key.to_string()).ok(),
             (None, None) => return Err(Status::Usage.error("-k is missing, the whole path of the value")),
@@ -183,7 +183,7 @@ impl Options {
     }
 
     /// Whether the command line means the same elsewhere, without a payload, was not for this once, and holds no secret.
-    fn may_be_run_again(&self, consul: &Flags) -> bool {
+    fn may_be_run_again(&self, consul: &ConnectOptions) -> bool {
         let files = [&consul.token_file, &consul.ca_file, &consul.client_cert, &consul.client_key, &self.state_dir];
         let mut files = files.into_iter().chain([&self.metrics_textfile]).flatten().chain([&self.file]);
         let is_for_once = self.force || self.ignore_stop || self.ignore_lock;
@@ -195,9 +195,9 @@ impl Options {
     ///
     /// # Errors
     /// 64.
-    pub fn order(self, command: Option<Vec<OsString>>, world: &World) -> Result<Order> {
+    pub fn order(self, command: Option<Vec<OsString>>, context: &Context) -> Result<DownloadOrder> {
         let consul = self.consul();
-        let words = self.may_be_run_again(&consul).then(|| to_be_kept(world.env.arguments())).flatten();
+        let words = self.may_be_run_again(&consul).then(|| to_be_kept(context.env.arguments())).flatten();
         let usage = |what: &str| Status::Usage.error(what);
         let subject = match (self.key, self.raw) {
             (Some(_), Some(_)) => return Err(usage("give -k or --raw, not both")),
@@ -237,18 +237,18 @@ impl Options {
             (false, true) => Consistency::Consistent,
             (false, false) => Consistency::Default,
         };
-        let by_watch = self.payload || subject.is_none() || world.env.is_of_a_watch();
-        Ok(Order {
+        let by_watch = self.payload || subject.is_none() || context.env.is_run_by_watch();
+        Ok(DownloadOrder {
             subject,
             prefix: self.prefix.unwrap_or_default(),
             to,
             guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
             attributes: Attributes { mode: self.chmod, ..self.owner.unwrap_or_default() },
             parents: if self.mkdir { Parents::Create } else { Parents::MustExist },
-            manner: if self.in_place { Manner::InPlace } else { Manner::Rename },
+            manner: if self.in_place { WriteMode::InPlace } else { WriteMode::Rename },
             check: self.check,
             handler: program.map(|program| Handler { program, limit: self.handler_timeout }),
-            due: if self.always_run { Due::Always } else { Due::WhenOwed },
+            due: if self.always_run { HandlerPolicy::Always } else { HandlerPolicy::WhenPending },
             splay: self.splay,
             wait: self.wait,
             stdin: if by_watch { Stdin::Payload } else { Stdin::Untouched },

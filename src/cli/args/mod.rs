@@ -13,25 +13,25 @@ use std::path::PathBuf;
 
 use argh::{ArgsInfo, FromArgs};
 
-use crate::context::Voice;
+use crate::context::Verbosity;
 use crate::document::guard::{Guards, Percent};
 use crate::error::{Result, Status};
 use crate::telemetry::log::Format;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::dogstatsd::{Address, Dogstatsd};
+use crate::telemetry::metrics::dogstatsd::{Dogstatsd, StatsdAddress};
 use crate::util::text;
 
 /// What every command line says.
-pub trait Options: FromArgs + ArgsInfo {
+pub trait CommonArgs: FromArgs + ArgsInfo {
     /// How much to tell.
-    fn voice(&self) -> Voice;
+    fn verbosity(&self) -> Verbosity;
     /// What it looks like.
     fn log_format(&self) -> Format;
 }
 
 /// What the command line asks for.
 #[derive(Debug)]
-pub enum Asked<T> {
+pub enum Parsed<T> {
     /// To do something: the options, and the command behind `--`.
     Run(T, Option<Vec<OsString>>),
     /// To print this: `--help` or `--version`.
@@ -42,7 +42,7 @@ pub enum Asked<T> {
 ///
 /// # Errors
 /// 64.
-pub fn parse<T: Options>(program: &str, arguments: Vec<OsString>) -> Result<Asked<T>> {
+pub fn parse<T: CommonArgs>(program: &str, arguments: Vec<OsString>) -> Result<Parsed<T>> {
     let usage = |what: &str| Status::Usage.error(what);
     let (options, command) = normalize::split(arguments);
     if command.as_ref().is_some_and(Vec::is_empty) {
@@ -51,11 +51,11 @@ pub fn parse<T: Options>(program: &str, arguments: Vec<OsString>) -> Result<Aske
     let words = normalize::normalise(options, T::get_args_info().flags).map_err(|what| usage(&what))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if words.contains(&"--version") {
-        return Ok(Asked::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
+        return Ok(Parsed::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
     }
     match T::from_args(&program.split(' ').collect::<Vec<_>>(), &words) {
-        Ok(options) => Ok(Asked::Run(options, command)),
-        Err(exit) if exit.status.is_ok() => Ok(Asked::Print(exit.output)),
+        Ok(options) => Ok(Parsed::Run(options, command)),
+        Err(exit) if exit.status.is_ok() => Ok(Parsed::Print(exit.output)),
         Err(exit) => {
             let what = without_secrets(exit.output, &words);
             // argh's lines become one. Whatever else is white space is part of a value, and is shown.
@@ -83,7 +83,7 @@ fn guards(min_lines: u64, max_size: usize, max_shrink: Option<Percent>, force: b
 
 /// Who is told of a run: `--dogstatsd`, `--metrics-prefix`, `--events`, `--metrics-textfile`.
 fn metrics(
-    dogstatsd: Option<Option<Address>>,
+    dogstatsd: Option<Option<StatsdAddress>>,
     prefix: &str,
     events: bool,
     textfiles: Option<PathBuf>,
@@ -96,10 +96,10 @@ fn metrics(
 }
 
 /// `-q` wins: a script that wants silence means it.
-fn voice(verbose: bool, quiet: bool) -> Voice {
+fn verbosity(verbose: bool, quiet: bool) -> Verbosity {
     match (quiet, verbose) {
-        (true, _) => Voice::Quiet,
-        (false, true) => Voice::Verbose,
-        (false, false) => Voice::Normal,
+        (true, _) => Verbosity::Quiet,
+        (false, true) => Verbosity::Verbose,
+        (false, false) => Verbosity::Normal,
     }
 }

@@ -3,10 +3,10 @@
 
 /// How a run tells: every command.
 macro_rules! options {
-    ($(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
+    ($(#[$about:meta])* pub struct $Args:ident { $($own:tt)* }) => {
         #[derive(argh::FromArgs, argh::ArgsInfo, Debug)]
         $(#[$about])*
-        pub struct $Options {
+        pub struct $Args {
             $($own)*
 
             /// also say what was not done
@@ -27,9 +27,9 @@ macro_rules! options {
             version: bool,
         }
 
-        impl $crate::cli::args::Options for $Options {
-            fn voice(&self) -> $crate::context::Voice {
-                $crate::cli::args::voice(self.verbose, self.quiet)
+        impl $crate::cli::args::CommonArgs for $Args {
+            fn verbosity(&self) -> $crate::context::Verbosity {
+                $crate::cli::args::verbosity(self.verbose, self.quiet)
             }
 
             fn log_format(&self) -> $crate::telemetry::log::Format {
@@ -41,10 +41,10 @@ macro_rules! options {
 
 /// Which Consul, and as whom: every command that talks with it.
 macro_rules! consul_options {
-    ($(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
+    ($(#[$about:meta])* pub struct $Args:ident { $($own:tt)* }) => {
         $crate::cli::args::options::options! {
             $(#[$about])*
-            pub struct $Options {
+            pub struct $Args {
                 $($own)*
 
                 /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
@@ -81,9 +81,9 @@ macro_rules! consul_options {
             }
         }
 
-        impl $Options {
-            fn consul(&self) -> $crate::consul::Flags {
-                $crate::consul::Flags {
+        impl $Args {
+            fn consul(&self) -> $crate::consul::ConnectOptions {
+                $crate::consul::ConnectOptions {
                     address: self.server.clone(),
                     token: self.token.clone(),
                     token_file: self.token_file.clone(),
@@ -100,10 +100,10 @@ macro_rules! consul_options {
 
 /// Which keys in it: the operator's commands.
 macro_rules! site_options {
-    ($(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
+    ($(#[$about:meta])* pub struct $Args:ident { $($own:tt)* }) => {
         $crate::cli::args::options::consul_options! {
             $(#[$about])*
-            pub struct $Options {
+            pub struct $Args {
                 $($own)*
 
                 /// folder of all keys in the KV store (kvexpress)
@@ -116,7 +116,7 @@ macro_rules! site_options {
             }
         }
 
-        impl $Options {
+        impl $Args {
             fn site(&self) -> $crate::layout::site::Site {
                 $crate::layout::site::Site {
                     prefix: self.prefix.clone().unwrap_or_default(),
@@ -130,15 +130,15 @@ macro_rules! site_options {
 
 /// Who is told of a run, besides: every command that counts, over another layer.
 macro_rules! metrics_options {
-    (over $layer:ident: $(#[$about:meta])* pub struct $Options:ident { $($own:tt)* }) => {
+    (over $layer:ident: $(#[$about:meta])* pub struct $Args:ident { $($own:tt)* }) => {
         $crate::cli::args::options::$layer! {
             $(#[$about])*
-            pub struct $Options {
+            pub struct $Args {
                 $($own)*
 
                 /// send metrics to dogstatsd, as --dogstatsd or --dogstatsd=address: host:port or unix:///path (DD_DOGSTATSD_URL, DD_AGENT_HOST, localhost:8125)
                 #[argh(option, arg_name = "address", from_str_fn($crate::cli::args::values::dogstatsd))]
-                dogstatsd: Option<Option<$crate::telemetry::metrics::dogstatsd::Address>>,
+                dogstatsd: Option<Option<$crate::telemetry::metrics::dogstatsd::StatsdAddress>>,
 
                 /// what the names of its metrics begin with (kvexpress)
                 #[argh(option, arg_name = "name", default = "String::from(\"kvexpress\")", from_str_fn($crate::telemetry::metrics::dogstatsd::prefix))]
@@ -150,7 +150,7 @@ macro_rules! metrics_options {
             }
         }
 
-        impl $Options {
+        impl $Args {
             /// Who is told of the run.
             fn metrics(&self, events: bool) -> $crate::error::Result<$crate::telemetry::metrics::Metrics> {
                 $crate::cli::args::metrics(self.dogstatsd.clone(), &self.metrics_prefix, events, self.metrics_textfile.clone())

@@ -10,7 +10,7 @@ use crate::install::Attributes;
 use crate::layout::keys::{Key, Prefix, ValuePath};
 use crate::process::check::Check;
 use crate::telemetry::log::Format;
-use crate::telemetry::metrics::dogstatsd::Address;
+use crate::telemetry::metrics::dogstatsd::StatsdAddress;
 use crate::util::text;
 use crate::util::typed;
 pub use crate::util::typed::{destination, path};
@@ -114,8 +114,8 @@ pub fn mode(text: &str) -> Result<u32, String> {
 }
 
 /// `--dogstatsd`; nothing where it is given alone.
-pub fn dogstatsd(text: &str) -> Result<Option<Address>, String> {
-    if text.is_empty() { Ok(None) } else { Address::parse(typed::plain(text)?).map(Some) }
+pub fn dogstatsd(text: &str) -> Result<Option<StatsdAddress>, String> {
+    if text.is_empty() { Ok(None) } else { StatsdAddress::parse(typed::plain(text)?).map(Some) }
 }
 
 /// `--log-format`.

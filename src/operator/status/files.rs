@@ -1,21 +1,21 @@
-//! The files of this node: as they are, as they are remembered, as they should be.
+//! The files of this node: as they are, as they are recorded, as they should be.
 
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::Order;
+use super::StatusOrder;
 use super::keys::KeyState;
 use crate::consul::{Client, Consistency};
-use crate::context::World;
+use crate::context::Context;
 use crate::document::{Checksum, LARGEST};
 use crate::error::Result;
 use crate::install::{self, Installed, Parents, Target};
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::lock_file;
 use crate::layout::marker::text_of;
-use crate::state::{self, Directory, LastRun, Remembered, Stamp};
+use crate::state::{self, LastRun, RecordedState, State, StateDirectory};
 use crate::util::path;
 use crate::util::time::ago;
 
@@ -24,7 +24,7 @@ use crate::util::time::ago;
 pub struct FileState {
     /// Where.
     pub file: String,
-    /// The key, or the path of a value (`--raw`), that it was made of; none where nothing is remembered.
+    /// The key, or the path of a value (`--raw`), that it was made of; none where nothing is recorded.
     pub key: Option<String>,
     /// The SHA-256 of what is there now, in hex; none where nothing is.
     pub checksum: Option<String>,
@@ -64,53 +64,53 @@ pub enum KeyAccess {
     Unknown,
 }
 
-/// What is remembered, of the files that are wanted. What a link has left behind, which leads to another file now, is of none.
-pub(super) fn remembered(order: &Order, directory: &Directory) -> Result<Vec<Remembered>> {
+/// What is recorded, of the files that are wanted. What a link has left behind, which leads to another file now, is of none.
+pub(super) fn recorded(order: &StatusOrder, directory: &StateDirectory) -> Result<Vec<RecordedState>> {
     let Some(file) = &order.file else {
         let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
-        let is_wanted = |one: &Remembered| document.is_none() || document_of(one) == document;
-        let is_current = |one: &Remembered| install::path_of(one.stamp.locked_as()) == Path::new(&one.stamp.path);
+        let is_wanted = |one: &RecordedState| document.is_none() || document_of(one) == document;
+        let is_current = |one: &RecordedState| install::path_of(one.state.locked_as()) == Path::new(&one.state.path);
         return Ok(state::all(directory)?.into_iter().filter(|one| is_wanted(one) && is_current(one)).collect());
     };
     Ok(state::read(directory, &install::path_of(file))?.into_iter().collect())
 }
 
 /// The document that a file was made of.
-pub(super) fn document_of(remembered: &Remembered) -> Option<(Prefix, Key)> {
-    let Stamp { prefix, key, .. } = &remembered.stamp;
+pub(super) fn document_of(recorded: &RecordedState) -> Option<(Prefix, Key)> {
+    let State { prefix, key, .. } = &recorded.state;
     Some((Prefix::parse(prefix.as_ref()?).ok()?, Key::parse(key).ok()?))
 }
 
 /// Looks at the files. Without a client, Consul cannot be asked.
 pub(super) fn states(
-    order: &Order,
-    directory: &Directory,
-    remembered: &[Remembered],
+    order: &StatusOrder,
+    directory: &StateDirectory,
+    recorded: &[RecordedState],
     keys: &[KeyState],
     client: Option<&Client>,
-    world: &World,
+    context: &Context,
 ) -> Result<Vec<FileState>> {
-    let known = remembered.iter().map(|one| state(order, directory, one, keys, client, world));
-    let unknown = order.file.iter().filter(|_| remembered.is_empty());
-    known.chain(unknown.map(|file| strange(order, directory, file, client, world))).collect()
+    let known = recorded.iter().map(|one| state(order, directory, one, keys, client, context));
+    let unknown = order.file.iter().filter(|_| recorded.is_empty());
+    known.chain(unknown.map(|file| strange(order, directory, file, client, context))).collect()
 }
 
-/// A file of which nothing is remembered.
+/// A file of which nothing is recorded.
 fn strange(
-    order: &Order,
-    directory: &Directory,
+    order: &StatusOrder,
+    directory: &StateDirectory,
     file: &Path,
     client: Option<&Client>,
-    world: &World,
+    context: &Context,
 ) -> Result<FileState> {
     let file = path::absolute(file);
-    let lock = lock(&order.site.prefix, &file, client, world)?;
+    let lock = lock(&order.site.prefix, &file, client, context)?;
     let (checksum, mut problems) = match Disk::look(&file) {
         Disk::Has(installed) => (checksum_of(&installed), Vec::new()),
         Disk::Missing => (None, vec!["missing".to_owned()]),
         Disk::Unreadable(why) => (None, vec![why]),
     };
-    problems.push(format!("not installed by kvx-out, as far as is remembered in {}", directory.path().display()));
+    problems.push(format!("not installed by kvx-out, as far as is recorded in {}", directory.path().display()));
     problems.extend(lock.iter().map(|why| format!("locked: {why}")));
     Ok(FileState {
         file: file.display().to_string(),
@@ -129,62 +129,61 @@ fn strange(
 }
 
 fn state(
-    order: &Order,
-    directory: &Directory,
-    remembered: &Remembered,
+    order: &StatusOrder,
+    directory: &StateDirectory,
+    recorded: &RecordedState,
     keys: &[KeyState],
     client: Option<&Client>,
-    world: &World,
+    context: &Context,
 ) -> Result<FileState> {
-    let stamp = &remembered.stamp;
-    let file = Path::new(&stamp.path);
-    let (key_state, in_consul) = match &stamp.prefix {
-        Some(prefix) => access(keys.iter().find(|key| key.prefix == *prefix && key.key == stamp.key)),
-        None => match client.map(|client| value(client, &stamp.key)).transpose()? {
+    let state = &recorded.state;
+    let file = Path::new(&state.path);
+    let (key_state, in_consul) = match &state.prefix {
+        Some(prefix) => access(keys.iter().find(|key| key.prefix == *prefix && key.key == state.key)),
+        None => match client.map(|client| value(client, &state.key)).transpose()? {
             None => (KeyAccess::Unknown, None),
             Some((access, checksum)) => (access, checksum),
         },
     };
-    let prefix = stamp.prefix.as_ref().and_then(|prefix| Prefix::parse(prefix).ok());
-    let lock = lock(prefix.as_ref().unwrap_or(&order.site.prefix), stamp.locked_as(), client, world)?;
-    let owed: Vec<String> = stamp.owed.iter().map(|owed| owed.words.clone()).collect();
+    let prefix = state.prefix.as_ref().and_then(|prefix| Prefix::parse(prefix).ok());
+    let lock = lock(prefix.as_ref().unwrap_or(&order.site.prefix), state.locked_as(), client, context)?;
+    let owed: Vec<String> = state.owed.iter().map(|owed| owed.words.clone()).collect();
     let (checksum, mut problems) = match Disk::look(file) {
         Disk::Missing => (None, vec!["missing".to_owned()]),
         Disk::Unreadable(why) => (None, vec![why]),
         Disk::Has(installed) => {
             let is = checksum_of(&installed);
             let mut problems: Vec<String> =
-                compared(stamp, is.as_deref(), key_state, in_consul.as_deref()).into_iter().collect();
-            problems.extend(installed.drift(&stamp.wanted));
+                compared(state, is.as_deref(), key_state, in_consul.as_deref()).into_iter().collect();
+            problems.extend(installed.drift(&state.wanted));
             (is, problems)
         }
     };
-    let wanted = order.key.as_ref().map(ToString::to_string).filter(|key| *key != stamp.key);
-    problems.extend(wanted.map(|key| format!("installed from {}, not from {key}", stamp.key)));
-    problems.extend(
-        (!remembered.is_ours).then(|| "its state is not believed: another user can have written it".to_owned()),
-    );
-    problems.extend(stamp.unfinished.then(|| "a run that died has left it unfinished".to_owned()));
+    let wanted = order.key.as_ref().map(ToString::to_string).filter(|key| *key != state.key);
+    problems.extend(wanted.map(|key| format!("installed from {}, not from {key}", state.key)));
+    problems
+        .extend((!recorded.is_ours).then(|| "its state is not believed: another user can have written it".to_owned()));
+    problems.extend(state.unfinished.then(|| "a run that died has left it unfinished".to_owned()));
     problems.extend(owed.iter().map(|words| format!("owed: {words}")));
-    problems.extend(stamp.last_run.as_ref().filter(|run| run.status != 0).map(ended));
+    problems.extend(state.last_run.as_ref().filter(|run| run.status != 0).map(ended));
     // What a run is just putting right is not wrong.
-    let busy = remembered.is_busy || (!problems.is_empty() && has_moved_on(directory, file, stamp)?);
+    let busy = recorded.is_busy || (!problems.is_empty() && has_moved_on(directory, file, state)?);
     if busy {
         problems.clear();
     }
     problems.extend(lock.iter().map(|why| format!("locked: {why}")));
     Ok(FileState {
-        file: stamp.path.clone(),
-        key: Some(stamp.key.clone()),
+        file: state.path.clone(),
+        key: Some(state.key.clone()),
         checksum,
         in_consul,
         key_state,
-        since: stamp.checksum.as_ref().map(|_| stamp.time),
+        since: state.checksum.as_ref().map(|_| state.time),
         lock,
         owed,
         busy,
-        command: remembered.command().to_vec(),
-        last_run: stamp.last_run.clone(),
+        command: recorded.command().to_vec(),
+        last_run: state.last_run.clone(),
         problems,
     })
 }
@@ -201,10 +200,10 @@ fn access(key: Option<&KeyState>) -> (KeyAccess, Option<String>) {
 }
 
 /// How a file that is there is, held against what was installed and what Consul has.
-fn compared(stamp: &Stamp, is: Option<&str>, key: KeyAccess, there: Option<&str>) -> Option<String> {
-    let is_ours = is == stamp.checksum.as_deref();
-    let reloads = !(stamp.handlers.is_empty() && stamp.owed.is_empty());
-    match (there, stamp.checksum.as_deref()) {
+fn compared(state: &State, is: Option<&str>, key: KeyAccess, there: Option<&str>) -> Option<String> {
+    let is_ours = is == state.checksum.as_deref();
+    let reloads = !(state.handlers.is_empty() && state.owed.is_empty());
+    match (there, state.checksum.as_deref()) {
         (Some(_), _) if is == there => (!is_ours && reloads)
             .then(|| "as in Consul, but put there by somebody else: its handlers are owed".to_owned()),
         (Some(there), _) if is_ours => Some(format!("behind: Consul has {}", short(there))),
@@ -231,16 +230,16 @@ pub(super) fn ended(run: &LastRun) -> String {
 }
 
 /// Whether a run is at the file now, or has been since it was looked at.
-fn has_moved_on(directory: &Directory, file: &Path, stamp: &Stamp) -> Result<bool> {
-    Ok(state::read(directory, file)?.is_none_or(|now| now.is_busy || now.stamp != *stamp))
+fn has_moved_on(directory: &StateDirectory, file: &Path, state: &State) -> Result<bool> {
+    Ok(state::read(directory, file)?.is_none_or(|now| now.is_busy || now.state != *state))
 }
 
 /// Why a file is locked, if it is: by the mark beside it, or else by that in Consul.
-fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, world: &World) -> Result<Option<String>> {
+fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, context: &Context) -> Result<Option<String>> {
     // What cannot be read is shown where the reason would be.
     match (lock_file::reason(file).unwrap_or_else(|error| Some(error.to_string())), client) {
         (None, Some(client)) => {
-            let path = prefix.lock(file, &world.env.hostname());
+            let path = prefix.lock(file, &context.env.hostname());
             Ok(client.read(Consistency::Default, &[], &[&path])?.take(&path).as_ref().and_then(text_of))
         }
         (beside, _) => Ok(beside),

@@ -6,9 +6,9 @@ use crate::consul::{Client, Consistency, Entries, Entry};
 use crate::document::Checksum;
 use crate::document::encoding;
 use crate::error::{Error, Result};
-use crate::layout::keys::{Folder, Key, Prefix};
+use crate::layout::keys::{Key, KeyPaths, Prefix};
 use crate::layout::marker::text_of;
-use crate::layout::pair::{Found, Pair};
+use crate::layout::pair::{Pair, PairState};
 
 /// How a key is.
 #[derive(Clone, Debug, Serialize)]
@@ -56,7 +56,7 @@ impl KeyState {
 pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> Result<(Vec<KeyState>, Option<Error>)> {
     let (mut states, mut denial) = (Vec::with_capacity(keys.len()), None);
     for keys in keys.chunks(AT_ONCE) {
-        let folders: Vec<Folder> = keys.iter().map(|(prefix, key)| Folder::of(prefix, key)).collect();
+        let folders: Vec<KeyPaths> = keys.iter().map(|(prefix, key)| KeyPaths::of(prefix, key)).collect();
         let documents: Vec<&str> = folders.iter().flat_map(|folder| [&*folder.data, &*folder.checksum]).collect();
         let stops: Vec<&str> = folders.iter().map(|folder| &*folder.stop).collect();
         let (mut entries, denied) = client.read_each(Consistency::Default, &documents, &stops)?;
@@ -70,7 +70,7 @@ pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> Result<(Vec<Key
     Ok((states, denial))
 }
 
-fn state(entries: &mut Entries, folder: &Folder, prefix: &Prefix, key: &Key) -> KeyState {
+fn state(entries: &mut Entries, folder: &KeyPaths, prefix: &Prefix, key: &Key) -> KeyState {
     let stop = entries.take(&folder.stop).as_ref().and_then(text_of);
     let pair = Pair::take(entries, folder);
     let raw = pair.data.as_ref().map(|data| (Checksum::of(&data.value), data.value.len(), data.flags));
@@ -89,10 +89,10 @@ fn state(entries: &mut Entries, folder: &Folder, prefix: &Prefix, key: &Key) -> 
         torn: None,
         denied: false,
     };
-    match pair.judge() {
-        Found::Nothing => {}
-        Found::Torn(torn) => state.torn = Some(torn.why),
-        Found::Whole(whole) => {
+    match pair.verify() {
+        PairState::Absent => {}
+        PairState::Torn(torn) => state.torn = Some(torn.why),
+        PairState::Verified(whole) => {
             let size = whole.document.size();
             (state.bytes, state.lines) = (Some(size.bytes()), Some(size.lines()));
             state.encoding = raw.map(|(raw, _, flags)| match flags {

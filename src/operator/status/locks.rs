@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use super::Order;
+use super::StatusOrder;
 use crate::consul::Client;
 use crate::error::Result;
 use crate::layout::marker::text_of;
-use crate::state::Remembered;
+use crate::state::RecordedState;
 use crate::util::path;
 use crate::util::text;
 
@@ -24,10 +24,10 @@ pub struct LockState {
 }
 
 /// All of them; where only one key or file is wanted, those that are known to be of it.
-pub(super) fn all(order: &Order, remembered: &[Remembered], client: &Client) -> Result<Vec<LockState>> {
+pub(super) fn all(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> Result<Vec<LockState>> {
     let prefix = &order.site.prefix;
     let given = order.file.as_deref().map(path::absolute);
-    let known = || remembered.iter().map(|one| one.stamp.locked_as()).chain(given.as_deref());
+    let known = || recorded.iter().map(|one| one.state.locked_as()).chain(given.as_deref());
     let mut locks = Vec::new();
     for mark in client.all(&prefix.locks())? {
         let (Some((hash, node)), Some(reason)) = (prefix.split_lock(&mark.key), text_of(&mark)) else { continue };

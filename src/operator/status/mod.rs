@@ -15,14 +15,14 @@ pub use self::keys::KeyState;
 pub use self::locks::LockState;
 use super::list;
 use crate::consul::Client;
-use crate::context::World;
+use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::site::Site;
-use crate::state::{self, Remembered};
+use crate::state::{self, RecordedState};
 
 /// What to look at.
-pub struct Order {
+pub struct StatusOrder {
     /// `-k`: only this key, and the files that are made of it.
     pub key: Option<Key>,
     /// `-f`: only this file, and its key.
@@ -39,7 +39,7 @@ pub struct Overview {
     /// Whether nothing is wrong: every pair verifies, nothing is stopped or locked, every file is what Consul has, no handler
     /// is owed.
     pub well: bool,
-    /// Where it is remembered what is installed: each user has his own.
+    /// Where it is recorded what is installed: each user has his own.
     pub state_dir: String,
     /// The keys.
     pub keys: Vec<KeyState>,
@@ -60,13 +60,13 @@ impl Overview {
 ///
 /// # Errors
 /// 74, 78.
-pub fn status(order: &Order, world: &World) -> Result<(Overview, Option<Error>)> {
-    let directory = state::directory(order.state_dir.as_deref(), &world.env)?;
-    let client = order.site.client(world)?;
-    let remembered = files::remembered(order, &directory)?;
-    let InConsul { keys, locks, trouble } = in_consul(order, &remembered, &client);
+pub fn status(order: &StatusOrder, context: &Context) -> Result<(Overview, Option<Error>)> {
+    let directory = state::directory(order.state_dir.as_deref(), &context.env)?;
+    let client = order.site.client(context)?;
+    let recorded = files::recorded(order, &directory)?;
+    let InConsul { keys, locks, trouble } = in_consul(order, &recorded, &client);
     let is_there = trouble.as_ref().is_none_or(|trouble| trouble.status() == Status::Denied);
-    let look = |client| files::states(order, &directory, &remembered, &keys, client, world);
+    let look = |client| files::states(order, &directory, &recorded, &keys, client, context);
     let (files, trouble) = match look(Some(&client).filter(|_| is_there)) {
         // It went away meanwhile.
         Err(error) if is_there && error.status() != Status::CannotRead => (look(None)?, trouble.or(Some(error))),
@@ -92,9 +92,9 @@ struct InConsul {
     trouble: Option<Error>,
 }
 
-fn in_consul(order: &Order, remembered: &[Remembered], client: &Client) -> InConsul {
+fn in_consul(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> InConsul {
     let mut found = InConsul::default();
-    let wanted = match wanted(order, remembered, client) {
+    let wanted = match wanted(order, recorded, client) {
         Ok(wanted) => wanted,
         Err(error) => return InConsul { trouble: Some(error), ..found },
     };
@@ -102,16 +102,16 @@ fn in_consul(order: &Order, remembered: &[Remembered], client: &Client) -> InCon
         Ok((keys, denial)) => (found.keys, found.trouble) = (keys, denial),
         Err(error) => return InConsul { trouble: Some(error), ..found },
     }
-    match locks::all(order, remembered, client) {
+    match locks::all(order, recorded, client) {
         Ok(locks) => InConsul { locks, ..found },
         Err(error) => InConsul { trouble: Some(error), ..found },
     }
 }
 
 /// The keys to look at.
-fn wanted(order: &Order, remembered: &[Remembered], client: &Client) -> Result<Vec<(Prefix, Key)>> {
+fn wanted(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> Result<Vec<(Prefix, Key)>> {
     let prefix = &order.site.prefix;
-    let mut wanted: Vec<(Prefix, Key)> = remembered.iter().filter_map(files::document_of).collect();
+    let mut wanted: Vec<(Prefix, Key)> = recorded.iter().filter_map(files::document_of).collect();
     match (&order.key, &order.file) {
         (Some(key), _) => wanted.push((prefix.clone(), key.clone())),
         (None, Some(_)) => {}

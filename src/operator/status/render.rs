@@ -23,7 +23,7 @@ impl fmt::Display for Overview {
             self.files.iter().filter_map(remedy).collect(),
         ];
         let elsewhere = (self.files.is_empty() && !self.is_empty()).then(|| {
-            format!("none of their files is remembered in {} (each user has his own)\n", text::line(&self.state_dir))
+            format!("none of their files is recorded in {} (each user has his own)\n", text::line(&self.state_dir))
         });
         let parts: Vec<String> = tables.into_iter().chain(elsewhere).filter(|part| !part.is_empty()).collect();
         f.write_str(&parts.join("\n"))

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use self::words::{contains, filled, has_path_in_a_script, has_placeholder};
 use crate::error::{Result, Status};
-use crate::process::output::Excerpt;
+use crate::process::output::ChildOutput;
 use crate::process::program::{Program, Variables};
-use crate::process::{self, End, Ended, Leftovers};
-use crate::telemetry::log::Journal;
+use crate::process::{self, Exit, ExitKind, Leftovers};
+use crate::telemetry::log::Logger;
 use crate::util::time::Deadline;
 
 /// The path of the staged file, in the command's environment.
@@ -41,11 +41,11 @@ impl Check {
         }
     }
 
-    /// Shows it the staged file, and waits for its verdict until the deadline. Its output goes into the journal.
+    /// Shows it the staged file, and waits for its verdict until the deadline. Its output goes into the logger.
     ///
     /// # Errors
     /// 65 where it refuses, or gives no verdict; 75 where it was told to end before it did.
-    pub fn approve(&self, staged: &Path, variables: &Variables, deadline: Deadline, journal: &Journal) -> Result<()> {
+    pub fn approve(&self, staged: &Path, variables: &Variables, deadline: Deadline, logger: &Logger) -> Result<()> {
         let Some(program) = self.shown(staged) else { return Ok(()) };
         let within = humantime::format_duration(deadline.limit());
         let refused =
@@ -53,16 +53,16 @@ impl Check {
         let mut command = program.command(variables);
         command.env(STAGED, staged);
         // Whatever it leaves behind could change the file after its verdict.
-        match process::work(command, Excerpt::of("check", journal), Leftovers::Go, deadline.left()) {
-            Ok(Ended { told: Some(signal), .. }) => Err(Status::TryAgain.error(format!(
+        match process::work(command, ChildOutput::of("check", logger), Leftovers::Go, deadline.left()) {
+            Ok(Exit { told: Some(signal), .. }) => Err(Status::TryAgain.error(format!(
                 "told to end ({signal}) during the check `{program}`; the file stays as it was, run it again"
             ))),
-            Ok(Ended { how, .. }) => match how {
-                End::Exited(status) if status.success() => Ok(()),
-                End::Exited(status) => refused(format!("refuses the document ({status})")),
-                End::Left => refused("took too long and could not even be killed".into()),
-                End::Lost(cause) => refused(format!("could not be watched ({cause}) and was killed")),
-                End::TooSlow | End::TooMuch | End::NotAll => {
+            Ok(Exit { how, .. }) => match how {
+                ExitKind::Exited(status) if status.success() => Ok(()),
+                ExitKind::Exited(status) => refused(format!("refuses the document ({status})")),
+                ExitKind::Left => refused("took too long and could not even be killed".into()),
+                ExitKind::Lost(cause) => refused(format!("could not be watched ({cause}) and was killed")),
+                ExitKind::TooSlow | ExitKind::TooMuch | ExitKind::NotAll => {
                     refused(format!("had not ended when the time was over ({within}); --timeout allows more"))
                 }
             },

@@ -7,8 +7,8 @@ pub mod textfile;
 use std::path::PathBuf;
 
 use self::dogstatsd::Dogstatsd;
-use crate::context::World;
-use crate::telemetry::outcome::Summary;
+use crate::context::Context;
+use crate::telemetry::outcome::Outcome;
 
 /// Who is told.
 #[derive(Clone, Debug, Default)]
@@ -21,16 +21,16 @@ pub struct Metrics {
 
 impl Metrics {
     /// Tells them. `difference`: of an upload, what changed, if it is known.
-    pub fn tell(&self, run: &Summary, difference: Option<&str>, world: &World) {
+    pub fn tell(&self, run: &Outcome, difference: Option<&str>, context: &Context) {
         if let Some(dogstatsd) = &self.dogstatsd
-            && let Err(why) = dogstatsd.tell(run, difference, &world.env)
+            && let Err(why) = dogstatsd.tell(run, difference, &context.env)
         {
-            world.detail(|| format!("no metrics for dogstatsd: {why}"));
+            context.detail(|| format!("no metrics for dogstatsd: {why}"));
         }
         if let Some(directory) = &self.textfiles
             && let Err(why) = textfile::write(directory, run)
         {
-            world.warn(&format!(
+            context.warn(&format!(
                 "no metrics in {}: {why}; give --metrics-textfile a directory that this user may write",
                 directory.display()
             ));

@@ -10,7 +10,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use nix::fcntl::OFlag;
 
 use crate::document::Checksum;
-use crate::telemetry::outcome::Summary;
+use crate::telemetry::outcome::Outcome;
 use crate::util::open;
 
 /// No file of ours is near so large.
@@ -36,7 +36,7 @@ struct Series(&'static str, &'static str);
 ///
 /// # Errors
 /// What the system says.
-pub fn write(directory: &Path, run: &Summary) -> io::Result<()> {
+pub fn write(directory: &Path, run: &Outcome) -> io::Result<()> {
     let Some(name) = file_name(run) else { return Ok(()) };
     let path = directory.join(&name);
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
@@ -75,7 +75,7 @@ fn before(path: &Path) -> String {
 }
 
 /// `kvx-out-hosts-3f9a41c2.prom`: readable, and by its last part of this prefix, key and file alone.
-fn file_name(run: &Summary) -> Option<String> {
+fn file_name(run: &Outcome) -> Option<String> {
     let key = run.key.as_deref()?;
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
     let readable: String = key.chars().map(safe).take(LONGEST_NAME).collect();
@@ -86,7 +86,7 @@ fn file_name(run: &Summary) -> Option<String> {
 }
 
 /// What a run does not know is as it was `before`.
-fn text(run: &Summary, now: Duration, before: &str) -> String {
+fn text(run: &Outcome, now: Duration, before: &str) -> String {
     let mut labels = format!("direction=\"{}\"", run.direction.word());
     for (name, value) in [
         ("prefix", Some(run.prefix.as_str())),
@@ -98,7 +98,7 @@ fn text(run: &Summary, now: Duration, before: &str) -> String {
     let seconds = |time: Duration| format!("{}.{:03}", time.as_secs(), time.subsec_millis());
     let number = |known: Option<u64>| known.map(|number| number.to_string());
     let pending = run.pending.map(|pending| u8::from(pending).to_string());
-    let result = format!("{labels},result=\"{}\"", run.ending.word());
+    let result = format!("{labels},result=\"{}\"", run.result.word());
     let mut text = String::new();
     for (Series(name, help), labels, value) in [
         (LAST_RUN, &labels, Some(seconds(now))),
@@ -134,16 +134,16 @@ fn escaped(value: &str) -> String {
 mod tests {
     use super::*;
     use crate::error::Status;
-    use crate::telemetry::outcome::{Direction, Ending};
+    use crate::telemetry::outcome::{Direction, RunResult};
 
-    fn run() -> Summary {
-        let begun = Summary::begun(Direction::Out, "kvexpress", Duration::from_millis(1234), 0);
-        begun.on(Some("a/b"), Some(Path::new("/etc/ho\"st\\s\n}"))).came_to(Ending::Installed)
+    fn run() -> Outcome {
+        let begun = Outcome::begun(Direction::Out, "kvexpress", Duration::from_millis(1234), 0);
+        begun.on(Some("a/b"), Some(Path::new("/etc/ho\"st\\s\n}"))).with_result(RunResult::Installed)
     }
 
     #[test]
     fn what_a_run_does_not_know_is_as_it_was() {
-        let known = Summary { bytes: Some(30), lines: Some(12), pending: Some(true), ..run() };
+        let known = Outcome { bytes: Some(30), lines: Some(12), pending: Some(true), ..run() };
         let first = text(&known, Duration::from_millis(5_007), "");
         let labels = "direction=\"out\",prefix=\"kvexpress\",key=\"a/b\",file=\"/etc/ho\\\"st\\\\s\\n}\"";
         for line in [
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn names_are_safe_and_of_one_key_and_file() {
         let name_of = |prefix: &str, key: &str, file: &str| {
-            let run = Summary::begun(Direction::In, prefix, Duration::ZERO, 0).on(Some(key), Some(Path::new(file)));
+            let run = Outcome::begun(Direction::In, prefix, Duration::ZERO, 0).on(Some(key), Some(Path::new(file)));
             file_name(&run).unwrap_or_default()
         };
         let name = |key: &str, file: &str| name_of("p", key, file);

@@ -7,8 +7,8 @@ use crate::document::guard::Guards;
 use crate::error::{Result, Status};
 use crate::layout::keys::Key;
 use crate::telemetry::metrics::Metrics;
-use crate::upload::Stop;
-use crate::upload::copy::Order;
+use crate::upload::StopPolicy;
+use crate::upload::copy::CopyOrder;
 
 metrics_options! {
     over site_options:
@@ -27,7 +27,7 @@ sent if the other key has it already.",
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {
+    pub struct CopyArgs {
         /// the key to copy
         #[argh(option, arg_name = "key", from_str_fn(values::key))]
         from: Key,
@@ -46,7 +46,7 @@ sent if the other key has it already.",
     }
 }
 
-impl Options {
+impl CopyArgs {
     /// Who is told of it.
     ///
     /// # Errors
@@ -59,14 +59,14 @@ impl Options {
     ///
     /// # Errors
     /// 64.
-    pub fn order(self) -> Result<Order> {
+    pub fn order(self) -> Result<CopyOrder> {
         let site = self.site();
         if self.from == self.to {
             return Err(Status::Usage.error("--from and --to name the same key"));
         }
         // It has passed the guards when it was uploaded.
         let guards = Guards { min_lines: 0, max_size: LARGEST, max_shrink: None };
-        let stop = if self.ignore_stop { Stop::Ignored } else { Stop::Heeded };
-        Ok(Order { from: self.from, to: self.to, guards, stop, site })
+        let stop = if self.ignore_stop { StopPolicy::Ignored } else { StopPolicy::Respected };
+        Ok(CopyOrder { from: self.from, to: self.to, guards, stop, site })
     }
 }

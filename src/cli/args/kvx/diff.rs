@@ -6,7 +6,7 @@ use crate::cli::args::options::site_options;
 use crate::cli::args::values;
 use crate::input::Input;
 use crate::layout::keys::Key;
-use crate::operator::diff::Order;
+use crate::operator::diff::DiffOrder;
 
 site_options! {
     /// Show how a file differs from what is in Consul.
@@ -28,7 +28,7 @@ render | {command_name} -k hosts -",
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {
+    pub struct DiffArgs {
         /// the file, or - for stdin
         #[argh(positional, arg_name = "file", from_str_fn(values::path))]
         file: PathBuf,
@@ -39,11 +39,11 @@ render | {command_name} -k hosts -",
     }
 }
 
-impl Options {
+impl DiffArgs {
     /// The order.
-    pub fn order(self) -> Order {
+    pub fn order(self) -> DiffOrder {
         let (site, name) = (self.site(), self.file.display().to_string());
         let input = if name == "-" { Input::Stdin } else { Input::File(self.file) };
-        Order { key: self.key, input, name, site }
+        DiffOrder { key: self.key, input, name, site }
     }
 }

@@ -17,10 +17,10 @@ list are left out; Consul does not tell.",
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {}
+    pub struct ListArgs {}
 }
 
-impl Options {
+impl ListArgs {
     /// Where.
     pub fn order(self) -> Site {
         self.site()

@@ -6,7 +6,7 @@ use crate::cli::args::options::metrics_options;
 use crate::cli::args::values;
 use crate::error::Result;
 use crate::layout::marker::Present;
-use crate::operator::lock::{Manner, Marker, Order};
+use crate::operator::lock::{LockOptions, LockOrder, Marker};
 use crate::operator::stop::Reason;
 use crate::telemetry::metrics::Metrics;
 
@@ -25,12 +25,12 @@ the file is waited for.",
         error_code(64, "the command line makes no sense"),
         error_code(69, "Consul cannot be reached"),
         error_code(73, ".NAME.lock cannot be written"),
-        error_code(74, "what is remembered cannot be read; it is locked all the same"),
+        error_code(74, "what is recorded cannot be read; it is locked all the same"),
         error_code(75, "it is locked already, others were faster, or a run is busy"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {
+    pub struct LockArgs {
         /// the file
         #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::file))]
         file: PathBuf,
@@ -43,7 +43,7 @@ the file is waited for.",
         #[argh(switch)]
         replace: bool,
 
-        /// directory for what is remembered of installed files
+        /// directory for what is recorded of installed files
         #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
 
@@ -53,7 +53,7 @@ the file is waited for.",
     }
 }
 
-impl Options {
+impl LockArgs {
     /// Who is told of it.
     ///
     /// # Errors
@@ -63,11 +63,11 @@ impl Options {
     }
 
     /// The order.
-    pub fn order(self) -> (Order, Manner) {
+    pub fn order(self) -> (LockOrder, LockOptions) {
         let site = self.site();
         let present = if self.replace { Present::IsReplaced } else { Present::Stays };
         let reason = self.reason.map(Reason::ToSign);
-        let manner = Manner { reason, program: "kvx", marker: Marker::Hidden, present };
-        (Order { file: self.file, site, state_dir: self.state_dir }, manner)
+        let manner = LockOptions { reason, program: "kvx", marker: Marker::Hidden, present };
+        (LockOrder { file: self.file, site, state_dir: self.state_dir }, manner)
     }
 }

@@ -20,14 +20,14 @@ that were refused meanwhile do not come by themselves: run kvx-in again.",
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {
+    pub struct ResumeArgs {
         /// name of the document in Consul, such as hosts
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Key,
     }
 }
 
-impl Options {
+impl ResumeArgs {
     /// Which key, and where.
     pub fn order(self) -> (Key, Site) {
         (self.key.clone(), self.site())

@@ -7,7 +7,7 @@ use crate::cli::args::options::site_options;
 use crate::cli::args::values;
 use crate::layout::keys::Key;
 use crate::layout::site::Site;
-use crate::operator::status::Order;
+use crate::operator::status::StatusOrder;
 
 /// For all talk with Consul.
 const AT_TERMINAL: Duration = Duration::from_secs(5);
@@ -36,11 +36,11 @@ owed until the document changes, or until kvx clean.",
         error_code(64, "the command line makes no sense"),
         error_code(66, "there is nothing to show"),
         error_code(69, "Consul cannot be reached"),
-        error_code(74, "what is remembered cannot be read"),
+        error_code(74, "what is recorded cannot be read"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {
+    pub struct StatusArgs {
         /// only this key, and the files that are made of it
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Option<Key>,
@@ -53,22 +53,22 @@ owed until the document changes, or until kvx clean.",
         #[argh(switch)]
         json: bool,
 
-        /// directory for what is remembered of installed files
+        /// directory for what is recorded of installed files
         #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
     }
 }
 
-impl Options {
+impl StatusArgs {
     /// Whether it is for a program to read.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
     /// The order. A person who waits at a terminal is told sooner that Consul does not answer, unless `--timeout` says when.
-    pub fn order(self, is_at_terminal: bool) -> Order {
+    pub fn order(self, is_at_terminal: bool) -> StatusOrder {
         let site = self.site();
         let timeout = if is_at_terminal && self.timeout.is_none() { AT_TERMINAL } else { site.timeout };
-        Order { key: self.key, file: self.file, state_dir: self.state_dir, site: Site { timeout, ..site } }
+        StatusOrder { key: self.key, file: self.file, state_dir: self.state_dir, site: Site { timeout, ..site } }
     }
 }

@@ -5,12 +5,12 @@ use crate::cli::args::values;
 use crate::error::Result;
 use crate::layout::keys::Key;
 use crate::layout::marker::Present;
-use crate::operator::stop::{Reason, Stop};
+use crate::operator::stop::{Reason, StopOrder};
 use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
     over site_options:
-    /// Stop a key: nobody uploads it, and nobody installs it, until it is resumed.
+    /// StopOrder a key: nobody uploads it, and nobody installs it, until it is resumed.
     #[argh(
         help_triggers("-h", "--help"),
         note = "The reason stands in Consul as PREFIX/KEY/stop, with who, where and when;
@@ -25,7 +25,7 @@ every run of kvx-in and kvx-out tells it, and so does kvexpress.",
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {
+    pub struct StopArgs {
         /// name of the document in Consul, such as hosts
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Key,
@@ -48,7 +48,7 @@ every run of kvx-in and kvx-out tells it, and so does kvexpress.",
     }
 }
 
-impl Options {
+impl StopArgs {
     /// Who is told of it.
     ///
     /// # Errors
@@ -58,8 +58,8 @@ impl Options {
     }
 
     /// The order.
-    pub fn order(self) -> Stop {
+    pub fn order(self) -> StopOrder {
         let present = if self.replace { Present::IsReplaced } else { Present::Stays };
-        Stop { site: self.site(), key: self.key, reason: Reason::ToSign(self.reason), force: self.force, present }
+        StopOrder { site: self.site(), key: self.key, reason: Reason::ToSign(self.reason), force: self.force, present }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::cli::args::options::metrics_options;
 use crate::cli::args::values;
 use crate::error::Result;
-use crate::operator::lock::Order;
+use crate::operator::lock::LockOrder;
 use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
@@ -22,14 +22,14 @@ with a relative path.",
         example = "{command_name} -f /etc/hosts.consul --run",
         error_code(0, "unlocked, or not locked"),
         error_code(64, "the command line makes no sense"),
-        error_code(66, "--run, and nothing is remembered that could be run"),
+        error_code(66, "--run, and nothing is recorded that could be run"),
         error_code(69, "Consul cannot be reached"),
         error_code(73, "the marker next to the file cannot be removed"),
         error_code(75, "others were faster every time"),
         error_code(77, "Consul's ACLs deny it"),
         error_code(78, "the environment, or a file it names, makes no sense")
     )]
-    pub struct Options {
+    pub struct UnlockArgs {
         /// the file
         #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::file))]
         file: PathBuf,
@@ -38,13 +38,13 @@ with a relative path.",
         #[argh(switch)]
         run: bool,
 
-        /// directory for what is remembered of installed files
+        /// directory for what is recorded of installed files
         #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
     }
 }
 
-impl Options {
+impl UnlockArgs {
     /// Who is told of it.
     ///
     /// # Errors
@@ -59,8 +59,8 @@ impl Options {
     }
 
     /// The order.
-    pub fn order(self) -> Order {
+    pub fn order(self) -> LockOrder {
         let site = self.site();
-        Order { file: self.file, site, state_dir: self.state_dir }
+        LockOrder { file: self.file, site, state_dir: self.state_dir }
     }
 }

@@ -15,7 +15,7 @@ const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// Where it listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub enum StatsdAddress {
     /// A host, by name or number, and a port.
     Udp(String, u16),
     /// A datagram socket.
@@ -28,19 +28,19 @@ pub(super) enum Socket {
     Unix(UnixDatagram, PathBuf),
 }
 
-impl Address {
+impl StatsdAddress {
     /// `host`, `host:port`, `udp://host:port`, `unix:///path` or `/path`.
     ///
     /// # Errors
     /// What to write.
-    pub fn parse(text: &str) -> Result<Address, String> {
+    pub fn parse(text: &str) -> Result<StatsdAddress, String> {
         let wrong = || "write host:port, udp://host:port, unix:///path or /path".to_owned();
         if let Some(path) = text.strip_prefix("unix://").or(text.starts_with('/').then_some(text)) {
-            return if path.starts_with('/') { Ok(Address::Unix(path.into())) } else { Err(wrong()) };
+            return if path.starts_with('/') { Ok(StatsdAddress::Unix(path.into())) } else { Err(wrong()) };
         }
         let place = text.strip_prefix("udp://").unwrap_or(text);
         if let Ok(ip) = place.trim_matches(['[', ']']).parse::<IpAddr>() {
-            return Ok(Address::Udp(ip.to_string(), PORT));
+            return Ok(StatsdAddress::Udp(ip.to_string(), PORT));
         }
         let (host, port) = match place.rsplit_once(':') {
             Some((host, port)) => (host.trim_matches(['[', ']']), port.parse().map_err(|_| wrong())?),
@@ -50,30 +50,30 @@ impl Address {
         // A colon is of an IPv6 address, or of a scheme that is none of ours.
         let is_host =
             !host.is_empty() && !host.contains(odd) && (!host.contains(':') || host.parse::<IpAddr>().is_ok());
-        if is_host && port != 0 { Ok(Address::Udp(host.to_owned(), port)) } else { Err(wrong()) }
+        if is_host && port != 0 { Ok(StatsdAddress::Udp(host.to_owned(), port)) } else { Err(wrong()) }
     }
 
     /// As Datadog's own clients find it: `DD_DOGSTATSD_URL`, or `DD_AGENT_HOST` and `DD_DOGSTATSD_PORT`, or this node.
-    pub(super) fn of_environment(env: &Env) -> Result<Address, String> {
+    pub(super) fn of_environment(env: &Env) -> Result<StatsdAddress, String> {
         let text = |name: &str| env.text(name).map_err(|error| error.to_string());
         if let Some(url) = text("DD_DOGSTATSD_URL")? {
-            return Address::parse(&url).map_err(|wrong| format!("DD_DOGSTATSD_URL: {wrong}"));
+            return StatsdAddress::parse(&url).map_err(|wrong| format!("DD_DOGSTATSD_URL: {wrong}"));
         }
         let port = match text("DD_DOGSTATSD_PORT")? {
             Some(port) => port.parse().map_err(|_| "DD_DOGSTATSD_PORT is no port".to_owned())?,
             None => PORT,
         };
         let host = text("DD_AGENT_HOST")?.unwrap_or_else(|| "localhost".into());
-        match Address::parse(&host).map_err(|wrong| format!("DD_AGENT_HOST: {wrong}"))? {
-            Address::Udp(host, PORT) => Ok(Address::Udp(host, port)),
+        match StatsdAddress::parse(&host).map_err(|wrong| format!("DD_AGENT_HOST: {wrong}"))? {
+            StatsdAddress::Udp(host, PORT) => Ok(StatsdAddress::Udp(host, port)),
             other => Ok(other),
         }
     }
 
     pub(super) fn open(&self) -> Result<Socket, String> {
         let opened = match self {
-            Address::Udp(host, port) => udp(address_of(host, *port)?),
-            Address::Unix(path) => UnixDatagram::unbound().and_then(|socket| {
+            StatsdAddress::Udp(host, port) => udp(address_of(host, *port)?),
+            StatsdAddress::Unix(path) => UnixDatagram::unbound().and_then(|socket| {
                 socket.set_nonblocking(true)?;
                 Ok(Socket::Unix(socket, path.clone()))
             }),
@@ -114,8 +114,8 @@ mod tests {
 
     #[test]
     fn an_address_is_written_like_this() {
-        let udp = |host: &str, port| Ok(Address::Udp(host.into(), port));
-        let unix = |path: &str| Ok(Address::Unix(path.into()));
+        let udp = |host: &str, port| Ok(StatsdAddress::Udp(host.into(), port));
+        let unix = |path: &str| Ok(StatsdAddress::Unix(path.into()));
         for (text, address) in [
             ("localhost", udp("localhost", 8125)),
             ("agent.example:9125", udp("agent.example", 9125)),
@@ -126,12 +126,12 @@ mod tests {
             ("/run/dsd.socket", unix("/run/dsd.socket")),
             ("unix:///run/dsd.socket", unix("/run/dsd.socket")),
         ] {
-            assert_eq!(Address::parse(text), address, "{text}");
+            assert_eq!(StatsdAddress::parse(text), address, "{text}");
         }
         for text in
             ["", ":8125", "host:", "host:0", "host:99999", "http://host", "unix://run", "a b", "unixstream:///x"]
         {
-            assert!(Address::parse(text).is_err(), "{text}");
+            assert!(StatsdAddress::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::tags;
 use super::wire::{Tags, count, gauge};
 use crate::error::Status;
-use crate::telemetry::outcome::{Direction, Ending, Summary};
+use crate::telemetry::outcome::{Direction, Outcome, RunResult};
 
 /// The metrics of a run.
-pub(super) fn of(run: &Summary, prefix: &str, host: &str) -> Vec<String> {
+pub(super) fn of(run: &Outcome, prefix: &str, host: &str) -> Vec<String> {
     let mut counts = Counts { run, prefix, host, lines: Vec::new() };
     counts.outcome();
     counts.consul();
@@ -14,7 +14,7 @@ pub(super) fn of(run: &Summary, prefix: &str, host: &str) -> Vec<String> {
 }
 
 struct Counts<'a> {
-    run: &'a Summary,
+    run: &'a Outcome,
     prefix: &'a str,
     host: &'a str,
     lines: Vec<String>,
@@ -23,42 +23,42 @@ struct Counts<'a> {
 impl Counts<'_> {
     fn outcome(&mut self) {
         let run = self.run;
-        match run.ending {
-            Ending::WouldUpload => {}
-            Ending::Uploaded => {
+        match run.result {
+            RunResult::WouldUpload => {}
+            RunResult::Uploaded => {
                 self.count("in", "complete");
                 self.gauge("bytes", run.bytes);
                 self.gauge("lines", run.lines);
                 self.time("complete");
             }
-            Ending::Installed => {
+            RunResult::Installed => {
                 self.installed();
                 self.time("complete");
             }
-            Ending::Mended | Ending::Reloaded | Ending::Printed => self.time("complete"),
-            Ending::Unchanged => self.time("file_checksums_match"),
-            Ending::Stopped if run.direction == Direction::Stop => self.time("complete"),
-            Ending::Stopped => self.time("stop_key"),
-            Ending::Locked if run.direction == Direction::Lock => self.count("lock", "complete"),
-            Ending::Locked => {
+            RunResult::Repaired | RunResult::Reloaded | RunResult::Printed => self.time("complete"),
+            RunResult::Unchanged => self.time("file_checksums_match"),
+            RunResult::Stopped if run.direction == Direction::Stop => self.time("complete"),
+            RunResult::Stopped => self.time("stop_key"),
+            RunResult::Locked if run.direction == Direction::Lock => self.count("lock", "complete"),
+            RunResult::Locked => {
                 self.count_of(self.file().as_deref(), "locked", "complete");
                 self.time_of(self.file().as_deref(), "lock_key");
             }
-            Ending::Unlocked => self.count("unlock", "complete"),
-            Ending::Nothing => self.time("nothing"),
-            Ending::TooShort => {
+            RunResult::Unlocked => self.count("unlock", "complete"),
+            RunResult::Nothing => self.time("nothing"),
+            RunResult::TooShort => {
                 self.count("not_long_enough", "not_long_enough");
                 self.time("not_long_enough");
             }
-            Ending::Torn => {
+            RunResult::Torn => {
                 self.count("checksum_mismatch", "checksum_mismatch");
                 self.time("checksum_mismatch");
             }
-            Ending::InstalledOnly => {
+            RunResult::InstalledOnly => {
                 self.installed();
                 self.count("panic", location(run.failure));
             }
-            Ending::HandlerFailed | Ending::Failed => self.count("panic", location(run.failure)),
+            RunResult::HandlerFailed | RunResult::Failed => self.count("panic", location(run.failure)),
         }
     }
 

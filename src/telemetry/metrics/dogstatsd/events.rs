@@ -2,33 +2,33 @@
 
 use super::tags;
 use super::wire::{Alert, event};
-use crate::telemetry::outcome::{Direction, Ending, Summary};
+use crate::telemetry::outcome::{Direction, Outcome, RunResult};
 
 /// The event of a run, if it is one. `difference`: what an upload has changed.
-pub(super) fn of(run: &Summary, difference: Option<&str>, prefix: &str, host: &str) -> Option<String> {
+pub(super) fn of(run: &Outcome, difference: Option<&str>, prefix: &str, host: &str) -> Option<String> {
     let key = run.key.as_deref().unwrap_or_default();
     let reason = run.reason.as_deref().unwrap_or_default();
     let at = |part: &str| format!("{}/{key}/{part}", run.prefix);
     // Its key, where kvexpress has it: some have the path in the KV store.
-    let (subject, location, mark, alert, title, text) = match (run.direction, run.ending) {
-        (Direction::In, Ending::Uploaded) => {
+    let (subject, location, mark, alert, title, text) = match (run.direction, run.result) {
+        (Direction::In, RunResult::Uploaded) => {
             let (data, text) = (at("data"), difference.map_or_else(|| size_of(run), hunks));
             (data.clone(), "complete", "success", Alert::Info, format!("Updated: {data}"), text)
         }
-        (Direction::In, Ending::Stopped) => {
+        (Direction::In, RunResult::Stopped) => {
             let stop = at("stop");
             let title = format!("Stop key is present: {stop}. Stopping.");
             (stop, "stop_key_present", "stop", Alert::Error, title, reason.to_owned())
         }
-        (Direction::In, Ending::TooShort) => {
+        (Direction::In, RunResult::TooShort) => {
             let title = format!("Not long enough: {key}. Stopping.");
             (key.to_owned(), "not_long_enough", "length", Alert::Error, title, reason.to_owned())
         }
-        (Direction::Copy, Ending::Uploaded) => {
+        (Direction::Copy, RunResult::Uploaded) => {
             let title = format!("Copy: {} to {key}", run.reason.as_deref().unwrap_or("?"));
             (key.to_owned(), "complete", "success", Alert::Info, title.clone(), title)
         }
-        (Direction::Stop, Ending::Stopped) => {
+        (Direction::Stop, RunResult::Stopped) => {
             let stop = at("stop");
             (
                 stop.clone(),
@@ -39,7 +39,7 @@ pub(super) fn of(run: &Summary, difference: Option<&str>, prefix: &str, host: &s
                 reason.to_owned(),
             )
         }
-        (Direction::Lock, Ending::Locked) => {
+        (Direction::Lock, RunResult::Locked) => {
             let file = run.file.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
             (key.to_owned(), "complete", "lock", Alert::Warning, format!("Locked: {file} on {host}"), reason.to_owned())
         }
@@ -57,7 +57,7 @@ fn hunks(difference: &str) -> String {
     difference.splitn(3, '\n').nth(2).unwrap_or(difference).to_owned()
 }
 
-fn size_of(run: &Summary) -> String {
+fn size_of(run: &Outcome) -> String {
     format!("{} lines, {} bytes", run.lines.unwrap_or(0), run.bytes.unwrap_or(0))
 }
 

@@ -5,10 +5,10 @@ mod counts;
 mod events;
 mod wire;
 
-pub use self::address::Address;
+pub use self::address::StatsdAddress;
 use self::wire::Tags;
 use crate::env::Env;
-use crate::telemetry::outcome::Summary;
+use crate::telemetry::outcome::Outcome;
 
 /// The most that goes into one datagram of metrics: what a network carries in one piece.
 const DATAGRAM: usize = 1432;
@@ -17,7 +17,7 @@ const DATAGRAM: usize = 1432;
 #[derive(Clone, Debug)]
 pub struct Dogstatsd {
     /// `--dogstatsd=ADDR`; none for the environment's.
-    pub address: Option<Address>,
+    pub address: Option<StatsdAddress>,
     /// `--metrics-prefix`.
     pub prefix: String,
     /// Metrics (kvexpress may send events alone).
@@ -28,7 +28,7 @@ pub struct Dogstatsd {
 
 impl Dogstatsd {
     /// Tells of a run. Never waits, but for the name of a host, and not long.
-    pub(super) fn tell(&self, run: &Summary, difference: Option<&str>, env: &Env) -> Result<(), String> {
+    pub(super) fn tell(&self, run: &Outcome, difference: Option<&str>, env: &Env) -> Result<(), String> {
         let host = env.hostname();
         let metrics = if self.metrics { counts::of(run, &self.prefix, &host) } else { Vec::new() };
         let mut datagrams = wire::packed(&metrics, DATAGRAM);
@@ -40,7 +40,7 @@ impl Dogstatsd {
         }
         let socket = match &self.address {
             Some(address) => address.open()?,
-            None => Address::of_environment(env)?.open()?,
+            None => StatsdAddress::of_environment(env)?.open()?,
         };
         datagrams.iter().try_for_each(|datagram| socket.send(datagram.as_bytes()).map_err(|why| why.to_string()))
     }
@@ -60,7 +60,7 @@ pub fn prefix(text: &str) -> Result<String, String> {
 }
 
 /// The tags that kvexpress puts on everything that is of a key.
-fn tags(key: Option<&str>, run: &Summary, location: &str, host: &str) -> Tags {
+fn tags(key: Option<&str>, run: &Outcome, location: &str, host: &str) -> Tags {
     let tags = Tags::default();
     let tags = match key {
         Some(key) => tags.and("key", key),
