@@ -32,6 +32,16 @@ fn entry(key: String, value: &[u8], index: u64) -> Entry {
     Entry { key, create_index: 1, modify_index: index, flags: 0, value: value.to_vec() }
 }
 
+/// What a copy stores of this value, which is in Consul with the checksum of `document`; nothing if they do not match.
+fn copied(document: &Verified, value: Vec<u8>, flags: u64) -> Option<EncodedDocument> {
+    let data = Entry { flags, ..entry("data".into(), &value, 1) };
+    let checksum = entry("checksum".into(), document.checksum().to_string().as_bytes(), 2);
+    match (Pair { data: Some(data), checksum: Some(checksum) }).verify() {
+        PairState::Verified(pair) => Some(EncodedDocument::of_pair(pair)),
+        PairState::Absent | PairState::Torn(_) => None,
+    }
+}
+
 fn json(entries: &[Entry]) -> String {
     let objects: Vec<String> = entries.iter().map(object).collect();
     format!("[{}]\n", objects.join(","))
@@ -68,7 +78,8 @@ proptest! {
     #[test]
     fn only_the_bytes_with_the_checksum_verify(stored in bytes(), other in bytes(), flags in 0..3u64) {
         let checksum = Checksum::of(&stored);
-        let verified = Verified::decode(stored.clone(), flags, checksum).unwrap();
+        let (verified, encoded) = Verified::decode(stored.clone(), flags, checksum).unwrap();
+        prop_assert_eq!(encoded, None);
         prop_assert_eq!((verified.bytes(), verified.checksum()), (stored.as_slice(), checksum));
         // (A byte may well be brotli, of nothing at all.)
         if other != stored && !stored.is_empty() {
@@ -82,8 +93,9 @@ proptest! {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(&document).unwrap();
         let stored = BASE64_STANDARD.encode(gzip.finish().unwrap());
-        let verified = Verified::decode(stored.into_bytes(), flags, Checksum::of(&document)).unwrap();
+        let (verified, encoded) = Verified::decode(stored.clone().into_bytes(), flags, Checksum::of(&document)).unwrap();
         prop_assert_eq!(verified.bytes(), document.as_slice());
+        prop_assert_eq!(encoded, Some(stored.into_bytes()));
     }
 
     #[test]
@@ -244,9 +256,10 @@ proptest! {
         let (value, flags) = (stored.value().bytes.to_vec(), stored.value().flags);
         prop_assert_eq!((stored.document(), flags), (&document, u64::from(compress)));
         prop_assert_eq!(stored.encoded(), compress.then_some(value.as_slice()));
-        prop_assert_eq!(Verified::decode(value.clone(), flags, document.checksum()), Ok(document.clone()));
-        // Stored by somebody, it is stored elsewhere just so.
-        prop_assert_eq!(EncodedDocument::found(document, value, flags), Some(stored));
+        let encoded = compress.then(|| value.clone());
+        prop_assert_eq!(Verified::decode(value.clone(), flags, document.checksum()), Ok((document.clone(), encoded)));
+        // A value that is in Consul is copied without a change.
+        prop_assert_eq!(copied(&document, value, flags), Some(stored));
     }
 
     #[test]
@@ -256,11 +269,11 @@ proptest! {
         std::io::Write::write_all(&mut gzip, document.bytes()).unwrap();
         let old = BASE64_STANDARD.encode(gzip.finish().unwrap()).into_bytes();
         for value in [document.bytes().to_vec(), old] {
-            let stored = EncodedDocument::found(document.clone(), value.clone(), flags).unwrap();
+            let stored = copied(&document, value.clone(), flags).unwrap();
             prop_assert_eq!((stored.value().bytes, stored.value().flags), (value.as_slice(), flags));
         }
         if other != document.bytes() && !document.bytes().is_empty() {
-            prop_assert_eq!(EncodedDocument::found(document, other, flags), None);
+            prop_assert_eq!(copied(&document, other, flags), None);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::client::{Body, Call, Client};
+use super::failure::Result;
 use super::kv::{Consistency, path};
-use crate::error::Result;
 use crate::util::time::{Backoff, Deadline};
 
 /// A single query waits no longer: less than a try may take (Consul adds a sixteenth of it).

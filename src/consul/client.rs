@@ -8,9 +8,8 @@ use ureq::http::{Method, Request, Response};
 use ureq::{Agent, AsSendBody};
 
 use super::endpoint::Endpoint;
-use super::failure::{Errors, Failure, LONGEST_MESSAGE};
+use super::failure::{AttemptError, Errors, LONGEST_MESSAGE, Result};
 use crate::context::Context;
-use crate::error::Result;
 use crate::net::{self, Explained};
 use crate::util::time::{Backoff, Deadline};
 
@@ -110,12 +109,12 @@ impl<'w> Client<'w> {
         loop {
             match self.attempt(call) {
                 Ok(answer) => return Ok(Reply { repeated: tries > 1, ..answer }),
-                Err(Failure::Final(error)) => return Err(error),
+                Err(AttemptError::Final(error)) => return Err(error),
                 // The last try is cut short by the deadline: what the others met is the cause.
-                Err(Failure::TooSlow) if !cause.is_empty() && self.deadline.left().is_zero() => {}
-                Err(Failure::TooSlow) => (cause, remedy) = ("no answer in time".into(), None),
-                Err(Failure::Passing(now)) => (cause, remedy) = (now, None),
-                Err(Failure::OfOurs(Explained { why, remedy: ours })) => (cause, remedy) = (why, Some(ours)),
+                Err(AttemptError::TooSlow) if !cause.is_empty() && self.deadline.left().is_zero() => {}
+                Err(AttemptError::TooSlow) => (cause, remedy) = ("no answer in time".into(), None),
+                Err(AttemptError::Transient(now)) => (cause, remedy) = (now, None),
+                Err(AttemptError::Local(Explained { why, remedy: ours })) => (cause, remedy) = (why, Some(ours)),
             }
             self.context.progress(|| format!("Consul at {}: {cause}; trying again", self.server));
             if !backoff.sleep(self.deadline, &self.context.random) {
@@ -132,7 +131,7 @@ impl<'w> Client<'w> {
         }
     }
 
-    fn attempt(&self, call: &Call) -> std::result::Result<Reply, Failure> {
+    fn attempt(&self, call: &Call) -> std::result::Result<Reply, AttemptError> {
         let mut response = self.send(call).map_err(|cause| self.errors().fault(cause))?;
         let status = response.status().as_u16();
         let header = |name: &HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -148,7 +147,7 @@ impl<'w> Client<'w> {
         match read.map(|_| body).map_err(ureq::Error::from) {
             Ok(body) if meant => Ok(Reply { status, body, index, behind, repeated: false }),
             Ok(body) => Err(self.errors().refusal(status, &String::from_utf8_lossy(&body), call.path)),
-            Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(Failure::Final(Errors::too_large(self.limit))),
+            Err(ureq::Error::BodyExceedsLimit(_)) if meant => Err(AttemptError::Final(Errors::too_large(self.limit))),
             Err(_) if !meant => Err(self.errors().refusal(status, "", call.path)),
             Err(broken) => Err(self.errors().fault(broken)),
         }

@@ -7,8 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::client::{Body, Call, Client};
 use super::entry::{Entry, Value};
+use super::failure::{Failure, Result};
 use super::transaction::{Change, Complaint, Op, Transaction};
-use crate::error::{Error, Result, Status};
+use crate::error::Status;
 
 /// What may stand in a path as it is: the unreserved characters of RFC 3986, and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -112,7 +113,7 @@ impl Client<'_> {
         consistency: Consistency,
         documents: &[&'k str],
         marks: &[&'k str],
-    ) -> Result<(Entries, Vec<(&'k str, Error)>)> {
+    ) -> Result<(Entries, Vec<(&'k str, Failure)>)> {
         if let (Some(first), true) = (documents.first(), self.server().has_tenancy()) {
             // A Consul without namespaces would take the default one, without a word; to this it says 400.
             denial(self.assert_readable(first, consistency))?;
@@ -162,7 +163,7 @@ impl Client<'_> {
         consistency: Consistency,
         documents: &[&'k str],
         keys: &[&str],
-    ) -> Result<(Entries, Vec<(&'k str, Error)>)> {
+    ) -> Result<(Entries, Vec<(&'k str, Failure)>)> {
         let found = match self.get("get-tree", consistency, keys)? {
             Transaction::Done(found, behind) => Entries { found, behind },
             failed => return Err(self.cannot_read(failed)),
@@ -178,12 +179,12 @@ impl Client<'_> {
         self.transact(consistency.parameter(), keys.iter().map(|key| Op::get(verb, key)).collect())
     }
 
-    fn cannot_read(&self, failed: Transaction) -> Error {
+    fn cannot_read(&self, failed: Transaction) -> Failure {
         match failed {
             Transaction::Failed(complaint) => {
                 self.errors().unavailable(&format!("it cannot read: \"{}\"", complaint.what))
             }
-            _ => Status::Refused.error("the key is too long to ask for; use a shorter one"),
+            _ => Failure::TooLarge(Status::Refused.error("the key is too long to ask for; use a shorter one")),
         }
     }
 
@@ -227,9 +228,9 @@ impl Client<'_> {
 }
 
 /// A denial is an answer, too.
-fn denial(asked: Result<()>) -> Result<Option<Error>> {
+fn denial(asked: Result<()>) -> Result<Option<Failure>> {
     match asked {
-        Err(error) if error.status() == Status::Denied => Ok(Some(error)),
+        Err(denial @ Failure::Denied(_)) => Ok(Some(denial)),
         asked => asked.map(|()| None),
     }
 }

@@ -15,6 +15,7 @@ mod transaction;
 pub use client::Client;
 pub use endpoint::Endpoint;
 pub use entry::{Entry, Value};
+pub use failure::{Failure, Result};
 pub use kv::{ChangeResult, Consistency, Entries};
 pub use options::ConnectOptions;
 pub use transaction::Change;

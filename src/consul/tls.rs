@@ -24,7 +24,7 @@ use crate::util::read;
 /// 78: a file that cannot be read or holds something else, half of a pair.
 pub(super) fn find(flags: &ConnectOptions, host: &str, verify: bool, context: &Context) -> Result<(Route, bool)> {
     let file = |flag: &Option<PathBuf>, option: &'static str, variable: &'static str| {
-        Ok(match flag {
+        Result::Ok(match flag {
             Some(path) => Some((path.clone(), option)),
             None => context.env.text(variable)?.map(|path| (PathBuf::from(path), variable)),
         })

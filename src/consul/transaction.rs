@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{Body, Call, Client};
 use super::entry::{Entry, Value};
-use crate::error::Result;
+use super::failure::Result;
 
 /// The body of a transaction may be this large (Consul's `txn_max_req_len`; tried: a value of 393,174 bytes passes,
 /// 393,180 is 413, on 1.8.7 and 1.20.6).

@@ -28,24 +28,28 @@ impl Verified {
         Verified { bytes, checksum, size }
     }
 
-    /// The document in `raw`, as somebody stored it under `flags`, if it has `checksum`; otherwise `raw` again.
+    /// The document in `raw`, as it is stored under `flags`, if it has `checksum`, and the raw bytes if they are an encoding of
+    /// it; otherwise `raw` again.
     ///
     /// If the raw bytes have the checksum, they are the document; otherwise they are decoded by their Flags (kvexpress
     /// from 1.16 on: 1 is brotli); otherwise as gzip in base64, which older kvexpress wrote under Flags 0; otherwise
-    /// the pair is torn, or not of our making.
-    pub fn decode(raw: Vec<u8>, flags: u64, checksum: Checksum) -> Result<Verified, Vec<u8>> {
+    /// data and checksum do not match.
+    pub fn decode(raw: Vec<u8>, flags: u64, checksum: Checksum) -> Result<(Verified, Option<Vec<u8>>), Vec<u8>> {
         let raw = Verified::ours(raw);
         if raw.checksum == checksum {
-            return Ok(raw);
+            return Ok((raw, None));
         }
         let brotli: Option<encoding::Decoder> = (flags == encoding::BROTLI).then_some(encoding::brotli);
-        brotli
+        let decoded = brotli
             .into_iter()
             .chain([encoding::gzip_base64 as encoding::Decoder])
             .filter_map(|decode| decode(&raw.bytes, LARGEST))
             .map(Verified::ours)
-            .find(|document| document.checksum == checksum)
-            .ok_or(raw.bytes)
+            .find(|document| document.checksum == checksum);
+        match decoded {
+            Some(document) => Ok((document, Some(raw.bytes))),
+            None => Err(raw.bytes),
+        }
     }
 
     /// The document's bytes.

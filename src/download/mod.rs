@@ -16,7 +16,7 @@ pub use self::order::{Destination, DownloadOrder, HandlerPolicy, Ignored, Stdin,
 use self::reconcile::Reconciler;
 use self::report::FileChange;
 pub use self::report::{Applied, DownloadReport, Effect, Others};
-use self::source::{Before, Obtained, Snapshot, Source, TriggerKind};
+use self::source::{Before, Obtained, Source, TriggerKind};
 use crate::context::{Context, show};
 use crate::error::{Result, Status};
 use crate::install::{Target, WriteMode};
@@ -24,6 +24,7 @@ use crate::layout::keys::Subject;
 use crate::layout::lock_file;
 use crate::layout::pair::{PairState, VerifiedPair};
 use crate::layout::payload::{self, Trigger};
+use crate::layout::snapshot::Snapshot;
 use crate::state::{self, StateFile};
 use crate::util::path;
 use crate::util::read::{ReadError, bounded};
@@ -32,7 +33,7 @@ use crate::util::time::Deadline;
 /// Another run that was waited for longer than this is part of what is said of a failure.
 const LONG: Duration = Duration::from_secs(1);
 
-/// HandlerReason a run was started, and for what.
+/// Why a run was started, and for what.
 #[derive(Debug)]
 pub struct Heard {
     /// That of the order, or the one that the payload names.
@@ -205,8 +206,8 @@ fn others(state_file: &StateFile) -> Others {
 /// To stdout. Nothing is installed, so neither a stop nor a lock forbids it: its reader gets the whole document.
 fn to_stdout(order: &DownloadOrder, subject: &Subject, trigger: Trigger, context: &Context) -> Result<Effect> {
     let source = Source::new(order, subject, None, Deadline::within(order.timeout), context)?;
-    let (document, stop) = match source.settled(order.consistency)? {
-        Snapshot { found: PairState::Verified(whole), stop, .. } => (whole.document, stop),
+    let (document, stop) = match source.settled(order.consistency)?? {
+        Snapshot { state: PairState::Verified(pair), stop, .. } => (pair.document, stop),
         _ if TriggerKind::by(&trigger) == TriggerKind::ByThisKey => return Ok(Effect::Nothing),
         _ => return Err(source.no_such_key()),
     };

@@ -38,7 +38,7 @@ impl Reconciler<'_> {
             && self.owes(checksum, state).is_none()
     }
 
-    /// HandlerReason the handler has to be run, if it has.
+    /// Why the handler has to be run, if it has.
     fn owes(&self, checksum: Checksum, state: Option<&State>) -> Option<(&Handler, HandlerReason)> {
         let handler = self.order.handler.as_ref()?;
         if state.is_none_or(|state| state.owes(&handler.id(), checksum)) {

@@ -65,7 +65,7 @@ pub(super) struct HandlerRun {
     pub took: Duration,
 }
 
-/// HandlerReason a handler is run.
+/// Why a handler is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HandlerReason {
     /// It has not succeeded yet for what is installed.

@@ -4,15 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Destination, DownloadOrder, Ignored};
-use crate::consul::{Client, Consistency, Endpoint, Entries};
+use crate::consul::{self, Client, Consistency, Endpoint, Failure};
 use crate::context::Context;
 use crate::document::Checksum;
-use crate::error::{Error, Kind, Result, Status};
+use crate::error::{Error, Kind, Result};
 use crate::install::Installed;
-use crate::layout::keys::{KeyPaths, Subject};
-use crate::layout::marker;
-use crate::layout::pair::{Pair, PairState, VerifiedPair};
+use crate::layout::keys::Subject;
+use crate::layout::pair::{PairState, VerifiedPair};
 use crate::layout::payload::Trigger;
+use crate::layout::snapshot::{Location, Snapshot};
 use crate::state::State;
 use crate::util::time::{Backoff, Deadline};
 
@@ -21,63 +21,9 @@ pub(super) struct Source<'a> {
     client: Client<'a>,
     order: &'a DownloadOrder,
     context: &'a Context,
-    asked: Location,
+    location: Location,
     /// None for stdout, and where it is ignored.
     lock: Option<String>,
-}
-
-/// What is asked for.
-enum Location {
-    Pair(KeyPaths),
-    Value(String),
-}
-
-impl Location {
-    fn of(subject: &Subject, order: &DownloadOrder) -> Location {
-        match subject {
-            Subject::Document(key) => Location::Pair(KeyPaths::of(&order.prefix, key)),
-            Subject::Value(path) => Location::Value(path.as_str().to_owned()),
-        }
-    }
-
-    /// Where the document itself is.
-    fn data(&self) -> &str {
-        match self {
-            Location::Pair(folder) => &folder.data,
-            Location::Value(path) => path,
-        }
-    }
-
-    /// Nothing stops a value that is no document.
-    fn stop(&self, ignored: Ignored) -> Option<&str> {
-        match self {
-            Location::Pair(folder) if !ignored.stop => Some(&folder.stop),
-            _ => None,
-        }
-    }
-
-    fn documents(&self) -> Vec<&str> {
-        match self {
-            Location::Pair(folder) => vec![&folder.data, &folder.checksum],
-            Location::Value(path) => vec![path],
-        }
-    }
-
-    fn verify(&self, entries: &mut Entries) -> PairState {
-        match self {
-            Location::Pair(folder) => Pair::take(entries, folder).verify(),
-            Location::Value(path) => PairState::of_value(entries.take(path)),
-        }
-    }
-}
-
-/// What one read brought.
-pub(super) struct Snapshot {
-    pub found: PairState,
-    pub stop: Option<String>,
-    pub lock: Option<String>,
-    /// See [`crate::consul::Entries::is_fresh`].
-    pub fresh: bool,
 }
 
 /// What asking, or the payload, brought.
@@ -159,7 +105,7 @@ impl<'a> Source<'a> {
         let lock = file.filter(|_| !order.ignored.lock).map(|file| order.prefix.lock(file, &context.env.hostname()));
         let server = Endpoint::find(&order.consul, context)?;
         let client = Client::new(server, deadline, order.guards.max_size, context);
-        Ok(Source { client, order, context, asked: Location::of(subject, order), lock })
+        Ok(Source { client, order, context, location: Location::of(subject, &order.prefix), lock })
     }
 
     /// What a read from the leader brings that was made under the file's lock may always be installed, if it verifies:
@@ -173,101 +119,92 @@ impl<'a> Source<'a> {
             },
             sure => sure,
         };
-        self.by_the_leader(sure, kind)
+        self.by_the_leader(sure, kind)?
     }
 
     /// What a stale read brings is believed only if it leaves no doubt: from a server that follows its leader, and newer
     /// than what is installed, or the same. The same from one that does not may still be better than nothing.
     fn by_any_server(&self, before: &Before) -> Option<(VerifiedPair, bool)> {
         match self.read(Consistency::Stale).ok()? {
-            Snapshot { found: PairState::Verified(whole), stop: None, lock: None, fresh } => {
-                let usable = before.is_still(&whole) || (fresh && before.is_surely_older_than(&whole));
-                usable.then_some((whole, fresh))
+            Snapshot { state: PairState::Verified(whole), stop: None, lock: None, is_fresh } => {
+                let usable = before.is_still(&whole) || (is_fresh && before.is_surely_older_than(&whole));
+                usable.then_some((whole, is_fresh))
             }
             _ => None,
         }
     }
 
-    /// While nobody leads, what is installed stays, and that is said.
+    /// Without a leader the installed file stays, and a line says so.
     fn by_the_leader_or(&self, installed: VerifiedPair, kind: TriggerKind) -> Result<Obtained> {
         match self.by_the_leader(Consistency::Default, kind) {
-            Err(error) if error.status() == Status::Unavailable => {
+            Err(Failure::Unavailable(error)) => {
                 self.context.warn(&format!(
                     "{}: {error}; as far as a server knows that follows none, the file is right",
-                    self.asked.data()
+                    self.location.data()
                 ));
                 Ok(Obtained::Document(installed))
             }
-            answered => answered,
+            answered => answered?,
         }
     }
 
-    fn by_the_leader(&self, consistency: Consistency, kind: TriggerKind) -> Result<Obtained> {
-        let state = self.settled(consistency)?;
-        Ok(match (state.stop, state.lock, state.found) {
-            (Some(reason), _, _) => Obtained::Stopped(reason),
-            (_, Some(reason), _) => Obtained::Locked(reason),
-            (_, _, PairState::Verified(whole)) => Obtained::Document(whole),
-            _ if kind == TriggerKind::ByThisKey => Obtained::Gone,
-            _ => return Err(self.no_such_key()),
+    /// The outer failure is Consul's, the inner one is about what it holds.
+    fn by_the_leader(&self, consistency: Consistency, kind: TriggerKind) -> consul::Result<Result<Obtained>> {
+        let snapshot = match self.settled(consistency)? {
+            Ok(snapshot) => snapshot,
+            Err(torn) => return Ok(Err(torn)),
+        };
+        Ok(match (snapshot.stop, snapshot.lock, snapshot.state) {
+            (Some(reason), _, _) => Ok(Obtained::Stopped(reason)),
+            (_, Some(reason), _) => Ok(Obtained::Locked(reason)),
+            (_, _, PairState::Verified(pair)) => Ok(Obtained::Document(pair)),
+            _ if kind == TriggerKind::ByThisKey => Ok(Obtained::Gone),
+            _ => Err(self.no_such_key()),
         })
     }
 
-    /// Reads until it is not a torn pair: an old kvexpress may be between its two PUTs. What is stopped or locked may
-    /// be torn.
-    pub fn settled(&self, consistency: Consistency) -> Result<Snapshot> {
+    /// Reads until data and checksum match: an old kvexpress may be between its two PUTs. A key that is stopped, or whose file is
+    /// locked, may be torn. The outer failure is Consul's; the inner one says that the key stays torn.
+    pub fn settled(&self, consistency: Consistency) -> consul::Result<Result<Snapshot>> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut torn = None;
         loop {
-            let state = match (self.read(consistency), torn) {
-                (Ok(state), _) => state,
-                // The last read is cut short by the deadline: what the others saw is the cause.
-                (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Err(self.torn(why)),
-                (Err(error), _) => return Err(error),
+            let snapshot = match (self.read(consistency), torn) {
+                (Ok(snapshot), _) => snapshot,
+                // The last read is cut short by the deadline: what the earlier ones saw is the cause.
+                (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Ok(Err(self.torn(why))),
+                (Err(failure), _) => return Err(failure),
             };
-            let PairState::Torn(found) = &state.found else { return Ok(state) };
-            if self.order.to != Destination::Stdout && (state.stop.is_some() || state.lock.is_some()) {
-                return Ok(state);
+            let PairState::Torn(found) = &snapshot.state else { return Ok(Ok(snapshot)) };
+            if self.order.to != Destination::Stdout && (snapshot.stop.is_some() || snapshot.lock.is_some()) {
+                return Ok(Ok(snapshot));
             }
             if torn.is_none() {
-                self.context.progress(|| format!("{}: {}; waiting for the other half", self.asked.data(), found.why));
+                self.context
+                    .progress(|| format!("{}: {}; waiting for the other half", self.location.data(), found.why));
             }
             if !backoff.sleep(self.client.deadline(), &self.context.random) {
-                return Err(self.torn(found.why));
+                return Ok(Err(self.torn(found.why)));
             }
             torn = Some(found.why);
         }
     }
 
     fn torn(&self, why: &str) -> Error {
-        let torn = Status::TryAgain.error(format!(
-            "{} in Consul are torn: {why} (for {}); upload the document again with kvx-in",
-            self.asked.documents().join(" and "),
-            humantime::format_duration(self.order.timeout)
-        ));
-        torn.counted_as(Kind::Torn)
+        self.location.torn(why, Some(self.order.timeout)).counted_as(Kind::Torn)
     }
 
-    fn read(&self, consistency: Consistency) -> Result<Snapshot> {
-        let stop = self.asked.stop(self.order.ignored);
-        let marks: Vec<&str> = stop.into_iter().chain(self.lock.as_deref()).collect();
-        let read = self.client.read(consistency, &self.asked.documents(), &marks);
-        let mut entries = read.map_err(|error| match error.status() {
-            Status::Refused => error.and("if the document is meant to be that large, raise --max-size"),
-            _ => error,
-        })?;
-        let fresh = entries.is_fresh();
-        let mut reason = |mark: &str| entries.take(mark).as_ref().and_then(marker::reason);
-        let (stop, lock) = (stop.and_then(&mut reason), self.lock.as_deref().and_then(reason));
-        Ok(Snapshot { found: self.asked.verify(&mut entries), stop, lock, fresh })
+    fn read(&self, consistency: Consistency) -> consul::Result<Snapshot> {
+        let stop = self.location.stop().filter(|_| !self.order.ignored.stop);
+        let read = Snapshot::read(&self.client, consistency, &self.location, stop, self.lock.as_deref());
+        read.map_err(|failure| match failure {
+            Failure::TooLarge(_) => failure.and("if the document is meant to be that large, raise --max-size"),
+            _ => failure,
+        })
     }
 
+    /// The error that the key is not in Consul.
     pub fn no_such_key(&self) -> Error {
-        let remedy = match self.asked {
-            Location::Pair(_) => "upload it with kvx-in, or check -k and -p",
-            Location::Value(_) => "put it there, or check --raw, which takes a whole path",
-        };
-        let (data, server) = (self.asked.data(), self.client.server());
-        Status::NoSuchKey.error(format!("there is no {data} in Consul at {server}; {remedy}"))
+        self.location.absent(self.client.server())
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::DownloadOrder;
 use crate::consul::{Client, Endpoint};
 use crate::context::Context;
-use crate::error::{Result, Status};
-use crate::layout::keys::{KeyPaths, Subject};
+use crate::error::Result;
+use crate::layout::keys::Subject;
+use crate::layout::snapshot::Location;
 use crate::util::time::Deadline;
 
 /// An answer to a query that waited to the end may come a little later.
@@ -17,18 +18,10 @@ pub(super) fn until_there(order: &DownloadOrder, subject: &Subject, limit: Durat
     let patience = Deadline::within(limit);
     let server = Endpoint::find(&order.consul, context)?;
     let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, context);
-    let (path, remedy) = match subject {
-        Subject::Document(key) => {
-            (KeyPaths::of(&order.prefix, key).checksum, "upload it with kvx-in, or check -k and -p")
-        }
-        Subject::Value(path) => (path.as_str().to_owned(), "put it there, or check --raw, which takes a whole path"),
-    };
-    if client.await_key(&path, patience, order.consistency)? {
-        return Ok(());
+    let location = Location::of(subject, &order.prefix);
+    if client.await_key(location.last(), patience, order.consistency)? {
+        Ok(())
+    } else {
+        Err(location.absent_after(client.server(), Some(limit)))
     }
-    Err(Status::NoSuchKey.error(format!(
-        "there was no {path} in Consul at {} within {} (--wait); {remedy}",
-        client.server(),
-        humantime::format_duration(limit)
-    )))
 }

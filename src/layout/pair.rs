@@ -16,12 +16,12 @@ pub struct Pair {
     pub checksum: Option<Entry>,
 }
 
-/// What a pair is found to be.
+/// Whether data and checksum are there, and match.
 #[derive(Debug)]
 pub enum PairState {
     /// Neither is there.
     Absent,
-    /// They do not belong together: half of an upload by kvexpress (two PUTs), an upload that died, an edit by hand.
+    /// They do not match: half of an upload by kvexpress (two PUTs), an upload that died, an edit by hand.
     Torn(Torn),
     /// The document.
     Verified(VerifiedPair),
@@ -32,7 +32,11 @@ pub enum PairState {
 pub struct VerifiedPair {
     /// The document.
     pub document: Verified,
-    /// Its index: that of the checksum, which changes whenever the document does.
+    /// The stored value, if it is an encoding of the document.
+    pub encoded: Option<Vec<u8>>,
+    /// The Flags of the stored value.
+    pub flags: u64,
+    /// The index of the checksum, which changes whenever the document does.
     pub index: u64,
     /// The index of the data alone.
     pub data_index: u64,
@@ -43,7 +47,7 @@ pub struct VerifiedPair {
 pub struct Torn {
     /// Why, for people.
     pub why: &'static str,
-    /// What it holds.
+    /// What is there of it.
     pub pair: Pair,
 }
 
@@ -53,7 +57,7 @@ impl Pair {
         Pair { data: entries.take(&folder.data), checksum: entries.take(&folder.checksum) }
     }
 
-    /// Judges it.
+    /// Whether data and checksum are there, and match.
     pub fn verify(self) -> PairState {
         let torn = |why, data, checksum| PairState::Torn(Torn { why, pair: Pair { data, checksum } });
         let (data, entry) = match (self.data, self.checksum) {
@@ -63,11 +67,12 @@ impl Pair {
             (data, None) => return torn("there is data without a checksum", data, None),
         };
         let Some(checksum) = Checksum::parse(&entry.value) else {
-            return torn("its checksum is no SHA-256", Some(data), Some(entry));
+            return torn("its checksum is not a SHA-256", Some(data), Some(entry));
         };
-        match Verified::decode(data.value, data.flags, checksum) {
-            Ok(document) => {
-                PairState::Verified(VerifiedPair { document, index: entry.modify_index, data_index: data.modify_index })
+        let (flags, data_index, index) = (data.flags, data.modify_index, entry.modify_index);
+        match Verified::decode(data.value, flags, checksum) {
+            Ok((document, encoded)) => {
+                PairState::Verified(VerifiedPair { document, encoded, flags, index, data_index })
             }
             Err(value) => torn("its data does not have its checksum", Some(Entry { value, ..data }), Some(entry)),
         }
@@ -75,11 +80,12 @@ impl Pair {
 }
 
 impl PairState {
-    /// A value that is a document by itself, as it is.
+    /// A value that is a document by itself, without a checksum next to it.
     pub fn of_value(value: Option<Entry>) -> PairState {
         match value {
-            Some(Entry { value, modify_index: index, .. }) => {
-                PairState::Verified(VerifiedPair { document: Verified::ours(value), index, data_index: index })
+            Some(Entry { value, flags, modify_index: index, .. }) => {
+                let document = Verified::ours(value);
+                PairState::Verified(VerifiedPair { document, encoded: None, flags, index, data_index: index })
             }
             None => PairState::Absent,
         }

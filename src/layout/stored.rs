@@ -6,6 +6,7 @@ use crate::consul::Value;
 use crate::document::encoding;
 use crate::document::{LARGEST, Verified};
 use crate::error::{Result, Status};
+use crate::layout::pair::VerifiedPair;
 
 /// How to store a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +42,10 @@ impl EncodedDocument {
         }
     }
 
-    /// As somebody has stored it, to be stored elsewhere without a change; none where the value is not the document's.
-    pub fn found(document: Verified, value: Vec<u8>, flags: u64) -> Option<EncodedDocument> {
-        let encoded = (value != document.bytes()).then_some(value);
-        if let Some(value) = &encoded {
-            Verified::decode(value.clone(), flags, document.checksum()).ok()?;
-        }
-        Some(EncodedDocument { document, flags, encoded: OnceCell::from(encoded) })
+    /// The document of a pair as it is stored, to be stored elsewhere without a change.
+    pub fn of_pair(pair: VerifiedPair) -> EncodedDocument {
+        let VerifiedPair { document, encoded, flags, .. } = pair;
+        EncodedDocument { document, flags, encoded: OnceCell::from(encoded) }
     }
 
     /// The document.

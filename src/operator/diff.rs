@@ -32,9 +32,9 @@ pub fn diff(order: &DiffOrder, context: &Context) -> Result<Vec<u8>> {
         }
         _ => error,
     })?;
-    let (client, folder) = (order.site.client(context)?, KeyPaths::of(&order.site.prefix, &order.key));
-    let there = snapshot::document(&client, &folder)?;
-    let from = format!("{} (in Consul)", folder.data);
+    let (client, paths) = (order.site.client(context)?, KeyPaths::of(&order.site.prefix, &order.key));
+    let from = format!("{} (in Consul)", paths.data);
+    let stored = snapshot::verified(&client, paths)?.document;
     let limits = Limits { time: client.deadline().left(), text: usize::MAX };
-    Ok(unified((there.bytes(), &from), (&file, &order.name), limits))
+    Ok(unified((stored.bytes(), &from), (&file, &order.name), limits))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::consul::Client;
+use crate::consul::{self, Client};
 use crate::context::Context;
 use crate::error::Result;
 use crate::layout::keys::{Key, Prefix};
@@ -14,10 +14,10 @@ use crate::layout::site::Site;
 /// # Errors
 /// 69, 77, 78.
 pub fn list(site: &Site, context: &Context) -> Result<Vec<Key>> {
-    keys(&site.client(context)?, &site.prefix)
+    Ok(keys(&site.client(context)?, &site.prefix)?)
 }
 
-pub(super) fn keys(client: &Client, prefix: &Prefix) -> Result<Vec<Key>> {
+pub(super) fn keys(client: &Client, prefix: &Prefix) -> consul::Result<Vec<Key>> {
     // Without those whose name is not valid (any more): no run reads or writes them.
     let paths = client.list(&prefix.to_string())?;
     let keys: BTreeSet<Key> = paths.iter().filter_map(|path| prefix.split(path)).map(|(key, _)| key).collect();

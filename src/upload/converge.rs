@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::report::{Answer, Replaced, Upload, UploadReport};
 use super::write::put;
 use super::{Mode, StopPolicy, Terms};
-use crate::consul::{ChangeResult, Client};
+use crate::consul::{ChangeResult, Client, Failure};
 use crate::context::Context;
 use crate::document::Size;
 use crate::document::diff;
 use crate::error::{Result, Status};
 use crate::layout::keys::KeyPaths;
-use crate::layout::marker;
-use crate::layout::pair::{Pair, PairState, Torn};
+use crate::layout::pair::{PairState, Torn};
+use crate::layout::snapshot::{Location, Snapshot};
 use crate::layout::stored::EncodedDocument;
 use crate::util::text;
 use crate::util::text::size;
@@ -34,7 +34,8 @@ pub(crate) fn converge(
     client: &Client,
     context: &Context,
 ) -> Result<UploadReport> {
-    let folder = KeyPaths::of(&terms.prefix, &terms.key);
+    let paths = KeyPaths::of(&terms.prefix, &terms.key);
+    let location = Location::Pair(paths.clone());
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let mut lost = String::new();
     // What a change replaces whose answer was lost: afterwards the document is there, or half of a large one is.
@@ -43,15 +44,11 @@ pub(crate) fn converge(
         if race > 0 && !backoff.sleep(client.deadline(), &context.random) {
             break;
         }
-        let mut entries =
-            client.read(terms.consistency, &[&folder.data, &folder.checksum], &[&folder.stop]).map_err(|error| {
-                match error.status() {
-                    Status::Refused => error.and("whatever it is, it is no document: look at it, or use another key"),
-                    _ => error,
-                }
-            })?;
-        let found = Pair::take(&mut entries, &folder).verify();
-        let stopped = entries.take(&folder.stop).as_ref().and_then(marker::reason);
+        let read = Snapshot::read(client, terms.consistency, &location, Some(&paths.stop), None);
+        let Snapshot { state: found, stop: stopped, .. } = read.map_err(|failure| match failure {
+            Failure::TooLarge(_) => failure.and("whatever it is, it is no document: look at it, or use another key"),
+            _ => failure,
+        })?;
         if let PairState::Verified(previous) = &found
             && previous.document.checksum() == ours.document().checksum()
         {
@@ -73,20 +70,22 @@ pub(crate) fn converge(
         expected(terms, &found, &ours)?;
         terms.guards.check_shrinkage(ours.document(), size_of_previous(&found))?;
         if terms.mode == Mode::DryRun {
-            let (from, to) = (format!("{} (in Consul)", folder.data), format!("{} (to upload)", folder.data));
+            let (from, to) = (format!("{} (in Consul)", paths.data), format!("{} (to upload)", paths.data));
             let (before, after) = (previous(&found), ours.document().bytes());
             let limits = diff::Limits { time: client.deadline().left(), text: usize::MAX };
             let difference = diff::unified((&before, &from), (after, &to), limits);
             return Ok(UploadReport::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
         }
-        let outcome = put(&folder, &found, &ours, client).map_err(|error| match error.status() {
-            Status::Unavailable => error.and("the document may be in Consul all the same: run it again to be sure"),
-            _ => error,
+        let result = put(&paths, &found, &ours, client).map_err(|failure| match failure {
+            Failure::Unavailable(_) => {
+                failure.and("the document may be in Consul all the same: run it again to be sure")
+            }
+            _ => failure,
         })?;
         let replaced = replaced(&found, &ours, unanswered);
-        match outcome {
+        match result {
             ChangeResult::Done => {
-                let (name, before, after) = (folder.data.as_str(), previous(&found), ours.document().bytes());
+                let (name, before, after) = (paths.data.as_str(), previous(&found), ours.document().bytes());
                 let limits = |time| diff::Limits { time, text: LARGEST_DIFFERENCE };
                 let differ = |time| text::lines_of(&diff::unified((&before, name), (after, name), limits(time)));
                 let difference = terms.differ.map(differ);
@@ -119,9 +118,9 @@ fn fits(ours: &EncodedDocument, most: usize) -> Result<()> {
 fn expected(terms: &Terms, found: &PairState, ours: &EncodedDocument) -> Result<()> {
     let Some(expect) = terms.expect else { return Ok(()) };
     let is = match found {
-        PairState::Verified(whole) if whole.document.checksum() == expect => return Ok(()),
+        PairState::Verified(pair) if pair.document.checksum() == expect => return Ok(()),
         PairState::Torn(torn) if torn.has_data(ours.value()) && torn.has_checksum(expect) => return Ok(()),
-        PairState::Verified(whole) => format!("holds {}", whole.document.checksum()),
+        PairState::Verified(pair) => format!("holds {}", pair.document.checksum()),
         PairState::Torn(torn) => format!("is torn ({})", torn.why),
         PairState::Absent => "does not exist".into(),
     };
@@ -133,7 +132,7 @@ fn expected(terms: &Terms, found: &PairState, ours: &EncodedDocument) -> Result<
 fn replaced(found: &PairState, ours: &EncodedDocument, unanswered: Option<Replaced>) -> Replaced {
     match (found, unanswered) {
         (PairState::Absent, _) => Replaced::Nothing,
-        (PairState::Verified(whole), _) => Replaced::Document(whole.document.checksum()),
+        (PairState::Verified(pair), _) => Replaced::Document(pair.document.checksum()),
         (PairState::Torn(torn), Some(before)) if torn.has_data(ours.value()) && checksum_is_of(torn, before) => before,
         (PairState::Torn(_), _) => Replaced::Torn,
     }
@@ -150,7 +149,7 @@ fn checksum_is_of(torn: &Torn, before: Replaced) -> bool {
 /// A document's is known already.
 fn size_of_previous(found: &PairState) -> Size {
     match found {
-        PairState::Verified(whole) => whole.document.size(),
+        PairState::Verified(pair) => pair.document.size(),
         PairState::Absent | PairState::Torn(_) => Size::of(&previous(found)),
     }
 }
@@ -160,6 +159,6 @@ fn previous(found: &PairState) -> Cow<'_, [u8]> {
     match found {
         PairState::Absent => Cow::Borrowed(&[]),
         PairState::Torn(torn) => torn.data(),
-        PairState::Verified(whole) => Cow::Borrowed(whole.document.bytes()),
+        PairState::Verified(pair) => Cow::Borrowed(pair.document.bytes()),
     }
 }

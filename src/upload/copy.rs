@@ -7,6 +7,7 @@ use crate::error::{Result, Status};
 use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::site::Site;
 use crate::layout::snapshot;
+use crate::layout::stored::EncodedDocument;
 use crate::upload::{Mode, StopPolicy, Terms, UploadReport, converge};
 
 /// A copy to be.
@@ -30,7 +31,7 @@ pub struct CopyOrder {
 /// 65 where a guard refuses it, 66 where there is nothing to copy, 75 where that is torn or the other stopped; 69, 77, 78.
 pub fn copy(order: &CopyOrder, context: &Context) -> Result<UploadReport> {
     let client = order.site.client(context)?;
-    let stored = snapshot::stored(&client, &KeyPaths::of(&order.site.prefix, &order.from))?;
+    let stored = EncodedDocument::of_pair(snapshot::verified(&client, KeyPaths::of(&order.site.prefix, &order.from))?);
     order.guards.check(stored.document())?;
     let terms = Terms {
         key: order.to.clone(),

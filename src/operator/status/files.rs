@@ -1,23 +1,22 @@
 //! The files of this node: as they are, as they are recorded, as they should be.
 
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use super::StatusOrder;
+use super::compare::{Disk, KeyAccess, access, checksum_of, compared, ended};
 use super::keys::KeyState;
-use crate::consul::{Client, Consistency};
+use crate::consul::{self, Client, Consistency, Failure};
 use crate::context::Context;
-use crate::document::{Checksum, LARGEST};
-use crate::error::Result;
-use crate::install::{self, Installed, Parents, Target};
+use crate::document::Checksum;
+use crate::error::{self, Error};
+use crate::install::{self};
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::lock_file;
 use crate::layout::marker::text_of;
 use crate::state::{self, LastRun, RecordedState, State, StateDirectory};
 use crate::util::path;
-use crate::util::time::ago;
 
 /// How a file is.
 #[derive(Clone, Debug, Serialize)]
@@ -48,24 +47,37 @@ pub struct FileState {
     pub problems: Vec<String>,
 }
 
-/// What of a file's key can be known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KeyAccess {
-    /// It has a document.
-    Ok,
-    /// It has none.
-    Absent,
-    /// Data and checksum do not match.
-    Torn,
-    /// This token may not read it.
-    Denied,
-    /// Consul was not asked, or which key it is is not known.
-    Unknown,
+/// Why files could not be looked at.
+pub(super) enum LookError {
+    /// Consul did not answer.
+    Consul(Failure),
+    /// What this node records cannot be read.
+    State(Error),
+}
+
+impl From<Failure> for LookError {
+    fn from(failure: Failure) -> LookError {
+        LookError::Consul(failure)
+    }
+}
+
+impl From<Error> for LookError {
+    fn from(error: Error) -> LookError {
+        LookError::State(error)
+    }
+}
+
+impl From<LookError> for Error {
+    fn from(error: LookError) -> Error {
+        match error {
+            LookError::Consul(failure) => failure.into(),
+            LookError::State(error) => error,
+        }
+    }
 }
 
 /// What is recorded, of the files that are wanted. What a link has left behind, which leads to another file now, is of none.
-pub(super) fn recorded(order: &StatusOrder, directory: &StateDirectory) -> Result<Vec<RecordedState>> {
+pub(super) fn recorded(order: &StatusOrder, directory: &StateDirectory) -> error::Result<Vec<RecordedState>> {
     let Some(file) = &order.file else {
         let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
         let is_wanted = |one: &RecordedState| document.is_none() || document_of(one) == document;
@@ -89,7 +101,7 @@ pub(super) fn states(
     keys: &[KeyState],
     client: Option<&Client>,
     context: &Context,
-) -> Result<Vec<FileState>> {
+) -> Result<Vec<FileState>, LookError> {
     let known = recorded.iter().map(|one| state(order, directory, one, keys, client, context));
     let unknown = order.file.iter().filter(|_| recorded.is_empty());
     known.chain(unknown.map(|file| strange(order, directory, file, client, context))).collect()
@@ -102,7 +114,7 @@ fn strange(
     file: &Path,
     client: Option<&Client>,
     context: &Context,
-) -> Result<FileState> {
+) -> Result<FileState, LookError> {
     let file = path::absolute(file);
     let lock = lock(&order.site.prefix, &file, client, context)?;
     let (checksum, mut problems) = match Disk::look(&file) {
@@ -135,7 +147,7 @@ fn state(
     keys: &[KeyState],
     client: Option<&Client>,
     context: &Context,
-) -> Result<FileState> {
+) -> Result<FileState, LookError> {
     let state = &recorded.state;
     let file = Path::new(&state.path);
     let (key_state, in_consul) = match &state.prefix {
@@ -188,54 +200,13 @@ fn state(
     })
 }
 
-/// What a key is to the file that is made of it; with its checksum.
-fn access(key: Option<&KeyState>) -> (KeyAccess, Option<String>) {
-    match key {
-        None => (KeyAccess::Unknown, None),
-        Some(key) if key.denied => (KeyAccess::Denied, None),
-        Some(key) if key.torn.is_some() => (KeyAccess::Torn, None),
-        Some(KeyState { checksum: None, .. }) => (KeyAccess::Absent, None),
-        Some(key) => (KeyAccess::Ok, key.checksum.clone()),
-    }
-}
-
-/// How a file that is there is, held against what was installed and what Consul has.
-fn compared(state: &State, is: Option<&str>, key: KeyAccess, there: Option<&str>) -> Option<String> {
-    let is_ours = is == state.checksum.as_deref();
-    let reloads = !(state.handlers.is_empty() && state.owed.is_empty());
-    match (there, state.checksum.as_deref()) {
-        (Some(_), _) if is == there => (!is_ours && reloads)
-            .then(|| "as in Consul, but put there by somebody else: its handlers are owed".to_owned()),
-        (Some(there), _) if is_ours => Some(format!("behind: Consul has {}", short(there))),
-        (_, None) => Some("never installed by kvx-out".into()),
-        (_, Some(installed)) if !is_ours => {
-            Some(format!("changed by somebody else: {} was installed", short(installed)))
-        }
-        _ => match key {
-            KeyAccess::Denied => Some("denied: this token cannot read its key".into()),
-            KeyAccess::Absent => Some("its key is not in Consul".into()),
-            KeyAccess::Torn => Some("its key is torn".into()),
-            KeyAccess::Ok | KeyAccess::Unknown => None,
-        },
-    }
-}
-
-/// How a run ended. Of a failure's line, what happened: what to do about it is in the JSON, and in the log.
-pub(super) fn ended(run: &LastRun) -> String {
-    let when = UNIX_EPOCH.checked_add(Duration::from_secs(run.time)).map_or_else(|| "at an unknown time".into(), ago);
-    match run.status {
-        0 => format!("last run {when}: {}", run.result),
-        status => format!("last run {when}: {status}, {}", run.line.split("; ").next().unwrap_or_default()),
-    }
-}
-
 /// Whether a run is at the file now, or has been since it was looked at.
-fn has_moved_on(directory: &StateDirectory, file: &Path, state: &State) -> Result<bool> {
+fn has_moved_on(directory: &StateDirectory, file: &Path, state: &State) -> error::Result<bool> {
     Ok(state::read(directory, file)?.is_none_or(|now| now.is_busy || now.state != *state))
 }
 
 /// Why a file is locked, if it is: by the mark beside it, or else by that in Consul.
-fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, context: &Context) -> Result<Option<String>> {
+fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, context: &Context) -> consul::Result<Option<String>> {
     // What cannot be read is shown where the reason would be.
     match (lock_file::reason(file).unwrap_or_else(|error| Some(error.to_string())), client) {
         (None, Some(client)) => {
@@ -246,35 +217,8 @@ fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, context: &Context
     }
 }
 
-fn short(checksum: &str) -> String {
-    Checksum::parse(checksum.as_bytes()).map_or("nothing".into(), |known| known.short().to_string())
-}
-
-/// A file as it is now.
-enum Disk {
-    Missing,
-    Unreadable(String),
-    Has(Installed),
-}
-
-impl Disk {
-    fn look(file: &Path) -> Disk {
-        let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Disk::Missing }; // Its directory is gone.
-        match target.installed(LARGEST) {
-            Ok(None) => Disk::Missing,
-            Ok(Some(installed)) => Disk::Has(installed),
-            Err(error) => Disk::Unreadable(error.to_string()),
-        }
-    }
-}
-
-/// None where it is larger than any document.
-fn checksum_of(installed: &Installed) -> Option<String> {
-    installed.checksum.map(|checksum| checksum.to_string())
-}
-
 /// Of a file made by `--raw`.
-fn value(client: &Client, path: &str) -> Result<(KeyAccess, Option<String>)> {
+fn value(client: &Client, path: &str) -> consul::Result<(KeyAccess, Option<String>)> {
     let (mut entries, denied) = client.read_each(Consistency::Default, &[path], &[])?;
     Ok(match (denied.is_empty(), entries.take(path)) {
         (false, _) => (KeyAccess::Denied, None),

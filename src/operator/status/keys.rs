@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 
-use crate::consul::{Client, Consistency, Entries, Entry};
+use crate::consul::{self, Client, Consistency, Entries, Failure};
 use crate::document::Checksum;
 use crate::document::encoding;
-use crate::error::{Error, Result};
 use crate::layout::keys::{Key, KeyPaths, Prefix};
 use crate::layout::marker::text_of;
-use crate::layout::pair::{Pair, PairState};
+use crate::layout::pair::{Pair, PairState, Torn, VerifiedPair};
 
 /// How a key is.
 #[derive(Clone, Debug, Serialize)]
@@ -53,7 +52,7 @@ impl KeyState {
 }
 
 /// Looks at keys. Of those that are denied, also why the first one is.
-pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> Result<(Vec<KeyState>, Option<Error>)> {
+pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> consul::Result<(Vec<KeyState>, Option<Failure>)> {
     let (mut states, mut denial) = (Vec::with_capacity(keys.len()), None);
     for keys in keys.chunks(AT_ONCE) {
         let folders: Vec<KeyPaths> = keys.iter().map(|(prefix, key)| KeyPaths::of(prefix, key)).collect();
@@ -70,35 +69,39 @@ pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> Result<(Vec<Key
     Ok((states, denial))
 }
 
-fn state(entries: &mut Entries, folder: &KeyPaths, prefix: &Prefix, key: &Key) -> KeyState {
-    let stop = entries.take(&folder.stop).as_ref().and_then(text_of);
-    let pair = Pair::take(entries, folder);
-    let raw = pair.data.as_ref().map(|data| (Checksum::of(&data.value), data.value.len(), data.flags));
-    let index = [&pair.data, &pair.checksum].into_iter().flatten().map(|entry| entry.modify_index).max();
-    let claimed = pair.checksum.as_ref().and_then(|entry: &Entry| Checksum::parse(&entry.value));
+fn state(entries: &mut Entries, paths: &KeyPaths, prefix: &Prefix, key: &Key) -> KeyState {
+    let stop = entries.take(&paths.stop).as_ref().and_then(text_of);
     let mut state = KeyState {
         prefix: prefix.to_string(),
         key: key.to_string(),
-        checksum: claimed.map(|checksum| checksum.to_string()),
+        checksum: None,
         bytes: None,
         lines: None,
         encoding: None,
-        stored: raw.map(|(_, stored, _)| stored),
-        index,
+        stored: None,
+        index: None,
         stop,
         torn: None,
         denied: false,
     };
-    match pair.verify() {
+    match Pair::take(entries, paths).verify() {
         PairState::Absent => {}
-        PairState::Torn(torn) => state.torn = Some(torn.why),
-        PairState::Verified(whole) => {
-            let size = whole.document.size();
-            (state.bytes, state.lines) = (Some(size.bytes()), Some(size.lines()));
-            state.encoding = raw.map(|(raw, _, flags)| match flags {
-                _ if raw == whole.document.checksum() => "plain",
-                encoding::BROTLI => "brotli",
-                _ => "gzip",
+        PairState::Torn(Torn { why, pair: Pair { data, checksum } }) => {
+            let claimed = checksum.as_ref().and_then(|entry| Checksum::parse(&entry.value));
+            state.torn = Some(why);
+            state.checksum = claimed.map(|checksum| checksum.to_string());
+            state.stored = data.as_ref().map(|data| data.value.len());
+            state.index = [&data, &checksum].into_iter().flatten().map(|entry| entry.modify_index).max();
+        }
+        PairState::Verified(VerifiedPair { document, encoded, flags, index, data_index }) => {
+            state.checksum = Some(document.checksum().to_string());
+            (state.bytes, state.lines) = (Some(document.size().bytes()), Some(document.size().lines()));
+            state.stored = Some(encoded.as_ref().map_or(document.bytes().len(), Vec::len));
+            state.index = Some(index.max(data_index));
+            state.encoding = Some(match (encoded, flags) {
+                (None, _) => "plain",
+                (Some(_), encoding::BROTLI) => "brotli",
+                (Some(_), _) => "gzip",
             });
         }
     }

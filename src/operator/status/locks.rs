@@ -3,8 +3,7 @@
 use serde::Serialize;
 
 use super::StatusOrder;
-use crate::consul::Client;
-use crate::error::Result;
+use crate::consul::{Client, Result};
 use crate::layout::marker::text_of;
 use crate::state::RecordedState;
 use crate::util::path;

@@ -1,5 +1,6 @@
 //! How everything is: the keys in Consul, the locks of all nodes, the files of this one.
 
+mod compare;
 mod files;
 mod keys;
 mod locks;
@@ -11,12 +12,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use self::files::FileState;
+use self::files::LookError;
 pub use self::keys::KeyState;
 pub use self::locks::LockState;
 use super::list;
-use crate::consul::Client;
+use crate::consul::{self, Client, Failure};
 use crate::context::Context;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::site::Site;
 use crate::state::{self, RecordedState};
@@ -64,23 +66,27 @@ pub fn status(order: &StatusOrder, context: &Context) -> Result<(Overview, Optio
     let directory = state::directory(order.state_dir.as_deref(), &context.env)?;
     let client = order.site.client(context)?;
     let recorded = files::recorded(order, &directory)?;
-    let InConsul { keys, locks, trouble } = in_consul(order, &recorded, &client);
-    let is_there = trouble.as_ref().is_none_or(|trouble| trouble.status() == Status::Denied);
+    let InConsul { keys, locks, failure } = in_consul(order, &recorded, &client);
+    let is_reachable = failure.as_ref().is_none_or(|failure| matches!(failure, Failure::Denied(_)));
     let look = |client| files::states(order, &directory, &recorded, &keys, client, context);
-    let (files, trouble) = match look(Some(&client).filter(|_| is_there)) {
+    let (files, failure) = match look(Some(&client).filter(|_| is_reachable)) {
+        Ok(files) => (files, failure),
+        Err(LookError::State(error)) => return Err(error),
         // It went away meanwhile.
-        Err(error) if is_there && error.status() != Status::CannotRead => (look(None)?, trouble.or(Some(error))),
-        files => (files?, trouble),
+        Err(LookError::Consul(now)) => match look(None) {
+            Ok(files) => (files, failure.or(Some(now))),
+            Err(error) => return Err(error.into()),
+        },
     };
     // A key of another prefix was looked at for its file's sake alone.
     let prefix = order.site.prefix.to_string();
     let keys: Vec<KeyState> = keys.into_iter().filter(|key| key.prefix == prefix).collect();
-    let well = trouble.is_none()
+    let well = failure.is_none()
         && locks.is_empty()
         && keys.iter().all(|key| key.problem().is_none())
         && files.iter().all(|file| file.problems.is_empty());
     let state_dir = directory.path().display().to_string();
-    Ok((Overview { well, state_dir, keys, locks, files }, trouble))
+    Ok((Overview { well, state_dir, keys, locks, files }, failure.map(Error::from)))
 }
 
 /// What Consul has, as far as it goes.
@@ -89,27 +95,27 @@ struct InConsul {
     keys: Vec<KeyState>,
     locks: Vec<LockState>,
     /// What may not be read does not hide the rest.
-    trouble: Option<Error>,
+    failure: Option<Failure>,
 }
 
 fn in_consul(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> InConsul {
     let mut found = InConsul::default();
     let wanted = match wanted(order, recorded, client) {
         Ok(wanted) => wanted,
-        Err(error) => return InConsul { trouble: Some(error), ..found },
+        Err(failure) => return InConsul { failure: Some(failure), ..found },
     };
     match keys::states(client, &wanted) {
-        Ok((keys, denial)) => (found.keys, found.trouble) = (keys, denial),
-        Err(error) => return InConsul { trouble: Some(error), ..found },
+        Ok((keys, denial)) => (found.keys, found.failure) = (keys, denial),
+        Err(failure) => return InConsul { failure: Some(failure), ..found },
     }
     match locks::all(order, recorded, client) {
         Ok(locks) => InConsul { locks, ..found },
-        Err(error) => InConsul { trouble: Some(error), ..found },
+        Err(failure) => InConsul { failure: Some(failure), ..found },
     }
 }
 
 /// The keys to look at.
-fn wanted(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> Result<Vec<(Prefix, Key)>> {
+fn wanted(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> consul::Result<Vec<(Prefix, Key)>> {
     let prefix = &order.site.prefix;
     let mut wanted: Vec<(Prefix, Key)> = recorded.iter().filter_map(files::document_of).collect();
     match (&order.key, &order.file) {

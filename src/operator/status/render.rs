@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::files::ended;
+use super::compare::ended;
 use super::table::table;
 use super::{FileState, KeyState, LockState, Overview};
 use crate::document::Checksum;
