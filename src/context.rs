@@ -4,7 +4,6 @@
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::env::Env;
@@ -102,15 +101,23 @@ impl Context {
         }
     }
 
-    /// Tells why the run failed; the error's status is the program's.
-    pub fn fail(&self, error: Error, outcome: Option<&Outcome>) -> ExitCode {
+    /// Logs why the run failed.
+    pub fn fail(&self, error: &Error, outcome: Option<&Outcome>) {
         let error = match error.status() {
-            Status::Usage => error.and(&format!("see {} --help", self.logger.program())),
-            _ => error,
+            Status::Usage => error.clone().and(&format!("see {} --help", self.logger.program())),
+            _ => error.clone(),
         };
         let error = error.without_remedies_but(self.knows);
         self.logger.fail(&error.to_string(), outcome);
-        ExitCode::from(error.status() as u8)
+    }
+
+    /// Logs a line at this level, as far as the verbosity allows.
+    pub fn note(&self, level: Level, line: &str) {
+        match level {
+            Level::Error | Level::Warn => self.warn(line),
+            Level::Info => self.tell(line),
+            Level::Debug => self.detail(|| line.to_owned()),
+        }
     }
 
     /// Tells a detail, with `-v`.

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::document::{Checksum, Size};
-
 /// The published exit statuses, in the terms of `sysexits.h`. Success is 0 and has no variant: whatever is meant to be
 /// (unchanged, stopped, locked) is a success, since Consul Template and `consul watch` end when their command fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +42,10 @@ pub enum Kind {
     TooShort,
     /// Data and checksum in Consul do not belong together.
     Torn,
-    /// The handler failed. The document is in place, by this run or by one before.
-    HandlerOwed {
-        /// Its checksum.
-        checksum: Checksum,
-        /// How large it is.
-        size: Size,
-        /// By this run.
-        installed: bool,
-    },
 }
 
 /// A failure on its way up to the binary, the only place that prints it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error {
     status: Status,
     message: String,

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use kvx::context::{Context, Verbosity};
-use kvx::download::{Destination, HandlerPolicy, Ignored, Stdin};
+use kvx::download::{Destination, HandlerPolicy, Stdin};
 use kvx::env::Env;
 use kvx::error::Status;
 use kvx::input::Input;
@@ -280,30 +280,36 @@ fn out_and_raw_are_orders_to_download() {
     else {
         panic!("to download")
     };
-    assert!(matches!(&order.subject, Some(Subject::Document(key)) if key.to_string() == "hosts"));
-    assert_eq!(order.prefix.to_string(), "kvexpress");
-    assert_eq!(order.to, Destination::File("/etc/hosts.consul".into()));
-    assert_eq!((order.guards.min_lines, order.attributes.mode), (10, Some(0o640)));
-    assert!(order.attributes.user.is_some() && order.attributes.group.is_some(), "this user");
+    assert!(matches!(&order.source.subject, Some(Subject::Document(key)) if key.to_string() == "hosts"));
+    assert_eq!(order.source.prefix.to_string(), "kvexpress");
+    assert_eq!(order.target.to, Destination::File("/etc/hosts.consul".into()));
+    assert_eq!((order.source.guards.min_lines, order.target.attributes.mode), (10, Some(0o640)));
+    assert!(order.target.attributes.user.is_some() && order.target.attributes.group.is_some(), "this user");
     assert_eq!(
-        (order.parents, order.manner, order.due),
+        (order.target.parents, order.target.write_mode, order.after.policy),
         (Parents::Create, WriteMode::Rename, HandlerPolicy::WhenPending)
     );
-    assert_eq!((order.stdin, order.ignored), (Stdin::Untouched, Ignored::default()));
-    assert_eq!(runs(&order.handler).as_deref(), Some("sudo pkill -HUP '\"dnsmasq\"'"));
-    assert_eq!(order.consul.address.as_deref(), Some("localhost:8500"));
-    assert_eq!(order.consul.token, None);
-    assert!(order.words.is_some_and(|words| words[..2] == ["kvexpress", "out"]));
+    assert_eq!(
+        (order.source.stdin, order.source.ignores_stop, order.target.ignores_lock),
+        (Stdin::Untouched, false, false)
+    );
+    assert_eq!(runs(&order.after.handler).as_deref(), Some("sudo pkill -HUP '\"dnsmasq\"'"));
+    assert_eq!(order.source.consul.address.as_deref(), Some("localhost:8500"));
+    assert_eq!(order.source.consul.token, None);
+    assert!(order.after.command.is_some_and(|words| words[..2] == ["kvexpress", "out"]));
 
     let Task::Download(order) = ordered("out -k hosts -f hosts -l -1 -p /pre/ -s h:1 -t T --ignore_stop -c 0600").work
     else {
         panic!("to download")
     };
-    assert_eq!((order.guards.min_lines, order.attributes.mode), (0, Some(0o600)));
-    assert_eq!(order.prefix.to_string(), "pre");
-    assert_eq!(order.ignored, Ignored { stop: true, lock: false });
-    assert_eq!((order.consul.address.as_deref(), order.consul.token.as_deref()), (Some("h:1"), Some("T")));
-    assert_eq!(order.words, None, "it holds a secret");
+    assert_eq!((order.source.guards.min_lines, order.target.attributes.mode), (0, Some(0o600)));
+    assert_eq!(order.source.prefix.to_string(), "pre");
+    assert_eq!((order.source.ignores_stop, order.target.ignores_lock), (true, false));
+    assert_eq!(
+        (order.source.consul.address.as_deref(), order.source.consul.token.as_deref()),
+        (Some("h:1"), Some("T"))
+    );
+    assert_eq!(order.after.command, None, "it holds a secret");
     for (line, is_kept) in [
         ("-t anonymous", true),
         ("-t ''", true),
@@ -315,14 +321,14 @@ fn out_and_raw_are_orders_to_download() {
         (&format!("-e '{}'", "true ".repeat(10_000)), false), // No state could hold it.
     ] {
         let Task::Download(order) = ordered(&format!("out -k hosts -f /f {line}")).work else { panic!("to download") };
-        assert_eq!(order.words.is_some(), is_kept, "{line}");
+        assert_eq!(order.after.command.is_some(), is_kept, "{line}");
     }
 
     let Task::Download(order) = ordered("raw -k /any/path -f /f -s '' -t anonymous").work else {
         panic!("to download")
     };
-    assert!(matches!(&order.subject, Some(Subject::Value(path)) if path.as_str() == "any/path"));
-    assert_eq!((order.consul.address, order.consul.token), (None, None), "the environment's");
+    assert!(matches!(&order.source.subject, Some(Subject::Value(path)) if path.as_str() == "any/path"));
+    assert_eq!((order.source.consul.address, order.source.consul.token), (None, None), "the environment's");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use super::kvx_in::upload;
 use super::kvx_out::download;
-use super::{Ended, SHELL_HINT, begin, clean, copy, fail, marks};
+use super::{SHELL_HINT, begin, clean, copy, fail, fail_with, marks};
 use crate::context::{Context, Verbosity, print};
 use crate::error::Result;
 use crate::kvexpress::{self, Flags, Invocation, Job, PROGRAM, Subcommand, Task};
@@ -31,25 +31,28 @@ fn run(command: Subcommand, options: Flags, others: &[String]) -> ExitCode {
     passed_over(others, &context);
     match kvexpress::job(command, options, &context).and_then(|job| work(&job, &context)) {
         Ok(status) => status,
-        Err(error) => context.fail(error, None),
+        Err(error) => fail_with(&error, &context),
     }
 }
 
 /// Does it, and then what `-e` says. Nothing remembers that it was to be run.
 fn work(Job { work, metrics, then }: &Job, context: &Context) -> Result<ExitCode> {
-    let Ended { status, result } = match work {
+    let outcome = match work {
         Task::Upload(order) => upload(order, metrics, context),
         Task::Download(order) => download(order, metrics, context),
         Task::Copy(order) => copy(order, metrics, context),
         Task::Stop(order) => marks::stop(order, metrics, context),
-        Task::Lock(order, manner) => marks::lock(order, manner, metrics, context),
+        Task::Lock(order, options) => marks::lock(order, options, metrics, context),
         Task::Unlock(order) => marks::unlock(order, metrics, context).0,
-        Task::Clean(order) => clean(order, context)?,
+        Task::Clean(order) => {
+            clean(order, context)?;
+            return follow(then.as_ref(), context).map(|()| ExitCode::SUCCESS);
+        }
     };
-    match then {
-        Some(handler) if is_done(work, result) => follow(handler, context).map(|()| status),
-        _ => Ok(status),
+    if is_done(work, outcome.result) {
+        follow(then.as_ref(), context)?;
     }
+    Ok(outcome.exit_code())
 }
 
 /// Whether there is something for `-e` to follow.
@@ -57,12 +60,12 @@ fn is_done(work: &Task, result: RunResult) -> bool {
     match work {
         Task::Upload(_) | Task::Copy(_) => result == RunResult::Uploaded,
         Task::Stop(_) => result == RunResult::Stopped,
-        Task::Clean(_) => true,
-        Task::Download(_) | Task::Lock(..) | Task::Unlock(_) => false,
+        Task::Clean(_) | Task::Download(_) | Task::Lock(..) | Task::Unlock(_) => false,
     }
 }
 
-fn follow(handler: &Handler, context: &Context) -> Result<()> {
+fn follow(handler: Option<&Handler>, context: &Context) -> Result<()> {
+    let Some(handler) = handler else { return Ok(()) };
     handler
         .run(&[], &context.logger)
         .map_err(|error| error.and("all else is done, and the next run does not make up for it"))

@@ -64,7 +64,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "raw" => raw(rest),
         "stop" => act::<stop::StopArgs>("kvx stop", rest, |options, context| {
             let metrics = options.told()?;
-            Ok(marks::stop(&options.order(), &metrics, context).status)
+            Ok(marks::stop(&options.order(), &metrics, context).exit_code())
         }),
         "resume" => act::<resume::ResumeArgs>("kvx resume", rest, |options, context| {
             let (key, site) = options.order();
@@ -74,7 +74,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "lock" => act::<lock::LockArgs>("kvx lock", rest, |options, context| {
             let metrics = options.told()?;
             let (order, manner) = options.order();
-            Ok(marks::lock(&order, &manner, &metrics, context).status)
+            Ok(marks::lock(&order, &manner, &metrics, context).exit_code())
         }),
         "unlock" => act::<unlock::UnlockArgs>("kvx unlock", rest, |options, context| {
             let metrics = options.told()?;
@@ -82,12 +82,12 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             match marks::unlock(&order, &metrics, context) {
                 (_, Some(unlocked)) if runs => catch_up(&unlocked).map_err(|error| error.of(order.file.display())),
                 (_, Some(unlocked)) => how_to_catch_up(&unlocked, context),
-                (ended, None) => Ok(ended.status),
+                (outcome, None) => Ok(outcome.exit_code()),
             }
         }),
         "copy" => act::<copy::CopyArgs>("kvx copy", rest, |options, context| {
             let metrics = options.told()?;
-            Ok(super::copy(&options.order()?, &metrics, context).status)
+            Ok(super::copy(&options.order()?, &metrics, context).exit_code())
         }),
         "status" => act::<status::StatusArgs>("kvx status", rest, |options, context| {
             let (is_json, order) = (options.is_json(), options.order(std::io::stdout().is_terminal()));
@@ -117,7 +117,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             Ok(well(difference.is_empty()))
         }),
         "clean" => act::<clean::CleanArgs>("kvx clean", rest, |options, context| {
-            Ok(super::clean(&options.order(), context)?.status)
+            super::clean(&options.order(), context).map(|()| ExitCode::SUCCESS)
         }),
         "--help" | "-h" | "help" => print(HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS),
         "--version" => {

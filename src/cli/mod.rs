@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::process::signals;
 use crate::telemetry::log::{Format, Logger};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::outcome::{Outcome, RunResult};
+use crate::telemetry::outcome::{Outcome, RunOutcome};
 
 /// What stands behind `--`.
 type TrailingCommand = Option<Vec<OsString>>;
@@ -46,7 +46,7 @@ fn run<T: CommonArgs>(
         Parsed::Run(options, command) => work(options, command, &context),
         Parsed::Print(text) => print(text.as_bytes()).map(|()| ExitCode::SUCCESS),
     });
-    done.unwrap_or_else(|error| context.fail(error, None))
+    done.unwrap_or_else(|error| fail_with(&error, &context))
 }
 
 /// The beginning of every run: from now on, signals do what they are to do.
@@ -58,7 +58,13 @@ fn begin(verbosity: Verbosity, logger: Logger) -> Context {
 /// The end of a run that never began.
 fn fail(program: &str, format: Format, error: Error) -> ExitCode {
     let context = begin(Verbosity::Normal, Logger::new(program, format));
-    context.fail(with_hint(error, &context), None)
+    fail_with(&with_hint(error, &context), &context)
+}
+
+/// Logs why the run failed, and exits with its status.
+fn fail_with(error: &Error, context: &Context) -> ExitCode {
+    context.fail(error, None);
+    ExitCode::from(error.status() as u8)
 }
 
 /// Where words are left over, and a watch has started this run, they may have been one word: `consul watch` joins the words of its
@@ -73,34 +79,23 @@ fn with_hint(error: Error, context: &Context) -> Error {
 const LEFT_OVER: [&str; 4] = ["Unrecognized argument", "duplicate values provided", "is no flag", " has no --"];
 const SHELL_HINT: &str = "if `consul watch` runs this, give it -shell=false, or it takes quotes away";
 
-/// What a run has come to.
-struct Came {
-    is_news: bool,
-    line: String,
-    outcome: Outcome,
-    /// What an upload has changed, for those who want to know.
-    difference: Option<String>,
-}
-
-/// How a run has ended, and all have been told.
-struct Ended {
-    status: ExitCode,
-    result: RunResult,
-}
-
-/// The end of a run: people are told what came of it, then those who count. `begun` is what is known of it if it failed.
-fn end(done: Result<Came>, begun: Outcome, metrics: &Metrics, context: &Context) -> Ended {
-    match done {
-        Ok(came) => {
-            context.conclude(came.is_news, || came.line, Some(&came.outcome));
-            metrics.tell(&came.outcome, came.difference.as_deref(), context);
-            Ended { status: ExitCode::SUCCESS, result: came.outcome.result }
-        }
-        Err(error) => {
-            let outcome = begun.failed(&error);
-            let status = context.fail(error, Some(&outcome));
-            metrics.tell(&outcome, None, context);
-            Ended { status, result: outcome.result }
-        }
+/// The end of a run: its line is logged, then it is counted. `begun` is what is known of it if it failed.
+fn conclude<R: RunOutcome>(
+    done: std::result::Result<&R, &Error>,
+    begun: Outcome,
+    metrics: &Metrics,
+    context: &Context,
+) -> Outcome {
+    let (outcome, difference) = match done {
+        Ok(run) => (run.outcome(begun), run.difference()),
+        Err(error) => (begun.failed(error), None),
+    };
+    match done.map(|run| (run, run.failure())) {
+        Ok((_, Some(error))) | Err(error) => context.fail(error, Some(&outcome)),
+        Ok((run, None)) => context.conclude(run.is_news(), || run.line(), Some(&outcome)),
     }
+    for (level, line) in metrics.emit(&outcome, difference, &context.env) {
+        context.note(level, &line);
+    }
+    outcome
 }

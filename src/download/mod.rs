@@ -1,4 +1,4 @@
-//! The story of `kvx-out`: Consul to one file, then the handler.
+//! The story of `kvx-out`: a document from Consul into one file, then the handler.
 
 mod order;
 mod reconcile;
@@ -6,98 +6,86 @@ mod record;
 mod report;
 mod source;
 mod splay;
+mod trigger;
 mod wait;
 
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub use self::order::{Destination, DownloadOrder, HandlerPolicy, Ignored, Stdin, patience};
+pub use self::order::{
+    AfterOrder, Destination, DownloadOrder, HandlerPolicy, SourceOrder, Stdin, TargetOrder, patience,
+};
 use self::reconcile::Reconciler;
 use self::report::FileChange;
-pub use self::report::{Applied, DownloadReport, Effect, Others};
+pub use self::report::{Applied, DownloadReport, Effect};
 use self::source::{Before, Obtained, Source, TriggerKind};
 use crate::context::{Context, show};
-use crate::error::{Result, Status};
+use crate::error::{Error, Result};
 use crate::install::{Target, WriteMode};
 use crate::layout::keys::Subject;
 use crate::layout::lock_file;
 use crate::layout::pair::{PairState, VerifiedPair};
-use crate::layout::payload::{self, Trigger};
+use crate::layout::payload::Trigger;
 use crate::layout::snapshot::Snapshot;
 use crate::state::{self, StateFile};
 use crate::util::path;
-use crate::util::read::{ReadError, bounded};
 use crate::util::time::Deadline;
 
-/// Another run that was waited for longer than this is part of what is said of a failure.
+/// A failure says that another run was waited for if that took longer than this.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Why a run was started, and for what.
+/// How a run ended. Its subject is known also if it failed.
 #[derive(Debug)]
-pub struct Heard {
-    /// That of the order, or the one that the payload names.
+pub struct DownloadRun {
+    /// The order's subject, or the one that the payload names.
     pub subject: Option<Subject>,
-    trigger: Trigger,
-}
-
-/// Reads the payload, if there is one.
-///
-/// # Errors
-/// 64 to 74, as published.
-pub fn hear(order: &DownloadOrder, context: &Context) -> Result<Heard> {
-    let (subject, trigger) = match order.stdin {
-        Stdin::Payload => read_payload(order, context)
-            .inspect_err(|error| record::early(order, order.subject.as_ref(), error, context))?,
-        Stdin::Untouched => (order.subject.clone(), Trigger::Unknown),
-    };
-    Ok(Heard { subject, trigger })
+    /// 1 to 78, as published. The file is what it was then, unless the message says that the document is in place.
+    pub result: Result<DownloadReport>,
 }
 
 /// Downloads, as ordered.
-///
-/// # Errors
-/// 1 to 78, as published. The file is what it was then, unless the message says that it is in place.
-pub fn run(order: &DownloadOrder, heard: Heard, context: &Context) -> Result<DownloadReport> {
-    let Heard { subject: Some(subject), trigger } = heard else {
-        return Ok(DownloadReport { subject: None, did: Effect::Nothing });
-    };
-    let trigger = match (order.splay, trigger) {
-        (None, trigger) | (_, trigger @ Trigger::Nothing) => trigger,
-        (Some(splay), trigger) => {
-            splay::sleep(splay, &subject, context);
-            trigger.expire() // Long enough for somebody to stop it, or to upload another.
+pub fn run(order: &DownloadOrder, context: &Context) -> DownloadRun {
+    match trigger::read(&order.source, context) {
+        Ok((Some(subject), trigger)) => {
+            let result = effect(order, &subject, trigger, context);
+            let subject = Some(subject);
+            DownloadRun { result: result.map(|effect| DownloadReport { subject: subject.clone(), effect }), subject }
         }
-    };
-    if let (Some(limit), Trigger::Unknown) = (order.wait, &trigger) {
-        wait::until_there(order, &subject, limit, context)
-            .inspect_err(|error| record::early(order, Some(&subject), error, context))
-            .map_err(|error| error.of(&subject))?;
+        Ok((None, _)) => {
+            DownloadRun { subject: None, result: Ok(DownloadReport { subject: None, effect: Effect::Nothing }) }
+        }
+        Err(error) => {
+            let subject = order.source.subject.clone();
+            record::early(order, subject.as_ref(), &error, context);
+            DownloadRun { subject, result: Err(error) }
+        }
     }
-    let did = match (&order.to, trigger) {
-        (_, Trigger::Nothing) => Effect::Nothing,
-        (Destination::Stdout, trigger) => {
-            to_stdout(order, &subject, trigger, context).map_err(|error| error.of(&subject))?
-        }
-        (Destination::File(path), trigger) => install(order, &subject, path, trigger, context)
-            .map_err(|error| error.of(format_args!("{subject} -> {}", path.display())))?,
-    };
-    Ok(DownloadReport { subject: Some(subject), did })
 }
 
-fn read_payload(order: &DownloadOrder, context: &Context) -> Result<(Option<Subject>, Trigger)> {
-    context.hint_at_terminal("a watch's payload");
-    // In base64, with room for the other keys of a folder.
-    let most = order.guards.max_size.saturating_mul(2).saturating_add(1024 * 1024);
-    let text = bounded(std::io::stdin().as_fd(), most, Deadline::within(order.timeout)).map_err(|trouble| match trouble {
-        ReadError::TooLarge => Status::Refused.error(format!("the payload on stdin is larger than {most} bytes; raise --max-size if it is meant to be")),
-        ReadError::TooSlow(limit) => Status::CannotRead.error(format!(
-            "the payload on stdin has not ended within {}; is this run by a watch? With -k, and without --payload and CONSUL_INDEX, stdin is not read",
-            humantime::format_duration(limit)
-        )),
-        ReadError::Io(cause) => Status::CannotRead.error(format!("the payload on stdin cannot be read: {cause}")),
-    })?;
-    payload::about(&text, order.subject.as_ref(), &order.prefix)
+fn effect(order: &DownloadOrder, subject: &Subject, trigger: Trigger, context: &Context) -> Result<Effect> {
+    let trigger = match (order.source.splay, trigger) {
+        (None, trigger) | (_, trigger @ Trigger::Nothing) => trigger,
+        (Some(splay), trigger) => {
+            splay::sleep(splay, subject, context);
+            trigger.expire() // In the meantime the key may have been stopped, or have another document.
+        }
+    };
+    if let (Some(limit), Trigger::Unknown) = (order.source.wait, &trigger) {
+        wait::until_there(&order.source, subject, limit, context)
+            .inspect_err(|error| record::early(order, Some(subject), error, context))
+            .map_err(|error| error.of(subject))?;
+    }
+    match (&order.target.to, trigger) {
+        (_, Trigger::Nothing) => Ok(Effect::Nothing),
+        (Destination::Stdout, trigger) => {
+            to_stdout(&order.source, subject, trigger, context).map_err(|error| error.of(subject))
+        }
+        (Destination::File(path), trigger) => {
+            let explain = |error: Error| error.of(format_args!("{subject} -> {}", path.display()));
+            let done = install(order, subject, path, trigger, context);
+            done.map(|effect| effect.map_failure(explain)).map_err(explain)
+        }
+    }
 }
 
 /// What a run on a file is about.
@@ -124,19 +112,21 @@ fn install(
     let about = Assignment { order, subject, target: &target, named: &named, context };
     let done = apply(&about, trigger, started, &mut state_file);
     record::under_lock(&done, &about, &mut state_file);
-    done.map_err(|error| match state_file.waited() {
-        waited if waited < LONG => error,
-        waited => error.and(&format!(
+    let waited = state_file.waited();
+    let explain = |error: Error| match waited < LONG {
+        true => error,
+        false => error.and(&format!(
             "before that, it had waited {} for another run of this file",
             humantime::format_duration(Duration::from_secs(waited.as_secs()))
         )),
-    })
+    };
+    done.map(|effect| effect.map_failure(explain)).map_err(explain)
 }
 
 fn lock(order: &DownloadOrder, path: &Path, named: &Path, context: &Context) -> Result<(Target, StateFile)> {
-    let target = Target::resolve(path, order.parents)?;
-    let state_dir = state::directory(order.state_dir.as_deref(), &context.env)?;
-    let state_file = StateFile::open(&state_dir, target.path(), Deadline::within(order.patience), context)?;
+    let target = Target::resolve(path, order.target.parents)?;
+    let state_dir = state::directory(order.target.state_dir.as_deref(), &context.env)?;
+    let state_file = StateFile::open(&state_dir, target.path(), Deadline::within(order.target.patience), context)?;
     if state_file.is_new() && named != target.path() {
         drop(state::sweep_abandoned(&state_dir, named, target.path())); // What cannot be swept is garbage, no more.
     }
@@ -145,67 +135,77 @@ fn lock(order: &DownloadOrder, path: &Path, named: &Path, context: &Context) -> 
 
 fn apply(about: &Assignment, trigger: Trigger, started: Instant, state_file: &mut StateFile) -> Result<Effect> {
     let Assignment { order, subject, target, named, context } = *about;
-    let wanted = order.attributes.look_up()?;
-    let deadline = Deadline::within(order.timeout);
+    let DownloadOrder { source: from, target: to, after } = order;
+    let wanted = to.attributes.look_up()?;
+    let deadline = Deadline::within(from.timeout);
     target.sweep()?;
-    let installed = target.installed(order.guards.max_size)?;
-    let file =
-        Reconciler { order, subject, path: named.to_owned(), target, wanted, installed: installed.as_ref(), context };
+    let installed = target.installed(from.guards.max_size)?;
+    let file = Reconciler {
+        from,
+        to,
+        after,
+        subject,
+        target,
+        path: named.to_owned(),
+        wanted,
+        installed: installed.as_ref(),
+        context,
+    };
 
     if let Some((checksum, index)) = trigger.names()
         && file.is_right(checksum, state_file.state())
     {
         let command = file.command(state_file.state());
         state_file.record_index(index, command, wanted)?;
-        return Ok(Effect::Unchanged(target.path().to_owned(), checksum, others(state_file)));
+        return Ok(unchanged(target, checksum, state_file));
     }
-    if !order.ignored.lock
+    if !to.ignores_lock
         && let Some(reason) = lock_file::reason(named)?
     {
-        return file.stays(Effect::Locked(reason), state_file.state());
+        return file.unchanged_because(Effect::Locked(reason), state_file.state());
     }
     let (kind, before) = (TriggerKind::by(&trigger), Before::of(&trigger, state_file.state(), installed.as_ref()));
-    let obtained = match source::of_payload(trigger, &before, order.ignored) {
+    let obtained = match source::of_payload(trigger, &before, from.ignores_stop) {
         Some(obtained) => obtained,
-        None => Source::new(order, subject, Some(named), deadline, context)?.ask(kind, &before)?,
+        None => {
+            let lock = (!to.ignores_lock).then(|| from.prefix.lock(named, &context.env.hostname()));
+            Source::new(from, subject, lock, deadline, context)?.ask(kind, &before)?
+        }
     };
     let VerifiedPair { document, index, .. } = match obtained {
-        Obtained::Document(whole) => whole,
-        Obtained::Stopped(reason) => return file.stays(Effect::Stopped(reason), state_file.state()),
-        Obtained::Locked(reason) => return file.stays(Effect::Locked(reason), state_file.state()),
+        Obtained::Document(pair) => pair,
+        Obtained::Stopped(reason) => return file.unchanged_because(Effect::Stopped(reason), state_file.state()),
+        Obtained::Locked(reason) => return file.unchanged_because(Effect::Locked(reason), state_file.state()),
         Obtained::Gone => return Ok(Effect::Nothing),
     };
-    order.guards.check(&document)?;
+    from.guards.check(&document)?;
     let change = file.apply(&document, index, deadline, state_file)?;
     let took = started.elapsed();
-    let handler = file.run_pending_handler(&document, change, state_file)?;
-    let others = others(state_file);
+    let handler = file.run_pending_handler(&document, state_file)?;
     if change == FileChange::None && handler.is_none() {
-        return Ok(Effect::Unchanged(target.path().to_owned(), document.checksum(), others));
+        return Ok(unchanged(target, document.checksum(), state_file));
     }
-    let other_names = match order.manner {
+    let other_names = match to.write_mode {
         WriteMode::Rename => installed.map_or(0, |installed| installed.other_names()),
         WriteMode::InPlace => 0, // It is still one file.
     };
-    Ok(Effect::Applied(Applied {
-        path: target.path().to_owned(),
-        document,
-        change,
-        other_names,
-        took,
-        handler,
-        others,
-    }))
+    let (path, other_handlers_pending) = (target.path().to_owned(), are_others_pending(state_file));
+    Ok(Effect::Applied(Applied { path, document, change, other_names, took, handler, other_handlers_pending }))
 }
 
-/// Once this run's own handler is paid.
-fn others(state_file: &StateFile) -> Others {
-    if state_file.state().is_some_and(|state| !state.owed.is_empty()) { Others::Pending } else { Others::Done }
+fn unchanged(target: &Target, checksum: crate::document::Checksum, state_file: &StateFile) -> Effect {
+    let other_handlers_pending = are_others_pending(state_file);
+    Effect::Unchanged { path: target.path().to_owned(), checksum, other_handlers_pending }
 }
 
-/// To stdout. Nothing is installed, so neither a stop nor a lock forbids it: its reader gets the whole document.
-fn to_stdout(order: &DownloadOrder, subject: &Subject, trigger: Trigger, context: &Context) -> Result<Effect> {
-    let source = Source::new(order, subject, None, Deadline::within(order.timeout), context)?;
+/// Whether handlers are pending once this run's own has succeeded.
+fn are_others_pending(state_file: &StateFile) -> bool {
+    state_file.state().is_some_and(|state| !state.owed.is_empty())
+}
+
+/// Prints the document. Nothing is installed, so neither a stop nor a lock forbids it: the reader gets the whole document.
+fn to_stdout(order: &SourceOrder, subject: &Subject, trigger: Trigger, context: &Context) -> Result<Effect> {
+    let source = Source::to_print(order, subject, Deadline::within(order.timeout), context)?;
     let (document, stop) = match source.settled(order.consistency)?? {
         Snapshot { state: PairState::Verified(pair), stop, .. } => (pair.document, stop),
         _ if TriggerKind::by(&trigger) == TriggerKind::ByThisKey => return Ok(Effect::Nothing),

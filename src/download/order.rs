@@ -1,4 +1,4 @@
-//! What to install, where, and what to do then.
+//! What to install, where, and what to run then: the command line in three parts, each for the room that needs it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::layout::keys::{Prefix, Subject};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
 
-/// What a run may take besides, while it has the file's lock: until a check and a handler that do not end are killed, and
-/// until their output is read.
+/// What a run may take in addition to its limits while it has the file's lock: until a check and a handler that do not end are
+/// killed, and until their output is read.
 const GRACES: Duration = Duration::from_secs(14);
 
 /// How long another run on the same file is waited for, if both have these limits: as long as it may take.
@@ -22,56 +22,70 @@ pub fn patience(timeout: Duration, handler_timeout: Duration) -> Duration {
 /// What to do, from the command line.
 #[derive(Clone)]
 pub struct DownloadOrder {
+    /// Which document, and how it is read.
+    pub source: SourceOrder,
+    /// Where it goes.
+    pub target: TargetOrder,
+    /// What is run then.
+    pub after: AfterOrder,
+}
+
+/// Which document, and how it is read.
+#[derive(Clone)]
+pub struct SourceOrder {
     /// `-k`, `--raw`; without them, the payload names the key.
     pub subject: Option<Subject>,
     /// `-p`.
     pub prefix: Prefix,
-    /// `-f`.
-    pub to: Destination,
+    /// Which Consul.
+    pub consul: consul::ConnectOptions,
+    /// `--stale`, `--consistent`.
+    pub consistency: Consistency,
+    /// `--ignore-stop`.
+    pub ignores_stop: bool,
     /// `-l`, `--max-size`, `--max-shrink`.
     pub guards: Guards,
+    /// `--payload`, or what suggests one.
+    pub stdin: Stdin,
+    /// `--splay`: the longest wait before anything is done.
+    pub splay: Option<Duration>,
+    /// `--wait`: the longest wait for a key that does not exist yet.
+    pub wait: Option<Duration>,
+    /// `--timeout`: for the payload, and then for all requests to Consul and the check.
+    pub timeout: Duration,
+}
+
+/// Where the document goes.
+#[derive(Clone)]
+pub struct TargetOrder {
+    /// `-f`.
+    pub to: Destination,
     /// `-c`, `-o`.
     pub attributes: Attributes,
     /// `--mkdir`.
     pub parents: Parents,
     /// `--in-place`.
-    pub manner: WriteMode,
+    pub write_mode: WriteMode,
     /// `--check`.
     pub check: Option<Check>,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `--ignore-lock`.
+    pub ignores_lock: bool,
+    /// How long another run on the same file is waited for: as long as one may take.
+    pub patience: Duration,
+}
+
+/// What is run once the document is installed.
+#[derive(Clone)]
+pub struct AfterOrder {
     /// `-e` or `-- ARGV`.
     pub handler: Option<Handler>,
     /// `--always-run`.
-    pub due: HandlerPolicy,
-    /// `--splay`: at most so long, before anything is done.
-    pub splay: Option<Duration>,
-    /// `--wait`: so long for a key that is not there yet.
-    pub wait: Option<Duration>,
-    /// `--payload`, or what suggests one.
-    pub stdin: Stdin,
-    /// `--state-dir`.
-    pub state_dir: Option<PathBuf>,
-    /// `--stale`, `--consistent`.
-    pub consistency: Consistency,
-    /// `--timeout`: for the payload, and then for all talk with Consul and the check.
-    pub timeout: Duration,
-    /// How long another run on the same file is waited for: as long as one may take.
-    pub patience: Duration,
-    /// Which Consul.
-    pub consul: consul::ConnectOptions,
-    /// `--ignore-stop`, `--ignore-lock`.
-    pub ignored: Ignored,
-    /// The command line, to be run again by somebody else; none where it holds a secret, means something else elsewhere,
-    /// or was for this once.
-    pub words: Option<Vec<String>>,
-}
-
-/// Which marks are ignored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ignored {
-    /// That the key is stopped.
-    pub stop: bool,
-    /// That the file is locked.
-    pub lock: bool,
+    pub policy: HandlerPolicy,
+    /// The command line, to be run again later by another program; none where it holds a secret, means something else elsewhere,
+    /// or was for this run only.
+    pub command: Option<Vec<String>>,
 }
 
 /// Where the document goes.
@@ -107,6 +121,6 @@ pub enum HandlerPolicy {
 pub enum Stdin {
     /// A watch's payload.
     Payload,
-    /// Somebody else's; it may never end.
+    /// Another program's; it may never end.
     Untouched,
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::report::{Effect, FileChange, HandlerReason, HandlerRun};
-use super::{DownloadOrder, HandlerPolicy};
+use super::{AfterOrder, HandlerPolicy, SourceOrder, TargetOrder};
 use crate::context::Context;
 use crate::document::{Checksum, Verified};
-use crate::error::{Kind, Result, Status};
+use crate::error::{Result, Status};
 use crate::install::{Installed, Replacement, Target, Wanted, WriteMode};
 use crate::layout::keys::Subject;
 use crate::process::handler::Handler;
@@ -18,7 +18,9 @@ use crate::util::time::Deadline;
 
 /// The file that is to be right, as it is and as it is wanted.
 pub(super) struct Reconciler<'a> {
-    pub order: &'a DownloadOrder,
+    pub from: &'a SourceOrder,
+    pub to: &'a TargetOrder,
+    pub after: &'a AfterOrder,
     pub subject: &'a Subject,
     pub target: &'a Target,
     /// As it is named, absolute.
@@ -40,11 +42,11 @@ impl Reconciler<'_> {
 
     /// Why the handler has to be run, if it has.
     fn owes(&self, checksum: Checksum, state: Option<&State>) -> Option<(&Handler, HandlerReason)> {
-        let handler = self.order.handler.as_ref()?;
+        let handler = self.after.handler.as_ref()?;
         if state.is_none_or(|state| state.owes(&handler.id(), checksum)) {
             Some((handler, HandlerReason::Pending))
         } else {
-            (self.order.due == HandlerPolicy::Always).then_some((handler, HandlerReason::Always))
+            (self.after.policy == HandlerPolicy::Always).then_some((handler, HandlerReason::Always))
         }
     }
 
@@ -56,12 +58,12 @@ impl Reconciler<'_> {
     /// `--in-place`, and a run has died in the middle of it: the file is no document at all.
     fn is_half_written(&self, state: Option<&State>) -> bool {
         let checksum = self.installed.and_then(|installed| installed.checksum);
-        self.order.manner == WriteMode::InPlace
+        self.to.write_mode == WriteMode::InPlace
             && state.is_some_and(|state| state.unfinished && !checksum.is_some_and(|checksum| state.is_of(checksum)))
     }
 
     /// Nothing is done, because somebody wants it so. But half a file is nobody's wish.
-    pub fn stays(&self, because: Effect, state: Option<&State>) -> Result<Effect> {
+    pub fn unchanged_because(&self, because: Effect, state: Option<&State>) -> Result<Effect> {
         if !self.is_half_written(state) {
             return Ok(because);
         }
@@ -90,9 +92,9 @@ impl Reconciler<'_> {
                 Ok(change)
             }
             installed => {
-                let new = Replacement::prepare(self.target, document, &self.wanted, installed, self.order.manner)?;
+                let new = Replacement::prepare(self.target, document, &self.wanted, installed, self.to.write_mode)?;
                 // What was begun in place had passed, and is ended.
-                if !(begun && self.order.manner == WriteMode::InPlace) {
+                if !(begun && self.to.write_mode == WriteMode::InPlace) {
                     self.guard(document, &new, deadline)?;
                 }
                 let new = new.write()?;
@@ -100,10 +102,10 @@ impl Reconciler<'_> {
                 // late: an upload that goes back to the document before would find its old state.
                 let before = state_file.state().cloned();
                 state_file.record(self.state(document, index, before.as_ref()))?;
-                if self.order.manner == WriteMode::InPlace {
+                if self.to.write_mode == WriteMode::InPlace {
                     state_file.sync()?; // Or else nobody knew, after a power loss, that the file is half of one.
                 }
-                let placed = new.put().inspect_err(|_| match self.order.manner {
+                let placed = new.put().inspect_err(|_| match self.to.write_mode {
                     WriteMode::Rename => state_file.restore(before), // The file is as it was, too.
                     WriteMode::InPlace => {}
                 })?;
@@ -117,7 +119,7 @@ impl Reconciler<'_> {
     /// Gives the file owner and mode, where its content is right. Whoever it no longer lets in, or no longer belongs to, may have
     /// it open: then it is another file that gets them, and takes its place.
     fn mend(&self, document: &Verified, installed: &Installed) -> Result<FileChange> {
-        if self.order.manner == WriteMode::InPlace || installed.only_widens(&self.wanted) {
+        if self.to.write_mode == WriteMode::InPlace || installed.only_widens(&self.wanted) {
             return installed.mend(&self.wanted).map(|()| FileChange::Repaired);
         }
         let new = Replacement::prepare(self.target, document, &self.wanted, Some(installed), WriteMode::Rename)?;
@@ -126,10 +128,10 @@ impl Reconciler<'_> {
 
     /// The guards that need the file as it was, and the new one beside it.
     fn guard(&self, document: &Verified, new: &Replacement, deadline: Deadline) -> Result<()> {
-        if let Some(installed) = self.installed.filter(|_| self.order.guards.max_shrink.is_some()) {
-            self.order.guards.check_shrinkage(document, installed.size()?)?;
+        if let Some(installed) = self.installed.filter(|_| self.from.guards.max_shrink.is_some()) {
+            self.from.guards.check_shrinkage(document, installed.size()?)?;
         }
-        match &self.order.check {
+        match &self.to.check {
             Some(check) => {
                 new.show(|staged| check.approve(staged, &self.variables(document), deadline, &self.context.logger))
             }
@@ -137,28 +139,23 @@ impl Reconciler<'_> {
         }
     }
 
-    pub fn run_pending_handler(
-        &self,
-        document: &Verified,
-        change: FileChange,
-        state_file: &mut StateFile,
-    ) -> Result<Option<HandlerRun>> {
-        let Some((handler, why)) = self.owes(document.checksum(), state_file.state()) else {
+    /// Runs the handler, if it is pending. Whether it succeeds is part of what is returned.
+    ///
+    /// # Errors
+    /// 73 where the state cannot be written.
+    pub fn run_pending_handler(&self, document: &Verified, state_file: &mut StateFile) -> Result<Option<HandlerRun>> {
+        let Some((handler, reason)) = self.owes(document.checksum(), state_file.state()) else {
             return Ok(None);
         };
-        let (started, known) = (Instant::now(), known(handler));
-        state_file.mark_pending(&known)?;
-        handler.run(&self.variables(document), &self.context.logger).map_err(|failed| {
-            failed
-                .and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
-                .counted_as(Kind::HandlerOwed {
-                    checksum: document.checksum(),
-                    size: document.size(),
-                    installed: change == FileChange::Installed,
-                })
-        })?;
-        state_file.mark_done(known)?;
-        Ok(Some(HandlerRun { why, took: started.elapsed() }))
+        let (started, record) = (Instant::now(), record_of(handler));
+        state_file.mark_pending(&record)?;
+        let ran = handler.run(&self.variables(document), &self.context.logger).map_err(|failed| {
+            failed.and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
+        });
+        if ran.is_ok() {
+            state_file.mark_done(record)?;
+        }
+        Ok(Some(HandlerRun { reason, result: ran.map(|()| started.elapsed()) }))
     }
 
     /// What the check and the handler find in their environment.
@@ -173,7 +170,7 @@ impl Reconciler<'_> {
     fn state(&self, document: &Verified, index: u64, before: Option<&State>) -> State {
         State {
             named: (self.path != self.target.path()).then(|| self.path.to_string_lossy().into_owned()),
-            prefix: matches!(self.subject, Subject::Document(_)).then(|| self.order.prefix.to_string()),
+            prefix: matches!(self.subject, Subject::Document(_)).then(|| self.from.prefix.to_string()),
             owed: self.will_be_owed(before),
             command: self.command(before),
             wanted: self.wanted,
@@ -186,10 +183,10 @@ impl Reconciler<'_> {
     pub fn command(&self, before: Option<&State>) -> Vec<String> {
         let before = before.filter(|before| before.key == self.subject.to_string());
         let is_better = |before: &State| {
-            let leaves_out = self.order.handler.is_none() && !(before.handlers.is_empty() && before.owed.is_empty());
+            let leaves_out = self.after.handler.is_none() && !(before.handlers.is_empty() && before.owed.is_empty());
             leaves_out || (!before.command.is_empty() && self.context.is_at_terminal())
         };
-        match (&self.order.words, before) {
+        match (&self.after.command, before) {
             (Some(words), Some(before)) if before.command == *words => words.clone(), // Without a look at the terminal.
             (Some(words), before) if !before.is_some_and(is_better) => words.clone(),
             (_, before) => before.map(|before| before.command.clone()).unwrap_or_default(),
@@ -198,8 +195,8 @@ impl Reconciler<'_> {
 
     /// Of a new document: this run's handler; or, if it has none, as when somebody installs by hand, those that ran before.
     fn will_be_owed(&self, before: Option<&State>) -> Vec<HandlerRecord> {
-        match &self.order.handler {
-            Some(handler) => vec![known(handler)],
+        match &self.after.handler {
+            Some(handler) => vec![record_of(handler)],
             None => {
                 let before = before.filter(|before| before.key == self.subject.to_string());
                 before.into_iter().flat_map(|before| before.owed.iter().chain(&before.handlers)).cloned().collect()
@@ -208,6 +205,6 @@ impl Reconciler<'_> {
     }
 }
 
-fn known(handler: &Handler) -> HandlerRecord {
+fn record_of(handler: &Handler) -> HandlerRecord {
     HandlerRecord { handler: handler.id(), words: text::excerpt(&handler.program.to_string()) }
 }

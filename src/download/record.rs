@@ -16,9 +16,12 @@ use crate::util::time::Deadline;
 /// Records it while the run still has the file's lock. What it has done, or why it failed, stands either way.
 pub(super) fn under_lock(done: &Result<Effect>, about: &Assignment, state_file: &mut StateFile) {
     let run = match done {
-        Ok(Effect::Unchanged(..)) if state_file.was_current() => return,
-        Ok(did @ (Effect::Applied(_) | Effect::Unchanged(..))) => LastRun::of(0, did.result().word(), ""),
-        Ok(did) => LastRun::of(0, did.result().word(), &did.to_string()),
+        Ok(Effect::Unchanged { .. }) if state_file.was_current() => return,
+        Ok(effect) => match (effect, effect.failure()) {
+            (_, Some(error)) => LastRun::of(error.status() as u8, effect.result().word(), &error.to_string()),
+            (Effect::Applied(_) | Effect::Unchanged { .. }, None) => LastRun::of(0, effect.result().word(), ""),
+            (_, None) => LastRun::of(0, effect.result().word(), &effect.to_string()),
+        },
         Err(error) => failure(error),
     };
     let Assignment { order, subject, target, named, context } = *about;
@@ -33,8 +36,8 @@ pub(super) fn under_lock(done: &Result<Effect>, about: &Assignment, state_file: 
 
 /// Records the failure of a run that did not come to have the lock. If another run has it, that one's end counts.
 pub(super) fn early(order: &DownloadOrder, subject: Option<&Subject>, error: &Error, context: &Context) {
-    let (Some(file), Some(subject)) = (order.to.file(), subject) else { return };
-    let recorded = state::directory(order.state_dir.as_deref(), &context.env).and_then(|directory| {
+    let (Some(file), Some(subject)) = (order.target.to.file(), subject) else { return };
+    let recorded = state::directory(order.target.state_dir.as_deref(), &context.env).and_then(|directory| {
         let path = path_of(file, &directory)?;
         let mut state_file = StateFile::open(&directory, &path, Deadline::within(Duration::ZERO), context)?;
         let nothing = || of_nothing(order, subject, State::of_nothing(&path, &subject.to_string()));
@@ -60,8 +63,8 @@ fn failure(error: &Error) -> LastRun {
 
 fn of_nothing(order: &DownloadOrder, subject: &Subject, state: State) -> State {
     State {
-        prefix: matches!(subject, Subject::Document(_)).then(|| order.prefix.to_string()),
-        command: order.words.clone().unwrap_or_default(),
+        prefix: matches!(subject, Subject::Document(_)).then(|| order.source.prefix.to_string()),
+        command: order.after.command.clone().unwrap_or_default(),
         ..state
     }
 }

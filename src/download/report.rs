@@ -5,30 +5,38 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::document::{Checksum, Verified};
+use crate::error::Error;
 use crate::layout::keys::Subject;
-use crate::telemetry::outcome::{HandlerOutcome, Outcome, RunResult};
+use crate::telemetry::outcome::{HandlerOutcome, Outcome, RunOutcome, RunResult};
 
-/// What became of it.
+/// What a run did, and for what.
 #[derive(Debug)]
 pub struct DownloadReport {
     /// What it was about, unless the payload was to name it and did not.
     pub subject: Option<Subject>,
     /// What was done.
-    pub did: Effect,
+    pub effect: Effect,
 }
 
 /// What was done, or why nothing was.
 #[derive(Debug)]
 pub enum Effect {
-    /// The payload says that there is nothing, or that it may not be read; or there was, and is not any more.
+    /// The payload says that the key does not exist or cannot be read; or it no longer exists.
     Nothing,
-    /// The file is as it should be, and the handler is not owed.
-    Unchanged(PathBuf, Checksum, Others),
+    /// The file is as it should be, and the handler is not pending.
+    Unchanged {
+        /// The file.
+        path: PathBuf,
+        /// Its checksum.
+        checksum: Checksum,
+        /// Whether a handler of another command line is pending, as far as a run knew of it.
+        other_handlers_pending: bool,
+    },
     /// The key is stopped, for this reason.
     Stopped(String),
     /// The file is locked on this node, for this reason.
     Locked(String),
-    /// The document went to stdout.
+    /// The document went to stdout; if the key is stopped, for this reason.
     Printed(Verified, Option<String>),
     /// The file was brought up to date.
     Applied(Applied),
@@ -44,25 +52,18 @@ pub struct Applied {
     pub(super) other_names: u64,
     /// Until the file was right.
     pub(super) took: Duration,
-    /// What became of the handler, if it had to run.
+    /// The handler, if it had to run.
     pub(super) handler: Option<HandlerRun>,
-    pub(super) others: Others,
+    /// Whether a handler of another command line is pending, as far as a run knew of it.
+    pub(super) other_handlers_pending: bool,
 }
 
-/// The file's other handlers, of other command lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Others {
-    /// None is owed, as far as a run knew of it.
-    Done,
-    /// One is.
-    Pending,
-}
-
-/// A handler that has succeeded.
-#[derive(Clone, Copy, Debug)]
+/// A handler that was run.
+#[derive(Debug)]
 pub(super) struct HandlerRun {
-    pub why: HandlerReason,
-    pub took: Duration,
+    pub reason: HandlerReason,
+    /// How long it took, or why it failed.
+    pub result: Result<Duration, Error>,
 }
 
 /// Why a handler is run.
@@ -74,6 +75,7 @@ pub(super) enum HandlerReason {
     Always,
 }
 
+/// What became of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileChange {
     Installed,
@@ -84,27 +86,20 @@ pub(super) enum FileChange {
     None,
 }
 
-impl fmt::Display for DownloadReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(subject) = &self.subject {
-            write!(f, "{subject}: ")?;
-        }
-        self.did.fmt(f)
-    }
-}
-
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Effect::Nothing => f.write_str(
                 "nothing there (not yet, not any more, or not to be read with this token); the file stays as it is",
             ),
-            Effect::Unchanged(path, checksum, _) => write!(f, "{} unchanged, {}", path.display(), checksum.short()),
+            Effect::Unchanged { path, checksum, .. } => {
+                write!(f, "{} unchanged, {}", path.display(), checksum.short())
+            }
             Effect::Stopped(reason) => write!(f, "stopped, the file stays as it is: {reason}"),
             Effect::Locked(reason) => write!(f, "locked on this node, the file stays as it is: {reason}"),
             Effect::Printed(document, None) => write!(f, "{document}"),
             Effect::Printed(document, Some(reason)) => write!(f, "{document}, though the key is stopped: {reason}"),
-            Effect::Applied(work) => work.fmt(f),
+            Effect::Applied(applied) => applied.fmt(f),
         }
     }
 }
@@ -129,13 +124,13 @@ impl fmt::Display for Applied {
             }
             _ => {}
         }
-        let Some(HandlerRun { why, took }) = self.handler else { return Ok(()) };
-        let owed = if why == HandlerReason::Pending && self.change != FileChange::Installed {
+        let Some(HandlerRun { reason, result: Ok(took) }) = &self.handler else { return Ok(()) };
+        let which = if *reason == HandlerReason::Pending && self.change != FileChange::Installed {
             "the handler that was owed"
         } else {
             "handler"
         };
-        write!(f, ", {owed} ran in {} ms", took.as_millis())
+        write!(f, ", {which} ran in {} ms", took.as_millis())
     }
 }
 
@@ -144,44 +139,86 @@ impl Effect {
     pub(super) fn result(&self) -> RunResult {
         match self {
             Effect::Nothing => RunResult::Nothing,
-            Effect::Unchanged(..) => RunResult::Unchanged,
+            Effect::Unchanged { .. } => RunResult::Unchanged,
             Effect::Stopped(_) => RunResult::Stopped,
             Effect::Locked(_) => RunResult::Locked,
             Effect::Printed(..) => RunResult::Printed,
-            Effect::Applied(work) => match work.change {
-                FileChange::Installed => RunResult::Installed,
-                FileChange::Repaired | FileChange::Replaced => RunResult::Repaired,
-                FileChange::None => RunResult::Reloaded,
+            Effect::Applied(applied) => match (applied.change, self.failure()) {
+                (FileChange::Installed, Some(_)) => RunResult::InstalledOnly,
+                (_, Some(_)) => RunResult::HandlerFailed,
+                (FileChange::Installed, None) => RunResult::Installed,
+                (FileChange::Repaired | FileChange::Replaced, None) => RunResult::Repaired,
+                (FileChange::None, None) => RunResult::Reloaded,
             },
         }
+    }
+
+    /// Why the handler failed, if it did.
+    pub(super) fn failure(&self) -> Option<&Error> {
+        match self {
+            Effect::Applied(Applied { handler: Some(run), .. }) => run.result.as_ref().err(),
+            _ => None,
+        }
+    }
+
+    /// The same, with what `explain` adds to the handler's failure.
+    pub(super) fn map_failure(mut self, explain: impl FnOnce(Error) -> Error) -> Effect {
+        if let Effect::Applied(Applied { handler: Some(run), .. }) = &mut self
+            && let Err(error) = &run.result
+        {
+            run.result = Err(explain(error.clone()));
+        }
+        self
     }
 }
 
-impl DownloadReport {
-    /// In words and numbers.
-    pub(crate) fn outcome(&self, begun: Outcome) -> Outcome {
-        let begun = begun.with_result(self.did.result());
-        let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
-        match &self.did {
-            Effect::Nothing => begun,
-            Effect::Unchanged(_, checksum, others) => Outcome {
-                checksum: Some(*checksum),
-                handler: HandlerOutcome::NotDue,
-                pending: Some(*others == Others::Pending),
-                ..begun
-            },
-            Effect::Stopped(reason) | Effect::Locked(reason) => begun.with_reason(reason),
-            Effect::Printed(document, _) => of(document),
-            Effect::Applied(work) => Outcome {
-                handler: if work.handler.is_some() { HandlerOutcome::Ran } else { HandlerOutcome::NotDue },
-                pending: Some(work.others == Others::Pending),
-                ..of(&work.document)
-            },
+impl RunOutcome for DownloadReport {
+    fn line(&self) -> String {
+        match &self.subject {
+            Some(subject) => format!("{subject}: {}", self.effect),
+            None => self.effect.to_string(),
         }
     }
 
-    /// Whether something was done, or was not that somebody may have expected: worth a line without `-v`.
-    pub fn is_news(&self) -> bool {
-        !matches!(self.did, Effect::Unchanged(..) | Effect::Printed(_, None))
+    fn is_news(&self) -> bool {
+        !matches!(self.effect, Effect::Unchanged { .. } | Effect::Printed(_, None))
+    }
+
+    fn failure(&self) -> Option<&Error> {
+        self.effect.failure()
+    }
+
+    fn outcome(&self, begun: Outcome) -> Outcome {
+        let begun = begun.with_result(self.effect.result());
+        match &self.effect {
+            Effect::Nothing => begun,
+            Effect::Unchanged { checksum, other_handlers_pending, .. } => Outcome {
+                checksum: Some(*checksum),
+                handler: HandlerOutcome::NotDue,
+                pending: Some(*other_handlers_pending),
+                ..begun
+            },
+            Effect::Stopped(reason) | Effect::Locked(reason) => begun.with_reason(reason),
+            Effect::Printed(document, _) => begun.with(document.checksum(), document.size()),
+            Effect::Applied(applied) => {
+                let begun = begun.with(applied.document.checksum(), applied.document.size());
+                match &applied.handler {
+                    Some(HandlerRun { result: Err(error), .. }) => Outcome {
+                        failure: Some(error.status()),
+                        handler: HandlerOutcome::Pending,
+                        pending: Some(true),
+                        ..begun.with_reason(&error.to_string())
+                    },
+                    Some(HandlerRun { result: Ok(_), .. }) => {
+                        Outcome { handler: HandlerOutcome::Ran, pending: Some(applied.other_handlers_pending), ..begun }
+                    }
+                    None => Outcome {
+                        handler: HandlerOutcome::NotDue,
+                        pending: Some(applied.other_handlers_pending),
+                        ..begun
+                    },
+                }
+            }
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! Where the document is to be had, and which bytes may be installed.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::{Destination, DownloadOrder, Ignored};
+use super::SourceOrder;
 use crate::consul::{self, Client, Consistency, Endpoint, Failure};
 use crate::context::Context;
 use crate::document::Checksum;
@@ -19,11 +18,19 @@ use crate::util::time::{Backoff, Deadline};
 /// Where the document is to be had.
 pub(super) struct Source<'a> {
     client: Client<'a>,
-    order: &'a DownloadOrder,
+    order: &'a SourceOrder,
     context: &'a Context,
     location: Location,
-    /// None for stdout, and where it is ignored.
-    lock: Option<String>,
+    purpose: Purpose,
+}
+
+/// What the document is read for.
+#[derive(PartialEq, Eq)]
+enum Purpose {
+    /// To be installed, unless the key is stopped, or the file locked at this path in Consul.
+    Install { lock: Option<String> },
+    /// To be printed, whatever is stopped or locked.
+    Print,
 }
 
 /// What asking, or the payload, brought.
@@ -82,9 +89,9 @@ impl<'a> Before<'a> {
     }
 }
 
-pub(super) fn of_payload(trigger: Trigger, before: &Before, ignored: Ignored) -> Option<Obtained> {
+pub(super) fn of_payload(trigger: Trigger, before: &Before, ignores_stop: bool) -> Option<Obtained> {
     let Trigger::Prefix(pair, stop) = trigger else { return None };
-    if let Some(reason) = stop.filter(|_| !ignored.stop) {
+    if let Some(reason) = stop.filter(|_| !ignores_stop) {
         return Some(Obtained::Stopped(reason));
     }
     match pair.verify() {
@@ -94,18 +101,37 @@ pub(super) fn of_payload(trigger: Trigger, before: &Before, ignored: Ignored) ->
 }
 
 impl<'a> Source<'a> {
-    /// `file`: as it is named, absolute.
+    /// For a file, whose lock in Consul has this path; none where that is ignored.
     pub fn new(
-        order: &'a DownloadOrder,
+        order: &'a SourceOrder,
         subject: &Subject,
-        file: Option<&Path>,
+        lock: Option<String>,
         deadline: Deadline,
         context: &'a Context,
     ) -> Result<Source<'a>> {
-        let lock = file.filter(|_| !order.ignored.lock).map(|file| order.prefix.lock(file, &context.env.hostname()));
-        let server = Endpoint::find(&order.consul, context)?;
-        let client = Client::new(server, deadline, order.guards.max_size, context);
-        Ok(Source { client, order, context, location: Location::of(subject, &order.prefix), lock })
+        Source::open(order, subject, Purpose::Install { lock }, deadline, context)
+    }
+
+    /// For stdout.
+    pub fn to_print(
+        order: &'a SourceOrder,
+        subject: &Subject,
+        deadline: Deadline,
+        context: &'a Context,
+    ) -> Result<Source<'a>> {
+        Source::open(order, subject, Purpose::Print, deadline, context)
+    }
+
+    fn open(
+        order: &'a SourceOrder,
+        subject: &Subject,
+        purpose: Purpose,
+        deadline: Deadline,
+        context: &'a Context,
+    ) -> Result<Source<'a>> {
+        let endpoint = Endpoint::find(&order.consul, context)?;
+        let client = Client::new(endpoint, deadline, order.guards.max_size, context);
+        Ok(Source { client, order, context, location: Location::of(subject, &order.prefix), purpose })
     }
 
     /// What a read from the leader brings that was made under the file's lock may always be installed, if it verifies:
@@ -176,7 +202,7 @@ impl<'a> Source<'a> {
                 (Err(failure), _) => return Err(failure),
             };
             let PairState::Torn(found) = &snapshot.state else { return Ok(Ok(snapshot)) };
-            if self.order.to != Destination::Stdout && (snapshot.stop.is_some() || snapshot.lock.is_some()) {
+            if self.purpose != Purpose::Print && (snapshot.stop.is_some() || snapshot.lock.is_some()) {
                 return Ok(Ok(snapshot));
             }
             if torn.is_none() {
@@ -195,8 +221,12 @@ impl<'a> Source<'a> {
     }
 
     fn read(&self, consistency: Consistency) -> consul::Result<Snapshot> {
-        let stop = self.location.stop().filter(|_| !self.order.ignored.stop);
-        let read = Snapshot::read(&self.client, consistency, &self.location, stop, self.lock.as_deref());
+        let stop = self.location.stop().filter(|_| !self.order.ignores_stop);
+        let lock = match &self.purpose {
+            Purpose::Install { lock } => lock.as_deref(),
+            Purpose::Print => None,
+        };
+        let read = Snapshot::read(&self.client, consistency, &self.location, stop, lock);
         read.map_err(|failure| match failure {
             Failure::TooLarge(_) => failure.and("if the document is meant to be that large, raise --max-size"),
             _ => failure,

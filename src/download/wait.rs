@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::DownloadOrder;
+use super::SourceOrder;
 use crate::consul::{Client, Endpoint};
 use crate::context::Context;
 use crate::error::Result;
@@ -14,7 +14,7 @@ use crate::util::time::Deadline;
 const SLACK: Duration = Duration::from_secs(1);
 
 /// Waits for a document's checksum, which kvexpress writes last.
-pub(super) fn until_there(order: &DownloadOrder, subject: &Subject, limit: Duration, context: &Context) -> Result<()> {
+pub(super) fn until_there(order: &SourceOrder, subject: &Subject, limit: Duration, context: &Context) -> Result<()> {
     let patience = Deadline::within(limit);
     let server = Endpoint::find(&order.consul, context)?;
     let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, context);

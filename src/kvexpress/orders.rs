@@ -9,7 +9,7 @@ use super::{PROGRAM, config, owner};
 use crate::consul::{self, Consistency};
 use crate::context::Context;
 use crate::document::guard::{self, Guards};
-use crate::download::{self, Destination, HandlerPolicy, Ignored, Stdin};
+use crate::download::{self, AfterOrder, Destination, HandlerPolicy, SourceOrder, Stdin, TargetOrder};
 use crate::error::{Error, Result, Status};
 use crate::input::Input;
 use crate::input::url::Url;
@@ -79,9 +79,9 @@ pub fn job(command: Subcommand, flags: Flags, context: &Context) -> Result<Job> 
         Subcommand::In => (Task::Upload(Box::new(upload(&options)?)), handler),
         Subcommand::Out => {
             let subject = Subject::Document(key("-k", &options.key)?);
-            let ignored = Ignored { stop: options.ignore_stop, lock: false };
-            let order = download(&options, subject, handler, words, context)?;
-            (Task::Download(Box::new(download::DownloadOrder { ignored, ..order })), None)
+            let mut order = download(&options, subject, handler, words, context)?;
+            order.source.ignores_stop = options.ignore_stop;
+            (Task::Download(Box::new(order)), None)
         }
         Subcommand::Raw => {
             let subject = Subject::Value(parsed("-k", needed("-k", &options.key)?, ValuePath::parse)?);
@@ -159,32 +159,34 @@ fn download(
     options: &Flags,
     subject: Subject,
     handler: Option<Handler>,
-    words: Option<Vec<String>>,
+    command: Option<Vec<String>>,
     context: &Context,
 ) -> Result<download::DownloadOrder> {
-    Ok(download::DownloadOrder {
+    let source = SourceOrder {
         subject: Some(subject),
         prefix: prefix(options)?,
-        to: Destination::File(file(options)?),
+        consul: consul(options),
+        consistency: Consistency::Default,
+        ignores_stop: false,
         guards: guards(lines(options)),
-        attributes: owner::attributes(&options.owner, options.chmod)?,
-        parents: Parents::Create,
-        manner: WriteMode::Rename,
-        check: None,
-        handler,
-        due: HandlerPolicy::WhenPending,
-        splay: None,
-        wait: None,
         // A script that was never given a payload may have a stdin that never ends.
         stdin: if context.env.is_run_by_watch() { Stdin::Payload } else { Stdin::Untouched },
-        state_dir: None,
-        consistency: Consistency::Default,
+        splay: None,
+        wait: None,
         timeout: TIMEOUT,
+    };
+    let target = TargetOrder {
+        to: Destination::File(file(options)?),
+        attributes: owner::attributes(&options.owner, options.chmod)?,
+        parents: Parents::Create,
+        write_mode: WriteMode::Rename,
+        check: None,
+        state_dir: None,
+        ignores_lock: false,
         patience: download::patience(TIMEOUT, HANDLER_TIMEOUT),
-        consul: consul(options),
-        ignored: Ignored::default(),
-        words,
-    })
+    };
+    let after = AfterOrder { handler, policy: HandlerPolicy::WhenPending, command };
+    Ok(download::DownloadOrder { source, target, after })
 }
 
 /// As it is stored, whether `-z` is said or not: there, it must be said where it is compressed, and must not where it is not.

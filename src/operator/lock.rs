@@ -16,6 +16,7 @@ use crate::layout::lock_file;
 use crate::layout::marker::{self, Present, Set};
 use crate::layout::site::Site;
 use crate::state::{self, RecordedState};
+use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 use crate::util::path;
 use crate::util::text;
 use crate::util::time::Deadline;
@@ -56,6 +57,8 @@ pub enum Marker {
 /// What has come of a lock.
 #[derive(Debug)]
 pub struct Locked {
+    /// The file, as the order names it.
+    pub file: PathBuf,
     /// Why, as it stands in Consul.
     pub reason: String,
     /// Where in Consul.
@@ -69,6 +72,8 @@ pub struct Locked {
 /// What has come of unlocking.
 #[derive(Debug)]
 pub struct Unlocked {
+    /// The file, as the order names it.
+    pub file: PathBuf,
     /// Why it was locked, if it was.
     pub reason: Option<String>,
     /// Where in Consul.
@@ -129,7 +134,7 @@ pub fn lock(order: &LockOrder, manner: &LockOptions, context: &Context) -> Resul
         Set::Taken(before) => return Err(taken(&before)),
     };
     wait_for_runs(order, &file, context)?;
-    Ok(Locked { reason, path, before, is_there: file.exists() })
+    Ok(Locked { file: order.file.clone(), reason, path, before, is_there: file.exists() })
 }
 
 /// Unlocks a file. What was missed arrives with the next run.
@@ -145,7 +150,7 @@ pub fn unlock(order: &LockOrder, context: &Context) -> Result<Unlocked> {
         Status::CannotWrite.error(format!("it stays locked: {cause}; run as a user who may remove it"))
     })?;
     let reason = reason.or(beside);
-    Ok(Unlocked { reason, path, recorded: recorded(order, &file, context) })
+    Ok(Unlocked { file: order.file.clone(), reason, path, recorded: recorded(order, &file, context) })
 }
 
 /// The file's path as kvexpress takes it for the lock, and where its lock is in Consul: as kvx-out is given the file,
@@ -187,5 +192,25 @@ impl fmt::Display for Unlocked {
             Some(reason) => write!(f, "unlocked; it was locked: {reason}"),
             None => write!(f, "not locked (no {} in Consul, no mark beside it)", self.path),
         }
+    }
+}
+
+impl RunOutcome for Locked {
+    fn line(&self) -> String {
+        format!("{}: {self}", self.file.display())
+    }
+
+    fn outcome(&self, begun: Outcome) -> Outcome {
+        begun.with_result(RunResult::Locked).with_reason(&self.reason)
+    }
+}
+
+impl RunOutcome for Unlocked {
+    fn line(&self) -> String {
+        format!("{}: {self}", self.file.display())
+    }
+
+    fn outcome(&self, begun: Outcome) -> Outcome {
+        begun.with_result(RunResult::Unlocked)
     }
 }

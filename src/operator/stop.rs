@@ -12,6 +12,7 @@ use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::marker::text_of;
 use crate::layout::marker::{self, Present, Set, converge};
 use crate::layout::site::Site;
+use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 
 /// A stop to be.
 #[derive(Clone)]
@@ -50,6 +51,8 @@ impl Reason {
 /// What has come of it.
 #[derive(Debug)]
 pub struct Stopped {
+    /// The key.
+    pub key: Key,
     /// Why, as it stands in Consul.
     pub reason: String,
     /// The reason that it replaced.
@@ -71,7 +74,7 @@ pub fn stop(order: &StopOrder, context: &Context) -> Result<Stopped> {
     }
     let reason = order.reason.text(None, context);
     match marker::set(&client, &folder.stop, &reason, order.present, context)? {
-        Set::Done(before) => Ok(Stopped { reason, before }),
+        Set::Done(before) => Ok(Stopped { key: order.key.clone(), reason, before }),
         Set::Taken(before) => Err(Status::TryAgain
             .error(format!("it is stopped already: {before}; `kvx resume` it, or give another reason with --replace"))),
     }
@@ -81,6 +84,16 @@ impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "stopped: {}", self.reason)?;
         self.before.as_ref().map_or(Ok(()), |before| write!(f, "; it was stopped before: {before}"))
+    }
+}
+
+impl RunOutcome for Stopped {
+    fn line(&self) -> String {
+        format!("{}: {self}", self.key)
+    }
+
+    fn outcome(&self, begun: Outcome) -> Outcome {
+        begun.with_result(RunResult::Stopped).with_reason(&self.reason)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::document::{Checksum, Size};
@@ -127,8 +128,6 @@ impl RunResult {
             None => RunResult::Failed,
             Some(Kind::TooShort) => RunResult::TooShort,
             Some(Kind::Torn) => RunResult::Torn,
-            Some(Kind::HandlerOwed { installed: true, .. }) => RunResult::InstalledOnly,
-            Some(Kind::HandlerOwed { installed: false, .. }) => RunResult::HandlerFailed,
         }
     }
 
@@ -192,6 +191,11 @@ impl Outcome {
         Outcome { key: key.map(|key| key.to_string()), file: file.map(path::absolute), ..self }
     }
 
+    /// The exit status, for the process.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status())
+    }
+
     /// The exit status.
     pub fn status(&self) -> u8 {
         self.failure.map_or(0, |status| status as u8)
@@ -214,13 +218,31 @@ impl Outcome {
 
     /// It failed.
     pub fn failed(self, error: &Error) -> Outcome {
-        let failed = Outcome { failure: Some(error.status()), ..self }.with_reason(&error.to_string());
-        let failed = failed.with_result(RunResult::of(error));
-        match error.kind() {
-            Some(Kind::HandlerOwed { checksum, size, .. }) => {
-                Outcome { handler: HandlerOutcome::Pending, pending: Some(true), ..failed.with(checksum, size) }
-            }
-            _ => failed,
-        }
+        let failed = Outcome { failure: Some(error.status()), ..self };
+        failed.with_reason(&error.to_string()).with_result(RunResult::of(error))
+    }
+}
+
+/// What a run came to, for its line and for its metrics.
+pub trait RunOutcome {
+    /// The line for people.
+    fn line(&self) -> String;
+
+    /// Whether the line is worth printing without `-v`.
+    fn is_news(&self) -> bool {
+        true
+    }
+
+    /// Words and numbers, added to what is known of every run.
+    fn outcome(&self, begun: Outcome) -> Outcome;
+
+    /// What an upload changed, if that was asked for and is known.
+    fn difference(&self) -> Option<&str> {
+        None
+    }
+
+    /// Why the run failed although it did something: its handler did.
+    fn failure(&self) -> Option<&Error> {
+        None
     }
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::report::{Answer, Replaced, Upload, UploadReport};
+use super::report::{Answer, Replaced, Upload, UploadEffect};
 use super::write::put;
 use super::{Mode, StopPolicy, Terms};
 use crate::consul::{ChangeResult, Client, Failure};
@@ -33,7 +33,7 @@ pub(crate) fn converge(
     ours: EncodedDocument,
     client: &Client,
     context: &Context,
-) -> Result<UploadReport> {
+) -> Result<UploadEffect> {
     let paths = KeyPaths::of(&terms.prefix, &terms.key);
     let location = Location::Pair(paths.clone());
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
@@ -53,18 +53,18 @@ pub(crate) fn converge(
             && previous.document.checksum() == ours.document().checksum()
         {
             return Ok(match unanswered {
-                Some(replaced) => UploadReport::Uploaded(Upload {
+                Some(replaced) => UploadEffect::Uploaded(Upload {
                     stored: ours,
                     replaced,
                     answer: Answer::Lost,
                     stopped,
                     difference: None,
                 }),
-                None => UploadReport::Unchanged(ours.into_document()),
+                None => UploadEffect::Unchanged(ours.into_document()),
             });
         }
         if let (Mode::Upload, StopPolicy::Respected, Some(reason)) = (terms.mode, terms.stop, &stopped) {
-            return Ok(UploadReport::Stopped(reason.clone()));
+            return Ok(UploadEffect::Stopped(reason.clone()));
         }
         fits(&ours, terms.guards.max_size)?;
         expected(terms, &found, &ours)?;
@@ -74,7 +74,7 @@ pub(crate) fn converge(
             let (before, after) = (previous(&found), ours.document().bytes());
             let limits = diff::Limits { time: client.deadline().left(), text: usize::MAX };
             let difference = diff::unified((&before, &from), (after, &to), limits);
-            return Ok(UploadReport::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
+            return Ok(UploadEffect::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
         }
         let result = put(&paths, &found, &ours, client).map_err(|failure| match failure {
             Failure::Unavailable(_) => {
@@ -90,7 +90,7 @@ pub(crate) fn converge(
                 let differ = |time| text::lines_of(&diff::unified((&before, name), (after, name), limits(time)));
                 let difference = terms.differ.map(differ);
                 let answer = Answer::Received;
-                return Ok(UploadReport::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
+                return Ok(UploadEffect::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
             }
             ChangeResult::Lost { why, repeated } => {
                 context.detail(|| format!("{}: somebody else was faster ({why}); reading again", terms.key));

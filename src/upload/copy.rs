@@ -8,7 +8,8 @@ use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::site::Site;
 use crate::layout::snapshot;
 use crate::layout::stored::EncodedDocument;
-use crate::upload::{Mode, StopPolicy, Terms, UploadReport, converge};
+use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
+use crate::upload::{Mode, StopPolicy, Terms, UploadEffect, converge};
 
 /// A copy to be.
 #[derive(Clone)]
@@ -25,14 +26,30 @@ pub struct CopyOrder {
     pub site: Site,
 }
 
+/// What a copy did.
+#[derive(Debug)]
+pub struct CopyReport {
+    from: Key,
+    to: Key,
+    effect: UploadEffect,
+}
+
 /// Copies. A key that is stopped gets nothing: that is an error here, since a person wanted it, and nobody ends for it.
 ///
 /// # Errors
 /// 65 where a guard refuses it, 66 where there is nothing to copy, 75 where that is torn or the other stopped; 69, 77, 78.
-pub fn copy(order: &CopyOrder, context: &Context) -> Result<UploadReport> {
+pub fn copy(order: &CopyOrder, context: &Context) -> Result<CopyReport> {
+    let (from, to) = (order.from.clone(), order.to.clone());
+    match effect(order, context) {
+        Ok(effect) => Ok(CopyReport { from, to, effect }),
+        Err(error) => Err(error.of(format_args!("{from} -> {to}"))),
+    }
+}
+
+fn effect(order: &CopyOrder, context: &Context) -> Result<UploadEffect> {
     let client = order.site.client(context)?;
-    let stored = EncodedDocument::of_pair(snapshot::verified(&client, KeyPaths::of(&order.site.prefix, &order.from))?);
-    order.guards.check(stored.document())?;
+    let pair = snapshot::verified(&client, KeyPaths::of(&order.site.prefix, &order.from))?;
+    order.guards.check(&pair.document)?;
     let terms = Terms {
         key: order.to.clone(),
         prefix: order.site.prefix.clone(),
@@ -43,9 +60,26 @@ pub fn copy(order: &CopyOrder, context: &Context) -> Result<UploadReport> {
         differ: None,
         consistency: Consistency::Default,
     };
-    match converge(&terms, stored, &client, context)? {
-        UploadReport::Stopped(reason) => Err(Status::TryAgain
+    match converge(&terms, EncodedDocument::of_pair(pair), &client, context)? {
+        UploadEffect::Stopped(reason) => Err(Status::TryAgain
             .error(format!("stopped, nothing copied: {reason}; resume it first, or give --ignore-stop"))),
-        report => Ok(report),
+        effect => Ok(effect),
+    }
+}
+
+impl RunOutcome for CopyReport {
+    fn line(&self) -> String {
+        format!("{} -> {}: {}", self.from, self.to, self.effect)
+    }
+
+    fn is_news(&self) -> bool {
+        !matches!(self.effect, UploadEffect::Unchanged(_))
+    }
+
+    fn outcome(&self, begun: Outcome) -> Outcome {
+        match self.effect.outcome(begun) {
+            uploaded if uploaded.result == RunResult::Uploaded => uploaded.with_reason(&self.from.to_string()),
+            outcome => outcome,
+        }
     }
 }

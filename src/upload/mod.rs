@@ -8,9 +8,9 @@ mod write;
 
 pub(crate) use self::converge::converge;
 pub use self::order::{DIFFER, Lines, Mode, StopPolicy, Terms, UploadOrder};
-pub use self::report::{Answer, Replaced, Upload, UploadReport};
+pub use self::report::{Answer, Replaced, Upload, UploadEffect, UploadReport};
 use crate::consul::{Client, Endpoint};
-use crate::context::Context;
+use crate::context::{Context, show};
 use crate::document::guard::{self, Guards};
 use crate::document::sorted::sorted;
 use crate::document::{self, Verified};
@@ -25,10 +25,21 @@ use crate::util::time::Deadline;
 /// 64 to 78, as published. Nothing in Consul has changed then, unless the talk with Consul broke off, or was denied
 /// between the two steps of a large document: running it again is safe, and finds out.
 pub fn run(order: &UploadOrder, context: &Context) -> Result<UploadReport> {
+    let Terms { key, mode, .. } = &order.terms;
+    let done = upload(order, context).and_then(|effect| {
+        if let UploadEffect::WouldUpload(_, difference, ..) = &effect {
+            show(difference)?;
+        }
+        Ok(effect)
+    });
+    done.map(|effect| UploadReport { key: key.clone(), mode: *mode, effect }).map_err(|error| error.of(key))
+}
+
+fn upload(order: &UploadOrder, context: &Context) -> Result<UploadEffect> {
     let document = read(order, context)?;
     let ours = EncodedDocument::new(document, order.form)?;
-    let server = Endpoint::find(&order.consul, context)?;
-    let client = Client::new(server, Deadline::within(order.timeout), document::LARGEST, context);
+    let endpoint = Endpoint::find(&order.consul, context)?;
+    let client = Client::new(endpoint, Deadline::within(order.timeout), document::LARGEST, context);
     converge(&order.terms, ours, &client, context)
 }
 

@@ -4,13 +4,25 @@ use std::fmt;
 
 use super::{Mode, StopPolicy};
 use crate::document::{Checksum, Verified};
+use crate::layout::keys::Key;
 use crate::layout::stored::EncodedDocument;
-use crate::telemetry::outcome::{Outcome, RunResult};
+use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 use crate::util::text::size;
 
-/// What became of it.
+/// What a run did, and for which key.
 #[derive(Debug)]
-pub enum UploadReport {
+pub struct UploadReport {
+    /// The key.
+    pub key: Key,
+    /// Whether it was a dry run.
+    pub mode: Mode,
+    /// What was done.
+    pub effect: UploadEffect,
+}
+
+/// What was done, or why nothing was.
+#[derive(Debug)]
+pub enum UploadEffect {
     /// Consul has it already.
     Unchanged(Verified),
     /// The key is stopped, for this reason: nothing was uploaded.
@@ -58,48 +70,57 @@ pub enum Replaced {
     Document(Checksum),
 }
 
-impl UploadReport {
-    /// In words and numbers.
-    pub(crate) fn outcome(&self, begun: Outcome) -> Outcome {
+impl UploadEffect {
+    /// Words and numbers, added to what is known of every run.
+    pub(super) fn outcome(&self, begun: Outcome) -> Outcome {
         let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
         match self {
-            UploadReport::Unchanged(document) => of(document).with_result(RunResult::Unchanged),
-            UploadReport::Stopped(reason) => begun.with_reason(reason).with_result(RunResult::Stopped),
-            UploadReport::WouldUpload(document, ..) => of(document).with_result(RunResult::WouldUpload),
-            UploadReport::Uploaded(upload) => {
+            UploadEffect::Unchanged(document) => of(document).with_result(RunResult::Unchanged),
+            UploadEffect::Stopped(reason) => begun.with_reason(reason).with_result(RunResult::Stopped),
+            UploadEffect::WouldUpload(document, ..) => of(document).with_result(RunResult::WouldUpload),
+            UploadEffect::Uploaded(upload) => {
                 let bytes = u64::try_from(upload.stored.value().bytes.len()).ok();
                 Outcome { bytes, ..of(upload.stored.document()) }.with_result(RunResult::Uploaded)
             }
         }
     }
+}
 
-    /// What an upload has changed, if that was wanted and is known.
-    pub fn difference(self) -> Option<String> {
-        match self {
-            UploadReport::Uploaded(upload) => upload.difference,
+impl RunOutcome for UploadReport {
+    fn line(&self) -> String {
+        format!("{}: {}", self.key, self.effect)
+    }
+
+    /// A dry run has nothing else to say.
+    fn is_news(&self) -> bool {
+        self.mode == Mode::DryRun || !matches!(self.effect, UploadEffect::Unchanged(_))
+    }
+
+    fn outcome(&self, begun: Outcome) -> Outcome {
+        self.effect.outcome(begun)
+    }
+
+    fn difference(&self) -> Option<&str> {
+        match &self.effect {
+            UploadEffect::Uploaded(upload) => upload.difference.as_deref(),
             _ => None,
         }
     }
-
-    /// Whether it is worth a line without `-v`. A dry run has nothing else to say.
-    pub fn is_news(&self, mode: Mode) -> bool {
-        mode == Mode::DryRun || !matches!(self, UploadReport::Unchanged(_))
-    }
 }
 
-impl fmt::Display for UploadReport {
+impl fmt::Display for UploadEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            UploadReport::Unchanged(document) => write!(f, "{document} unchanged"),
-            UploadReport::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
-            UploadReport::WouldUpload(document, _, None, _) => write!(f, "{document} would be uploaded"),
-            UploadReport::WouldUpload(document, _, Some(reason), StopPolicy::Respected) => {
+            UploadEffect::Unchanged(document) => write!(f, "{document} unchanged"),
+            UploadEffect::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
+            UploadEffect::WouldUpload(document, _, None, _) => write!(f, "{document} would be uploaded"),
+            UploadEffect::WouldUpload(document, _, Some(reason), StopPolicy::Respected) => {
                 write!(f, "{document} would be uploaded, but is stopped: {reason}")
             }
-            UploadReport::WouldUpload(document, _, Some(reason), StopPolicy::Ignored) => {
+            UploadEffect::WouldUpload(document, _, Some(reason), StopPolicy::Ignored) => {
                 write!(f, "{document} would be uploaded, though stopped: {reason}")
             }
-            UploadReport::Uploaded(upload) => upload.fmt(f),
+            UploadEffect::Uploaded(upload) => upload.fmt(f),
         }
     }
 }

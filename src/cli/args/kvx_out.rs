@@ -9,7 +9,7 @@ use super::values;
 use crate::consul::{ConnectOptions, Consistency};
 use crate::context::Context;
 use crate::document::guard::{self, Percent};
-use crate::download::{self, Destination, DownloadOrder, HandlerPolicy, Ignored, Stdin};
+use crate::download::{self, AfterOrder, Destination, DownloadOrder, HandlerPolicy, SourceOrder, Stdin, TargetOrder};
 use crate::error::{Result, Status};
 use crate::install::{Attributes, Parents, WriteMode};
 use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
@@ -238,27 +238,33 @@ impl KvxOutArgs {
             (false, false) => Consistency::Default,
         };
         let by_watch = self.payload || subject.is_none() || context.env.is_run_by_watch();
-        Ok(DownloadOrder {
+        let source = SourceOrder {
             subject,
             prefix: self.prefix.unwrap_or_default(),
-            to,
+            consul,
+            consistency,
+            ignores_stop: self.ignore_stop,
             guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
-            attributes: Attributes { mode: self.chmod, ..self.owner.unwrap_or_default() },
-            parents: if self.mkdir { Parents::Create } else { Parents::MustExist },
-            manner: if self.in_place { WriteMode::InPlace } else { WriteMode::Rename },
-            check: self.check,
-            handler: program.map(|program| Handler { program, limit: self.handler_timeout }),
-            due: if self.always_run { HandlerPolicy::Always } else { HandlerPolicy::WhenPending },
+            stdin: if by_watch { Stdin::Payload } else { Stdin::Untouched },
             splay: self.splay,
             wait: self.wait,
-            stdin: if by_watch { Stdin::Payload } else { Stdin::Untouched },
-            state_dir: self.state_dir,
-            consistency,
             timeout: self.timeout,
+        };
+        let target = TargetOrder {
+            to,
+            attributes: Attributes { mode: self.chmod, ..self.owner.unwrap_or_default() },
+            parents: if self.mkdir { Parents::Create } else { Parents::MustExist },
+            write_mode: if self.in_place { WriteMode::InPlace } else { WriteMode::Rename },
+            check: self.check,
+            state_dir: self.state_dir,
+            ignores_lock: self.ignore_lock,
             patience: download::patience(self.timeout, self.handler_timeout),
-            consul,
-            ignored: Ignored { stop: self.ignore_stop, lock: self.ignore_lock },
-            words,
-        })
+        };
+        let after = AfterOrder {
+            handler: program.map(|program| Handler { program, limit: self.handler_timeout }),
+            policy: if self.always_run { HandlerPolicy::Always } else { HandlerPolicy::WhenPending },
+            command: words,
+        };
+        Ok(DownloadOrder { source, target, after })
     }
 }

@@ -7,10 +7,11 @@ pub mod textfile;
 use std::path::PathBuf;
 
 use self::dogstatsd::Dogstatsd;
-use crate::context::Context;
+use crate::env::Env;
+use crate::telemetry::level::Level;
 use crate::telemetry::outcome::Outcome;
 
-/// Who is told.
+/// Where metrics go.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// `--dogstatsd`.
@@ -20,20 +21,25 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Tells them. `difference`: of an upload, what changed, if it is known.
-    pub fn tell(&self, run: &Outcome, difference: Option<&str>, context: &Context) {
+    /// Sends and writes them. `difference`: what an upload changed, if it is known. What did not work is returned, to be logged.
+    pub fn emit(&self, run: &Outcome, difference: Option<&str>, env: &Env) -> Vec<(Level, String)> {
+        let mut problems = Vec::new();
         if let Some(dogstatsd) = &self.dogstatsd
-            && let Err(why) = dogstatsd.tell(run, difference, &context.env)
+            && let Err(why) = dogstatsd.send(run, difference, env)
         {
-            context.detail(|| format!("no metrics for dogstatsd: {why}"));
+            problems.push((Level::Debug, format!("no metrics for dogstatsd: {why}")));
         }
         if let Some(directory) = &self.textfiles
             && let Err(why) = textfile::write(directory, run)
         {
-            context.warn(&format!(
-                "no metrics in {}: {why}; give --metrics-textfile a directory that this user may write",
-                directory.display()
+            let directory = directory.display();
+            problems.push((
+                Level::Warn,
+                format!(
+                    "no metrics in {directory}: {why}; give --metrics-textfile a directory that this user may write"
+                ),
             ));
         }
+        problems
     }
 }

@@ -28,7 +28,7 @@ pub struct Dogstatsd {
 
 impl Dogstatsd {
     /// Tells of a run. Never waits, but for the name of a host, and not long.
-    pub(super) fn tell(&self, run: &Outcome, difference: Option<&str>, env: &Env) -> Result<(), String> {
+    pub(super) fn send(&self, run: &Outcome, difference: Option<&str>, env: &Env) -> Result<(), String> {
         let host = env.hostname();
         let metrics = if self.metrics { counts::of(run, &self.prefix, &host) } else { Vec::new() };
         let mut datagrams = wire::packed(&metrics, DATAGRAM);
