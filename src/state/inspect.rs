@@ -6,8 +6,10 @@ use std::io::{ErrorKind, Seek};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::access::{content, wait_for};
 use super::directory::{StateDirectory, is_ours};
-use super::{State, content, format, wait_for};
+use super::format;
+use super::record::State;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::process::signals;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::now;
 use crate::util::text;
+use crate::util::time::seconds_now;
 
 /// Results after which the file was as it should be, and the next run may find nothing to do.
 const CURRENT: [&str; 4] = ["unchanged", "installed", "mended", "reloaded"];
@@ -25,7 +25,7 @@ pub struct LastRun {
 impl LastRun {
     /// Now.
     pub fn of(status: u8, result: &str, line: &str) -> LastRun {
-        LastRun { time: now(), status, result: result.to_owned(), line: text::excerpt(line) }
+        LastRun { time: seconds_now(), status, result: result.to_owned(), line: text::excerpt(line) }
     }
 
     /// Whether it left the file as it should be.

@@ -47,6 +47,11 @@ impl Deadline {
     }
 }
 
+/// Now, in seconds since 1970.
+pub fn seconds_now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
 /// A time in UTC, to the second, for people: `2026-11-27T14:02:11Z`.
 ///
 /// One before 1970 or after the year 9999, as a wrong clock or file may have it, is `unknown`: humantime panics at the one and

@@ -1,0 +1,63 @@
+//! Opening a state file, waiting for its lock, and reading it.
+
+use std::fs::{Metadata, TryLockError};
+use std::io::{self, ErrorKind, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+
+use super::StateDirectory;
+use super::directory::cannot_write;
+use crate::context::Context;
+use crate::error::Result;
+use crate::util::open;
+use crate::util::time::{Backoff, Deadline};
+
+/// No state is so large: not if each character of the longest command line is one that JSON spells out.
+const LARGEST: u64 = 256 * 1024;
+
+/// Waits for a lock that somebody has, and says once that he has; false where he has it until the deadline.
+pub(super) fn wait_for(
+    lock: impl Fn() -> std::result::Result<(), TryLockError>,
+    deadline: Deadline,
+    context: &Context,
+    busy: impl Fn() -> String,
+) -> io::Result<bool> {
+    let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
+    let mut told = false;
+    loop {
+        match lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !std::mem::replace(&mut told, true) {
+            context.progress(&busy);
+        }
+        if !backoff.sleep(deadline, &context.random) {
+            return Ok(false);
+        }
+    }
+}
+
+pub(super) fn open(at: &Path, directory: &StateDirectory) -> Result<fs_err::File> {
+    let mut options = fs_err::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(open::CAREFULLY.bits());
+    let opened = options.open(at).or_else(|cause| match cause.kind() {
+        ErrorKind::NotFound => {
+            directory.prepare()?;
+            options.open(at).map_err(|cause| cannot_write(&cause))
+        }
+        _ => Err(cannot_write(&cause)),
+    })?;
+    Ok(opened)
+}
+
+/// All of a state file.
+pub(super) fn content(file: &mut fs_err::File, metadata: &Metadata) -> io::Result<Vec<u8>> {
+    let length = metadata.len().min(LARGEST);
+    let mut text = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    file.take(length).read_to_end(&mut text)?;
+    Ok(text)
+}
