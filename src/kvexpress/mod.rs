@@ -12,6 +12,7 @@ mod numbers;
 mod orders;
 mod owner;
 mod subcommand;
+mod values;
 
 pub use self::flags::Flags;
 pub use self::grammar::{Invocation, parse};

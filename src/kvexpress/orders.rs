@@ -1,39 +1,34 @@
 //! Flags become an order of our own stories, with what kvexpress takes for granted.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::flags::Flags;
 use super::subcommand::Subcommand;
+use super::values::{
+    HANDLER_TIMEOUT, consul, file, guards, handler, has_events, key, lines, metrics, missing, needed, parsed, prefix,
+};
 use super::{PROGRAM, config, owner};
-use crate::consul::{self, Consistency};
+use crate::consul::Consistency;
 use crate::context::Context;
-use crate::document::guard::{self, Guards};
 use crate::download::{self, AfterOrder, Destination, HandlerPolicy, SourceOrder, Stdin, TargetOrder};
-use crate::error::{Error, Result, Status};
+use crate::error::{Result, Status};
 use crate::input::Input;
 use crate::input::url::Url;
 use crate::install::{Parents, WriteMode};
-use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
+use crate::layout::keys::{Subject, ValuePath};
 use crate::layout::marker::Present;
 use crate::layout::site::Site;
 use crate::layout::stored::Encoding;
 use crate::operator::stop::{Reason, StopOrder};
 use crate::operator::{clean, lock};
 use crate::process::handler::Handler;
-use crate::process::program::Program;
 use crate::state::to_be_kept;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::dogstatsd::{Dogstatsd, StatsdAddress};
 use crate::upload::copy;
 use crate::upload::{self, Lines, Mode, Terms};
 use crate::util::typed;
 
-/// Its configuration.
-const DATADOG_AGENT: &str = "/etc/dd-agent/datadog.conf";
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// kvexpress waits for ever. What restarts a service slowly goes on doing so.
-const HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// What is to be done, and what is to be run afterwards.
 pub struct Job {
@@ -106,25 +101,6 @@ pub fn job(command: Subcommand, flags: Flags, context: &Context) -> Result<Job> 
         warn_of_address(&options, context)?;
     }
     Ok(Job { work, metrics, then })
-}
-
-/// Where there is Datadog's agent of old, kvexpress sends metrics without being told. Its events went to Datadog itself, by
-/// two keys; ours go to the agent.
-fn metrics(options: &Flags) -> Result<Metrics> {
-    let metrics = options.dogstatsd || Path::new(DATADOG_AGENT).exists();
-    let events = has_events(options);
-    if !metrics && !events {
-        return Ok(Metrics::default());
-    }
-    let address = match options.dogstatsd_address.as_str() {
-        "" => None,
-        address => Some(parsed("-D", address, StatsdAddress::parse)?),
-    };
-    Ok(Metrics { dogstatsd: Some(Dogstatsd { address, prefix: PROGRAM.into(), metrics, events }), textfiles: None })
-}
-
-fn has_events(options: &Flags) -> bool {
-    !options.datadog_api_key.is_empty() && !options.datadog_app_key.is_empty()
 }
 
 fn upload(options: &Flags) -> Result<upload::UploadOrder> {
@@ -245,58 +221,4 @@ fn warn_of_address(options: &Flags, context: &Context) -> Result<()> {
 fn repeatable(flags: &Flags, context: &Context) -> Option<Vec<String>> {
     let is_anywhere = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
     if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { to_be_kept(context.env.arguments()) }
-}
-
-fn key(flag: &str, text: &str) -> Result<Key> {
-    parsed(flag, needed(flag, text)?, Key::parse)
-}
-
-/// One that is on this node, or may be.
-fn file(options: &Flags) -> Result<PathBuf> {
-    parsed("-f", needed("-f", &options.file)?, typed::destination)
-}
-
-fn prefix(options: &Flags) -> Result<Prefix> {
-    parsed("-p", &options.prefix, Prefix::parse)
-}
-
-fn parsed<T>(flag: &str, text: &str, parse: impl Fn(&str) -> std::result::Result<T, String>) -> Result<T> {
-    parse(text).map_err(|wrong| Status::Usage.error(format!("{flag}: {wrong}")))
-}
-
-fn needed<'a>(flag: &str, text: &'a str) -> Result<&'a str> {
-    if text.is_empty() { Err(missing(flag)) } else { Ok(text) }
-}
-
-fn missing(flag: &str) -> Error {
-    Status::Usage.error(format!("{flag} is missing"))
-}
-
-/// kvexpress knows no limit but Consul's, which may have been raised.
-fn guards(min_lines: u64) -> Guards {
-    Guards { min_lines, max_size: guard::LARGEST, max_shrink: None }
-}
-
-fn lines(options: &Flags) -> u64 {
-    u64::try_from(options.length).unwrap_or(0)
-}
-
-/// Split at blanks: quotes are part of the words, as there.
-fn handler(options: &Flags) -> Result<Option<Handler>> {
-    if options.exec.is_empty() {
-        return Ok(None);
-    }
-    let program = Program::new(options.exec.split_whitespace().map(Into::into).collect());
-    let program = program.ok_or_else(|| Status::Usage.error("-e names no program"))?;
-    Ok(Some(Handler { program, limit: HANDLER_TIMEOUT }))
-}
-
-/// The address wins over CONSUL_HTTP_ADDR also where it is not given, as there; `anonymous` is no token.
-fn consul(options: &Flags) -> consul::ConnectOptions {
-    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    consul::ConnectOptions {
-        address: given(&options.server),
-        token: given(&options.token).filter(|token| token != "anonymous"),
-        ..consul::ConnectOptions::default()
-    }
 }
