@@ -38,7 +38,7 @@ BENCH = cargo bench --profile measured --locked --bench bench --
 
 pictures: all ## draw docs/pictures anew: from the texts beside them, and the demo's terminal from a real run
 	CONSUL=$$(tests/tools/get-consul 1.20.6) && export CONSUL && \
-	UPDATE_PICTURES=1 KVX_BIN=$(CURDIR)/target/release cargo test --locked --test pictures
+	UPDATE_PICTURES=1 KVX_BIN=$(CURDIR)/target/release cargo test --locked --test main docs::pictures
 
 BUILT ?= $(or $(CARGO_TARGET_DIR),target)/release
 include packaging/install.mk

@@ -1,7 +1,5 @@
 //! The rooms without I/O, by properties: document, payload, keys. Promise 1: what verifies is what was stored, and
 //! nothing else does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,6 +14,14 @@ use kvx::layout::payload::{self, Trigger};
 use kvx::layout::stored::{EncodedDocument, Encoding};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+/// Seeds of cases that have failed are kept next to their tests: left to itself, proptest makes a directory for them next to that
+/// of `main.rs`, which would be the project's top.
+pub fn config() -> ProptestConfig {
+    let seeds = FileFailurePersistence::WithSource("proptest-regressions");
+    ProptestConfig { failure_persistence: Some(Box::new(seeds)), ..ProptestConfig::default() }
+}
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..200)
@@ -59,6 +65,8 @@ fn object(entry: &Entry) -> String {
 }
 
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn a_checksum_survives_being_written_and_read(bytes in bytes()) {
         let checksum = Checksum::of(&bytes);
@@ -228,6 +236,8 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn sorting_keeps_every_line_that_is_not_empty_and_nothing_else(document in "[ab\\n\\r ]{0,30}") {
         let sorted = String::from_utf8(sorted(document.as_bytes())).unwrap();

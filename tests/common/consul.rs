@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::tools::path_from;
 use super::wait_for;
 
 pub struct Consul {
@@ -78,7 +79,7 @@ struct Running {
 }
 
 impl Consul {
-    /// An agent for all tests of this file that run at the same time.
+    /// An agent for all tests that run at the same time.
     pub fn shared() -> Arc<Consul> {
         static SHARED: Mutex<Weak<Consul>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -415,20 +416,13 @@ impl Drop for Consul {
 /// The Consul under test: `$CONSUL`, or what the project's script finds or gets.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| get_consul(&[]))
+    BINARY.get_or_init(|| path_from("get-consul", &[]))
 }
 
 /// Consul Template.
 pub fn template_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| get_consul(&["template"]))
-}
-
-fn get_consul(arguments: &[&str]) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/get-consul");
-    let output = Command::new(script).args(arguments).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "get-consul failed");
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim())
+    BINARY.get_or_init(|| path_from("get-consul", &["template"]))
 }
 
 fn version() -> (u32, u32) {

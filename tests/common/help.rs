@@ -1,4 +1,4 @@
-//! What `--help` says of a command, as tests/help/ has it, which is what the programs print (tests/command_line.rs).
+//! What `--help` says of a command, as tests/help/ has it, which is what the programs print (tests/interfaces/command_line.rs).
 
 use std::collections::BTreeSet;
 use std::path::Path;

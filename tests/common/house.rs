@@ -23,7 +23,7 @@ const STAND_INS: [(&str, &str); 13] = [
     ("journalctl", "echo 'agent: Failed to run watch handler: ...'"),
     ("pkill", "[ ! -e \"${0%/bin/*}/down\" ]"),
     ("dnsmasq", ":"),
-    // Need not be installed; that a check's status decides is seen in tests/guards.rs.
+    // Need not be installed; that a check's status decides is seen in tests/stories/guards.rs.
     ("visudo", "[ -s \"$2\" ]"),
     ("haproxy", "[ -s \"$3\" ]"),
     // A document of 600 lines: what stands for somebody's own program.

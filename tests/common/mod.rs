@@ -17,6 +17,7 @@ pub mod run;
 pub mod scenario;
 pub mod secure;
 pub mod strace;
+pub mod tools;
 pub mod users;
 
 use std::io::Write;
@@ -41,7 +42,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// With an agent that other tests of this file use too, at the same time.
+    /// With an agent that other tests use too, at the same time.
     pub fn new() -> Place {
         Place::at(Consul::shared())
     }

@@ -42,6 +42,19 @@ pub fn files(directory: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The source of the tests in the module of this name, whichever folder it is in.
+pub fn tests_in(module: &str) -> String {
+    let mut named = files("tests", "rs");
+    named.retain(|path| path.file_stem().is_some_and(|stem| stem == module) && !path.starts_with(common()));
+    assert_eq!(named.len(), 1, "files of the tests `{module}`: {named:?}");
+    std::fs::read_to_string(&named[0]).unwrap()
+}
+
+/// The directory of what tests share.
+fn common() -> PathBuf {
+    project().join("tests/common")
+}
+
 impl Page {
     pub fn read(name: &str) -> Page {
         let text = std::fs::read_to_string(project().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));

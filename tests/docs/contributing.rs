@@ -1,9 +1,8 @@
 //! CONTRIBUTING.md leads to what is there: files, rooms, make's targets.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::path::Path;
 
-const PAGE: &str = include_str!("../CONTRIBUTING.md");
+const PAGE: &str = include_str!("../../CONTRIBUTING.md");
 
 fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

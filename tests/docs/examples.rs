@@ -1,18 +1,15 @@
 //! What users copy works as it stands: every file of `examples/`, with its paths replaced by a test's own, and the demo.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stderr)]
-
-mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::consul::{binary, template_binary};
-use common::page::{Page, pages};
-use common::proxy::Counter;
-use common::run::{self, Ran, Run, script};
-use common::{Consul, Place, lines, sha256};
+use crate::common::consul::{binary, template_binary};
+use crate::common::page::{Page, pages};
+use crate::common::proxy::Counter;
+use crate::common::run::{self, Ran, Run, script};
+use crate::common::tools::path_from;
+use crate::common::{self, Consul, Place, lines, sha256};
 use serde_json::{Value, json};
 
 #[test]
@@ -235,11 +232,8 @@ fn sudo_takes_its_line_which_names_the_script_of_the_watch_without_arguments() {
 #[test]
 fn prometheus_takes_the_alerts_which_are_about_the_units_and_metrics_that_there_are() {
     let alerts = example("alerts.yml");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/get-prometheus");
-    let promtool = Command::new(path).arg("promtool").stderr(Stdio::inherit()).output().unwrap();
-    assert!(promtool.status.success());
-    let promtool = String::from_utf8(promtool.stdout).unwrap();
-    let check = Command::new(promtool.trim()).args(["check", "rules"]).arg(examples().join("alerts.yml")).output();
+    let promtool = path_from("get-prometheus", &["promtool"]);
+    let check = Command::new(promtool).args(["check", "rules"]).arg(examples().join("alerts.yml")).output();
     Ran::from(check.unwrap()).expect(0);
     for unit in ["kvx-in@.service", "kvx-out@.service"] {
         assert!(examples().join(unit).exists() && alerts.contains("kvx-(in|out)@.+[.]service"));
@@ -257,7 +251,7 @@ fn prometheus_takes_the_alerts_which_are_about_the_units_and_metrics_that_there_
 /// Names are chosen by whoever may write to Consul: a blank in one of them must not become a word.
 #[test]
 fn the_example_of_list_hands_each_name_to_status_as_it_is() {
-    let help = include_str!("help/kvx-list.txt");
+    let help = include_str!("../help/kvx-list.txt");
     let line = help.lines().find_map(|line| line.trim().strip_prefix("kvx list | ")).expect("the example");
     let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("man/kvx.1")).unwrap();
     assert!(page.replace('\\', "").contains(&format!("$ kvx list | {line}\n")), "kvx.1 has another");

@@ -1,20 +1,16 @@
 //! On a Consul with ACLs: the policies of `examples/` allow what each part does and nothing else, and the commands of
 //! examples/README.md set everything up as they stand.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stderr)]
-
-mod common;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::consul::template_binary;
-use common::house::House;
-use common::page::Page;
-use common::run::{self, Ran, Run};
-use common::{Consul, Place, lines, lock_of, sha256, wait_for};
+use crate::common::consul::template_binary;
+use crate::common::house::House;
+use crate::common::page::Page;
+use crate::common::run::{self, Ran, Run};
+use crate::common::{Consul, Place, lines, lock_of, sha256, wait_for};
 use serde_json::{Value, json};
 
 const MASTER: &str = "00000000-aaaa-bbbb-cccc-0123456789ab";

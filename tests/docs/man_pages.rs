@@ -1,8 +1,4 @@
 //! The manual pages say what the programs do: no option undocumented and none invented, and every command line in them runs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -10,11 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use common::consul::binary;
-use common::help::Help;
-use common::mdoc::Page;
-use common::run::{self, Ran};
-use common::{Consul, Place, lines, sha256, wait_for, whole_lines};
+use crate::common::consul::binary;
+use crate::common::help::Help;
+use crate::common::mdoc::Page;
+use crate::common::run::{self, Ran};
+use crate::common::{self, Consul, Place, lines, sha256, wait_for, whole_lines};
 
 #[test]
 fn the_pages_are_clean_and_what_is_read_can_be_copied() {

@@ -1,24 +1,20 @@
 //! The commands in README.md and docs/ run as they stand: on a real Consul, in a house of their own (tests/common/house.rs says what
-//! it replaces, and why). What the pages name besides is in documents_names.rs, the runbook's messages in runbook.rs.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
+//! it replaces, and why). What the pages name besides is in markdown_names.rs, the runbook's messages in runbook.rs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
-use common::each;
-use common::house::House;
-use common::page::{Block, pages};
+use crate::common::each;
+use crate::common::house::House;
+use crate::common::page::{Block, pages};
 use serde_json::Value;
 
 /// Blocks that are no commands, by how they begin, and what they are.
 const NO_COMMANDS: [(&str, &str); 3] = [
     ("render ──▶", "a picture"),
-    ("kvexpress/KEY/data", "the layout, seen in tests/upload.rs"),
-    ("kvx_last_success_timestamp_seconds{", "a metric, seen in tests/metrics.rs"),
+    ("kvexpress/KEY/data", "the layout, seen in tests/stories/upload.rs"),
+    ("kvx_last_success_timestamp_seconds{", "a metric, seen in tests/interfaces/metrics.rs"),
 ];
 
 /// Commands that end otherwise than with 0: how they begin, and with what.
@@ -84,12 +80,12 @@ fn watches_install(house: &House, text: &str) {
     }
 }
 
-/// Of Consul Template, the command of a template is run by a shell, once the file is rendered (tests/consul_template.rs).
+/// Of Consul Template, the command of a template is run by a shell, once the file is rendered (tests/stories/consul_template.rs).
 fn template_uploads(house: &House, text: &str) {
     let command = text.lines().find_map(|line| line.trim().strip_prefix("command")).expect("a command");
     let command: String = serde_json::from_str(command.trim_start_matches([' ', '='])).unwrap();
     let rendered = command.split_once("< ").expect("what is rendered").1.split(' ').next().unwrap();
-    // A command that fails ends Consul Template (tests/consul_template.rs).
+    // A command that fails ends Consul Template (tests/stories/consul_template.rs).
     assert!(command.ends_with(" || true") && command.contains(" --timeout 10s "), "{command}");
     assert!(!text.contains("destination") || text.contains(&format!("destination = {rendered:?}")), "{text}");
     let path = house.mapped(rendered);

@@ -1,12 +1,8 @@
 //! What the pages name is there: options, commands, variables, statuses, tests, other pages.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::page::{Page, files, pages, project};
+use crate::common::page::{Page, files, pages, project, tests_in};
 
 /// The options of a command line of ours, by the file of its help.
 fn options_of(help: &str) -> BTreeSet<String> {
@@ -213,16 +209,14 @@ fn every_test_that_a_page_names_is_there() {
     let mut named = 0;
     for page in pages() {
         for span in page.spans() {
-            let Some((file, test)) = span.split_once("::") else { continue };
+            let Some((module, test)) = span.split_once("::") else { continue };
             let is_name = |text: &str| {
                 !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
             };
-            if !is_name(file) || !is_name(test) {
+            if !is_name(module) || !is_name(test) {
                 continue;
             }
-            let path = project().join(format!("tests/{file}.rs"));
-            let source =
-                std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {span}: {error}", page.name));
+            let source = tests_in(module);
             let (before, _) =
                 source.split_once(&format!("fn {test}(")).unwrap_or_else(|| panic!("{}: no {span}", page.name));
             assert!(before.trim_end().ends_with("#[test]"), "{}: {span} is no test", page.name);

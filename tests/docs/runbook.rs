@@ -1,17 +1,13 @@
 //! The runbook of docs/operations.md: each of its rows is a line that the programs print, with that status.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::sync::Mutex;
 
-use common::certificates::Ca;
-use common::gate::{Act, Gate, Step, http};
-use common::house::House;
-use common::page::{Page, bare, files};
-use common::secure::{Goodbye, secure};
-use common::{Consul, each};
+use crate::common::certificates::Ca;
+use crate::common::gate::{Act, Gate, Step, http};
+use crate::common::house::House;
+use crate::common::page::{Page, bare, files, tests_in};
+use crate::common::secure::{Goodbye, secure};
+use crate::common::{Consul, each};
 use tempfile::TempDir;
 
 /// How the lines are provoked, in a house's directory: the last command's status counts, and all that it says.
@@ -163,7 +159,7 @@ const PROVOKED: &[&str] = &[
 /// Lines that take longer, or more than a shell, to provoke; and the tests that do. Of these, the words must be in the source.
 const ELSEWHERE: [(&str, &str); 4] = [
     ("another run has been busy", "download::a_file_that_another_run_is_busy_with_is_waited_for_but_not_for_ever"),
-    ("other writers were faster", "faults::a_race_that_is_always_lost_ends_with_try_again"),
+    ("other writers were faster", "answers::a_race_that_is_always_lost_ends_with_try_again"),
     ("the file is in place, but may not survive", "install::what_may_not_be_on_disk_yet_is_put_there_by_the_next_run"),
     ("denied: this token cannot read its key", "acl::denied_absent_and_torn_are_three_states"),
 ];
@@ -298,9 +294,8 @@ fn every_row_is_a_line_that_the_programs_print() {
     for row in &rows {
         match ELSEWHERE.iter().find(|(start, _)| row.says.contains(start)) {
             Some((_, test)) => {
-                let (file, name) = test.split_once("::").unwrap();
-                let tests = std::fs::read_to_string(common::page::project().join(format!("tests/{file}.rs"))).unwrap();
-                assert!(tests.contains(&format!("fn {name}(")), "no test {test}");
+                let (module, name) = test.split_once("::").unwrap();
+                assert!(tests_in(module).contains(&format!("fn {name}(")), "no test {test}");
                 for fragment in row.fragments().iter().flat_map(|fragment| fragment.split(';')) {
                     let fragment = fragment.trim_matches([' ', ':', '(', ')', ',', '.']);
                     assert!(

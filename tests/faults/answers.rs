@@ -6,10 +6,6 @@
 //! is done by a gate in front of a real Consul, since no Consul does it when asked: what is no HTTP or none of Consul's
 //! (another server at that address, a proxy on the way), overload and rate limits (not to be had on demand), and
 //! connections that break or stall at a certain byte.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
@@ -19,8 +15,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::gate::{Act, Gate, Request, Step, http};
-use common::{Consul, Place, Ran, Run, SLACK, lines, sha256, wait_for};
+use crate::common::gate::{Act, Gate, Request, Step, http};
+use crate::common::{self, Consul, Place, Ran, Run, SLACK, lines, sha256, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -1,9 +1,5 @@
 //! Promises 1, 3, 5 and 6 in a real cluster: three servers, of which one after the other is killed or paused, and an agent on
 //! a node, through which kvx works. Nothing is torn, nothing lost, nothing installed twice, and what a run says is true.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::consul::Cluster;
-use common::gate::{Act, Gate};
-use common::{Consul, Place, Run, SLACK, lines, sha256};
+use crate::common::consul::Cluster;
+use crate::common::gate::{Act, Gate};
+use crate::common::{self, Consul, Place, Run, SLACK, lines, sha256};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

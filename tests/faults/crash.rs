@@ -4,17 +4,13 @@
 //! Consul. And what a power loss leaves is a matter of the order of the calls.
 //!
 //! The calls vary a little from run to run: whether a fault was met is seen in strace's own words.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::sync::Mutex;
 
-use common::scenario::Owner::{Daemon, Ours};
-use common::scenario::{Look, Scenario, Site, put};
-use common::strace::{self, End, Fault, Met, Trace};
-use common::{Place, each, lines};
+use crate::common::scenario::Owner::{Daemon, Ours};
+use crate::common::scenario::{Look, Scenario, Site, put};
+use crate::common::strace::{self, End, Fault, Met, Trace};
+use crate::common::{Place, each, lines};
 use nix::unistd::getuid;
 
 /// So many cases at a time: some wait until they try again, most only for a processor.

@@ -1,9 +1,5 @@
 //! What a local user does to the files and directories of a run of root's: neither its file nor its rights become that user's,
 //! and it is not held up.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{BufRead, BufReader, Write};
@@ -11,8 +7,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symli
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::users::can;
-use common::{Place, Run, lines, wait_for};
+use crate::common::users::can;
+use crate::common::{self, Place, Run, lines, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};

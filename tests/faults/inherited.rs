@@ -1,15 +1,11 @@
 //! What a run inherits from whoever has started it, and its handler and check from the run: signals, umask, limits, working
 //! directory, environment, descriptors, terminal.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{Place, Ran, Run, lines, wait_for};
+use crate::common::{self, Place, Ran, Run, lines, wait_for};
 
 /// The run, started by this script of a shell as `"$@"`.
 fn by(script: &str, run: Run) -> Run {

@@ -1,9 +1,5 @@
 //! Promises 5 and 6: what a real Consul, a real network and a real resolver refuse or never answer. (What they cannot be made
-//! to do on demand is in faults.rs, what a cluster does in cluster.rs.)
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
+//! to do on demand is in answers.rs, what a cluster does in cluster.rs.)
 
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};
@@ -11,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Consul, Place, Ran, SLACK, lines};
+use crate::common::{Consul, Place, Ran, SLACK, lines};
 use serde_json::json;
 
 #[test]

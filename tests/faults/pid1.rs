@@ -1,15 +1,11 @@
 //! The first process of a container has no default actions: TERM, INT and HUP end kvx there as anywhere else.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stdout)]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::busy::Busy;
-use common::{Place, Run, lines, wait_for};
+use crate::common::busy::Busy;
+use crate::common::{self, Place, Run, lines, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -1,17 +1,13 @@
 //! What is recorded of a file is believed only if no other user and no other machine can have written it, and it says how the
 //! last run ended. On a real Consul, with real other users.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use common::gate::Gate;
-use common::users::{ALICE, BOB, as_user, can, directory_of, has_namespace, on_machine};
-use common::{Place, Run, lines, wait_for};
+use crate::common::gate::Gate;
+use crate::common::users::{ALICE, BOB, as_user, can, directory_of, has_namespace, on_machine};
+use crate::common::{self, Place, Run, lines, wait_for};
 use serde_json::{Value, json};
 
 /// Nothing listens there.

@@ -1,9 +1,5 @@
 //! What others write, answer and listen on: nothing of it reaches a terminal as it is, leads a request astray, shows a secret, or
 //! costs more than it may.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stdout)]
-
-mod common;
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,11 +8,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::dogstatsd::Daemon;
-use common::gate::{Act, Gate, http};
-use common::run::{copy_of, path};
-use common::users::can;
-use common::{Place, Ran, Run, lines, sha256};
+use crate::common::dogstatsd::Daemon;
+use crate::common::gate::{Act, Gate, http};
+use crate::common::run::{copy_of, path};
+use crate::common::users::can;
+use crate::common::{self, Place, Ran, Run, lines, sha256};
 use kvx::document::encoding;
 use kvx::util::text;
 

@@ -1,17 +1,13 @@
 //! Promise 5: bad permissions and a bad environment: one clear line, a distinct exit status, and nothing lost. On real
 //! agents whose ACLs deny everything that is not allowed. And the token is seen by Consul and by nobody else.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
-use common::gate::{Act, Gate, http};
-use common::{Consul, Place, Ran, Run, SLACK, lines, sha256, wait_for};
+use crate::common::gate::{Act, Gate, http};
+use crate::common::{Consul, Place, Ran, Run, SLACK, lines, sha256, wait_for};
 use serde_json::{Value, json};
 
 const MASTER: &str = "00000000-aaaa-bbbb-cccc-0123456789ab";
@@ -689,8 +685,8 @@ fn a_datacenter_that_is_not_there_is_not_waited_for() {
     assert_eq!(place.content(), lines(30));
 }
 
-const NODE: &str = include_str!("../examples/acl-out.hcl");
-const OPERATOR: &str = include_str!("../examples/acl-operator.hcl");
+const NODE: &str = include_str!("../../examples/acl-out.hcl");
+const OPERATOR: &str = include_str!("../../examples/acl-operator.hcl");
 
 #[test]
 fn an_operators_token_suffices_for_all_that_kvx_does() {

@@ -1,10 +1,6 @@
 //! Promise 5: bad input is one clear line and a distinct exit status. The command line: help, spellings, contradictions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
-mod common;
-
-use common::{Place, Ran, Run, lines};
+use crate::common::{self, Place, Ran, Run, lines};
 
 /// Nobody is there: what is refused before anything is sent does not notice.
 const NOBODY: &str = "127.0.0.1:1";
@@ -15,21 +11,21 @@ fn run(program: &str, arguments: &[&str]) -> Ran {
 
 /// Every command line, and all that its help says.
 const COMMANDS: [(&str, &str); 15] = [
-    ("kvx", include_str!("help/kvx.txt")),
-    ("kvx clean", include_str!("help/kvx-clean.txt")),
-    ("kvx copy", include_str!("help/kvx-copy.txt")),
-    ("kvx diff", include_str!("help/kvx-diff.txt")),
-    ("kvx in", include_str!("help/kvx-in.txt")),
-    ("kvx list", include_str!("help/kvx-list.txt")),
-    ("kvx lock", include_str!("help/kvx-lock.txt")),
-    ("kvx out", include_str!("help/kvx-out.txt")),
-    ("kvx raw", include_str!("help/kvx-raw.txt")),
-    ("kvx resume", include_str!("help/kvx-resume.txt")),
-    ("kvx status", include_str!("help/kvx-status.txt")),
-    ("kvx stop", include_str!("help/kvx-stop.txt")),
-    ("kvx unlock", include_str!("help/kvx-unlock.txt")),
-    ("kvx-in", include_str!("help/kvx-in.txt")),
-    ("kvx-out", include_str!("help/kvx-out.txt")),
+    ("kvx", include_str!("../help/kvx.txt")),
+    ("kvx clean", include_str!("../help/kvx-clean.txt")),
+    ("kvx copy", include_str!("../help/kvx-copy.txt")),
+    ("kvx diff", include_str!("../help/kvx-diff.txt")),
+    ("kvx in", include_str!("../help/kvx-in.txt")),
+    ("kvx list", include_str!("../help/kvx-list.txt")),
+    ("kvx lock", include_str!("../help/kvx-lock.txt")),
+    ("kvx out", include_str!("../help/kvx-out.txt")),
+    ("kvx raw", include_str!("../help/kvx-raw.txt")),
+    ("kvx resume", include_str!("../help/kvx-resume.txt")),
+    ("kvx status", include_str!("../help/kvx-status.txt")),
+    ("kvx stop", include_str!("../help/kvx-stop.txt")),
+    ("kvx unlock", include_str!("../help/kvx-unlock.txt")),
+    ("kvx-in", include_str!("../help/kvx-in.txt")),
+    ("kvx-out", include_str!("../help/kvx-out.txt")),
 ];
 
 /// `kvx stop` and more words.
@@ -319,7 +315,7 @@ fn help_of_a_command_is_its_help() {
 fn the_programs_need_no_library_but_glibc() {
     let ours = ["kvx", "kvx-in", "kvx-out"].map(common::run::binary);
     let floor = ours[0].with_file_name("examples").join("floor");
-    // `cargo test --test` alone does not build it.
+    // `cargo test --test main` alone does not build it.
     for program in ours.into_iter().chain(floor.exists().then_some(floor)) {
         let ldd = Ran::from(std::process::Command::new("ldd").arg(&program).output().unwrap()).expect(0);
         for library in ldd.out().lines().filter_map(|line| line.split_whitespace().next()) {

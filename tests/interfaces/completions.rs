@@ -1,8 +1,4 @@
 //! What the shells complete is what the programs take: in the real bash, zsh and fish, with the keys of a real Consul.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -11,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use common::help::{Help, Opt};
-use common::{Place, SLACK, each, run, wait_for};
+use crate::common::help::{Help, Opt};
+use crate::common::{Place, SLACK, each, run, wait_for};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shell {

@@ -1,25 +1,11 @@
 //! What reads all files of a directory passes over the one in which a new file is prepared and checked; and a check sees the
 //! file by its real name.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::fs;
 use std::process::Command;
 
-use common::{Place, page};
-
-/// Whether this machine has a program, or gets it; says so if not.
-#[allow(clippy::print_stdout, reason = "seen with --nocapture")]
-fn has(program: &str) -> bool {
-    let need = page::project().join("tests/tools/need");
-    let has = Command::new(need).arg(program).status().unwrap().success();
-    if !has {
-        common::skipped(&format!("there is no {program} here"));
-    }
-    has
-}
+use crate::common::tools::has;
+use crate::common::{self, Place};
 
 /// A program that reads all of a directory, `$d`: as a script that prints "bad" if it reads a bad file there, or ends with
 /// another status than 0.

@@ -1,9 +1,5 @@
 //! Called kvexpress, kvx does what kvexpress's watches and scripts rely on. The golden values were written by kvexpress
 //! 1.16 (one by 1.14), the same under Consul 1.8.7 and 1.20.6.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -12,10 +8,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::common::run::binary;
+use crate::common::{self, Consul, Place, Ran, Run, lines, lock_of, sha256, wait_for, whole_lines};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use common::run::binary;
-use common::{Consul, Place, Ran, Run, lines, lock_of, sha256, wait_for, whole_lines};
 use nix::unistd::{User, getgid, getuid};
 use serde_json::{Value, json};
 
@@ -77,7 +73,7 @@ fn the_whole_help_is_this() {
         let own = help.out().split("\nFlags of every command").next().unwrap();
         all.push_str(&format!("\n{own}"));
     }
-    assert_eq!(all, include_str!("help/kvexpress.txt"), "tests/help/kvexpress.txt is not what kvexpress -h prints");
+    assert_eq!(all, include_str!("../help/kvexpress.txt"), "tests/help/kvexpress.txt is not what kvexpress -h prints");
     assert!(all.lines().all(|line| line.chars().count() <= 80), "too wide");
     // Without arguments, too: scripts call it so to see whether it is installed.
     let nothing = bare(&place).run().expect(0).is_silent();

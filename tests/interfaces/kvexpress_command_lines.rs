@@ -1,7 +1,5 @@
 //! Subcommand lines of kvexpress's documents and of its users, and what they mean. Pure. What is said of kvexpress was seen
 //! with its version 1.16.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -22,6 +20,8 @@ use kvx::telemetry::metrics::dogstatsd::StatsdAddress;
 use kvx::upload::Lines;
 use proptest::collection::vec;
 use proptest::prelude::*;
+
+use crate::properties::config;
 
 /// Split as a shell would.
 fn words(line: &str) -> Vec<OsString> {
@@ -459,6 +459,8 @@ fn help_and_version_are_asked_for_anywhere() {
 }
 
 proptest! {
+    #![proptest_config(config())]
+
     /// A value is what it is, however it is spelt, whatever it looks like.
     #[test]
     fn values_are_taken_as_they_are(value in ".{1,12}") {

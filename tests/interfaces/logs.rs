@@ -1,10 +1,6 @@
 //! `--log-format json`: every line is one object, whatever happens, and no document is in it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
-mod common;
-
-use common::{Place, Ran, Run, lines, lock_of, sha256};
+use crate::common::{self, Place, Ran, Run, lines, lock_of, sha256};
 use serde_json::{Value, json};
 
 /// What was said: each line an object with what all have.

@@ -1,9 +1,5 @@
 //! What is told to dogstatsd and to Prometheus of each run, as whom kvexpress's dashboards know; and that it costs the
 //! run nothing, whether they listen or not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::net::UdpSocket;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -12,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use common::dogstatsd::{Daemon, Tags};
-use common::{Consul, Place, Ran, Run, SLACK, lines, lock_of, wait_for};
+use crate::common::dogstatsd::{Daemon, Tags};
+use crate::common::tools::path_from;
+use crate::common::{Consul, Place, Ran, Run, SLACK, lines, lock_of, wait_for};
 
 fn hostname() -> String {
     nix::unistd::gethostname().unwrap().into_string().unwrap()
@@ -487,13 +484,6 @@ impl Drop for Server {
     }
 }
 
-fn of_prometheus(program: &str) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/get-prometheus");
-    let output = Command::new(script).arg(program).stderr(Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "get-prometheus failed");
-    String::from_utf8(output.stdout).unwrap().trim().into()
-}
-
 /// With keys and paths that try to leave their labels.
 #[test]
 fn node_exporter_and_promtool_take_what_is_written() {
@@ -517,7 +507,7 @@ fn node_exporter_and_promtool_take_what_is_written() {
     std::fs::write(dir.join(".kvx-in-x-00000000.prom.1~"), "half of").unwrap();
 
     let ip = Consul::free_ip();
-    let mut command = Command::new(of_prometheus("node-exporter"));
+    let mut command = Command::new(path_from("get-prometheus", &["node-exporter"]));
     command.args(["--collector.disable-defaults", "--collector.textfile"]);
     command.arg(format!("--collector.textfile.directory={}", dir.display()));
     command.arg(format!("--web.listen-address={ip}:9100")).stdout(Stdio::null()).stderr(Stdio::null());
@@ -536,7 +526,7 @@ fn node_exporter_and_promtool_take_what_is_written() {
         format!("{{direction=\"in\",file=\"\",key=\"{}\",prefix=\"kvexpress\",result=\"too_short\"}} 1", place.key);
     has(&format!("kvx_last_run_result{short}"));
 
-    let promtool = of_prometheus("promtool");
+    let promtool = path_from("get-prometheus", &["promtool"]);
     for file in textfiles(&dir).iter().filter(|file| file.extension().is_some_and(|extension| extension == "prom")) {
         let mut check = Command::new(&promtool);
         let output = check.args(["check", "metrics"]).stdin(std::fs::File::open(file).unwrap()).output().unwrap();

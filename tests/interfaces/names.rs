@@ -1,17 +1,13 @@
 //! Promise 5: bad input is one clear line and a distinct exit status. What nobody types on purpose is refused before it is stored,
 //! or created, where it is not found again; and only what kvx itself would write is taken for a key.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
+use crate::common::{self, Place, Run, lines, lock_of, sha256, wait_for};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use common::{Place, Run, lines, lock_of, sha256, wait_for};
 
 /// Nobody is there: what is refused before anything is sent does not notice.
 const NOBODY: &str = "127.0.0.1:1";

@@ -1,13 +1,9 @@
 //! Promise 4: nothing changed means nothing done; for a watch that brings its payload, not even a request. Every request
 //! is counted, in front of a real Consul, and is what it should be.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
-mod common;
-
-use common::gate::{Gate, Request};
-use common::proxy::Counter;
-use common::{Place, Ran, lines, sha256};
+use crate::common::gate::{Gate, Request};
+use crate::common::proxy::Counter;
+use crate::common::{self, Place, Ran, lines, sha256};
 
 /// Every request that is not about a large document is this one.
 const TRANSACTION: &str = "PUT /v1/txn HTTP/1.1";

@@ -1,9 +1,5 @@
 //! Every way to a real Consul: plain, TLS, mutual TLS, a unix socket, with and without ACLs. The same commands do the same;
 //! what is wrong with a way is one clear line that names the cause and the remedy, and nothing is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stdout)]
-
-mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -13,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::certificates::{Ca, Pair};
-use common::{Consul, Place, Ran, Run, SLACK, lines};
+use crate::common::certificates::{Ca, Pair};
+use crate::common::{self, Consul, Place, Ran, Run, SLACK, lines};
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What happens on a node (tests/tools/node) from `dpkg -i` to `dpkg -P`, under a real systemd; tests/packages.rs reads it.
+# What happens on a node (tests/tools/node) from `dpkg -i` to `dpkg -P`, under a real systemd; tests/docs/packages.rs reads it.
 # Beside it: kvx.deb, examples/, and `address`, Consul's. Each step that is not as it should be ends it.
 set -eu
 here=$(dirname "$0")

@@ -1,16 +1,12 @@
 //! Promises 3 and 5 under a real Consul Template, which runs `kvx-in` as a template's `command`: what it renders arrives
 //! verified, and the ways to get it wrong are told and lose nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use common::consul::template_binary;
-use common::{Place, lines, run, wait_for};
+use crate::common::consul::template_binary;
+use crate::common::{Place, lines, run, wait_for};
 use serde_json::{Value, json};
 
 #[test]
@@ -171,7 +167,7 @@ fn with_the_examples_command_a_consul_that_does_not_answer_ends_nothing() {
 
 /// The command of `examples/consul-template.hcl`, for another key and file.
 fn of_the_example(key: &str, file: &std::path::Path) -> String {
-    let example = include_str!("../examples/consul-template.hcl");
+    let example = include_str!("../../examples/consul-template.hcl");
     let command = example.lines().find_map(|line| line.trim().strip_prefix("command = ")).expect("a command");
     let command: String = serde_json::from_str(command).unwrap();
     for part in ["-k hosts ", "/var/lib/kvx-in/hosts"] {

@@ -1,11 +1,7 @@
 //! `kvx copy`: a document goes to another key as it is stored, value, Flags and checksum together, or not at all.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
-mod common;
-
-use common::proxy::Counter;
-use common::{Place, Run, golden, lines, sha256};
+use crate::common::proxy::Counter;
+use crate::common::{Place, Run, golden, lines, sha256};
 
 /// `kvx copy`, from this test's key to another of its own.
 fn copy(place: &Place) -> Run {

@@ -1,13 +1,9 @@
 //! Promise 1: never a torn, short or unverified file. Promise 3: what arrived is reloaded, and what is owed is paid.
 //! Promise 4: nothing changed means nothing done. The story of `kvx-out`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 
-use common::{Place, Ran, Run, SLACK, golden, lines, read_stamp, sha256};
+use crate::common::{self, Place, Ran, Run, SLACK, golden, lines, read_stamp, sha256};
 
 /// Nothing was touched: the file as `content` says (none: not there), nothing beside it, no handler run.
 #[track_caller]

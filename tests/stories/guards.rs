@@ -1,14 +1,10 @@
 //! What a document must pass before it counts: `--check`, `--max-shrink`. What is refused changes nothing, anywhere.
 //! (Lines and sizes are in the stories: `download.rs`, `upload.rs`.)
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;
 
-use common::{Place, Ran, Run, SLACK, lines, sha256, wait_for};
+use crate::common::{self, Place, Ran, Run, SLACK, lines, sha256, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

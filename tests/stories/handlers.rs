@@ -1,14 +1,10 @@
 //! Promise 3: what arrived is reloaded. Promise 6: it never waits for ever. Handlers, and the signals around them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stdout)]
-
-mod common;
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use common::proxy::Counter;
-use common::{Place, Ran, Run, SLACK, lines, run, wait_for};
+use crate::common::proxy::Counter;
+use crate::common::{self, Place, Ran, Run, SLACK, lines, run, wait_for};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 

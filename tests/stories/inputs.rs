@@ -1,20 +1,16 @@
 //! What goes in, and in which form: sorted, compressed, from a URL, though the key is stopped. Promise 5: whatever is
 //! wrong with it is one clear line, and nothing is sent to Consul.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use crate::common::certificates::Ca;
+use crate::common::gate::{Act, Gate, Step, http};
+use crate::common::secure::{Goodbye, secure};
+use crate::common::{self, Consul, Place, Run, SLACK, lines, sha256};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use common::certificates::Ca;
-use common::gate::{Act, Gate, Step, http};
-use common::secure::{Goodbye, secure};
-use common::{Consul, Place, Run, SLACK, lines, sha256};
 use kvx::document::encoding;
 
 /// What nobody can compress: 6 bits in each byte.

@@ -1,16 +1,12 @@
 //! Promise 1: a reader never sees a torn, short, unverified or half-owned file. What becomes of owner, mode, ACL and label,
 //! of links, of mounts and of disks that are full.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Place, Ran, Run, lines};
+use crate::common::{self, Place, Ran, Run, lines};
 use nix::unistd::geteuid;
 use xattr::FileExt;
 

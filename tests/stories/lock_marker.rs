@@ -1,16 +1,12 @@
 //! A lock's marker next to the file: no program takes it for configuration, every name has room for it, a stranger's does not
 //! count, and one that cannot be read is not taken for absent.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stderr)]
-
-mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use common::{Place, Run, lines, lock_of};
+use crate::common::{self, Place, Run, lines, lock_of};
 use nix::unistd::geteuid;
 
 /// Of a local user who decides nothing here.

@@ -1,9 +1,5 @@
 //! Promises 1 and 2 against time and company: a reader sees one document after the other, each whole, and never an older
 //! one again; writers that race leave a pair that verifies; handlers of one file never overlap.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::run::{Ran, Run, binary};
-use common::{Consul, Place, lines, sha256, wait_for};
+use crate::common::run::{Ran, Run, binary};
+use crate::common::{Consul, Place, lines, sha256, wait_for};
 
 type Accident = fn(&Place);
 

@@ -1,9 +1,5 @@
 //! What a person does at the terminal, by `kvx`: it does what it says, tells what it has replaced, and what goes wrong in
 //! between leaves a stop or a lock where it was. On a real Consul.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -12,11 +8,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use common::busy::Busy;
-use common::gate::{Act, Gate, Step};
-use common::proxy::Counter;
-use common::run::{binary, path};
-use common::{Place, Ran, Run, golden, lines, lock_of, sha256, wait_for};
+use crate::common::busy::Busy;
+use crate::common::gate::{Act, Gate, Step};
+use crate::common::proxy::Counter;
+use crate::common::run::{binary, path};
+use crate::common::{self, Place, Ran, Run, golden, lines, lock_of, sha256, wait_for};
 use serde_json::{Value, json};
 
 /// Nobody is there.

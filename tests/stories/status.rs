@@ -1,16 +1,12 @@
 //! `kvx status`: it shows how everything is, and its exit status is 0 only if all is well. On a real Consul.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use common::busy::Busy;
-use common::gate::{Act, Gate, http};
-use common::{Place, Ran, Run, golden, lines, lock_of, sha256, stamp_of};
+use crate::common::busy::Busy;
+use crate::common::gate::{Act, Gate, http};
+use crate::common::{self, Place, Ran, Run, golden, lines, lock_of, sha256, stamp_of};
 use serde_json::{Value, json};
 
 /// Nobody is there.

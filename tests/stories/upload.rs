@@ -1,13 +1,9 @@
 //! Promise 2: data and checksum change together, and a torn pair is repaired. Promise 4: nothing changed means nothing
 //! done. Promise 5: bad input is one clear line, and nothing is lost. The story of `kvx-in`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::process::Stdio;
 
-use common::{Consul, Place, Run, lines, sha256, wait_for, whole_lines};
+use crate::common::{self, Consul, Place, Run, lines, sha256, wait_for, whole_lines};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 

@@ -1,16 +1,12 @@
 //! `--wait`: for start-up scripts, which run before anybody has uploaded anything, or before Consul is up.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::gate::{Act, Gate};
-use common::{Consul, Place, Run, SLACK, lines};
+use crate::common::gate::{Act, Gate};
+use crate::common::{Consul, Place, Run, SLACK, lines};
 use serde_json::json;
 
 /// A run that waits, and has said so.

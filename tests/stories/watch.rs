@@ -1,9 +1,5 @@
 //! Promises 3 and 4 under real watches: what was uploaded arrives and is reloaded once; a watch that fires without a
 //! change costs nothing. In agents (`watches` of their configuration) and in `consul watch`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
-
-mod common;
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -11,9 +7,9 @@ use std::process::Child;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::proxy::Counter;
-use common::run::{Ran, Run, binary};
-use common::{Consul, Place, SLACK, lines, sha256, wait_for};
+use crate::common::proxy::Counter;
+use crate::common::run::{Ran, Run, binary};
+use crate::common::{Consul, Place, SLACK, lines, sha256, wait_for};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};

@@ -9,8 +9,8 @@
 //! A line that leaves a box begins in its border (`├ ┤ ┬ ┴`, `╟ ╢ ╤ ╧`), one that enters it ends before it with an arrow.
 //! Words are in the middle of a box, its first line stands out; two spaces or a line end them; `code` is code.
 
-use crate::grid::{Box, Grid, arms};
-use crate::svg::{Colours, escaped, picture};
+use super::grid::{Box, Grid, arms};
+use super::svg::{Colours, escaped, picture};
 
 const CELL: (usize, usize) = (8, 18);
 const MARGIN: usize = 16;

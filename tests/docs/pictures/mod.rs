@@ -1,10 +1,6 @@
 //! The pictures are what they were drawn from: diagrams from the texts beside them, the terminal from what the demo says.
 //! With UPDATE_PICTURES, they are drawn anew (`make pictures`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
-#[path = "../common/mod.rs"]
-mod common;
 mod diagram;
 mod grid;
 mod svg;
@@ -14,8 +10,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::consul::binary;
-use common::run::Ran;
+use crate::common::consul::binary;
+use crate::common::run::Ran;
 
 fn pictures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures")
@@ -88,7 +84,7 @@ fn the_story_of_kvx_out_has_all_of_its_exits() {
     let numbers = |texts: Vec<&str>| -> BTreeSet<u8> {
         texts.iter().filter_map(|text| text.split_once(' ')?.0.parse().ok()).collect()
     };
-    let (_, published) = include_str!("../help/kvx-out.txt").split_once("Error codes:").unwrap();
+    let (_, published) = include_str!("../../help/kvx-out.txt").split_once("Error codes:").unwrap();
     let story = std::fs::read_to_string(pictures().join("kvx-out.txt")).unwrap();
     let exits = story.split('│').flat_map(|cell| cell.split("  "));
     assert_eq!(numbers(exits.map(str::trim).collect()), numbers(published.lines().map(str::trim).collect()));

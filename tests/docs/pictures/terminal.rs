@@ -1,6 +1,6 @@
 //! A terminal's output as SVG: its text, with the few colours that the demo has.
 
-use crate::svg::{Colours, escaped, picture};
+use super::svg::{Colours, escaped, picture};
 
 const LINE: usize = 18;
 const MARGIN: usize = 20;
