@@ -16,8 +16,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-/// Seeds of cases that have failed are kept next to their tests: left to itself, proptest makes a directory for them next to that
-/// of `main.rs`, which would be the project's top.
+/// Seeds of cases that have failed are kept next to their tests: left to itself, proptest makes a directory for them
+/// next to that of `main.rs`, which would be the project's top.
 pub fn config() -> ProptestConfig {
     let seeds = FileFailurePersistence::WithSource("proptest-regressions");
     ProptestConfig { failure_persistence: Some(Box::new(seeds)), ..ProptestConfig::default() }

@@ -159,9 +159,9 @@ const PROVOKED: &[&str] = &[
 /// Lines that take longer, or more than a shell, to provoke; and the tests that do. Of these, the words must be in the source.
 const ELSEWHERE: [(&str, &str); 4] = [
     ("another run has been busy", "download::a_file_that_another_run_is_busy_with_is_waited_for_but_not_for_ever"),
-    ("other writers were faster", "answers::a_race_that_is_always_lost_ends_with_try_again"),
+    ("other writers were faster", "lost_answers::a_race_that_is_always_lost_ends_with_try_again"),
     ("the file is in place, but may not survive", "install::what_may_not_be_on_disk_yet_is_put_there_by_the_next_run"),
-    ("denied: this token cannot read its key", "acl::denied_absent_and_torn_are_three_states"),
+    ("denied: this token cannot read its key", "acl_roles::denied_absent_and_torn_are_three_states"),
 ];
 
 /// What stands for what differs.

@@ -1,13 +1,13 @@
 //! Promise 1: never a torn, short or unverified file. Promise 3: what arrived is reloaded, and what is owed is paid.
 //! Promise 4: nothing changed means nothing done. The story of `kvx-out`.
 
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, symlink};
 
-use crate::common::{self, Place, Ran, Run, SLACK, golden, lines, read_stamp, sha256};
+use crate::common::{self, Place, Run, SLACK, golden, lines, sha256};
 
 /// Nothing was touched: the file as `content` says (none: not there), nothing beside it, no handler run.
 #[track_caller]
-fn assert_untouched(place: &Place, content: Option<&str>) {
+pub fn assert_untouched(place: &Place, content: Option<&str>) {
     let names: &[&str] = if content.is_some() { &["hosts"] } else { &[] };
     assert_eq!(place.beside(), names);
     assert_eq!(std::fs::read_to_string(place.file()).ok().as_deref(), content);
@@ -35,128 +35,6 @@ fn installs_a_new_file_runs_the_handler_and_then_does_nothing() {
     run().payload(place.payload("checksum")).run().expect(0).is_silent();
     assert_eq!(std::fs::metadata(place.file()).unwrap().ino(), inode);
     assert_eq!(place.runs().len(), 1);
-}
-
-#[test]
-fn every_kind_of_payload_brings_the_new_document() {
-    let place = Place::new();
-    for (round, part) in ["checksum", "data", ""].into_iter().cycle().take(6).enumerate() {
-        let document = lines(20 + round);
-        place.upload(&document);
-        let payload = place.payload(part);
-        // The payload names the key, unless -k does.
-        let run = if round < 3 { place.kvx_out_bare() } else { place.kvx_out() };
-        let round = run.payload(payload).run().expect(0);
-        round.says(&[&place.key, "installed"]);
-        assert_eq!(place.content(), document);
-    }
-}
-
-#[test]
-fn a_payload_is_read_when_a_watch_or_an_option_says_so_or_no_key_is_given() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let other = r#"{"Key":"kvexpress/other/checksum","ModifyIndex":1,"Value":null}"#;
-    // Without -k and without CONSUL_INDEX.
-    place.kvx_out_bare().stdin(place.payload("checksum")).run().expect(0).says(&[&place.key, "installed"]);
-    // With --payload: null means that there is nothing to do.
-    place.kvx_out().arg("--payload").stdin("null\n").run().expect(0).says(&["nothing there"]);
-    // With -k alone it is not read: null means nothing.
-    place.kvx_out().stdin("null\n").run().expect(0).is_silent();
-    // With -k, what is another key's means only that something happened.
-    place.upload(lines(21));
-    place.kvx_out().payload(other).run().expect(0).says(&["21 lines", "installed"]);
-}
-
-#[test]
-fn null_touches_nothing_and_is_no_failure() {
-    let place = Place::new();
-    place.upload(lines(20));
-    place.kvx_out_bare().payload("null\n").run().expect(0).says(&["nothing there"]);
-    place.kvx_out().payload("null\n").run().expect(0).says(&[&place.key, "nothing there", "stays as it is"]);
-    assert_untouched(&place, None);
-}
-
-#[test]
-fn with_a_key_any_other_stdin_only_means_that_something_happened() {
-    let place = Place::new();
-    let event = r#"[{"ID":"b5","Name":"deploy","Payload":null,"NodeFilter":"","Version":1,"LTime":4}]"#;
-    let foreign = r#"[{"Key":"elsewhere/x","ModifyIndex":3,"Value":"eA=="}]"#;
-    for (round, stdin) in
-        ["", "\n", event, foreign, "no json", "{\"half\":", "[]", "{}", "[null]", "7"].into_iter().enumerate()
-    {
-        place.upload(lines(30 + round));
-        place.kvx_out().payload(stdin).run().expect(0).says(&["installed"]);
-        assert_eq!(place.content(), lines(30 + round), "{stdin}");
-    }
-}
-
-#[test]
-fn without_a_key_a_payload_that_names_none_is_refused() {
-    let place = Place::new();
-    let two = r#"[{"Key":"kvexpress/a/data","ModifyIndex":3,"Value":null},{"Key":"kvexpress/b/data","ModifyIndex":3,"Value":null}]"#;
-    let cases = [
-        ("", 65),
-        ("no json", 65),
-        ("{\"half\":", 65),
-        (r#"[{"ID":"b5","Name":"deploy"}]"#, 65),
-        (r#"{"Key":"kvexpress/x/checksum","ModifyIndex":"no number"}"#, 65),
-        ("[]", 64),
-        (r#"{"Key":"elsewhere/hosts/checksum","ModifyIndex":3,"Value":null}"#, 64),
-        (r#"{"Key":"kvexpress/hosts","ModifyIndex":3,"Value":null}"#, 64),
-        (r#"{"Key":"kvexpress/hosts/other","ModifyIndex":3,"Value":null}"#, 64),
-        (r#"{"Key":"kvexpress/locks/x/data","ModifyIndex":3,"Value":null}"#, 64),
-        (two, 64),
-    ];
-    for (payload, status) in cases {
-        place.kvx_out_bare().payload(payload).run().expect(status).says(&["payload", "-k"]);
-        assert_untouched(&place, None);
-    }
-}
-
-#[test]
-fn a_keyprefix_watch_on_a_folder_of_keys_brings_the_outer_key() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let inner = format!("{}/nginx", place.key);
-    Run::new("kvx-in", &place.consul.address).args(["-k", &inner]).stdin(lines(99)).run().expect(0);
-    place.kvx_out_bare().payload(place.payload("")).run().expect(0).says(&[&place.key, ": 20 lines"]);
-    assert_eq!(place.content(), lines(20));
-}
-
-#[test]
-fn another_prefix_is_split_off_too() {
-    let place = Place::new();
-    let prefix = format!("infra/{}", place.key);
-    Run::new("kvx-in", &place.consul.address).args(["-p", &prefix, "-k", "web/app"]).stdin(lines(20)).run().expect(0);
-    let payload = place.consul.watch_payload(&format!("{prefix}/web/app/checksum"));
-    place.kvx_out_bare().payload(&payload).run().expect(64).says(&["kvexpress/", "-p"]);
-    place
-        .kvx_out_bare()
-        .args(["-p", &format!("/{prefix}")])
-        .payload(&payload)
-        .run()
-        .expect(0)
-        .says(&["web/app: 20 lines"]);
-}
-
-#[test]
-fn a_stdin_that_never_closes_hangs_nobody() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let with_open_stdin = |run: Run| {
-        let mut child = run.spawn();
-        let open = child.stdin.take();
-        let ran = Ran::from(child.wait_with_output().unwrap());
-        drop(open);
-        ran
-    };
-    with_open_stdin(place.kvx_out()).expect(0).says(&["installed"]);
-    for run in [place.kvx_out().arg("--payload"), place.kvx_out_bare(), place.kvx_out().env("CONSUL_INDEX", "7")] {
-        with_open_stdin(run.args(["--timeout", "300ms"]))
-            .expect(74)
-            .says(&["payload on stdin has not ended within 300ms"]);
-    }
 }
 
 #[test]
@@ -258,124 +136,6 @@ fn what_decodes_into_too_much_is_not_decoded() {
     place.consul.put(&place.kv("checksum"), golden::BOMB_CHECKSUM);
     place.kvx_out().args(["-l", "0", "--timeout", "3s"]).run().expect(75).says(&["torn"]);
     assert_untouched(&place, None);
-}
-
-#[test]
-fn a_handler_that_failed_or_never_ran_is_owed_until_it_succeeds() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let allowed = place.path().join("allowed");
-    let handler = format!(
-        "sh -c 'test -e {} && echo \"$KVX_FILE\" >> {}'",
-        allowed.display(),
-        place.path().join("runs").display()
-    );
-    let run = || place.kvx_out().args(["-e", &handler]);
-    run().run().expect(1).says(&[
-        &place.key,
-        place.file().to_str().unwrap(),
-        "the handler `sh -c ",
-        "failed (exit status: 1)",
-        "20 lines",
-        "in place",
-        "owed",
-    ]);
-    assert_eq!(place.content(), lines(20));
-    run().payload(place.payload("checksum")).run().expect(1);
-    run().payload(place.payload("")).run().expect(1);
-    place.write("allowed", "");
-    run().payload(place.payload("checksum")).run().expect(0).says(&["unchanged, the handler that was owed ran"]);
-    run().run().expect(0).is_silent();
-    assert_eq!(place.runs(), [place.file().display().to_string()]);
-}
-
-#[test]
-fn each_handler_of_a_file_is_owed_by_itself() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let other = format!("sh -c 'echo other >> {}'", place.path().join("runs").display());
-    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
-    place.kvx_out().args(["-e", &other]).run().expect(0).says(&["owed"]);
-    for handler in [&place.handler(), &other] {
-        place.kvx_out().args(["-e", handler]).run().expect(0).is_silent();
-    }
-    assert_eq!(place.runs().len(), 2);
-    // A run without a handler owes and pays nothing, but what it installs is owed to both.
-    place.upload(lines(21));
-    place.kvx_out().run().expect(0).says(&["installed"]);
-    for handler in [&place.handler(), &other] {
-        place.kvx_out().args(["-e", handler]).run().expect(0).says(&["owed"]);
-    }
-    assert_eq!(place.runs().len(), 4);
-}
-
-#[test]
-fn going_back_to_the_document_before_is_a_change_too() {
-    let place = Place::new();
-    let run = || place.kvx_out().args(["-e", &place.handler()]);
-    place.upload(lines(20));
-    run().run().expect(0);
-    // The next one is installed, but its handler is never run: as if kvx-out had been killed in between.
-    place.upload(lines(21));
-    place.kvx_out().run().expect(0);
-    place.upload(lines(20));
-    run().run().expect(0).says(&["installed", "handler ran"]);
-    // Changed by hand and put right again: who reads the file may have read the other.
-    std::fs::write(place.file(), "by hand").unwrap();
-    run().run().expect(0).says(&["installed", "handler ran"]);
-    assert_eq!(place.runs().len(), 3);
-}
-
-#[test]
-fn a_lost_or_broken_stamp_is_one_reload_too_many_never_one_too_few() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let run = || place.kvx_out().args(["-e", &place.handler()]);
-    run().run().expect(0);
-    let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
-    let whole = std::fs::read(&stamp).unwrap();
-    // The line alone, as it was once; and one that says other than was written.
-    let line = &whole[..whole.iter().position(|&byte| byte == b'\n').unwrap()];
-    let other = String::from_utf8_lossy(&whole).replacen("hosts", "Hosts", 1);
-    let broken: [&[u8]; 7] = [b"", &whole[..whole.len() / 2], b"\0\0\0\0\0", b"{}", b"garbage", line, other.as_bytes()];
-    for (round, broken) in broken.into_iter().enumerate() {
-        std::fs::write(&stamp, broken).unwrap();
-        run().payload(place.payload("checksum")).run().expect(0).says(&["owed"]);
-        assert_eq!(place.runs().len(), 2 + round);
-    }
-    std::fs::remove_file(&stamp).unwrap();
-    run().run().expect(0).says(&["owed"]);
-    run().run().expect(0).is_silent();
-    // Behind it, there may be more of a longer one.
-    std::fs::write(&stamp, [whole.as_slice(), &whole[7..], &[0; 300_000]].concat()).unwrap();
-    run().run().expect(0).is_silent();
-}
-
-#[test]
-fn whatever_lies_in_the_place_of_a_stamp_is_not_waited_for() {
-    let place = Place::new();
-    place.upload(lines(20));
-    place.kvx_out().run().expect(0);
-    let stamp = place.stamp_file();
-    std::fs::remove_file(&stamp).unwrap();
-    nix::unistd::mkfifo(&stamp, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let handler = place.handler();
-    place.kvx_out().args(["-e", &handler]).run().expect(0).says(&["owed", "ran in"]);
-    place.kvx_out().args(["-e", &handler]).run().expect(0).is_silent();
-    std::fs::remove_file(&stamp).unwrap();
-    std::fs::create_dir(&stamp).unwrap();
-    place.kvx_out().run().expect(73).says(&["the state of the file cannot be kept", "directory"]);
-}
-
-#[test]
-fn a_command_line_is_remembered_whatever_stands_in_it() {
-    let place = Place::new();
-    place.upload(lines(20));
-    // JSON takes six characters for each of these.
-    let handler = ["--", "true", &"\u{1}".repeat(15_000)];
-    place.kvx_out().args(handler).run().expect(0).says(&["handler ran"]);
-    place.kvx_out().args(handler).run().expect(0).is_silent();
-    assert!(std::fs::metadata(place.stamp_file()).unwrap().len() > 90_000);
 }
 
 #[test]
@@ -497,57 +257,6 @@ fn a_file_that_another_run_is_busy_with_is_waited_for_but_not_for_ever() {
 }
 
 #[test]
-fn state_that_cannot_be_kept_is_an_error_before_anything_is_done() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let file = place.write("no-directory", "");
-    for state in [file.clone(), file.join("below")] {
-        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(place.file());
-        run.arg("--state-dir").arg(&state).run().expect(73).says(&[
-            &place.key,
-            "no-directory",
-            "Not a directory",
-            "--state-dir",
-        ]);
-    }
-    assert_untouched(&place, None);
-}
-
-#[test]
-fn the_state_directory_is_systemds_or_the_users() {
-    let place = Place::new();
-    place.upload(lines(20));
-    let run = || Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(place.file());
-    let systemd = place.path().join("systemd");
-    run().env("STATE_DIRECTORY", format!("{}:/elsewhere", systemd.display())).run().expect(0);
-    let entry = std::fs::read_dir(&systemd).unwrap().next().unwrap().unwrap();
-    assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600);
-    assert_eq!(std::fs::metadata(&systemd).unwrap().mode() & 0o777, 0o700);
-    let stamp = read_stamp(&entry.path());
-    assert_eq!(stamp["path"], place.file().to_str().unwrap());
-    assert_eq!((&stamp["key"], &stamp["checksum"]), (&place.key.as_str().into(), &sha256(lines(20)).into()));
-    assert_eq!(stamp["index"], place.consul.modify_index(&place.kv("checksum")));
-}
-
-#[test]
-fn runs_that_do_not_share_a_state_directory_do_not_tear_each_others_file() {
-    let place = Place::new();
-    place.upload(lines(20));
-    // Another run is just writing its file: it holds the lock of its directory.
-    let directory = place.path().join("out/.hosts.kvx~");
-    std::fs::DirBuilder::new().mode(0o700).create(&directory).unwrap();
-    let temporary = place.write("out/.hosts.kvx~/new", "half");
-    let theirs = std::fs::File::open(&directory).unwrap();
-    theirs.lock().unwrap();
-    place.kvx_out().args(["-e", &place.handler()]).run().expect(75).says(&[&place.key, "another run", "run it again"]);
-    assert_eq!(std::fs::read_to_string(&temporary).unwrap(), "half", "it was taken from under the other's hands");
-    assert_eq!((place.beside(), place.runs().len()), (vec![".hosts.kvx~".into()], 0));
-    drop(theirs);
-    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
-    assert_eq!((place.beside(), place.content()), (vec!["hosts".into()], lines(20)));
-}
-
-#[test]
 fn what_a_killed_run_left_goes_even_if_there_is_nothing_to_do() {
     let place = Place::new();
     place.upload(lines(20));
@@ -605,19 +314,6 @@ fn a_lock_beside_the_file_counts_unless_there_is_surely_none() {
     place.consul.put(&place.kv("stop"), "y".repeat(100_000));
     std::fs::remove_file(&mark).unwrap();
     assert!(place.kvx_out().run().expect(0).says(&["stopped"]).stderr.len() < 1000);
-}
-
-#[test]
-fn a_folder_that_may_be_another_keys_names_no_key() {
-    let place = Place::new();
-    let inner = format!("{}/nginx", place.key);
-    Run::new("kvx-in", &place.consul.address).args(["-k", &inner]).stdin(lines(99)).run().expect(0);
-    // A watch on the outer folder, in which nothing else is yet.
-    let payload = place.payload("");
-    place.kvx_out_bare().payload(&payload).run().expect(64).says(&["does not name one key", "-k"]);
-    place.kvx_out().payload(&payload).run().expect(66).says(&["there is no", &place.kv("data")]);
-    assert_untouched(&place, None);
-    place.kvx_out_bare().args(["-k", &inner]).payload(&payload).run().expect(0).says(&["99 lines", "installed"]);
 }
 
 #[test]

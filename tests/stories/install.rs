@@ -1,5 +1,5 @@
-//! Promise 1: a reader never sees a torn, short, unverified or half-owned file. What becomes of owner, mode, ACL and label,
-//! of links, of mounts and of disks that are full.
+//! Promise 1: a reader never sees a torn, short or unverified file. What becomes of links, of directories that are
+//! missing, of disks that are full, and of users without the permissions.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
@@ -8,29 +8,13 @@ use std::process::Command;
 
 use crate::common::{self, Place, Ran, Run, lines};
 use nix::unistd::geteuid;
-use xattr::FileExt;
 
-const ACL: &str = "system.posix_acl_access";
-const DEFAULT_ACL: &str = "system.posix_acl_default";
-const LABEL: &str = "security.selinux";
 /// Of the user `nobody`.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
-/// An ACL as the kernel keeps it: the owner may read and write, `nobody` read, the group read, and others nothing.
-fn acl() -> Vec<u8> {
-    let entries: [(u16, u16, u32); 5] =
-        [(0x01, 6, u32::MAX), (0x02, 4, NOBODY), (0x04, 4, u32::MAX), (0x10, 4, u32::MAX), (0x20, 0, u32::MAX)];
-    let mut bytes = 2u32.to_le_bytes().to_vec();
-    for (tag, permissions, id) in entries {
-        bytes.extend(tag.to_le_bytes());
-        bytes.extend(permissions.to_le_bytes());
-        bytes.extend(id.to_le_bytes());
-    }
-    bytes
-}
-
-/// A shell script with mounts of its own, which end with it. `kvx-out` in it is that of the place, and `$out` its directory.
-fn with_own_mounts(place: &Place, script: &str) -> Ran {
+/// A shell script with mounts of its own, which end with it. `kvx-out` in it is that of the place, and `$out` its
+/// directory.
+pub fn with_own_mounts(place: &Place, script: &str) -> Ran {
     let mut unshare = Command::new("unshare");
     if !geteuid().is_root() {
         unshare.arg("--map-root-user");
@@ -67,7 +51,7 @@ fn as_nobody(place: &Place) -> Run {
 }
 
 /// `kvx-out` under strace, which shows its calls or makes them fail.
-fn under_strace(place: &Place, strace: &[&str], options: &[&str]) -> Ran {
+pub fn under_strace(place: &Place, strace: &[&str], options: &[&str]) -> Ran {
     let kvx_out = place.kvx_out().args(options).command;
     let mut command = Command::new("strace");
     if !strace.contains(&"-o") {
@@ -82,58 +66,6 @@ fn give_to_nobody(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     if geteuid().is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
-}
-
-#[test]
-fn the_mode_is_as_given_or_as_it_was() {
-    let place = Place::new();
-    place.upload(lines(10));
-    for (written, mode) in
-        [("644", 0o644), ("0644", 0o644), ("00644", 0o644), ("4755", 0o4755), ("0", 0), ("600", 0o600)]
-    {
-        place.kvx_out().args(["-c", written]).run().expect(0);
-        assert_eq!(place.mode(), mode, "{written}");
-    }
-    place.kvx_out().args(["-c", "640", "-e", &place.handler()]).run().expect(0).says(&["owner or mode", "mended"]);
-    assert_eq!(place.runs().len(), 1, "the handler had never run for this document");
-    place.kvx_out().args(["-c", "604", "-e", &place.handler()]).run().expect(0).says(&["mended"]);
-    assert_eq!(place.runs().len(), 1, "another mode alone owes no reload");
-    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).is_silent();
-    std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o600)).unwrap();
-    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).says(&["mended"]);
-    place.upload(lines(11));
-    place.kvx_out().run().expect(0);
-    assert_eq!(place.mode(), 0o604, "kept");
-}
-
-#[test]
-fn the_owner_is_as_given_or_as_it_was() {
-    let place = Place::new();
-    place.upload(lines(10));
-    let owner = || {
-        let metadata = std::fs::metadata(place.file()).unwrap();
-        (metadata.uid(), metadata.gid())
-    };
-    let me = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    place.kvx_out().args(["-o", &format!("{}:{}", me.0, me.1)]).run().expect(0).says(&["installed"]);
-    assert_eq!(owner(), me);
-    let inode = std::fs::metadata(place.file()).unwrap().ino();
-    for (unknown, says) in [("nobody-here", "user"), (":no-such-group", "group"), ("0:no-such-group", "group")] {
-        place.kvx_out().args(["-o", unknown]).run().expect(78).says(&["-o", "there is no ", says]);
-    }
-    assert_eq!(std::fs::metadata(place.file()).unwrap().ino(), inode);
-    if me.0 == 0 {
-        let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
-        place.kvx_out().args(["-o", "nobody"]).run().expect(0).says(&["mended"]);
-        assert_eq!(owner(), (nobody.uid.as_raw(), 0));
-        place.upload(lines(11));
-        place.kvx_out().run().expect(0);
-        assert_eq!(owner(), (nobody.uid.as_raw(), 0), "kept");
-        place.upload(lines(12));
-        place.kvx_out().args(["-o", "nobody:daemon", "-c", "600"]).run().expect(0);
-        let daemon = nix::unistd::Group::from_name("daemon").unwrap().unwrap();
-        assert_eq!((owner(), place.mode()), ((nobody.uid.as_raw(), daemon.gid.as_raw()), 0o600));
     }
 }
 
@@ -223,36 +155,6 @@ fn a_name_of_any_length_that_a_file_can_have_is_no_lock() {
 }
 
 #[test]
-fn an_acl_is_kept_and_none_comes_from_the_directory() {
-    let place = Place::new();
-    let acl_of = |path: &Path| std::fs::File::open(path).unwrap().get_xattr(ACL).unwrap();
-    place.upload(lines(20));
-    place.kvx_out().run().expect(0);
-    std::fs::File::open(place.file()).unwrap().set_xattr(ACL, &acl()).unwrap();
-    for options in [&[][..], &["-c", "640"], &["-e", "true"], &["--in-place"]] {
-        place.upload(lines(21 + place.content().lines().count()));
-        place.kvx_out().args(options).run().expect(0).says(&["installed"]);
-        assert_eq!((acl_of(&place.file()), place.mode()), (Some(acl()), 0o640), "{options:?}");
-    }
-    // A mode that is given is the mask of the ACL, as for chmod: nobody's entry stays, without effect.
-    place.kvx_out().args(["-c", "600"]).run().expect(0).says(&["mended"]);
-    assert_eq!((acl_of(&place.file()).map(|acl| acl.len()), place.mode()), (Some(acl().len()), 0o600));
-
-    let plain = Place::new();
-    plain.upload(lines(20));
-    plain.kvx_out().run().expect(0);
-    // The directory now gives each new file an ACL, which the old file does not have.
-    std::fs::File::open(plain.path().join("out")).unwrap().set_xattr(DEFAULT_ACL, &acl()).unwrap();
-    plain.upload(lines(21));
-    plain.kvx_out().run().expect(0).says(&["installed"]);
-    assert_eq!((acl_of(&plain.file()), plain.mode()), (None, 0o640));
-    // A file that was not there gets it.
-    std::fs::remove_file(plain.file()).unwrap();
-    plain.kvx_out().run().expect(0).says(&["installed"]);
-    assert!(acl_of(&plain.file()).is_some());
-}
-
-#[test]
 fn a_file_that_could_not_be_replaced_is_remembered_as_it_is() {
     let place = Place::new();
     let handler = place.handler();
@@ -290,85 +192,6 @@ fn a_link_to_nothing_is_named_as_such() {
 }
 
 #[test]
-fn an_acl_lets_nobody_in_before_the_mode_is_given() {
-    let place = Place::new();
-    place.upload(lines(20));
-    place.kvx_out().run().expect(0);
-    std::fs::File::open(place.file()).unwrap().set_xattr(ACL, &acl()).unwrap();
-    place.upload(lines(21));
-    // Killed between the two: so they are two, and it is as closed as it was; in a directory that nobody else may enter.
-    let kill = ["-e", "inject=fchmod:signal=KILL"];
-    assert!(!under_strace(&place, &kill, &["-c", "640"]).status.success());
-    let directory = place.path().join("out/.hosts.kvx~");
-    assert_eq!(std::fs::metadata(&directory).unwrap().mode() & 0o777, 0o700);
-    let staged = std::fs::File::open(directory.join("new")).unwrap();
-    assert_eq!(staged.metadata().unwrap().mode() & 0o777, 0o600);
-    assert_eq!(staged.get_xattr(ACL).unwrap().map(|acl| acl.len()), Some(acl().len()));
-    assert_eq!(place.content(), lines(20));
-    place.kvx_out().args(["-c", "640"]).run().expect(0).says(&["installed"]);
-    let acl_of = std::fs::File::open(place.file()).unwrap().get_xattr(ACL).unwrap();
-    assert_eq!((acl_of, place.mode(), place.content()), (Some(acl()), 0o640, lines(21)));
-}
-
-#[test]
-fn an_selinux_label_is_kept_or_the_file_stays_as_it_was() {
-    let place = Place::new();
-    let label = b"system_u:object_r:net_conf_t:s0\0";
-    let label_of = |path: &Path| std::fs::File::open(path).unwrap().get_xattr(LABEL).unwrap();
-    place.upload(lines(20));
-    place.kvx_out().run().expect(0);
-    if std::fs::File::open(place.file()).unwrap().set_xattr(LABEL, label).is_err() {
-        return; // Without SELinux, only root can label a file.
-    }
-    place.upload(lines(21));
-    place.kvx_out().run().expect(0).says(&["installed"]);
-    assert_eq!(label_of(&place.file()).as_deref(), Some(label.as_slice()));
-    // Where it cannot be set: a policy forbids it; or SELinux is not in force, and the label means nothing.
-    place.upload(lines(22));
-    let ran = under_strace(&place, &["-e", "inject=fsetxattr:error=EPERM"], &["-e", &place.handler()]);
-    if Path::new("/sys/fs/selinux/enforce").exists() {
-        let label = "its SELinux label (system_u:object_r:net_conf_t:s0";
-        ran.expect(73).says(&[&place.key, label, "cannot be kept", "not permitted"]);
-        assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(21), vec!["hosts".into()], 0));
-    } else {
-        ran.expect(0).says(&["installed"]);
-        assert_eq!((place.content(), place.beside()), (lines(22), vec!["hosts".into()]));
-    }
-}
-
-#[test]
-fn half_a_file_that_was_left_in_place_is_ended_by_the_next_run_whatever_its_guards_say() {
-    let place = Place::new();
-    let run = || place.kvx_out().args(["--in-place", "--max-shrink", "50", "-e", &place.handler()]);
-    let new = |count: usize| lines(count).replace('\n', " new\n");
-    // Killed after it was written, before it was cut to its length: a mixture of both.
-    let leave_half = |count: usize| {
-        place.upload(lines(1000));
-        run().run().expect(0);
-        place.upload(new(count));
-        let file = place.file().display().to_string();
-        let kill = ["-P", &file, "-e", "inject=ftruncate:signal=KILL"];
-        let ran = under_strace(&place, &kill, &["--in-place", "--max-shrink", "50", "--force", "-e", &place.handler()]);
-        assert!(!ran.status.success());
-        let content = place.content();
-        assert!(content != lines(1000) && content != new(count), "{} of {count}: {}", content.len(), ran.stderr);
-    };
-    leave_half(100);
-    run().args(["--check", "false {}"]).run().expect(0).says(&["100 lines", "installed", "handler ran"]);
-    assert_eq!(place.content(), new(100));
-    // What is stopped meanwhile is not installed, but half a file is told of.
-    leave_half(400);
-    place.consul.put(&place.kv("stop"), "bad DNS");
-    run().run().expect(73).says(&["half written", "bad DNS", "by hand"]);
-    place.consul.put(&place.kv("stop"), "");
-    // Another document is not what has passed the guards.
-    place.upload(new(402));
-    run().args(["--check", "false {}"]).run().expect(65);
-    run().run().expect(0).says(&["402 lines", "installed"]);
-    run().run().expect(0).is_silent();
-}
-
-#[test]
 fn what_may_not_be_on_disk_yet_is_put_there_by_the_next_run() {
     let place = Place::new();
     for options in [&["-e", "true"][..], &["-e", "true", "--in-place"]] {
@@ -390,42 +213,6 @@ fn what_may_not_be_on_disk_yet_is_put_there_by_the_next_run() {
         calls(2);
         calls(0);
     }
-}
-
-#[test]
-fn in_place_nobody_sees_the_new_document_who_may_not() {
-    let place = Place::new();
-    place.upload(lines(20));
-    place.kvx_out().args(["-c", "644"]).run().expect(0);
-    place.upload(lines(30));
-    let log = place.path().join("calls").display().to_string();
-    let (file, strace) = (place.file().display().to_string(), ["-y", "-o", &log, "-e", "trace=write,fchmod"]);
-    under_strace(&place, &strace, &["--in-place", "-c", "4604"]).expect(0);
-    let calls = std::fs::read_to_string(&log).unwrap();
-    let calls: Vec<&str> = calls.lines().filter(|call| call.contains(&file)).collect();
-    let names: Vec<&str> = calls.iter().map(|call| &call[..call.find('(').unwrap()]).collect();
-    assert_eq!(names, ["fchmod", "write", "fchmod"], "{calls:#?}");
-    assert!(calls[0].contains("0604") && calls[2].contains("04604"), "{calls:#?}");
-    assert_eq!((place.mode(), place.content()), (0o4604, lines(30)));
-}
-
-#[test]
-fn in_place_a_lock_on_the_file_is_in_nobodys_way_and_a_mixture_of_two_runs_is_noticed() {
-    let place = Place::new();
-    place.upload(lines(20));
-    place.kvx_out().run().expect(0);
-    place.upload(lines(30));
-    let theirs = std::fs::File::open(place.file()).unwrap();
-    theirs.lock().unwrap();
-    place.kvx_out().arg("--in-place").run().expect(0).says(&["installed"]);
-    assert_eq!(place.content(), lines(30));
-    // Another run, with another state directory, writes at the same time: this one's write comes to nothing.
-    place.upload(lines(40));
-    let ran =
-        under_strace(&place, &["-P", place.file().to_str().unwrap(), "-e", "inject=write:retval=111"], &["--in-place"]);
-    ran.expect(73).says(&["what was written is not what can be read", "the next run ends what was begun"]);
-    place.kvx_out().arg("--in-place").run().expect(0).says(&["installed"]);
-    assert_eq!(place.content(), lines(40));
 }
 
 #[test]
@@ -488,52 +275,6 @@ fn missing_directories_are_created_with_the_file_and_not_before() {
     let odd = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "-f"]);
     odd.arg(place.path().join("out/c/../hosts")).run().expect(73).says(&["does not exist"]);
     assert_eq!(place.beside(), ["a"]);
-}
-
-#[test]
-fn in_place_the_file_stays_the_same_and_has_what_it_had() {
-    let place = Place::new();
-    place.upload(lines(600));
-    let run = || place.kvx_out().args(["--in-place", "-e", &place.handler()]);
-    run().run().expect(0).says(&["600 lines", "installed"]); // It was not there: so it is put there whole.
-    std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o750)).unwrap();
-    let inode = std::fs::metadata(place.file()).unwrap().ino();
-    for count in [30, 700, 10] {
-        place.upload(lines(count));
-        run().run().expect(0).says(&["installed", "handler ran"]);
-        assert_eq!((place.content(), place.mode(), place.beside()), (lines(count), 0o750, vec!["hosts".into()]));
-        run().payload(place.payload("checksum")).run().expect(0).is_silent();
-    }
-    place.upload(lines(11));
-    run().args(["-c", "600"]).run().expect(0).says(&["installed"]);
-    assert_eq!((place.mode(), std::fs::metadata(place.file()).unwrap().ino()), (0o600, inode));
-    assert_eq!(place.runs().len(), 5);
-    // Half a file, as a run that died would leave it.
-    std::fs::write(place.file(), &lines(11)[..7]).unwrap();
-    run().run().expect(0).says(&["11 lines", "installed"]);
-    // A check is shown another file, and the real one is not touched if it refuses.
-    place.upload(lines(12));
-    let check = format!("sh -c 'test \"$1\" != {} && wc -l < \"$1\"; exit 4' - {{}}", place.file().display());
-    let refused = run().args(["--check", &check]).run().expect(65);
-    assert!(refused.stderr.starts_with("check: 12\n"), "{}", refused.stderr);
-    assert_eq!((place.content(), place.beside()), (lines(11), vec!["hosts".into()]));
-}
-
-#[test]
-fn a_file_that_is_mounted_by_itself_is_written_in_place_or_not_at_all() {
-    let place = Place::new();
-    place.upload(lines(20));
-    place.kvx_out().run().expect(0);
-    place.upload(lines(30));
-    let mounted = "mount --bind $out/hosts $out/hosts\n";
-    let ran = with_own_mounts(&place, &format!("{mounted} kvx_out -e 'touch {}/runs'", place.path().display()));
-    ran.expect(73).says(&[&place.key, "busy", "bind mount", "mount its directory", "--in-place"]);
-    assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(20), vec!["hosts".into()], 0));
-    // A read-only directory around it, as in a container: nothing beside the file is needed.
-    let read_only = "mount --bind $out $out; mount --bind $out/hosts $out/hosts; mount -o remount,bind,ro $out\n";
-    let ran = with_own_mounts(&place, &format!("{read_only} kvx_out --in-place"));
-    ran.expect(0).says(&["30 lines", "installed"]);
-    assert_eq!((place.content(), place.beside()), (lines(30), vec!["hosts".into()]));
 }
 
 #[test]

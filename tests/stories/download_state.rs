@@ -1,0 +1,176 @@
+//! What kvx-out records of a file: which handlers are pending, and what becomes of that if it is lost, broken, or kept
+//! by two.
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+
+use super::download::assert_untouched;
+use crate::common::{Place, Run, lines, read_stamp, sha256};
+
+#[test]
+fn a_handler_that_failed_or_never_ran_is_owed_until_it_succeeds() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let allowed = place.path().join("allowed");
+    let handler = format!(
+        "sh -c 'test -e {} && echo \"$KVX_FILE\" >> {}'",
+        allowed.display(),
+        place.path().join("runs").display()
+    );
+    let run = || place.kvx_out().args(["-e", &handler]);
+    run().run().expect(1).says(&[
+        &place.key,
+        place.file().to_str().unwrap(),
+        "the handler `sh -c ",
+        "failed (exit status: 1)",
+        "20 lines",
+        "in place",
+        "owed",
+    ]);
+    assert_eq!(place.content(), lines(20));
+    run().payload(place.payload("checksum")).run().expect(1);
+    run().payload(place.payload("")).run().expect(1);
+    place.write("allowed", "");
+    run().payload(place.payload("checksum")).run().expect(0).says(&["unchanged, the handler that was owed ran"]);
+    run().run().expect(0).is_silent();
+    assert_eq!(place.runs(), [place.file().display().to_string()]);
+}
+
+#[test]
+fn each_handler_of_a_file_is_owed_by_itself() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let other = format!("sh -c 'echo other >> {}'", place.path().join("runs").display());
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
+    place.kvx_out().args(["-e", &other]).run().expect(0).says(&["owed"]);
+    for handler in [&place.handler(), &other] {
+        place.kvx_out().args(["-e", handler]).run().expect(0).is_silent();
+    }
+    assert_eq!(place.runs().len(), 2);
+    // A run without a handler owes and pays nothing, but what it installs is owed to both.
+    place.upload(lines(21));
+    place.kvx_out().run().expect(0).says(&["installed"]);
+    for handler in [&place.handler(), &other] {
+        place.kvx_out().args(["-e", handler]).run().expect(0).says(&["owed"]);
+    }
+    assert_eq!(place.runs().len(), 4);
+}
+
+#[test]
+fn going_back_to_the_document_before_is_a_change_too() {
+    let place = Place::new();
+    let run = || place.kvx_out().args(["-e", &place.handler()]);
+    place.upload(lines(20));
+    run().run().expect(0);
+    // The next one is installed, but its handler is never run: as if kvx-out had been killed in between.
+    place.upload(lines(21));
+    place.kvx_out().run().expect(0);
+    place.upload(lines(20));
+    run().run().expect(0).says(&["installed", "handler ran"]);
+    // Changed by hand and put right again: who reads the file may have read the other.
+    std::fs::write(place.file(), "by hand").unwrap();
+    run().run().expect(0).says(&["installed", "handler ran"]);
+    assert_eq!(place.runs().len(), 3);
+}
+
+#[test]
+fn a_lost_or_broken_stamp_is_one_reload_too_many_never_one_too_few() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let run = || place.kvx_out().args(["-e", &place.handler()]);
+    run().run().expect(0);
+    let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&stamp).unwrap();
+    // The line alone, as it was once; and one that says other than was written.
+    let line = &whole[..whole.iter().position(|&byte| byte == b'\n').unwrap()];
+    let other = String::from_utf8_lossy(&whole).replacen("hosts", "Hosts", 1);
+    let broken: [&[u8]; 7] = [b"", &whole[..whole.len() / 2], b"\0\0\0\0\0", b"{}", b"garbage", line, other.as_bytes()];
+    for (round, broken) in broken.into_iter().enumerate() {
+        std::fs::write(&stamp, broken).unwrap();
+        run().payload(place.payload("checksum")).run().expect(0).says(&["owed"]);
+        assert_eq!(place.runs().len(), 2 + round);
+    }
+    std::fs::remove_file(&stamp).unwrap();
+    run().run().expect(0).says(&["owed"]);
+    run().run().expect(0).is_silent();
+    // Behind it, there may be more of a longer one.
+    std::fs::write(&stamp, [whole.as_slice(), &whole[7..], &[0; 300_000]].concat()).unwrap();
+    run().run().expect(0).is_silent();
+}
+
+#[test]
+fn whatever_lies_in_the_place_of_a_stamp_is_not_waited_for() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().run().expect(0);
+    let stamp = place.stamp_file();
+    std::fs::remove_file(&stamp).unwrap();
+    nix::unistd::mkfifo(&stamp, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let handler = place.handler();
+    place.kvx_out().args(["-e", &handler]).run().expect(0).says(&["owed", "ran in"]);
+    place.kvx_out().args(["-e", &handler]).run().expect(0).is_silent();
+    std::fs::remove_file(&stamp).unwrap();
+    std::fs::create_dir(&stamp).unwrap();
+    place.kvx_out().run().expect(73).says(&["the state of the file cannot be kept", "directory"]);
+}
+
+#[test]
+fn a_command_line_is_remembered_whatever_stands_in_it() {
+    let place = Place::new();
+    place.upload(lines(20));
+    // JSON takes six characters for each of these.
+    let handler = ["--", "true", &"\u{1}".repeat(15_000)];
+    place.kvx_out().args(handler).run().expect(0).says(&["handler ran"]);
+    place.kvx_out().args(handler).run().expect(0).is_silent();
+    assert!(std::fs::metadata(place.stamp_file()).unwrap().len() > 90_000);
+}
+
+#[test]
+fn state_that_cannot_be_kept_is_an_error_before_anything_is_done() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let file = place.write("no-directory", "");
+    for state in [file.clone(), file.join("below")] {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(place.file());
+        run.arg("--state-dir").arg(&state).run().expect(73).says(&[
+            &place.key,
+            "no-directory",
+            "Not a directory",
+            "--state-dir",
+        ]);
+    }
+    assert_untouched(&place, None);
+}
+
+#[test]
+fn the_state_directory_is_systemds_or_the_users() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let run = || Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(place.file());
+    let systemd = place.path().join("systemd");
+    run().env("STATE_DIRECTORY", format!("{}:/elsewhere", systemd.display())).run().expect(0);
+    let entry = std::fs::read_dir(&systemd).unwrap().next().unwrap().unwrap();
+    assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(&systemd).unwrap().mode() & 0o777, 0o700);
+    let stamp = read_stamp(&entry.path());
+    assert_eq!(stamp["path"], place.file().to_str().unwrap());
+    assert_eq!((&stamp["key"], &stamp["checksum"]), (&place.key.as_str().into(), &sha256(lines(20)).into()));
+    assert_eq!(stamp["index"], place.consul.modify_index(&place.kv("checksum")));
+}
+
+#[test]
+fn runs_that_do_not_share_a_state_directory_do_not_tear_each_others_file() {
+    let place = Place::new();
+    place.upload(lines(20));
+    // Another run is just writing its file: it holds the lock of its directory.
+    let directory = place.path().join("out/.hosts.kvx~");
+    std::fs::DirBuilder::new().mode(0o700).create(&directory).unwrap();
+    let temporary = place.write("out/.hosts.kvx~/new", "half");
+    let theirs = std::fs::File::open(&directory).unwrap();
+    theirs.lock().unwrap();
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(75).says(&[&place.key, "another run", "run it again"]);
+    assert_eq!(std::fs::read_to_string(&temporary).unwrap(), "half", "it was taken from under the other's hands");
+    assert_eq!((place.beside(), place.runs().len()), (vec![".hosts.kvx~".into()], 0));
+    drop(theirs);
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
+    assert_eq!((place.beside(), place.content()), (vec!["hosts".into()], lines(20)));
+}

@@ -1,0 +1,248 @@
+//! `kvx unlock`: it says how to catch up, and with `--run` does it, by the command line that has installed the file and
+//! by no other.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use super::operator::{installed, lock, unlock};
+use crate::common::run::binary;
+use crate::common::{self, Place, Ran, Run, lines, lock_of, sha256};
+use serde_json::{Value, json};
+
+#[test]
+fn what_is_not_locked_is_not_unlocked_and_what_is_locked_by_hand_is() {
+    let place = Place::new();
+    let at = lock_of(&place);
+    unlock(&place).run().expect(0).says(&["not locked", &at]);
+    fs::write(place.visible_mark(), "by hand, bob\n").unwrap();
+    unlock(&place).run().expect(0).says(&["unlocked; it was locked: by hand, bob", "hosts.locked"]);
+    place.consul.put(&at, "kvexpress's");
+    unlock(&place).run().expect(0).says(&["unlocked; it was locked: kvexpress's"]);
+    place.consul.put(&at, "");
+    unlock(&place).run().expect(0).says(&["not locked"]);
+    assert!(place.consul.get(&at).is_none() && place.beside().is_empty());
+    // The directory alone is a marker.
+    fs::create_dir(place.mark()).unwrap();
+    unlock(&place).run().expect(0).says(&["unlocked; it was locked: no reason given", ".hosts.lock"]);
+    assert!(place.beside().is_empty());
+    for mark in [place.mark(), place.visible_mark()] {
+        fs::create_dir_all(mark.join("another program's")).unwrap();
+        place.consul.put(&at, "why");
+        unlock(&place).run().expect(73).says(&["it stays locked", mark.file_name().unwrap().to_str().unwrap()]);
+        assert!(mark.join("another program's").is_dir());
+        fs::remove_dir_all(&mark).unwrap();
+    }
+}
+
+#[test]
+fn an_unlock_says_how_to_catch_up_and_does_it_with_run() {
+    let place = Place::new();
+    place.upload(lines(20));
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(0);
+    lock(&place, "why").run().expect(0);
+    place.upload(lines(21));
+    let ran = unlock(&place).run().expect(0);
+    let said: Vec<&str> = ran.stderr.lines().collect();
+    assert!(said.len() == 2 && said[1].contains("what was missed arrives with the next run"), "{said:?}");
+    assert!(said[1].contains("kvx-out --state-dir") && said[1].contains(&place.key), "{}", said[1]);
+    assert_eq!((place.content(), place.runs().len()), (lines(20), 1));
+
+    lock(&place, "why").run().expect(0);
+    let mut run = unlock(&place).arg("--run");
+    run.command.current_dir(place.path()); // Wherever that is.
+    let ran = run.run().expect(0);
+    let said: Vec<&str> = ran.stderr.lines().collect();
+    assert!(said[0].contains("unlocked") && said[1].contains("installed"), "{said:?}");
+    assert_eq!((place.content(), place.runs().len()), (lines(21), 2));
+}
+
+#[test]
+fn with_run_the_status_is_that_of_what_is_run() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let fails = format!("sh -c 'test ! -e {}'", place.path().join("fail").display());
+    place.kvx_out().args(["-e", &fails]).run().expect(0);
+    place.write("fail", "");
+    place.upload(lines(21));
+    let ran = unlock(&place).arg("--run").run().expect(1);
+    assert!(ran.stderr.contains("not locked") && ran.stderr.contains("handler stays owed"), "{}", ran.stderr);
+    assert_eq!(place.content(), lines(21));
+    place.upload("one line\n");
+    unlock(&place).arg("--run").run().expect(65);
+}
+
+#[test]
+fn with_run_nothing_is_run_that_somebody_else_may_have_written() {
+    let place = Place::new();
+    installed(&place, &lines(20));
+    let stamp = place.stamp_file();
+    let trap = place.path().join("trap");
+    let refuses = |why: &str| {
+        place.upload(lines(30));
+        let ran = unlock(&place).arg("--run").run().expect(66);
+        assert!(ran.stderr.contains("--run has nothing to run"), "{why}: {}", ran.stderr);
+        assert_eq!(place.content(), lines(20), "{why}");
+        assert!(!trap.exists(), "{why}");
+    };
+    for mode in [0o666, 0o660, 0o602] {
+        fs::set_permissions(&stamp, Permissions::from_mode(mode)).unwrap();
+        refuses("others may write it");
+    }
+    fs::set_permissions(&stamp, Permissions::from_mode(0o600)).unwrap();
+    let whole = fs::read(&stamp).unwrap();
+    // Whose stamp it is, root alone can give away.
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(&stamp, Some(65534), None).unwrap();
+        refuses("somebody else's");
+        std::os::unix::fs::chown(&stamp, Some(0), None).unwrap();
+    }
+    place.change_stamp(|stamp| {
+        (stamp["path"], stamp["command"]) = ("/etc/passwd".into(), json!(["touch", trap.to_str().unwrap()]));
+    });
+    refuses("another file's");
+    let elsewhere = place.write("elsewhere", &whole);
+    fs::remove_file(&stamp).unwrap();
+    symlink(&elsewhere, &stamp).unwrap();
+    refuses("a link");
+    fs::remove_file(&stamp).unwrap();
+    refuses("nothing");
+    fs::write(&stamp, "{}").unwrap();
+    refuses("garbage");
+    fs::write(&stamp, &whole).unwrap();
+    unlock(&place).arg("--run").run().expect(0);
+    assert_eq!(place.content(), lines(30));
+}
+
+#[test]
+fn with_run_no_program_of_the_directory_that_one_is_in_is_run() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let reload = |directory: &str, says: &str| {
+        let script = format!("#!/bin/sh\necho {says} >> {}\n", place.path().join("runs").display());
+        common::run::script(&place.path().join(directory).join("reload"), &script);
+    };
+    reload("ours", "ours");
+    reload("theirs", "theirs");
+    // Neither at first nor again: a handler runs in the root directory, and is named by its whole path.
+    let mut run = place.kvx_out().args(["-e", "./reload"]);
+    run.command.current_dir(place.path().join("ours"));
+    run.run().expect(64).says(&["-e names its program by a relative path", "whole path"]);
+    let mut run = place.kvx_out().args(["-e", "sh -c './reload'"]);
+    run.command.current_dir(place.path().join("ours"));
+    assert!(run.run().expect(1).stderr.contains("handler stays owed"));
+    let mut run = unlock(&place).arg("--run");
+    run.command.current_dir(place.path().join("theirs"));
+    assert!(run.run().expect(1).stderr.contains("handler stays owed"));
+    assert_eq!((place.content(), place.runs()), (lines(20), vec![]));
+}
+
+#[test]
+fn no_command_line_is_remembered_that_holds_a_token_or_means_something_else_elsewhere() {
+    let token = "0123abcd-token-token-token-0123456789ab";
+    let relative = |place: &Place, run: Run| {
+        let mut run = run;
+        run.command.current_dir(place.path().join("out"));
+        run
+    };
+    let out = |place: &Place| Run::new("kvx-out", &place.consul.address).args(["-k", &place.key]);
+    let state = |place: &Place| place.path().join("state").display().to_string();
+    let file = |place: &Place| place.file().display().to_string();
+    let words = |place: &Place| [file(place), state(place)];
+    type Case<'a> = (&'a str, &'a dyn Fn(&Place) -> Ran);
+    let cases: [Case; 7] = [
+        ("-t", &|place| place.kvx_out().args(["-t", token]).run()),
+        ("attached", &|place| place.kvx_out().arg(format!("-vt{token}")).run()),
+        ("long", &|place| place.kvx_out().arg(format!("--token={token}")).run()),
+        ("-f", &|place| relative(place, out(place).args(["-f", "hosts", "--state-dir", &state(place)])).run()),
+        ("--state-dir", &|place| {
+            relative(place, out(place).args(["-f", &file(place), "--state-dir", "../state"])).run()
+        }),
+        ("the program", &|place| {
+            let [file, state] = words(place);
+            let mut sh = Command::new("sh");
+            sh.args(["-c", "cd / && exec \".$0\" \"$@\""]).arg(binary("kvx-out"));
+            sh.args(["-k", &place.key, "-f", &file, "--state-dir", &state]);
+            Ran::from(sh.env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap())
+        }),
+        ("without -k", &|place| place.kvx_out_bare().payload(place.payload("checksum")).run()),
+    ];
+    for (what, install) in cases {
+        let place = Place::new();
+        place.upload(lines(20));
+        install(&place).expect(0);
+        let text = fs::read_to_string(place.stamp_file()).unwrap();
+        assert_eq!(place.stamp()["checksum"], sha256(lines(20)).as_str(), "{what}");
+        assert!(!text.contains("command") && !text.contains("token"), "{what}: {text}");
+        unlock(&place).arg("--run").run().expect(66);
+        // One by whole paths is.
+        fs::remove_file(place.stamp_file()).unwrap();
+        place.kvx_out().run().expect(0);
+        assert_eq!(place.stamp()["command"][4], place.file().to_str().unwrap(), "{what}: {}", place.stamp());
+    }
+}
+
+#[test]
+fn a_very_long_command_line_is_not_remembered_and_costs_no_reload() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let handler = format!("sh -c 'echo x >> {} # {}'", place.path().join("runs").display(), "y".repeat(70_000));
+    for _ in 0..2 {
+        place.kvx_out().args(["-e", &handler]).run().expect(0);
+    }
+    assert_eq!(place.runs().len(), 1);
+    assert!(fs::metadata(place.stamp_file()).unwrap().len() < 2000);
+}
+
+/// script(1) runs a program at a terminal of its own.
+#[test]
+fn what_somebody_tries_at_a_terminal_does_not_replace_the_watchs_command_line() {
+    let place = Place::new();
+    installed(&place, &lines(20));
+    let before = place.stamp()["command"].clone();
+    place.upload(lines(21));
+    let words: Vec<_> = place
+        .kvx_out()
+        .args(["-e", &place.handler(), "-v", "-l", "1"])
+        .command
+        .get_args()
+        .map(|word| word.to_str().unwrap().to_owned())
+        .collect();
+    let line = format!("kvx-out {}", shell_words::join(words));
+    let mut script = Command::new("script");
+    script.args(["-qefc", &line, "/dev/null"]).env("PATH", common::run::path());
+    assert!(script.env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap().status.success());
+    assert_eq!((place.content(), &place.stamp()["command"]), (lines(21), &before));
+}
+
+#[test]
+fn what_is_run_again_is_what_ran_last_though_nothing_had_changed() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let ran = place.path().join("ran");
+    let handler = |word: &str| format!("sh -c 'echo {word} >> {}'", ran.display());
+    let out = |words: &[&str], handler: &str| place.kvx_out().args(words).args(["-e", handler]);
+    let remembered = || {
+        let state = place.path().join("state");
+        let ran = place.kvx("status").arg("--json").arg("--state-dir").arg(state).arg("-f").arg(place.file()).run();
+        let overview: Value = serde_json::from_str(ran.out()).unwrap();
+        overview["files"][0]["command"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().into()).collect()
+    };
+    let says = |words: Vec<String>, word: &str| words.iter().any(|is| is == word);
+    out(&["-c", "644"], &handler("old")).run().expect(0);
+    // Other words, the same document.
+    out(&["-c", "600"], &handler("new")).run().expect(0);
+    assert!(says(remembered(), "600") && says(remembered(), &handler("new")));
+    // By a payload that changes nothing, not even a request.
+    let payload = place.payload("checksum");
+    out(&["-c", "600", "-l", "7"], &handler("new")).payload(payload).run().expect(0).is_silent();
+    assert!(says(remembered(), "7"));
+    // Somebody who looks by hand leaves the handler out; that does not take it away.
+    place.kvx_out().run().expect(0).is_silent();
+    assert!(says(remembered(), &handler("new")));
+    lock(&place, "why").run().expect(0);
+    place.upload(lines(21));
+    unlock(&place).arg("--run").run().expect(0);
+    assert_eq!((place.content(), place.mode()), (lines(21), 0o600));
+    assert_eq!(fs::read_to_string(&ran).unwrap(), "old\nnew\nnew\n");
+}
