@@ -152,9 +152,10 @@ impl Consul {
     /// An address for an agent to be started with [`Consul::dev_at`].
     pub fn free_ip() -> String {
         static TAKEN: AtomicU32 = AtomicU32::new(0);
-        // 127.0.0.0/8 has an address for each process and agent.
-        let number = std::process::id().wrapping_mul(61).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
-        format!("127.{}.{}.{}", 1 + number / 65536 % 254, number / 256 % 256, 1 + number % 254)
+        // 127.0.0.0/8 has an address for each process and agent: a thousand for each process, so that they are not those of
+        // another that runs at the same time.
+        let number = std::process::id().wrapping_mul(1021).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        format!("127.{}.{}.{}", 1 + number / 254 / 256 % 254, number / 254 % 256, 1 + number % 254)
     }
 
     /// An agent in memory at an address of [`Consul::free_ip`], which its configuration may name.
