@@ -6,7 +6,7 @@ use std::fmt;
 /// (unchanged, stopped, locked) is a success, since Consul Template and `consul watch` end when their command fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The handler failed, or could not be run. It stays owed.
+    /// The handler failed, or could not be run. It stays pending.
     HandlerFailed = 1,
     /// The command line makes no sense.
     Usage = 64,

@@ -200,7 +200,7 @@ fn unchanged(target: &Target, checksum: crate::document::Checksum, state_file: &
 
 /// Whether handlers are pending once this run's own has succeeded.
 fn are_others_pending(state_file: &StateFile) -> bool {
-    state_file.state().is_some_and(|state| !state.owed.is_empty())
+    state_file.state().is_some_and(|state| !state.pending.is_empty())
 }
 
 /// Prints the document. Nothing is installed, so neither a stop nor a lock forbids it: the reader gets the whole document.

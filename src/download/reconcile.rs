@@ -1,4 +1,4 @@
-//! One file and what is owed for it: install, mend, run.
+//! One file and what is pending for it: install, mend, run.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -37,13 +37,13 @@ impl Reconciler<'_> {
             && self
                 .installed
                 .is_some_and(|installed| installed.checksum == Some(checksum) && installed.has(&self.wanted))
-            && self.owes(checksum, state).is_none()
+            && self.is_pending(checksum, state).is_none()
     }
 
     /// Why the handler has to be run, if it has.
-    fn owes(&self, checksum: Checksum, state: Option<&State>) -> Option<(&Handler, HandlerReason)> {
+    fn is_pending(&self, checksum: Checksum, state: Option<&State>) -> Option<(&Handler, HandlerReason)> {
         let handler = self.after.handler.as_ref()?;
-        if state.is_none_or(|state| state.owes(&handler.id(), checksum)) {
+        if state.is_none_or(|state| state.is_pending(&handler.id(), checksum)) {
             Some((handler, HandlerReason::Pending))
         } else {
             (self.after.policy == HandlerPolicy::Always).then_some((handler, HandlerReason::Always))
@@ -83,8 +83,11 @@ impl Reconciler<'_> {
         let begun = self.was_begun(document.checksum(), state_file.state());
         match self.installed {
             Some(installed) if installed.checksum == Some(document.checksum()) => {
-                let change =
-                    if installed.has(&self.wanted) { FileChange::None } else { self.mend(document, installed)? };
+                let change = if installed.has(&self.wanted) {
+                    FileChange::None
+                } else {
+                    self.restore_attributes(document, installed)?
+                };
                 if begun {
                     installed.sync(self.target)?;
                 }
@@ -98,7 +101,7 @@ impl Reconciler<'_> {
                     self.guard(document, &new, deadline)?;
                 }
                 let new = new.write()?;
-                // Before the file changes: whatever comes between, all its handlers are owed. Afterwards would be too
+                // Before the file changes: whatever comes between, all its handlers are pending. Afterwards would be too
                 // late: an upload that goes back to the document before would find its old state.
                 let before = state_file.state().cloned();
                 state_file.record(self.state(document, index, before.as_ref()))?;
@@ -118,9 +121,9 @@ impl Reconciler<'_> {
 
     /// Gives the file owner and mode, where its content is right. Whoever it no longer lets in, or no longer belongs to, may have
     /// it open: then it is another file that gets them, and takes its place.
-    fn mend(&self, document: &Verified, installed: &Installed) -> Result<FileChange> {
+    fn restore_attributes(&self, document: &Verified, installed: &Installed) -> Result<FileChange> {
         if self.to.write_mode == WriteMode::InPlace || installed.only_widens(&self.wanted) {
-            return installed.mend(&self.wanted).map(|()| FileChange::Repaired);
+            return installed.restore_attributes(&self.wanted).map(|()| FileChange::Repaired);
         }
         let new = Replacement::prepare(self.target, document, &self.wanted, Some(installed), WriteMode::Rename)?;
         new.write()?.put()?.onto_disk().map(|()| FileChange::Replaced)
@@ -144,13 +147,13 @@ impl Reconciler<'_> {
     /// # Errors
     /// 73 where the state cannot be written.
     pub fn run_pending_handler(&self, document: &Verified, state_file: &mut StateFile) -> Result<Option<HandlerRun>> {
-        let Some((handler, reason)) = self.owes(document.checksum(), state_file.state()) else {
+        let Some((handler, reason)) = self.is_pending(document.checksum(), state_file.state()) else {
             return Ok(None);
         };
         let (started, record) = (Instant::now(), record_of(handler));
         state_file.mark_pending(&record)?;
         let ran = handler.run(&self.variables(document), &self.context.logger).map_err(|failed| {
-            failed.and(&format!("{document} is in place, the handler stays owed and the next run runs it again"))
+            failed.and(&format!("{document} is installed; the handler is pending and the next run retries it"))
         });
         if ran.is_ok() {
             state_file.mark_done(record)?;
@@ -171,7 +174,7 @@ impl Reconciler<'_> {
         State {
             named: (self.path != self.target.path()).then(|| self.path.to_string_lossy().into_owned()),
             prefix: matches!(self.subject, Subject::Document(_)).then(|| self.from.prefix.to_string()),
-            owed: self.will_be_owed(before),
+            pending: self.pending_handlers(before),
             command: self.command(before),
             wanted: self.wanted,
             ..State::new(self.target.path(), &self.subject.to_string(), document.checksum(), index)
@@ -183,7 +186,7 @@ impl Reconciler<'_> {
     pub fn command(&self, before: Option<&State>) -> Vec<String> {
         let before = before.filter(|before| before.key == self.subject.to_string());
         let is_better = |before: &State| {
-            let leaves_out = self.after.handler.is_none() && !(before.handlers.is_empty() && before.owed.is_empty());
+            let leaves_out = self.after.handler.is_none() && !(before.handlers.is_empty() && before.pending.is_empty());
             leaves_out || (!before.command.is_empty() && self.context.is_at_terminal())
         };
         match (&self.after.command, before) {
@@ -194,12 +197,12 @@ impl Reconciler<'_> {
     }
 
     /// Of a new document: this run's handler; or, if it has none, as when somebody installs by hand, those that ran before.
-    fn will_be_owed(&self, before: Option<&State>) -> Vec<HandlerRecord> {
+    fn pending_handlers(&self, before: Option<&State>) -> Vec<HandlerRecord> {
         match &self.after.handler {
             Some(handler) => vec![record_of(handler)],
             None => {
                 let before = before.filter(|before| before.key == self.subject.to_string());
-                before.into_iter().flat_map(|before| before.owed.iter().chain(&before.handlers)).cloned().collect()
+                before.into_iter().flat_map(|before| before.pending.iter().chain(&before.handlers)).cloned().collect()
             }
         }
     }

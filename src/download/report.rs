@@ -111,7 +111,7 @@ impl fmt::Display for Applied {
             FileChange::Installed => {
                 write!(f, "{} installed in {} ms as {path}", self.document, self.took.as_millis())?
             }
-            FileChange::Repaired | FileChange::Replaced => write!(f, "owner or mode of {path} mended")?,
+            FileChange::Repaired | FileChange::Replaced => write!(f, "owner or mode of {path} restored")?,
             FileChange::None => write!(f, "{path} unchanged")?,
         }
         match (self.change, self.other_names) {
@@ -126,7 +126,7 @@ impl fmt::Display for Applied {
         }
         let Some(HandlerRun { reason, result: Ok(took) }) = &self.handler else { return Ok(()) };
         let which = if *reason == HandlerReason::Pending && self.change != FileChange::Installed {
-            "the handler that was owed"
+            "the pending handler"
         } else {
             "handler"
         };
@@ -147,7 +147,7 @@ impl Effect {
                 (FileChange::Installed, Some(_)) => RunResult::InstalledOnly,
                 (_, Some(_)) => RunResult::HandlerFailed,
                 (FileChange::Installed, None) => RunResult::Installed,
-                (FileChange::Repaired | FileChange::Replaced, None) => RunResult::Repaired,
+                (FileChange::Repaired | FileChange::Replaced, None) => RunResult::Restored,
                 (FileChange::None, None) => RunResult::Reloaded,
             },
         }

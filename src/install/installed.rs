@@ -74,7 +74,7 @@ impl Installed {
     ///
     /// # Errors
     /// 73.
-    pub fn mend(&self, wanted: &Wanted) -> Result<()> {
+    pub fn restore_attributes(&self, wanted: &Wanted) -> Result<()> {
         let given = NewAttributes::of(wanted, Some(self)).and_then(|due| match &self.file {
             Some(file) => {
                 due.refuse_in_place(&self.has)?;

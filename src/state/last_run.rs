@@ -6,7 +6,7 @@ use crate::util::text;
 use crate::util::time::seconds_now;
 
 /// Results after which the file was as it should be, and the next run may find nothing to do.
-const CURRENT: [&str; 4] = ["unchanged", "installed", "mended", "reloaded"];
+const CURRENT: [&str; 4] = ["unchanged", "installed", "restored", "reloaded"];
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

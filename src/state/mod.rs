@@ -1,7 +1,7 @@
 //! What this node remembers of one file: which checksum is installed, and which handlers have run for it. The same small
 //! file is the lock under which everything about that file is decided and done.
 //!
-//! Whatever is lost, at whatever moment, a missing or different state means that the handler is *owed*: one reload too
+//! Whatever is lost, at whatever moment, a missing or different state means that the handler is *pending*: one reload too
 //! many, never one too few. So the state needs no fsync: a power loss makes an older one of it, and a restart of whatever
 //! was to be reloaded. (But for `--in-place`: a file that is half of one must be known as such.)
 

@@ -31,9 +31,9 @@ pub struct State {
     /// The handlers that have succeeded since then.
     #[serde(default)]
     pub handlers: Vec<HandlerRecord>,
-    /// Those that have not, as far as runs knew of them. (Others may be owed of which nobody knows yet.)
+    /// Those that have not, as far as runs knew of them. (Others may be pending of which nobody knows yet.)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub owed: Vec<HandlerRecord>,
+    pub pending: Vec<HandlerRecord>,
     /// The prefix of the key; none where it is the path of a value (`--raw`).
     #[serde(default)]
     pub prefix: Option<String>,
@@ -82,7 +82,7 @@ impl State {
             index: 0,
             time: 0,
             handlers: Vec::new(),
-            owed: Vec::new(),
+            pending: Vec::new(),
             prefix: None,
             command: Vec::new(),
             unfinished: false,
@@ -107,7 +107,7 @@ impl State {
     }
 
     /// Whether this handler still has to run for this checksum.
-    pub fn owes(&self, handler: &str, checksum: Checksum) -> bool {
+    pub fn is_pending(&self, handler: &str, checksum: Checksum) -> bool {
         !self.is_of(checksum) || !self.handlers.iter().any(|ran| ran.handler == handler)
     }
 }

@@ -129,7 +129,7 @@ impl StateFile {
             Some(state) if state.checksum == now.checksum => State {
                 time: state.time,
                 handlers: state.handlers.clone(),
-                owed: state.owed.clone(),
+                pending: state.pending.clone(),
                 unfinished: false,
                 ..now
             },
@@ -162,17 +162,17 @@ impl StateFile {
         }
     }
 
-    /// A handler is about to be run again: until it has succeeded, it is owed.
+    /// A handler is about to be run again: until it has succeeded, it is pending.
     ///
     /// # Errors
     /// 73.
-    pub fn mark_pending(&mut self, owed: &HandlerRecord) -> Result<()> {
+    pub fn mark_pending(&mut self, pending: &HandlerRecord) -> Result<()> {
         let Some(mut state) = self.state().cloned() else { return Ok(()) };
-        if state.owed.contains(owed) {
+        if state.pending.contains(pending) {
             return Ok(());
         }
-        state.handlers.retain(|ran| ran.handler != owed.handler);
-        state.owed.push(owed.clone());
+        state.handlers.retain(|ran| ran.handler != pending.handler);
+        state.pending.push(pending.clone());
         self.record(state)
     }
 
@@ -182,7 +182,7 @@ impl StateFile {
     /// 73.
     pub fn mark_done(&mut self, handler: HandlerRecord) -> Result<()> {
         let Some(mut state) = self.state().cloned() else { return Ok(()) };
-        state.owed.retain(|owed| owed.handler != handler.handler);
+        state.pending.retain(|pending| pending.handler != handler.handler);
         state.handlers.push(handler);
         self.record(state)
     }

@@ -32,7 +32,7 @@ pub struct Outcome {
     pub lines: Option<u64>,
     /// What is known of the handler.
     pub handler: HandlerOutcome,
-    /// Whether a handler of the file is owed, this run's or another's, if it is known.
+    /// Whether a handler of the file is pending, this run's or another's, if it is known.
     pub pending: Option<bool>,
     /// Of a stop or a lock, why; of a copy, the key it is of; of a failure, its line.
     pub reason: Option<String>,
@@ -73,7 +73,7 @@ pub enum RunResult {
     /// The file is new.
     Installed,
     /// Owner or mode of the file are right now.
-    Repaired,
+    Restored,
     /// Only the handler was run.
     Reloaded,
     /// The document went to stdout.
@@ -86,7 +86,7 @@ pub enum RunResult {
     Torn,
     /// The file is new, its handler failed.
     InstalledOnly,
-    /// The handler failed that was owed, or is always run.
+    /// The handler failed that was pending, or is always run.
     HandlerFailed,
     /// Anything else that is no success.
     Failed,
@@ -98,11 +98,11 @@ pub enum HandlerOutcome {
     /// Nothing new.
     #[default]
     Unknown,
-    /// None is owed, and none was run.
+    /// None is pending, and none was run.
     NotDue,
     /// It ran, and is paid.
     Ran,
-    /// It failed, and stays owed.
+    /// It failed, and stays pending.
     Pending,
 }
 
@@ -141,7 +141,7 @@ impl RunResult {
             RunResult::Locked => "locked",
             RunResult::Unlocked => "unlocked",
             RunResult::Installed => "installed",
-            RunResult::Repaired => "mended",
+            RunResult::Restored => "restored",
             RunResult::Reloaded => "reloaded",
             RunResult::Printed => "printed",
             RunResult::Nothing => "nothing",
@@ -160,7 +160,7 @@ impl HandlerOutcome {
             HandlerOutcome::Unknown => None,
             HandlerOutcome::NotDue => Some("not_due"),
             HandlerOutcome::Ran => Some("ran"),
-            HandlerOutcome::Pending => Some("owed"),
+            HandlerOutcome::Pending => Some("pending"),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{Place, Run, lines, sha256, wait_for};
 /// A run of `kvx-out` that has something to do.
 pub struct Scenario {
     pub name: &'static str,
-    /// What is installed, by kvx-out, if anything. If it is the new document already, its handler is still owed.
+    /// What is installed, by kvx-out, if anything. If it is the new document already, its handler is still pending.
     pub old: Option<Look>,
     pub new: Look,
     /// `-f`: the file, or a link to it.
@@ -72,9 +72,9 @@ impl Site {
         symlink("out/hosts", place.path().join("link")).unwrap();
         if let Some(old) = scenario.old {
             put(place, &lines(old.lines));
-            let owed = old.lines == scenario.new.lines;
-            if owed { site.bare() } else { site.kvx_out() }.run().expect(0);
-            assert_eq!(site.reloads().is_empty(), owed);
+            let pending = old.lines == scenario.new.lines;
+            if pending { site.bare() } else { site.kvx_out() }.run().expect(0);
+            assert_eq!(site.reloads().is_empty(), pending);
             let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
             site.stamp = Some((stamp.clone(), std::fs::read(stamp).unwrap()));
         }

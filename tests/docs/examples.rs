@@ -41,7 +41,7 @@ fn each_watch_installs_an_upload_at_once_and_the_timer_does_what_the_watch_could
         fired(3);
         assert!(place.path().join("failed").exists(), "{watch}: the handler that fails");
         std::fs::remove_file(dnsmasq_is_down).unwrap();
-        timer().expect(0).says(&["hosts: ", "the handler that was owed ran"]);
+        timer().expect(0).says(&["hosts: ", "the pending handler ran"]);
         assert_eq!(place.runs(), [sha256(lines(600)), sha256(lines(601))], "{watch}");
         assert_eq!(place.content(), lines(601), "{watch}");
         timer().expect(0).is_silent();

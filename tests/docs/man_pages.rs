@@ -316,7 +316,7 @@ fn the_examples_of_the_concepts_carry_a_file_from_the_renderer_to_the_node() {
         }
         (command.to_owned(), 0)
     });
-    assert_eq!(stage.calls(), [reload; 2], "the timer's words are the watch's: nothing is owed");
+    assert_eq!(stage.calls(), [reload; 2], "the timer's words are the watch's: nothing is pending");
     assert_eq!(consul.text("kvexpress/hosts/checksum"), Some(sha256(is())));
 }
 

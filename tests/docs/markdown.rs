@@ -19,7 +19,7 @@ const NO_COMMANDS: [(&str, &str); 3] = [
 
 /// Commands that end otherwise than with 0: how they begin, and with what.
 const OTHERWISE: [(&str, i32, &str); 2] = [
-    ("kvx status    ", 1, "something is stopped, and owed"),
+    ("kvx status    ", 1, "something is stopped, and pending"),
     ("kvx diff -k hosts hosts.good", 1, "they differ, as for diff(1)"),
 ];
 

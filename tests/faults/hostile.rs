@@ -274,11 +274,11 @@ fn what_a_user_has_put_where_everybody_can_counts_as_a_new_file() {
         write_through(held, &place);
         place.kvx_out().run().expect(0).is_silent();
         // A file that is to be hers is, and stays.
-        place.kvx_out().args(["-o", "4242", "-c", "600"]).run().expect(0).says(&["mended"]);
+        place.kvx_out().args(["-o", "4242", "-c", "600"]).run().expect(0).says(&["restored"]);
         assert_eq!(of(&place), (ALICE, 0, 0o600));
         place.kvx_out().args(["-o", "4242", "-c", "600"]).run().expect(0).is_silent();
         fs::set_permissions(place.file(), Permissions::from_mode(0o666)).unwrap();
-        place.kvx_out().args(["-o", "4242"]).run().expect(0).says(&["mended"]);
+        place.kvx_out().args(["-o", "4242"]).run().expect(0).says(&["restored"]);
         assert_eq!(of(&place), (ALICE, 0, 0o640));
     }
 }

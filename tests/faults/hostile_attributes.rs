@@ -31,7 +31,7 @@ fn set_id_and_write_bits_are_not_taken_over_from_another_owner() {
             let held = File::options().append(true).open(place.file()).unwrap();
             place.upload(lines(count));
             place.kvx_out().args(owner(new.0, new.1)).run().expect(0).says(&[if count == 20 {
-                "mended"
+                "restored"
             } else {
                 "installed"
             }]);
@@ -55,10 +55,10 @@ fn set_id_and_write_bits_are_not_taken_over_from_another_owner() {
     let place = place_of_alice();
     place.kvx_out().args(owner(ALICE, ALICE)).run().expect(0);
     set(&place, (ALICE, ALICE), 0o3767);
-    place.kvx_out().args(owner(ALICE, ALICE)).run().expect(0).says(&["mended"]);
+    place.kvx_out().args(owner(ALICE, ALICE)).run().expect(0).says(&["restored"]);
     assert_eq!(of(&place), (ALICE, ALICE, 0o767));
     let before = inode(&place);
-    place.kvx_out().args(["-c", "4755"]).args(owner(ALICE, ALICE)).run().expect(0).says(&["mended"]);
+    place.kvx_out().args(["-c", "4755"]).args(owner(ALICE, ALICE)).run().expect(0).says(&["restored"]);
     assert!(of(&place) == (ALICE, ALICE, 0o4755) && inode(&place) != before);
     place.kvx_out().args(["-c", "4755"]).run().expect(0).is_silent();
 }
@@ -103,17 +103,17 @@ fn whoever_is_no_longer_let_in_has_the_old_file_open_and_not_the_new_one() {
     run("666").expect(0);
     let held = File::options().append(true).open(place.file()).unwrap();
     let before = inode(&place);
-    run("660").expect(0).says(&["owner or mode", "mended"]);
+    run("660").expect(0).says(&["owner or mode", "restored"]);
     assert_ne!(inode(&place), before);
     write_through(held, &place);
     // Where only more are let in, it is the same file.
     let before = inode(&place);
-    run("664").expect(0).says(&["owner or mode", "mended"]);
+    run("664").expect(0).says(&["owner or mode", "restored"]);
     assert_eq!((inode(&place), place.mode(), place.runs().len()), (before, 0o664, 1));
     assert_eq!(place.beside(), ["hosts"]);
     // Its other names keep the old one, and the run says so.
     fs::hard_link(place.file(), place.path().join("other")).unwrap();
-    run("600").expect(0).says(&["mended", "its other names, hard links: 1, keep the old ones"]);
+    run("600").expect(0).says(&["restored", "its other names, hard links: 1, keep the old ones"]);
     assert_eq!(fs::metadata(place.path().join("other")).unwrap().mode() & 0o777, 0o664);
 }
 

@@ -211,7 +211,7 @@ fn ctrl_z_does_not_stop_a_run_that_is_at_its_handler() {
     terminal.types("\x1a");
     wait_for("the handler to be stopped", 20, || status(&handler, "State:").unwrap().starts_with('T').then_some(()));
     assert_eq!(wait_for("the run's end", 30, || read(&place, "ended")), "1");
-    place.kvx_out().args(["-e", "true"]).run().expect(0).says(&["owed ran"]);
+    place.kvx_out().args(["-e", "true"]).run().expect(0).says(&["pending handler ran"]);
 }
 
 #[test]

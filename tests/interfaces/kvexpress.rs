@@ -318,7 +318,7 @@ fn copy_brings_the_same_document_to_another_key() {
     assert_eq!(place.consul.text(&place.kv("copied/checksum")), Some(sha256(document())));
 }
 
-/// Quotes are part of the words. What fails is not forgotten: neither its status nor, for `out`, that it is owed.
+/// Quotes are part of the words. What fails is not forgotten: neither its status nor, for `out`, that it is pending.
 #[test]
 fn a_command_is_split_at_blanks_and_its_failure_counts() {
     let place = Place::new();
@@ -402,7 +402,7 @@ fn the_announcements_watch_installs_and_reloads_once() {
 
 /// As an agent's user often is.
 #[test]
-fn a_user_without_a_home_is_served_and_what_is_owed_is_remembered() {
+fn a_user_without_a_home_is_served_and_what_is_pending_is_remembered() {
     let place = Place::new();
     place.upload(lines(20));
     let user = 1_000_000 + std::process::id(); // Nobody has it, and its directory is this test's alone.
@@ -423,7 +423,7 @@ fn a_user_without_a_home_is_served_and_what_is_owed_is_remembered() {
     run("false").expect(1);
     assert_eq!(place.content(), lines(20));
     assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
-    run("true").expect(0).says(&["the handler that was owed"]);
+    run("true").expect(0).says(&["the pending handler"]);
     run("true").expect(0).is_silent();
     // Somebody else's is not used.
     std::os::unix::fs::chown(&state, Some(0), Some(0)).unwrap();

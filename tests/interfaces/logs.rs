@@ -90,10 +90,10 @@ fn the_last_line_of_a_download_says_what_came_of_it() {
     };
     assert_eq!(run(&[], 66), of("error", 66, "failed"));
     place.upload(lines(20));
-    assert_eq!(run(&["-e", "false"], 1), with(of("error", 1, "handler_failed"), "owed"));
+    assert_eq!(run(&["-e", "false"], 1), with(of("error", 1, "handler_failed"), "pending"));
     assert_eq!(run(&["-e", "true"], 0), with(of("info", 0, "reloaded"), "ran"));
     assert_eq!(run(&["-e", "true", "-v"], 0), with(of("info", 0, "unchanged"), "not_due"));
-    assert_eq!(run(&["-c", "600"], 0), with(of("info", 0, "mended"), "not_due"));
+    assert_eq!(run(&["-c", "600"], 0), with(of("info", 0, "restored"), "not_due"));
     std::fs::remove_file(&file).unwrap();
     assert_eq!(run(&["-e", "true", "--always-run"], 0), with(of("info", 0, "installed"), "ran"));
     assert_eq!(run(&["-l", "30"], 65), of("error", 65, "too_short"));

@@ -39,7 +39,7 @@ fn a_textfile_says_how_the_last_run_went_and_when_the_last_good_one_was() {
     }
 
     place.upload(lines(20));
-    let mended = place.path().join("mended");
+    let mended = place.path().join("restored");
     let handler = format!("test -e {}", mended.display());
     out(&["-e", &handler]).expect(1);
     result("handler_failed");
@@ -53,7 +53,7 @@ fn a_textfile_says_how_the_last_run_went_and_when_the_last_good_one_was() {
     assert_eq!(read("kvx_handler_pending").as_deref(), Some("1"));
     assert_eq!(read("kvx_document_bytes").as_deref(), Some("51"));
 
-    // Another watch's handler, or none at all: that of the first is owed all the same.
+    // Another watch's handler, or none at all: that of the first is pending all the same.
     for (more, came_to) in [(&["-e", "true"][..], "reloaded"), (&["-e", "true"], "unchanged"), (&[], "unchanged")] {
         out(more).expect(0);
         result(came_to);

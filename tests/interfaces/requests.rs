@@ -263,9 +263,9 @@ fn a_watch_that_fires_while_a_handler_is_owed_reads_once() {
     let place = Place::new();
     place.upload(lines(20));
     let counter = counter(&place);
-    place.kvx_out().args(["-s", &counter.address]).run().expect(0); // Without the handler, which is owed now.
+    place.kvx_out().args(["-s", &counter.address]).run().expect(0); // Without the handler, which is pending now.
     counter.requests();
-    fire(&place, &counter, &place.payload("checksum")).says(&["owed"]);
+    fire(&place, &counter, &place.payload("checksum")).says(&["pending"]);
     assert_transactions(&counter, read(&place));
     assert_eq!(place.runs().len(), 1);
     fire(&place, &counter, &place.payload("checksum")).is_silent();

@@ -49,7 +49,7 @@ fn cleaning_takes_what_was_left_and_leaves_what_is_the_users() {
 
     // The next run reloads once.
     unlock(&place).run().expect(0);
-    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["the handler that was owed ran"]);
+    place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["the pending handler ran"]);
     place.kvx_file("clean").arg("--remove-file").run().expect(0).says(&["removed ", "out/hosts, "]);
     assert!(!place.file().exists());
 }

@@ -1,4 +1,4 @@
-//! Promise 1: never a torn, short or unverified file. Promise 3: what arrived is reloaded, and what is owed is paid.
+//! Promise 1: never a torn, short or unverified file. Promise 3: what arrived is reloaded, and what is pending is paid.
 //! Promise 4: nothing changed means nothing done. The story of `kvx-out`.
 
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -175,7 +175,7 @@ fn a_handler_that_takes_too_long_is_ended_with_all_it_started() {
         "-c",
         script,
     ]);
-    slow.run().expect(1).says(&["took longer than 2s", "--handler-timeout", "owed"]);
+    slow.run().expect(1).says(&["took longer than 2s", "--handler-timeout", "pending"]);
     let pid: i32 = std::fs::read_to_string(place.path().join("pid")).unwrap().trim().parse().unwrap();
     common::wait_for("the handler's child to end", 5, || {
         // A zombie is dead: who adopted it may be slow to notice.

@@ -24,13 +24,13 @@ fn a_handler_that_failed_or_never_ran_is_owed_until_it_succeeds() {
         "failed (exit status: 1)",
         "20 lines",
         "in place",
-        "owed",
+        "pending",
     ]);
     assert_eq!(place.content(), lines(20));
     run().payload(place.payload("checksum")).run().expect(1);
     run().payload(place.payload("")).run().expect(1);
     place.write("allowed", "");
-    run().payload(place.payload("checksum")).run().expect(0).says(&["unchanged, the handler that was owed ran"]);
+    run().payload(place.payload("checksum")).run().expect(0).says(&["unchanged, the pending handler ran"]);
     run().run().expect(0).is_silent();
     assert_eq!(place.runs(), [place.file().display().to_string()]);
 }
@@ -41,16 +41,16 @@ fn each_handler_of_a_file_is_owed_by_itself() {
     place.upload(lines(20));
     let other = format!("sh -c 'echo other >> {}'", place.path().join("runs").display());
     place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
-    place.kvx_out().args(["-e", &other]).run().expect(0).says(&["owed"]);
+    place.kvx_out().args(["-e", &other]).run().expect(0).says(&["pending"]);
     for handler in [&place.handler(), &other] {
         place.kvx_out().args(["-e", handler]).run().expect(0).is_silent();
     }
     assert_eq!(place.runs().len(), 2);
-    // A run without a handler owes and pays nothing, but what it installs is owed to both.
+    // A run without a handler owes and pays nothing, but what it installs is pending to both.
     place.upload(lines(21));
     place.kvx_out().run().expect(0).says(&["installed"]);
     for handler in [&place.handler(), &other] {
-        place.kvx_out().args(["-e", handler]).run().expect(0).says(&["owed"]);
+        place.kvx_out().args(["-e", handler]).run().expect(0).says(&["pending"]);
     }
     assert_eq!(place.runs().len(), 4);
 }
@@ -86,11 +86,11 @@ fn a_lost_or_broken_stamp_is_one_reload_too_many_never_one_too_few() {
     let broken: [&[u8]; 7] = [b"", &whole[..whole.len() / 2], b"\0\0\0\0\0", b"{}", b"garbage", line, other.as_bytes()];
     for (round, broken) in broken.into_iter().enumerate() {
         std::fs::write(&stamp, broken).unwrap();
-        run().payload(place.payload("checksum")).run().expect(0).says(&["owed"]);
+        run().payload(place.payload("checksum")).run().expect(0).says(&["pending"]);
         assert_eq!(place.runs().len(), 2 + round);
     }
     std::fs::remove_file(&stamp).unwrap();
-    run().run().expect(0).says(&["owed"]);
+    run().run().expect(0).says(&["pending"]);
     run().run().expect(0).is_silent();
     // Behind it, there may be more of a longer one.
     std::fs::write(&stamp, [whole.as_slice(), &whole[7..], &[0; 300_000]].concat()).unwrap();
@@ -106,7 +106,7 @@ fn whatever_lies_in_the_place_of_a_stamp_is_not_waited_for() {
     std::fs::remove_file(&stamp).unwrap();
     nix::unistd::mkfifo(&stamp, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let handler = place.handler();
-    place.kvx_out().args(["-e", &handler]).run().expect(0).says(&["owed", "ran in"]);
+    place.kvx_out().args(["-e", &handler]).run().expect(0).says(&["pending", "ran in"]);
     place.kvx_out().args(["-e", &handler]).run().expect(0).is_silent();
     std::fs::remove_file(&stamp).unwrap();
     std::fs::create_dir(&stamp).unwrap();

@@ -31,7 +31,7 @@ fn heeding_signals(mut run: common::Run) -> common::Run {
 }
 
 #[test]
-fn a_signal_is_passed_on_the_handler_waited_for_and_still_owed() {
+fn a_signal_is_passed_on_the_handler_waited_for_and_still_pending() {
     for (signal, number) in [(Signal::SIGTERM, 15), (Signal::SIGINT, 2), (Signal::SIGHUP, 1)] {
         let place = Place::new();
         place.upload(lines(20));
@@ -45,7 +45,7 @@ fn a_signal_is_passed_on_the_handler_waited_for_and_still_owed() {
             wait_for("the handler", 10, || std::fs::remove_file(place.path().join("ready")).ok());
             kill(Pid::from_raw(child.id() as i32), signal).unwrap();
             let ran = Ran::from(child.wait_with_output().unwrap()).expect(1);
-            ran.says(&["was told to end (", signal.as_str(), "), and did (", &ended, "owed"]);
+            ran.says(&["was told to end (", signal.as_str(), "), and did (", &ended, "pending"]);
         }
         assert_eq!((place.runs(), place.content()), (vec!["tidied".into()], lines(20)));
     }
@@ -175,7 +175,7 @@ fn a_handler_that_ignores_term_is_killed_with_what_it_started() {
     let script = "trap '' TERM; sleep 4321 & echo $! > child; while :; do sleep 1; done";
     let mut run = place.kvx_out().args(["--handler-timeout", "2s", "--", "sh", "-c", &there(&place, script)]);
     run.command.current_dir(place.path());
-    run.run().expect(1).says(&["took longer than 2s and was stopped", "owed"]);
+    run.run().expect(1).says(&["took longer than 2s and was stopped", "pending"]);
     let pid = std::fs::read_to_string(place.path().join("child")).unwrap().trim().to_owned();
     wait_for("its child to end", 5, || {
         let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -184,7 +184,7 @@ fn a_handler_that_ignores_term_is_killed_with_what_it_started() {
 }
 
 #[test]
-fn a_handler_is_always_run_if_it_is_to_be_and_a_failure_of_it_is_owed() {
+fn a_handler_is_always_run_if_it_is_to_be_and_a_failure_of_it_is_pending() {
     let place = Place::new();
     place.upload(lines(20));
     let script = "echo $KVX_CHECKSUM >> runs; test ! -e down";
@@ -208,9 +208,9 @@ fn a_handler_is_always_run_if_it_is_to_be_and_a_failure_of_it_is_owed() {
     run().run().expect(0).is_silent();
     assert_eq!(place.runs().len(), 3);
     place.write("down", "");
-    always().run().expect(1).says(&["failed", "owed"]);
+    always().run().expect(1).says(&["failed", "pending"]);
     std::fs::remove_file(place.path().join("down")).unwrap();
-    run().run().expect(0).says(&["unchanged, the handler that was owed ran"]);
+    run().run().expect(0).says(&["unchanged, the pending handler ran"]);
     run().run().expect(0).is_silent();
     assert_eq!(place.runs().len(), 5);
     // What is stopped is left alone, the handler included.
@@ -292,7 +292,7 @@ fn why_a_program_cannot_be_run_is_said_and_the_remedy_fits() {
         ("no-such-program".into(), "no directory of PATH has such a program; install it, or write its whole path"),
     ];
     for (program, says) in &cases {
-        place.kvx_out().args(["--", program]).run().expect(1).says(&["could not be run: ", "; ", says, "owed"]);
+        place.kvx_out().args(["--", program]).run().expect(1).says(&["could not be run: ", "; ", says, "pending"]);
         place.kvx_in().args(["--", program]).run().expect(74).says(&["could not be run: ", "; ", says, "nothing was"]);
     }
     // Checks, and kvx unlock --run, by the same words.
@@ -343,9 +343,19 @@ fn limits_of_the_system_are_named_where_a_program_cannot_be_run() {
         run = run.args(["-k", &place.key, "-f"]).arg(place.file()).arg("--state-dir").arg(place.path().join("state"));
         run.args(["-e", "true"])
     };
-    as_another(&["--nproc=1"]).run().expect(1).says(&["could not be run", "limit of processes", "ulimit -u", "owed"]);
-    as_another(&["--nofile=7"]).run().expect(1).says(&["could not be run", "limit of open files", "ulimit -n", "owed"]);
-    as_another(&[]).run().expect(0).says(&["owed ran"]);
+    as_another(&["--nproc=1"]).run().expect(1).says(&[
+        "could not be run",
+        "limit of processes",
+        "ulimit -u",
+        "pending",
+    ]);
+    as_another(&["--nofile=7"]).run().expect(1).says(&[
+        "could not be run",
+        "limit of open files",
+        "ulimit -n",
+        "pending",
+    ]);
+    as_another(&[]).run().expect(0).says(&["pending handler ran"]);
     assert_eq!(place.content(), lines(20));
     // A file system that no program is run from.
     let script = format!(
@@ -356,7 +366,7 @@ fn limits_of_the_system_are_named_where_a_program_cannot_be_run() {
     unshare = unshare.args(["--mount", "sh", "-c", &script, "sh"]).arg(common::run::binary("kvx-out"));
     unshare = unshare.args(["-k", &place.key, "-f"]).arg(place.path().join("hosts")).arg("--state-dir");
     let ran = unshare.arg(place.path().join("state2")).arg("--").arg(place.path().join("out/x")).run();
-    ran.expect(1).says(&["could not be run", "mounted with noexec", "owed"]);
+    ran.expect(1).says(&["could not be run", "mounted with noexec", "pending"]);
 }
 
 #[test]
@@ -365,7 +375,12 @@ fn a_program_that_is_being_replaced_is_run_once_it_is_complete() {
     place.upload(lines(20));
     let handler = program(&place, "handler", "#!/bin/sh\n", 0o755);
     let open = std::fs::File::options().append(true).open(&handler).unwrap();
-    place.kvx_out().args(["--", &handler]).run().expect(1).says(&["another process has it open for writing", "owed"]);
+    place
+        .kvx_out()
+        .args(["--", &handler])
+        .run()
+        .expect(1)
+        .says(&["another process has it open for writing", "pending"]);
     place.upload(lines(21));
     let child = place.kvx_out().args(["--", &handler]).spawn();
     wait_for("the file", 20, || (place.content() == lines(21)).then_some(())); // The handler is next.

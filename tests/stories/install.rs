@@ -87,7 +87,7 @@ fn the_target_of_a_link_is_replaced_not_the_link() {
         .arg(&real)
         .run()
         .expect(0)
-        .says(&["owed"]);
+        .says(&["pending"]);
     assert_eq!(std::fs::read_link(place.file()).unwrap().to_str(), Some("../real/hosts"));
     assert_eq!((place.content(), std::fs::read_to_string(real).unwrap()), (lines(21), lines(21)));
     assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1);

@@ -36,13 +36,13 @@ fn the_mode_is_as_given_or_as_it_was() {
         place.kvx_out().args(["-c", written]).run().expect(0);
         assert_eq!(place.mode(), mode, "{written}");
     }
-    place.kvx_out().args(["-c", "640", "-e", &place.handler()]).run().expect(0).says(&["owner or mode", "mended"]);
+    place.kvx_out().args(["-c", "640", "-e", &place.handler()]).run().expect(0).says(&["owner or mode", "restored"]);
     assert_eq!(place.runs().len(), 1, "the handler had never run for this document");
-    place.kvx_out().args(["-c", "604", "-e", &place.handler()]).run().expect(0).says(&["mended"]);
+    place.kvx_out().args(["-c", "604", "-e", &place.handler()]).run().expect(0).says(&["restored"]);
     assert_eq!(place.runs().len(), 1, "another mode alone owes no reload");
     place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).is_silent();
     std::fs::set_permissions(place.file(), std::fs::Permissions::from_mode(0o600)).unwrap();
-    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).says(&["mended"]);
+    place.kvx_out().args(["-c", "604"]).payload(place.payload("checksum")).run().expect(0).says(&["restored"]);
     place.upload(lines(11));
     place.kvx_out().run().expect(0);
     assert_eq!(place.mode(), 0o604, "kept");
@@ -66,7 +66,7 @@ fn the_owner_is_as_given_or_as_it_was() {
     assert_eq!(std::fs::metadata(place.file()).unwrap().ino(), inode);
     if me.0 == 0 {
         let nobody = nix::unistd::User::from_name("nobody").unwrap().unwrap();
-        place.kvx_out().args(["-o", "nobody"]).run().expect(0).says(&["mended"]);
+        place.kvx_out().args(["-o", "nobody"]).run().expect(0).says(&["restored"]);
         assert_eq!(owner(), (nobody.uid.as_raw(), 0));
         place.upload(lines(11));
         place.kvx_out().run().expect(0);
@@ -91,7 +91,7 @@ fn an_acl_is_kept_and_none_comes_from_the_directory() {
         assert_eq!((acl_of(&place.file()), place.mode()), (Some(acl()), 0o640), "{options:?}");
     }
     // A mode that is given is the mask of the ACL, as for chmod: nobody's entry stays, without effect.
-    place.kvx_out().args(["-c", "600"]).run().expect(0).says(&["mended"]);
+    place.kvx_out().args(["-c", "600"]).run().expect(0).says(&["restored"]);
     assert_eq!((acl_of(&place.file()).map(|acl| acl.len()), place.mode()), (Some(acl().len()), 0o600));
 
     let plain = Place::new();

@@ -231,7 +231,7 @@ fn runs_on_one_file_at_the_same_time_never_overlap_their_handlers_and_leave_noth
     let script = script.display();
     for n in [600, 601] {
         place.upload(lines(n));
-        // Each of six handlers is owed once, whoever comes first; four runs share one of them.
+        // Each of six handlers is pending once, whoever comes first; four runs share one of them.
         let names: Vec<String> = (0..10).map(|run| format!("{n}-{}", run.min(6))).collect();
         let runs: Vec<Child> =
             names.iter().map(|name| place.kvx_out().args(["-e", &format!("sh {script} {name}")]).spawn()).collect();

@@ -103,7 +103,7 @@ fn what_is_not_well_is_said_with_status_1() {
                 place.upload(lines(21));
                 fs::write(place.file(), lines(21)).unwrap();
             },
-            vec!["as in Consul, but put there by somebody else: its handlers are owed".into()],
+            vec!["the same document as in Consul, but not installed by kvx-out: its handlers are pending".into()],
         ),
         ("missing", &|place| fs::remove_file(place.file()).unwrap(), vec!["missing".into()]),
         (
@@ -112,19 +112,19 @@ fn what_is_not_well_is_said_with_status_1() {
             vec!["missing".into()],
         ),
         (
-            "owed",
+            "pending",
             &|place| drop(place.kvx_out().args(["-e", "test -e /nowhere"]).run().expect(1)),
-            vec!["owed: test -e /nowhere".into(), FAILED.into()],
+            vec!["pending: test -e /nowhere".into(), FAILED.into()],
         ),
         (
-            "owed, of two",
+            "pending, of two",
             &|place| {
                 for failing in ["false", "test -e /nowhere"] {
                     place.kvx_out().args(["-e", failing]).run().expect(1);
                 }
                 place.kvx_out().args(["-e", "true"]).run().expect(0);
             },
-            vec!["owed: false".into(), "owed: test -e /nowhere".into()],
+            vec!["pending: false".into(), "pending: test -e /nowhere".into()],
         ),
         ("unfinished", &long_ago, vec!["a run that died has left it unfinished".into()]),
         (
@@ -168,10 +168,10 @@ fn a_file_that_is_being_installed_is_busy_and_not_wrong() {
         assert_eq!(overview["files"][0]["problems"], json!(["locked: why"]));
         place.consul.delete(&lock_of(&place));
         busy.let_go().expect(0);
-        // A run without a handler leaves that of the one before owed.
-        let (exit, owed) = if what == "-e" { (0, json!([])) } else { (1, json!(["true"])) };
+        // A run without a handler leaves that of the one before pending.
+        let (exit, pending) = if what == "-e" { (0, json!([])) } else { (1, json!(["true"])) };
         let overview = of_file(&place, exit);
-        assert_eq!((&overview["files"][0]["busy"], &overview["files"][0]["owed"]), (&json!(false), &owed));
+        assert_eq!((&overview["files"][0]["busy"], &overview["files"][0]["pending"]), (&json!(false), &pending));
     }
 }
 
@@ -235,16 +235,16 @@ fn what_somebody_installs_by_hand_without_the_handler_is_not_reloaded_and_not_we
     place.upload(lines(21));
     place.kvx_out().run().expect(0).says(&["installed"]);
     let file = of_file(&place, 1)["files"][0].clone();
-    assert_eq!(file["owed"][0].as_str().map(|words| words.starts_with("sh -c")), Some(true), "{file}");
+    assert_eq!(file["pending"][0].as_str().map(|words| words.starts_with("sh -c")), Some(true), "{file}");
     assert_eq!(place.runs().len(), 1);
     // Who runs it as the watch does, pays.
-    watch().run().expect(0).says(&["the handler that was owed ran"]);
-    assert_eq!((&of_file(&place, 0)["files"][0]["owed"], place.runs().len()), (&json!([]), 2));
-    // One that is another by now is not owed for a document that came later.
+    watch().run().expect(0).says(&["the pending handler ran"]);
+    assert_eq!((&of_file(&place, 0)["files"][0]["pending"], place.runs().len()), (&json!([]), 2));
+    // One that is another by now is not pending for a document that came later.
     place.kvx_out().args(["-e", "true"]).run().expect(0);
     place.upload(lines(22));
     place.kvx_out().args(["-e", "true"]).run().expect(0);
-    assert_eq!(of_file(&place, 0)["files"][0]["owed"], json!([]));
+    assert_eq!(of_file(&place, 0)["files"][0]["pending"], json!([]));
 }
 
 #[test]
@@ -255,7 +255,8 @@ fn a_handler_that_no_command_line_has_any_more_is_told_of_with_its_remedy() {
     let shown = || status(&place).arg("-f").arg(place.file()).run().expect(1).out().to_owned();
     assert!(!shown().contains("kvx clean"), "{}", shown());
     place.kvx_out().args(["-e", "true"]).run().expect(0);
-    let hint = "`no-such-program -HUP 'a b'` is owed by another command line; if that is no more, `kvx clean -f";
+    let hint =
+        "`no-such-program -HUP 'a b'` is pending for another command line; if that no longer exists, `kvx clean -f";
     assert!(shown().contains(hint), "{}", shown());
     place.kvx_file("clean").run().expect(0);
     place.kvx_out().args(["-e", "true"]).run().expect(0);
@@ -283,17 +284,17 @@ fn a_key_that_was_renamed_is_the_files_from_the_next_run_on_and_nothing_is_reloa
 
 #[test]
 fn a_handler_that_failed_and_was_taken_out_is_owed_until_the_document_changes_or_clean() {
-    let owed = |place: &Place, exit| of_file(place, exit)["files"][0]["owed"].clone();
+    let pending = |place: &Place, exit| of_file(place, exit)["files"][0]["pending"].clone();
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().args(["-e", "false"]).run().expect(1);
     place.kvx_out().args(["-e", "true"]).run().expect(0);
-    assert_eq!(owed(&place, 1), json!(["false"]));
+    assert_eq!(pending(&place, 1), json!(["false"]));
     place.upload(lines(21));
     place.kvx_out().args(["-e", "true"]).run().expect(0);
-    assert_eq!(owed(&place, 0), json!([]));
+    assert_eq!(pending(&place, 0), json!([]));
     place.kvx_out().args(["-e", "false"]).run().expect(1);
     place.kvx_file("clean").run().expect(0);
     place.kvx_out().args(["-e", "true"]).run().expect(0);
-    assert_eq!(owed(&place, 0), json!([]));
+    assert_eq!(pending(&place, 0), json!([]));
 }

@@ -161,7 +161,7 @@ fn the_whole_overview_is_this() {
             "moving".into(),
             short(&lines(20)),
             time("b"),
-            format!("behind: Consul has {}; owed: test -e /nowhere; {FAILED}", short(&lines(21))),
+            format!("behind: Consul has {}; pending: test -e /nowhere; {FAILED}", short(&lines(21))),
         ],
     ]);
     let words = scenario.command("b", "moving", &["-e", "test -e /nowhere"]);
@@ -194,10 +194,10 @@ fn the_whole_json_is_this() {
         })
     };
     let document = golden::DOCUMENT;
-    let file = |name: &str, key: &str, is: &str, there: &str, owed: &[&str], more: &[&str], problems: &[&str]| {
+    let file = |name: &str, key: &str, is: &str, there: &str, pending: &[&str], more: &[&str], problems: &[&str]| {
         json!({
             "file": scenario.file(name), "key": key, "checksum": sha256(is), "in_consul": sha256(there), "key_state": "ok",
-            "since": scenario.since(name), "lock": null, "owed": owed, "busy": false,
+            "since": scenario.since(name), "lock": null, "pending": pending, "busy": false,
             "command": scenario.command(name, key, more), "problems": problems,
             "last_run": scenario.stamp(name)["last_run"],
         })
@@ -227,7 +227,7 @@ fn the_whole_json_is_this() {
             file("a", "plain", document, document, &[], &[], &[]),
             file(
                 "b", "moving", &lines(20), &lines(21), &["test -e /nowhere"], &["-e", "test -e /nowhere"],
-                &[&behind, "owed: test -e /nowhere", FAILED],
+                &[&behind, "pending: test -e /nowhere", FAILED],
             ),
         ],
     });

@@ -153,14 +153,14 @@ fn a_handler_that_fails_under_an_agent_is_paid_by_the_timers_next_run_once() {
         fires(place, 1);
         place.upload(lines(600));
         let said = fires(place, 2).remove(1);
-        assert!(said.contains("failed") && said.contains("stays owed"), "{form:?}: {said}");
+        assert!(said.contains("failed") && said.contains("stays pending"), "{form:?}: {said}");
         assert_eq!(place.content(), lines(600), "{form:?}: the file is new all the same");
-        form.timer(place).expect(1).says(&[&place.key, "failed", "owed"]);
+        form.timer(place).expect(1).says(&[&place.key, "failed", "pending"]);
         assert_eq!(place.runs(), [""; 0], "{form:?}");
 
         place.write("allowed", "");
         let before = identity(place);
-        form.timer(place).expect(0).says(&[&place.key, "owed ran"]);
+        form.timer(place).expect(0).says(&[&place.key, "pending handler ran"]);
         assert_eq!(place.runs(), [sha256(lines(600))], "{form:?}");
         form.timer(place).expect(0).is_silent();
         assert_eq!(identity(place), before, "{form:?}: the file was right all the time");
@@ -366,7 +366,7 @@ fn the_summary_is_the_last_line_of_what_the_agent_keeps() {
         let said = fires(place, 2).remove(1);
         let last = said.lines().last().unwrap_or_default();
         let begins = if *status == 0 { place.key.clone() } else { format!("kvx-out: {}", place.key) };
-        let tells = if *status == 0 { "installed" } else { "stays owed" };
+        let tells = if *status == 0 { "installed" } else { "stays pending" };
         if !(last.starts_with(&begins) && last.contains(tells)) {
             wrong.push(format!("{name}: {:?}", last));
         }

@@ -29,7 +29,7 @@ metrics_options! {
 stdin is read when CONSUL_INDEX is set (watches set it), without -k, or with
 --payload; otherwise it is left alone.",
         note = "The handler runs after a new file is in place. If it fails, or never ran, it
-is owed: the next run runs it again. Another owner or mode alone owes nothing.
+is pending: the next run runs it again. Another owner or mode alone owes nothing.
 Handler and check run in /. Their environment has KVX_KEY, KVX_FILE and
 KVX_CHECKSUM, the check's also KVX_STAGED, the new file's path; and no token.",
         note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
@@ -45,7 +45,7 @@ without a home, /tmp/kvx-UID.",
 consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
   {command_name} -f hosts",
         error_code(0, "done, unchanged, stopped, locked, or nothing there (by payload)"),
-        error_code(1, "the handler failed; it stays owed"),
+        error_code(1, "the handler failed; it stays pending"),
         error_code(64, "the command line makes no sense"),
         error_code(65, "a guard refused the document, or the payload is none"),
         error_code(66, "the key is not in Consul"),

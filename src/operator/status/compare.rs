@@ -41,10 +41,11 @@ pub(super) fn access(key: Option<&KeyState>) -> (KeyAccess, Option<String>) {
 /// How a file that is there is, held against what was installed and what Consul has.
 pub(super) fn compared(state: &State, is: Option<&str>, key: KeyAccess, there: Option<&str>) -> Option<String> {
     let is_ours = is == state.checksum.as_deref();
-    let reloads = !(state.handlers.is_empty() && state.owed.is_empty());
+    let reloads = !(state.handlers.is_empty() && state.pending.is_empty());
     match (there, state.checksum.as_deref()) {
-        (Some(_), _) if is == there => (!is_ours && reloads)
-            .then(|| "as in Consul, but put there by somebody else: its handlers are owed".to_owned()),
+        (Some(_), _) if is == there => (!is_ours && reloads).then(|| {
+            "the same document as in Consul, but not installed by kvx-out: its handlers are pending".to_owned()
+        }),
         (Some(there), _) if is_ours => Some(format!("behind: Consul has {}", short(there))),
         (_, None) => Some("never installed by kvx-out".into()),
         (_, Some(installed)) if !is_ours => {

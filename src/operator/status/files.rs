@@ -35,8 +35,8 @@ pub struct FileState {
     pub since: Option<u64>,
     /// Why it is locked, if it is.
     pub lock: Option<String>,
-    /// The handlers that are owed, as far as a run knew of them.
-    pub owed: Vec<String>,
+    /// The handlers that are pending, as far as a run knew of them.
+    pub pending: Vec<String>,
     /// Whether a run is at it now.
     pub busy: bool,
     /// The command line that installed it, where it may be kept.
@@ -132,7 +132,7 @@ fn strange(
         key_state: KeyAccess::Unknown,
         since: None,
         lock,
-        owed: Vec::new(),
+        pending: Vec::new(),
         busy: false,
         command: Vec::new(),
         last_run: None,
@@ -159,7 +159,7 @@ fn state(
     };
     let prefix = state.prefix.as_ref().and_then(|prefix| Prefix::parse(prefix).ok());
     let lock = lock(prefix.as_ref().unwrap_or(&order.site.prefix), state.locked_as(), client, context)?;
-    let owed: Vec<String> = state.owed.iter().map(|owed| owed.words.clone()).collect();
+    let pending: Vec<String> = state.pending.iter().map(|pending| pending.words.clone()).collect();
     let (checksum, mut problems) = match Disk::look(file) {
         Disk::Missing => (None, vec!["missing".to_owned()]),
         Disk::Unreadable(why) => (None, vec![why]),
@@ -176,7 +176,7 @@ fn state(
     problems
         .extend((!recorded.is_ours).then(|| "its state is not believed: another user can have written it".to_owned()));
     problems.extend(state.unfinished.then(|| "a run that died has left it unfinished".to_owned()));
-    problems.extend(owed.iter().map(|words| format!("owed: {words}")));
+    problems.extend(pending.iter().map(|words| format!("pending: {words}")));
     problems.extend(state.last_run.as_ref().filter(|run| run.status != 0).map(ended));
     // What a run is just putting right is not wrong.
     let busy = recorded.is_busy || (!problems.is_empty() && has_moved_on(directory, file, state)?);
@@ -192,7 +192,7 @@ fn state(
         key_state,
         since: state.checksum.as_ref().map(|_| state.time),
         lock,
-        owed,
+        pending,
         busy,
         command: recorded.command().to_vec(),
         last_run: state.last_run.clone(),

@@ -39,7 +39,7 @@ pub struct StatusOrder {
 #[derive(Debug, Serialize)]
 pub struct Overview {
     /// Whether nothing is wrong: every pair verifies, nothing is stopped or locked, every file is what Consul has, no handler
-    /// is owed.
+    /// is pending.
     pub well: bool,
     /// Where it is recorded what is installed: each user has his own.
     pub state_dir: String,

@@ -77,9 +77,11 @@ fn remedy(file: &FileState) -> Option<String> {
         return None;
     }
     let (name, command) = (text::line(&file.file), text::command(&file.command));
-    let others = file.owed.iter().filter(|words| !runs(&file.command, words)).map(|words| {
+    let others = file.pending.iter().filter(|words| !runs(&file.command, words)).map(|words| {
         let (words, word) = (text::line(words), text::quoted(&file.file));
-        format!("{name}: `{words}` is owed by another command line; if that is no more, `kvx clean -f {word}`\n")
+        format!(
+            "{name}: `{words}` is pending for another command line; if that no longer exists, `kvx clean -f {word}`\n"
+        )
     });
     Some([format!("{name}: installed by `{command}`\n")].into_iter().chain(others).collect())
 }

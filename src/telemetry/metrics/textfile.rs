@@ -27,7 +27,7 @@ const RESULT: Series = Series("kvx_last_run_result", "1 for what came of the las
 const BYTES: Series = Series("kvx_document_bytes", "Size of the document that was last seen.");
 const LINES: Series = Series("kvx_document_lines", "Lines of the document that was last seen.");
 const PENDING: Series =
-    Series("kvx_handler_pending", "1 while a handler of the file is owed, of this command line or of another.");
+    Series("kvx_handler_pending", "1 while a handler of the file is pending, of this command line or of another.");
 
 /// A name, and its help: the same in all files, or node_exporter complains.
 struct Series(&'static str, &'static str);

@@ -20,19 +20,19 @@ site_options! {
 whether data and checksum belong together, whether it is stopped and why. The
 locks of all nodes. Of each file that this node remembers: what is installed,
 since when, whether Consul has the same, whether mode and owner are as -c and
--o say, whether it is locked, which handlers are owed, and how the last run
+-o say, whether it is locked, which handlers are pending, and how the last run
 ended if it failed. Without Consul, the files are shown all the same; at a
 terminal, that is after 5s.",
         note = "With -k and -f, as a check for monitoring: the file must be installed from
 this key, and both must be well.",
         note = "A handler that failed and was then taken out of the configuration is listed as
-owed until the document changes, or until kvx clean.",
+pending until the document changes, or until kvx clean.",
         note = "Consul is found as by kvx-in: see kvx-in --help.",
         example = "{command_name}
 {command_name} -k hosts
 {command_name} -k hosts -f /etc/hosts.consul --json",
         error_code(0, "all is well"),
-        error_code(1, "something is missing, torn, stopped, locked, behind, changed, owed or failed"),
+        error_code(1, "something is missing, torn, stopped, locked, behind, changed, pending or failed"),
         error_code(64, "the command line makes no sense"),
         error_code(66, "there is nothing to show"),
         error_code(69, "Consul cannot be reached"),

@@ -35,7 +35,7 @@ impl Counts<'_> {
                 self.installed();
                 self.time("complete");
             }
-            RunResult::Repaired | RunResult::Reloaded | RunResult::Printed => self.time("complete"),
+            RunResult::Restored | RunResult::Reloaded | RunResult::Printed => self.time("complete"),
             RunResult::Unchanged => self.time("file_checksums_match"),
             RunResult::Stopped if run.direction == Direction::Stop => self.time("complete"),
             RunResult::Stopped => self.time("stop_key"),
