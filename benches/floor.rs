@@ -1,5 +1,5 @@
 //! The floor: the least that a watch's handler can do in Rust, and what kvx-out is measured against. It reads its payload,
-//! asks once, over a plain socket, and replaces the file, with the fsyncs of kvx-out. It checks nothing and remembers nothing.
+//! asks once, over a plain socket, and replaces the file, with the fsyncs of kvx-out. It checks nothing and records nothing.
 //!
 //!     floor ADDRESS KEY FILE
 

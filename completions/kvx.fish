@@ -78,7 +78,7 @@ function __kvx_file
     complete $argv -s f -l file -r -F -d 'the file'
 end
 function __kvx_state
-    complete $argv -l state-dir -x -a '(__fish_complete_directories)' -d 'what is remembered of files'
+    complete $argv -l state-dir -x -a '(__fish_complete_directories)' -d 'what is recorded of files'
 end
 function __kvx_reason
     complete $argv -s r -l reason -x -d why

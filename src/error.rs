@@ -16,7 +16,7 @@ pub enum Status {
     NoSuchKey = 66,
     /// Consul cannot be reached, or does not answer as Consul does.
     Unavailable = 69,
-    /// The file, or what kvx remembers of it, cannot be written.
+    /// The file, or what kvx records of it, cannot be written.
     CannotWrite = 73,
     /// The input cannot be read.
     CannotRead = 74,

@@ -35,7 +35,7 @@ fn run(command: Subcommand, options: Flags, others: &[String]) -> ExitCode {
     }
 }
 
-/// Does it, and then what `-e` says. Nothing remembers that it was to be run.
+/// Does it, and then what `-e` says. Nothing records that it was to be run.
 fn work(Job { work, metrics, then }: &Job, context: &Context) -> Result<ExitCode> {
     let outcome = match work {
         Task::Upload(order) => upload(order, metrics, context),

@@ -143,6 +143,6 @@ fn cannot_rename(cause: &io::Error) -> Error {
 /// The content is in place.
 pub(super) fn not_on_disk(cause: &io::Error) -> Error {
     Status::CannotWrite.error(format!(
-        "the file is in place, but may not sync a power loss: {cause}; look at the disk, and run it again"
+        "the file is in place, but may not survive a power loss: {cause}; look at the disk, and run it again"
     ))
 }

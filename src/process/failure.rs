@@ -42,7 +42,7 @@ impl Attempt {
             Errno::EACCES => self.denied(),
             Errno::ENOEXEC => Some(self.unknown()),
             Errno::EAGAIN => Some("this user's limit of processes is reached (ulimit -u, TasksMax=)".into()),
-            Errno::ENOMEM => Some("there is not enough state_file (ulimit -v, MemoryMax=)".into()),
+            Errno::ENOMEM => Some("there is not enough memory (ulimit -v, MemoryMax=)".into()),
             Errno::EMFILE => Some("the limit of open files is reached; raise it (ulimit -n, LimitNOFILE=)".into()),
             Errno::ENFILE => Some("the system's limit of open files is reached (fs.file-max)".into()),
             Errno::ETXTBSY => Some("another process has it open for writing; try again when it is complete".into()),

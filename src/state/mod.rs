@@ -1,4 +1,4 @@
-//! What this node remembers of one file: which checksum is installed, and which handlers have run for it. The same small
+//! What this node records of one file: which checksum is installed, and which handlers have run for it. The same small
 //! file is the lock under which everything about that file is decided and done.
 //!
 //! Whatever is lost, at whatever moment, a missing or different state means that the handler is *pending*: one reload too

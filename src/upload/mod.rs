@@ -67,7 +67,7 @@ fn read(order: &UploadOrder, context: &Context) -> Result<Verified> {
 /// Consul Template does not pipe what it renders: the usual reason why nothing comes.
 fn hint_at_redirection(refused: Error, ours: &Verified, order: &UploadOrder) -> Error {
     if ours.bytes().is_empty() && order.input == Input::Stdin {
-        let refused = Status::Refused.error(format!("stdin was empty; did you delete `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.terms.guards.min_lines));
+        let refused = Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.terms.guards.min_lines));
         refused.counted_as(Kind::TooShort)
     } else {
         refused

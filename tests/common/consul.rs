@@ -95,7 +95,7 @@ impl Consul {
         Consul::start(Kind::Dev, Consul::free_ip(), config)
     }
 
-    /// An agent that remembers over a restart.
+    /// An agent that records over a restart.
     pub fn server(config: &str) -> Consul {
         Consul::start(Kind::Server, Consul::free_ip(), config)
     }

@@ -87,7 +87,7 @@ impl House {
         run::script(&path, &format!("#!/bin/sh\n{script}\n"));
     }
 
-    /// Everything as it was: some keys, some files, and what is remembered of one.
+    /// Everything as it was: some keys, some files, and what is recorded of one.
     pub fn furnish(&self) {
         assert_eq!(self.consul.http("DELETE", "/v1/kv/?recurse", b"").unwrap().0, 200);
         self.clear();

@@ -61,7 +61,7 @@ pub struct Site {
     scenario: &'static Scenario,
     place: Place,
     payload: Vec<u8>,
-    /// What kvx-out remembers before.
+    /// What kvx-out records before.
     stamp: Option<(PathBuf, Vec<u8>)>,
 }
 

@@ -186,10 +186,10 @@ fn metrics_results_and_files_are_those_of_the_programs() {
     let results = metrics.split("`result`: ").nth(1).unwrap().replace('\n', " ");
     let results: BTreeSet<&str> =
         results.trim().trim_end_matches('.').split(", ").map(|word| word.trim_matches('`')).collect();
-    let words = std::fs::read_to_string(project().join("src/summary.rs")).unwrap();
-    let words = words.split("impl Ending").nth(1).unwrap().split("impl ").next().unwrap().to_owned();
+    let words = std::fs::read_to_string(project().join("src/telemetry/outcome.rs")).unwrap();
+    let words = words.split("impl RunResult").nth(1).unwrap().split("impl ").next().unwrap().to_owned();
     let endings: BTreeSet<&str> = words.split('"').skip(1).step_by(2).collect();
-    assert_eq!(results, endings, "docs/metrics.md, and Ending::word");
+    assert_eq!(results, endings, "docs/metrics.md, and RunResult::word");
 }
 
 #[test]

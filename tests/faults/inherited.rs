@@ -111,7 +111,7 @@ fn a_limit_of_file_sizes_is_an_error_and_harms_nothing() {
         ran.says(&["File too large", "ulimit -f"]);
         assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(20), vec!["hosts".into()], 1));
     }
-    // What is remembered, a mark, and our own lines are files, too.
+    // What is recorded, a mark, and our own lines are files, too.
     by("ulimit -f 0; exec \"$@\"", place.kvx_file("lock").args(["-r", "why"]))
         .run()
         .expect(73)

@@ -71,12 +71,12 @@ fn cleaning_a_link_or_a_file_that_is_not_there_harms_nothing() {
     fs::create_dir(place.path().join("out/hosts.last")).unwrap();
     clean(&place.file()).run().expect(73).says(&["hosts.last"]);
     let unknown = place.kvx("clean").args(["--state-dir", "/dev/null", "-f"]).arg(place.file()).run().expect(74);
-    unknown.says(&["what is remembered", "--state-dir"]);
+    unknown.says(&["what is recorded", "--state-dir"]);
 }
 
 #[test]
 fn cleaning_waits_for_a_run_that_is_at_the_file() {
-    // In its handler, and, of a first run that has not remembered anything yet, in its check.
+    // In its handler, and, of a first run that has not recorded anything yet, in its check.
     for in_check in [false, true] {
         let place = Place::new();
         place.upload(lines(20));

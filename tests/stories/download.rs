@@ -282,7 +282,7 @@ fn a_lock_that_is_taken_away_while_it_is_waited_for_is_worth_nothing() {
     std::fs::remove_file(&stamp).unwrap();
     busy.unlock().unwrap();
     assert!(patient.wait().unwrap().success());
-    // It took the lock of a new one, and remembers in that.
+    // It took the lock of a new one, and records in that.
     assert!(std::fs::read_to_string(&stamp).unwrap().contains(&sha256(lines(21))));
 }
 

@@ -205,7 +205,7 @@ fn a_document_that_shrinks_too_much_is_not_installed() {
     place.upload("1\n");
     run().run().expect(65);
     run().arg("--force").run().expect(0).says(&["1 line", "installed"]);
-    // The file itself counts, not what is remembered: whoever emptied it let everything in.
+    // The file itself counts, not what is recorded: whoever emptied it let everything in.
     std::fs::write(place.file(), "").unwrap();
     run().run().expect(0).says(&["installed"]);
     std::fs::write(place.file(), lines(1000)).unwrap();

@@ -162,11 +162,11 @@ fn a_file_that_could_not_be_replaced_is_remembered_as_it_is() {
         let ran = under_strace(&place, &["-e", "inject=/^rename:error=EBUSY"], &["-e", &handler]).expect(73);
         ran.says(&["mounted by itself"]);
     };
-    // The first document of all: nothing is remembered, then, but that it failed.
+    // The first document of all: nothing is recorded, then, but that it failed.
     place.upload(lines(20));
     fails();
-    let remembered = place.stamp();
-    assert_eq!((&remembered["checksum"], &remembered["last_run"]["status"]), (&serde_json::Value::Null, &73.into()));
+    let recorded = place.stamp();
+    assert_eq!((&recorded["checksum"], &recorded["last_run"]["status"]), (&serde_json::Value::Null, &73.into()));
     place.kvx_out().args(["-e", &handler]).run().expect(0);
     let but_last_run = |mut stamp: serde_json::Value| stamp.as_object_mut().unwrap().remove("last_run").map(|_| stamp);
     let before = but_last_run(place.stamp());
@@ -376,7 +376,7 @@ fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
     // The file: not to be read.
     give_to_nobody(&place.file(), 0o000);
     run().run().expect(73).says(&["what is there cannot be read", "Permission denied", "run as a user who may"]);
-    // What is remembered.
+    // What is recorded.
     give_to_nobody(&place.file(), 0o644);
     give_to_nobody(&out, 0o755);
     std::fs::remove_dir_all(&state).unwrap();

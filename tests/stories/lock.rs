@@ -87,8 +87,8 @@ fn each_of_both_marks_alone_keeps_a_file_as_it_is_however_a_run_is_started() {
         assert_eq!((place.content(), place.runs().len()), (lines(21), 1));
         // The lock itself stays.
         assert!(place.mark().exists() != place.consul.get(&lock_of(&place)).is_some());
-        let remembered = place.stamp()["command"].to_string();
-        assert!(remembered.contains("kvx-out") && !remembered.contains("--ignore-lock"), "{remembered}");
+        let recorded = place.stamp()["command"].to_string();
+        assert!(recorded.contains("kvx-out") && !recorded.contains("--ignore-lock"), "{recorded}");
         unlock(&place).arg("-q").run().expect(0).is_silent();
         assert!(!place.mark().exists() && place.consul.get(&lock_of(&place)).is_none());
     }

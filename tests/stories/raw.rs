@@ -138,7 +138,7 @@ fn kvx_raw_is_the_same_in_other_words() {
     place.kvx_file("raw").args(["-k", &at, "-e", "-k"]).run().expect(1);
     place.kvx_file("raw").args(["-k", "a", "--raw", "b"]).run().expect(64).says(&["-k or --raw, not both"]);
     place.kvx_file("raw").payload("null").run().expect(64).says(&["-k is missing"]);
-    // And again, by what is remembered.
+    // And again, by what is recorded.
     place.kvx_file("raw").args(["-k", &at, "-e", "true"]).run().expect(0);
     place.consul.put(&at, lines(22));
     unlock(&place).arg("--run").run().expect(0);

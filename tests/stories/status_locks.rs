@@ -37,7 +37,7 @@ fn each_mark_of_a_lock_is_shown() {
     assert_eq!(overview["files"][0]["lock"], "in Consul");
     let lock = &overview["locks"][0];
     assert_eq!((&lock["node"], &lock["file"]), (&json!(hostname()), &json!(place.file())));
-    // Of a file of which nothing is remembered.
+    // Of a file of which nothing is recorded.
     fs::remove_file(place.stamp_file()).unwrap();
     let overview = of_file(&place, 1);
     assert_eq!(overview["files"][0]["lock"], "in Consul");

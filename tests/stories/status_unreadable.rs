@@ -43,7 +43,7 @@ fn what_is_nowhere_is_66_and_what_is_not_ours_is_said() {
     assert_eq!((&key["keys"][0]["checksum"], &key["files"]), (&json!(null), &json!([])));
     fs::write(place.file(), "somebody's\n").unwrap();
     let state = place.path().join("state");
-    let not_ours = format!("not installed by kvx-out, as far as is remembered in {}", state.display());
+    let not_ours = format!("not installed by kvx-out, as far as is recorded in {}", state.display());
     let overview = of_file(&place, 1);
     assert_eq!(overview["files"][0]["problems"], json!([not_ours]));
     assert_eq!(overview["files"][0]["checksum"], sha256("somebody's\n").as_str());
@@ -117,12 +117,7 @@ fn what_lies_about_in_the_state_directory_does_not_matter() {
     assert_eq!(of_file(&place, 0)["files"], clean["files"]);
     // A state directory that is a file, though, is an error.
     status(&place).arg("--state-dir=/dev/null").run().expect(64);
-    place
-        .kvx("status")
-        .args(["--state-dir", "/dev/null"])
-        .run()
-        .expect(74)
-        .says(&["what is remembered", "--state-dir"]);
+    place.kvx("status").args(["--state-dir", "/dev/null"]).run().expect(74).says(&["what is recorded", "--state-dir"]);
     // One that is not there is not created.
     let nowhere = place.path().join("nowhere");
     place.kvx("status").args(["-k", &place.key, "--state-dir"]).arg(&nowhere).run().expect(0);

@@ -222,7 +222,7 @@ fn what_is_run_again_is_what_ran_last_though_nothing_had_changed() {
     let ran = place.path().join("ran");
     let handler = |word: &str| format!("sh -c 'echo {word} >> {}'", ran.display());
     let out = |words: &[&str], handler: &str| place.kvx_out().args(words).args(["-e", handler]);
-    let remembered = || {
+    let recorded = || {
         let state = place.path().join("state");
         let ran = place.kvx("status").arg("--json").arg("--state-dir").arg(state).arg("-f").arg(place.file()).run();
         let overview: Value = serde_json::from_str(ran.out()).unwrap();
@@ -232,14 +232,14 @@ fn what_is_run_again_is_what_ran_last_though_nothing_had_changed() {
     out(&["-c", "644"], &handler("old")).run().expect(0);
     // Other words, the same document.
     out(&["-c", "600"], &handler("new")).run().expect(0);
-    assert!(says(remembered(), "600") && says(remembered(), &handler("new")));
+    assert!(says(recorded(), "600") && says(recorded(), &handler("new")));
     // By a payload that changes nothing, not even a request.
     let payload = place.payload("checksum");
     out(&["-c", "600", "-l", "7"], &handler("new")).payload(payload).run().expect(0).is_silent();
-    assert!(says(remembered(), "7"));
+    assert!(says(recorded(), "7"));
     // Somebody who looks by hand leaves the handler out; that does not take it away.
     place.kvx_out().run().expect(0).is_silent();
-    assert!(says(remembered(), &handler("new")));
+    assert!(says(recorded(), &handler("new")));
     lock(&place, "why").run().expect(0);
     place.upload(lines(21));
     unlock(&place).arg("--run").run().expect(0);

@@ -18,7 +18,7 @@ site_options! {
         help_triggers("-h", "--help"),
         note = "Of a key: its checksum, size and encoding, the index of its last change,
 whether data and checksum belong together, whether it is stopped and why. The
-locks of all nodes. Of each file that this node remembers: what is installed,
+locks of all nodes. Of each file that this node records: what is installed,
 since when, whether Consul has the same, whether mode and owner are as -c and
 -o say, whether it is locked, which handlers are pending, and how the last run
 ended if it failed. Without Consul, the files are shown all the same; at a
