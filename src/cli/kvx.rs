@@ -129,7 +129,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// What `kvx raw --help` prints.
-const RAW_HELP: &str = "\
+pub const RAW_HELP: &str = "\
 Usage: kvx raw -k <path> -f <file> [<options of kvx out>]
 
 Install the value of any key into a file: `kvx out --raw <path>`.

@@ -1,6 +1,7 @@
 //! The command line: how options are spelt, what they are, and how they become an order. Checked against each other
 //! before anything is done.
 
+pub mod catalog;
 pub mod kvx;
 pub mod kvx_in;
 pub mod kvx_out;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use argh::{FlagInfo, FlagInfoKind};
 
 /// These take a value only behind `=`: without one, they never eat the next word.
-const VALUE_IS_OPTIONAL: [&str; 1] = ["dogstatsd"];
+pub const VALUE_IS_OPTIONAL: [&str; 1] = ["dogstatsd"];
 
 /// Splits at the first `--`: what stands behind it is a command, and not ours to look at.
 pub fn split(mut arguments: Vec<OsString>) -> (Vec<OsString>, Option<Vec<OsString>>) {

@@ -1,0 +1,69 @@
+//! All commands and their options, as argh describes them. `make generate` writes the shells' completions and the
+//! options in the manual pages from this. The programs themselves do not use it, so the linker leaves it out.
+
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo};
+
+use super::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
+use super::{kvx_in, kvx_out};
+pub use crate::cli::args::normalize::VALUE_IS_OPTIONAL;
+pub use crate::cli::kvx::RAW_HELP;
+
+/// The commands of `kvx`, in the order of its help, without `raw`: it takes the options of `out`, with its own help.
+pub fn commands() -> [(&'static str, CommandInfoWithArgs); 11] {
+    [
+        ("status", status::Options::get_args_info()),
+        ("list", list::Options::get_args_info()),
+        ("diff", diff::Options::get_args_info()),
+        ("stop", stop::Options::get_args_info()),
+        ("resume", resume::Options::get_args_info()),
+        ("lock", lock::Options::get_args_info()),
+        ("unlock", unlock::Options::get_args_info()),
+        ("copy", copy::Options::get_args_info()),
+        ("in", kvx_in::Options::get_args_info()),
+        ("out", kvx_out::Options::get_args_info()),
+        ("clean", clean::Options::get_args_info()),
+    ]
+}
+
+/// The layers of options that several commands have: the manual pages describe each layer once. A command has its own
+/// options first, and then some of the layers, in this order.
+pub fn layers() -> [(&'static str, &'static [FlagInfo<'static>]); 4] {
+    // --help comes first in each. A layer stands on the layers below it, whose options come last.
+    let above = |layer: &'static [FlagInfo<'static>], below: &[FlagInfo<'static>]| {
+        layer.get(1..=layer.len().saturating_sub(below.len())).unwrap_or_default()
+    };
+    let (telling, consul) = (layer::Telling::get_args_info().flags, layer::Consul::get_args_info().flags);
+    [
+        ("metrics", above(layer::Metrics::get_args_info().flags, telling)),
+        ("site", above(layer::Site::get_args_info().flags, consul)),
+        ("consul", above(consul, telling)),
+        ("telling", above(telling, telling.get(..1).unwrap_or_default())),
+    ]
+}
+
+/// A command line for each layer, which has nothing else.
+#[allow(dead_code, reason = "these are described, and never parsed")]
+mod layer {
+    use crate::cli::args::options::{consul_options, metrics_options, options, site_options};
+
+    options! {
+        /// How a run reports.
+        pub struct Telling {}
+    }
+
+    consul_options! {
+        /// Which Consul.
+        pub struct Consul {}
+    }
+
+    site_options! {
+        /// Which keys.
+        pub struct Site {}
+    }
+
+    metrics_options! {
+        over options:
+        /// What is counted.
+        pub struct Metrics {}
+    }
+}
