@@ -40,6 +40,9 @@ pictures: all ## draw docs/pictures anew: from the texts beside them, and the de
 	CONSUL=$$(tests/tools/get-consul 1.20.6) && export CONSUL && \
 	UPDATE_PICTURES=1 KVX_BIN=$(CURDIR)/target/release cargo test --locked --test main docs::pictures
 
+generate: ## write the completions and the options in the man pages anew, from src/cli/args
+	UPDATE_GENERATED=1 cargo test --locked --test generated
+
 BUILT ?= $(or $(CARGO_TARGET_DIR),target)/release
 include packaging/install.mk
 
@@ -61,4 +64,4 @@ clean: ## remove what was built
 help: ## this
 	@sed -n 's/^\([a-z-]*\):[a-z ]* ## /make \1	/p' Makefile packaging/install.mk
 
-.PHONY: all demo test lint bench instructions instructions-update pictures deb dist licenses advisories clean help
+.PHONY: all demo test lint bench instructions instructions-update pictures generate deb dist licenses advisories clean help

@@ -1,7 +1,7 @@
 # bash completion of kvx, kvx-in and kvx-out. It needs nothing else: no bash-completion.
 
 _kvx() {
-    local words full kept command previous current at IFS=$' \t\n'
+    local words full kept command previous current options='' words_are='' runs='' at IFS=$' \t\n'
     COMPREPLY=()
     _kvx_words
     case ${words[0]##*/} in
@@ -11,9 +11,10 @@ _kvx() {
     esac
     current=$full previous=${words[-2]}
     if ((${#words[@]} == 2)) && [[ ${words[0]##*/} == kvx ]]; then
-        _kvx_offer status list diff stop resume lock unlock copy in out raw clean help -h --help --version
+        _kvx_offer $_kvx_commands -h --help --version
         return
     fi
+    _kvx_takes "$command"
     for ((at = 1; at < ${#words[@]} - 1; at++)); do
         if [[ ${words[at]} == -- ]]; then
             _kvx_behind_dashes $((at + 1))
@@ -22,59 +23,24 @@ _kvx() {
     done
     if [[ $full == --*=* ]]; then
         previous=${full%%=*} current=${full#*=}
-        [[ $previous != --dogstatsd ]] || return
+        [[ " $_kvx_optional " != *" $previous "* ]] || return
     fi
-    case $previous in
-    -k | --key | --from | --to) [[ $command == raw ]] || _kvx_keys ;;
-    -f | --file | --token-file | --ca-file | --client-cert | --client-key) _kvx_generate -f ;;
-    --metrics-textfile | --state-dir) _kvx_generate -d ;;
-    -e | --exec | --check) _kvx_generate -c ;;
-    -o | --owner) _kvx_generate -u ;;
-    --log-format) _kvx_offer text json ;;
-    -p | --prefix | -l | --min-lines | --max-size | --max-shrink | --expect | --timeout | --metrics-prefix) ;;
-    -s | --server | --dc | -t | --token | --tls-server-name) ;;
-    --raw | -c | --chmod | --handler-timeout | --splay | --wait | -u | --url | -r | --reason) ;;
-    *) _kvx_options ;;
-    esac
+    _kvx_complete "$command:$previous"
 }
 
-# The options of a command; or what it takes besides.
+# The options of a command, or the words that it takes.
 _kvx_options() {
-    local options telling='-v --verbose -q --quiet --log-format --version -h --help'
-    local consul='-s --server --dc --token-file -t --token --ca-file --client-cert --client-key --tls-server-name'
-    local metrics='--dogstatsd --metrics-prefix --metrics-textfile'
-    local guards='-l --min-lines --max-size --max-shrink --force'
-    local site="-p --prefix --timeout $consul $telling"
-    local both="-k --key -f --file $guards --ignore-stop --consistent $metrics $site"
-    local out="-c --chmod -o --owner --check --mkdir --in-place -e --exec --handler-timeout --ignore-lock
-        --always-run --splay --wait --payload --state-dir --stale"
-    case $command in
-    in) options="$both -u --url -S --sorted -z --compress --expect -n --dry-run --events" ;;
-    out) options="$both $out --raw" ;;
-    raw) options="$both $out" ;;
-    status) options="-k --key -f --file --json --state-dir $site" ;;
-    list) options=$site ;;
-    diff) options="-k --key $site" ;;
-    stop) options="-k --key -r --reason --force --replace --events $metrics $site" ;;
-    resume) options="-k --key $site" ;;
-    lock) options="-f --file -r --reason --replace --state-dir --events $metrics $site" ;;
-    unlock) options="-f --file --run --state-dir $metrics $site" ;;
-    copy) options="--from --to --ignore-stop --events $metrics $site" ;;
-    clean) options="-f --file --remove-file --state-dir $telling" ;;
-    *) return ;;
-    esac
-    if [[ $command == diff && $current != -* ]]; then
-        _kvx_generate -f
+    if [[ -n $words_are && $current != -* ]]; then
+        _kvx_generate "$words_are"
     else
         _kvx_offer $options
     fi
 }
 
-# A command, and its files. $1: where it is.
+# A command, and its files. $1: the index of its first word.
 _kvx_behind_dashes() {
-    case $command in
-    in | out | raw) if (($1 == ${#words[@]} - 1)); then _kvx_generate -c; else _kvx_generate -f; fi ;;
-    esac
+    [[ -n $runs ]] || return
+    if (($1 == ${#words[@]} - 1)); then _kvx_generate -c; else _kvx_generate -f; fi
 }
 
 # The keys of the Consul that the words before name. A name may be anything, so nothing expands it.
@@ -83,14 +49,11 @@ _kvx_keys() {
     local -a to=()
     for ((at = 1; at < ${#words[@]} - 1; at++)); do
         word=${words[at]}
-        case $word in
-        -s | -p | -t | --server | --prefix | --token | --dc | --token-file | --ca-file | --client-cert | --client-key | --tls-server-name)
+        if _kvx_is_of_list "$word"; then
             to+=("$word" "${words[++at]/#'~/'/$HOME/}")
-            ;;
-        --server=* | --prefix=* | --token=* | --dc=* | --token-file=* | --ca-file=* | --client-cert=* | --client-key=* | --tls-server-name=*)
+        elif [[ $word == --*=* ]] && _kvx_is_of_list "${word%%=*}"; then
             to+=("$word")
-            ;;
-        esac
+        fi
     done
     local -a keys
     mapfile -t keys < <(command kvx list -q --timeout 1s "${to[@]}" 2>/dev/null </dev/null)
@@ -137,5 +100,67 @@ _kvx_words() {
     *) kept=${full%"$word"} ;;
     esac
 }
+
+# Generated from src/cli/args by `make generate`: do not edit this part.
+_kvx_commands='status list diff stop resume lock unlock copy in out raw clean help'
+
+# What a command takes, layer by layer.
+_kvx_takes() {
+    local telling='-v --verbose -q --quiet --log-format --version -h --help'
+    local consul='-s --server --dc --token-file -t --token --ca-file --client-cert --client-key
+        --tls-server-name'
+    local site='-p --prefix --timeout'
+    local metrics='--dogstatsd --metrics-prefix --metrics-textfile'
+    local installing='-p --prefix -l --min-lines --max-size --max-shrink --force --check -c --chmod -o --owner
+        --mkdir --in-place -e --exec --handler-timeout --ignore-stop --ignore-lock --always-run
+        --splay --wait --payload --state-dir --stale --consistent --timeout'
+    case $1 in
+    status) options="-k --key -f --file --json --state-dir $site $consul $telling" ;;
+    list) options="$site $consul $telling" ;;
+    diff) words_are=-f options="-k --key $site $consul $telling" ;;
+    stop) options="-k --key -r --reason --force --replace --events $metrics $site $consul $telling" ;;
+    resume) options="-k --key $site $consul $telling" ;;
+    lock) options="-f --file -r --reason --replace --state-dir --events $metrics $site $consul $telling" ;;
+    unlock) options="-f --file --run --state-dir $metrics $site $consul $telling" ;;
+    copy) options="--from --to --ignore-stop --events $metrics $site $consul $telling" ;;
+    in) runs=yes options="-k --key -f --file -u --url -S --sorted -z --compress -p --prefix -l --min-lines
+        --max-size --max-shrink --force --expect --ignore-stop -n --dry-run --events --consistent
+        --timeout $metrics $consul $telling" ;;
+    out) runs=yes options="-k --key --raw -f --file $installing $metrics $consul $telling" ;;
+    raw) runs=yes options="-k --key -f --file $installing $metrics $consul $telling" ;;
+    clean) options="-f --file --remove-file --state-dir $telling" ;;
+    esac
+}
+
+# Offers values of an option, or the options. $1: the command, a colon and the word before.
+_kvx_complete() {
+    case $1 in
+    raw:--key | raw:-k) ;;
+    *:--chmod | *:--dc | *:--expect | *:--handler-timeout | *:--max-shrink | *:--max-size) ;;
+    *:--metrics-prefix | *:--min-lines | *:--prefix | *:--raw | *:--reason | *:--server) ;;
+    *:--splay | *:--timeout | *:--tls-server-name | *:--token | *:--url | *:--wait | *:-c) ;;
+    *:-l | *:-p | *:-r | *:-s | *:-t | *:-u) ;;
+    *:--from | *:--key | *:--to | *:-k) _kvx_keys ;;
+    *:--ca-file | *:--client-cert | *:--client-key | *:--file | *:--token-file | *:-f) _kvx_generate -f ;;
+    *:--metrics-textfile | *:--state-dir) _kvx_generate -d ;;
+    *:--check | *:--exec | *:-e) _kvx_generate -c ;;
+    *:--owner | *:-o) _kvx_generate -u ;;
+    *:--log-format) _kvx_offer text json ;;
+    *) _kvx_options ;;
+    esac
+}
+
+# Whether `kvx list` takes this option, too, to find the same keys.
+_kvx_is_of_list() {
+    case $1 in
+    -p | --prefix | -s | --server | --dc | --token-file | -t | --token | --ca-file) ;;
+    --client-cert | --client-key | --tls-server-name) ;;
+    *) return 1 ;;
+    esac
+}
+
+# Options whose value follows =, and is never the next word.
+_kvx_optional='--dogstatsd'
+# End of what is generated.
 
 complete -F _kvx kvx kvx-in kvx-out

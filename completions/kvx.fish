@@ -1,9 +1,21 @@
 # fish completion of kvx, kvx-in and kvx-out.
 
-# Whether this is one of these commands of kvx.
+# Whether the line runs one of these commands, and the cursor is before a --.
 function __kvx_is
+    contains -- (__kvx_command) $argv; and not contains -- -- (commandline -opc)
+end
+
+# The command that the line runs: kvx-in is `kvx in`.
+function __kvx_command
     set -l words (commandline -opc)
-    test (count $words) -gt 1; and contains -- $words[2] $argv; and not contains -- -- $words
+    switch "$words[1]"
+        case '*kvx-in'
+            echo in
+        case '*kvx-out'
+            echo out
+        case '*'
+            echo "$words[2]"
+    end
 end
 
 # The keys of the Consul that the words before name.
@@ -11,171 +23,134 @@ function __kvx_keys
     set -l words (commandline -opc)
     set -l to
     while set -q words[1]
-        switch $words[1]
-            case -s -p -t --server --prefix --dc --token-file --token --ca-file --client-cert --client-key --tls-server-name
-                set -a to $words[1] (string replace -r '^~/' "$HOME/" -- $words[2])
-                set -e words[1]
-            case '--server=*' '--prefix=*' '--dc=*' '--token-file=*' '--token=*' '--ca-file=*' '--client-cert=*' \
-                '--client-key=*' '--tls-server-name=*'
-                set -a to $words[1]
+        if __kvx_is_of_list $words[1]
+            set -a to $words[1] (string replace -r '^~/' "$HOME/" -- $words[2])
+            set -e words[1]
+        else if string match -q -- '--*=*' $words[1]; and __kvx_is_of_list (string split -m 1 = -- $words[1])[1]
+            set -a to $words[1]
         end
         set -e words[1]
     end
     command kvx list -q --timeout 1s $to 2>/dev/null </dev/null
 end
 
-# Whether a command is behind --.
+# Whether the cursor is after a --, and the command runs what follows it.
 function __kvx_runs
-    set -l words (commandline -opc)
-    contains -- -- $words; or return
-    switch $words[1]
-        case '*kvx'
-            contains -- "$words[2]" in out raw
-    end
+    contains -- -- (commandline -opc); and __kvx_may_run (__kvx_command)
 end
 
-# What fish knows of the command behind --.
-function __kvx_command
+# What fish offers for the command after --.
+function __kvx_behind_dashes
     set -l words (commandline -opc)
     set -l at (contains -i -- -- $words)
     set -e words[1..$at]
     complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
 end
 
-# The options, layer by layer; $argv is of which command.
-function __kvx_telling
-    complete $argv -s v -l verbose -d 'also say what was not done'
-    complete $argv -s q -l quiet -d 'say nothing but errors'
-    complete $argv -l log-format -x -a 'text json' -d 'what lines on stderr look like'
-    complete $argv -l version -d 'print the version'
-    complete $argv -s h -l help -d 'print a short help'
-end
-function __kvx_site
-    complete $argv -s p -l prefix -x -d 'folder of all keys'
-    complete $argv -l timeout -x -d 'give up on Consul after so long'
-    complete $argv -s s -l server -x -d 'address of Consul'
-    complete $argv -l dc -x -d datacenter
-    complete $argv -l token-file -r -F -d 'file with the ACL token'
-    complete $argv -s t -l token -x -d 'the ACL token itself, for all to see in ps'
-    complete $argv -l ca-file -r -F -d 'the CA\'s certificate'
-    complete $argv -l client-cert -r -F -d 'our certificate'
-    complete $argv -l client-key -r -F -d 'its private key'
-    complete $argv -l tls-server-name -x -d 'name that Consul\'s certificate has'
-    __kvx_telling $argv
-end
-function __kvx_metrics
-    complete $argv -l dogstatsd -d 'send metrics to dogstatsd'
-    complete $argv -l metrics-prefix -x -d 'what the names of metrics begin with'
-    complete $argv -l metrics-textfile -x -a '(__fish_complete_directories)' -d 'write metrics for node_exporter'
-end
-function __kvx_events
-    complete $argv -l events -d 'with --dogstatsd: an event, too'
-end
-function __kvx_key
-    complete $argv -s k -l key -x -a '(__kvx_keys)' -d 'name of the document in Consul'
-end
-function __kvx_file
-    complete $argv -s f -l file -r -F -d 'the file'
-end
-function __kvx_state
-    complete $argv -l state-dir -x -a '(__fish_complete_directories)' -d 'what is recorded of files'
-end
-function __kvx_reason
-    complete $argv -s r -l reason -x -d why
-end
-function __kvx_both
-    complete $argv -l ignore-stop -d 'though the key is stopped'
-    complete $argv -l consistent -d 'read from a leader that is confirmed'
-    complete $argv -s l -l min-lines -x -d 'refuse a document of fewer lines'
-    complete $argv -l max-size -x -d 'refuse a larger document'
-    complete $argv -l max-shrink -x -d 'refuse what has so much less than before'
-    complete $argv -l force -d 'let through what --max-shrink refuses'
-    __kvx_file $argv
-    __kvx_metrics $argv
-    __kvx_site $argv
-end
-function __kvx_in
-    complete $argv -s u -l url -x -d 'read the document from this URL'
-    complete $argv -s S -l sorted -d 'sort the lines, without empty ones'
-    complete $argv -s z -l compress -d 'store it compressed'
-    complete $argv -l expect -x -d 'replace only the document with this checksum'
-    complete $argv -s n -l dry-run -d 'show the difference, send nothing'
-    __kvx_key $argv
-    __kvx_events $argv
-    __kvx_both $argv
-end
-function __kvx_installing
-    complete $argv -s c -l chmod -x -d 'mode of the file, in octal'
-    complete $argv -s o -l owner -x -a '(__fish_complete_users)' -d 'owner of the file'
-    complete $argv -l check -x -a '(__fish_complete_command)' -d 'command that has to approve of the new file, {}'
-    complete $argv -l mkdir -d 'create the directories above the file'
-    complete $argv -l in-place -d 'write through the file that is there'
-    complete $argv -s e -l exec -x -a '(__fish_complete_command)' -d 'handler, run if the file has changed'
-    complete $argv -l handler-timeout -x -d 'give up on the handler after so long'
-    complete $argv -l ignore-lock -d 'though the file is locked'
-    complete $argv -l always-run -d 'run the handler even if nothing has changed'
-    complete $argv -l splay -x -d 'wait first, each host its own share'
-    complete $argv -l wait -x -d 'wait for a key that is not there yet'
-    complete $argv -l payload -d 'read a watch\'s payload from stdin'
-    complete $argv -l stale -d 'read from any server'
-    __kvx_state $argv
-    __kvx_both $argv
-end
-function __kvx_out
-    complete $argv -l raw -x -d 'the value of this key, a whole path'
-    __kvx_key $argv
-    __kvx_installing $argv
-end
-
+set -l all -c kvx -c kvx-in -c kvx-out
 for program in kvx kvx-in kvx-out
     complete -c $program -e
     complete -c $program -f
-    complete -c $program -n __kvx_runs -a '(__kvx_command)'
+    complete -c $program -n __kvx_runs -a '(__kvx_behind_dashes)'
 end
-__kvx_in -c kvx-in
-__kvx_out -c kvx-out
+set -l first -c kvx -n __fish_is_first_token
+complete $first -s h -l help -d 'list the commands'
+complete $first -l version -d 'print the version'
 
-set -l one -c kvx -n __fish_is_first_token
-for command in \
-    status\t'how the keys in Consul and the files of this node are' \
-    list\t'the keys, one a line' \
-    diff\t'how a file differs from what is in Consul' \
-    stop\t'stop a key, everywhere' \
-    resume\t'let a stopped key go on' \
-    lock\t'keep a file on this node as it is' \
-    unlock\t'let a locked file go on' \
-    copy\t'copy a document to another key' \
-    in\t'a document into Consul' \
-    out\t'a document out of Consul, into a file' \
-    raw\t'the value of any key into a file' \
-    clean\t'take away what was left beside a file' \
-    help\t'list the commands'
-    set -l word (string split \t -- $command)
-    complete $one -a $word[1] -d $word[2]
+# Generated from src/cli/args by `make generate`: do not edit this part.
+complete $first -a status -d 'Show how the keys in Consul and the files of this node are'
+complete $first -a list -d 'List the keys, one a line'
+complete $first -a diff -d 'Show how a file differs from what is in Consul'
+complete $first -a stop -d 'Stop a key: nobody uploads it, and nobody installs it, until it is resumed'
+complete $first -a resume -d 'Let a stopped key go on'
+complete $first -a lock -d 'Lock a file on this node'
+complete $first -a unlock -d 'Unlock a file on this node'
+complete $first -a copy -d 'Copy a document to another key'
+complete $first -a in -d 'Upload a rendered file into Consul\'s KV store, if it has changed'
+complete $first -a out -d 'Install a file from Consul\'s KV store, verified'
+complete $first -a raw -d 'Install the value of any key into a file'
+complete $first -a clean -d 'Take away what was left beside a file, and what is remembered of it'
+complete $first -a help -d 'list the commands'
+
+complete $all -n '__kvx_is diff' -F
+complete $all -n '__kvx_is status' -s k -l key -x -a '(__kvx_keys)' -d 'only this key, and the files that are made of it'
+complete $all -n '__kvx_is status' -s f -l file -r -F -d 'only this file, and its key'
+complete $all -n '__kvx_is status' -l json -d 'as JSON'
+complete $all -n '__kvx_is status lock unlock out raw clean' -l state-dir -x -a '(__fish_complete_directories)' -d 'directory for what is remembered of installed files'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -s p -l prefix -x -d 'folder of all keys in the KV store (kvexpress)'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy' -l timeout -x -d 'give up on Consul after so long (30s)'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -s s -l server -x -d 'address of Consul: host:port, https://host:port or unix:///path'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -l dc -x -d 'datacenter (the agent\'s own)'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -l token-file -r -F -d 'file with the ACL token'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -s t -l token -x -d 'the ACL token itself'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -l ca-file -r -F -d 'file with the CA\'s certificate, for https'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -l client-cert -r -F -d 'file with our certificate, where Consul wants one'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -l client-key -r -F -d 'file with its private key (CONSUL_CLIENT_KEY)'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw' -l tls-server-name -x -d 'name that Consul\'s certificate has, if not the address\'s'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw clean' -s v -l verbose -d 'also say what was not done'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw clean' -s q -l quiet -d 'say nothing but errors'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw clean' -l log-format -x -a 'text json' -d 'what lines on stderr look like'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw clean' -l version -d 'print the version'
+complete $all -n '__kvx_is status list diff stop resume lock unlock copy in out raw clean' -s h -l help -d 'display usage information'
+complete $all -n '__kvx_is diff stop resume in' -s k -l key -x -a '(__kvx_keys)' -d 'name of the document in Consul, such as hosts'
+complete $all -n '__kvx_is stop lock' -s r -l reason -x -d 'why'
+complete $all -n '__kvx_is stop' -l force -d 'also a key that is not there (yet)'
+complete $all -n '__kvx_is stop' -l replace -d 'replace the reason of a key that is stopped already'
+complete $all -n '__kvx_is stop lock copy' -l events -d 'with --dogstatsd: an event, too'
+complete $all -n '__kvx_is stop lock unlock copy in out raw' -l dogstatsd -d 'send metrics to dogstatsd, as --dogstatsd or --dogstatsd=address'
+complete $all -n '__kvx_is stop lock unlock copy in out raw' -l metrics-prefix -x -d 'what the names of its metrics begin with (kvexpress)'
+complete $all -n '__kvx_is stop lock unlock copy in out raw' -l metrics-textfile -x -a '(__fish_complete_directories)' -d 'write metrics into this directory, for the textfile collector of Prometheus\'s node_exporter'
+complete $all -n '__kvx_is lock unlock' -s f -l file -r -F -d 'the file'
+complete $all -n '__kvx_is lock' -l replace -d 'replace the reason of a file that is locked already'
+complete $all -n '__kvx_is unlock' -l run -d 'then run what has installed it; its status is ours'
+complete $all -n '__kvx_is copy' -l from -x -a '(__kvx_keys)' -d 'the key to copy'
+complete $all -n '__kvx_is copy' -l to -x -a '(__kvx_keys)' -d 'the key that is to have it, too'
+complete $all -n '__kvx_is copy' -l ignore-stop -d 'copy though the other key is stopped'
+complete $all -n '__kvx_is in' -s f -l file -r -F -d 'read the document from this file instead of stdin (-)'
+complete $all -n '__kvx_is in' -s u -l url -x -d 'read the document from this http or https URL'
+complete $all -n '__kvx_is in' -s S -l sorted -d 'sort the lines, without the empty ones and without a newline at the end, as kvexpress does'
+complete $all -n '__kvx_is in' -s z -l compress -d 'store it compressed'
+complete $all -n '__kvx_is in out raw' -s l -l min-lines -x -d 'refuse a document of fewer lines'
+complete $all -n '__kvx_is in' -l max-size -x -d 'refuse what is larger as it is stored, in bytes or with K, M'
+complete $all -n '__kvx_is in' -l max-shrink -x -d 'refuse a document that has this much less than the one in Consul, in lines or in bytes'
+complete $all -n '__kvx_is in out raw' -l force -d 'let through what shrinks more than --max-shrink allows'
+complete $all -n '__kvx_is in' -l expect -x -d 'replace only the document with this checksum, otherwise exit with 75'
+complete $all -n '__kvx_is in' -l ignore-stop -d 'upload though the key is stopped'
+complete $all -n '__kvx_is in' -s n -l dry-run -d 'show the difference to what is in Consul, and send nothing'
+complete $all -n '__kvx_is in' -l events -d 'with --dogstatsd: send an event for an upload'
+complete $all -n '__kvx_is in out raw' -l consistent -d 'read from a leader that the other servers confirm'
+complete $all -n '__kvx_is in' -l timeout -x -d 'give up on the input, and then on Consul, after so long'
+complete $all -n '__kvx_is out' -s k -l key -x -a '(__kvx_keys)' -d 'name of the document in Consul, such as hosts'
+complete $all -n '__kvx_is out' -l raw -x -d 'instead of a document, the value of this key'
+complete $all -n '__kvx_is out raw' -s f -l file -r -F -d 'file to install, or - for stdout'
+complete $all -n '__kvx_is out raw' -l max-size -x -d 'refuse a larger document, in bytes or with K, M (16M)'
+complete $all -n '__kvx_is out raw' -l max-shrink -x -d 'refuse a document that has this much less than the installed file, in lines or in bytes'
+complete $all -n '__kvx_is out raw' -l check -x -a '(__fish_complete_command)' -d 'command that has to approve of the new file before it is put in its place, such as \'visudo -cf {}\', where {} is its path'
+complete $all -n '__kvx_is out raw' -s c -l chmod -x -d 'mode of the file, in octal'
+complete $all -n '__kvx_is out raw' -s o -l owner -x -a '(__fish_complete_users)' -d 'owner of the file: user, user:group or :group, by name or number'
+complete $all -n '__kvx_is out raw' -l mkdir -d 'create the directories above the file that are missing'
+complete $all -n '__kvx_is out raw' -l in-place -d 'write through the file that is there'
+complete $all -n '__kvx_is out raw' -s e -l exec -x -a '(__fish_complete_command)' -d 'handler: words and "quotes", no shell; or give it behind --'
+complete $all -n '__kvx_is out raw' -l handler-timeout -x -d 'give up on the handler after so long (30s): TERM, then KILL'
+complete $all -n '__kvx_is out raw' -l ignore-stop -d 'install though the key is stopped'
+complete $all -n '__kvx_is out raw' -l ignore-lock -d 'install though the file is locked on this node'
+complete $all -n '__kvx_is out raw' -l always-run -d 'run the handler even if nothing has changed'
+complete $all -n '__kvx_is out raw' -l splay -x -d 'wait first, up to so long, so that not all nodes reload at once'
+complete $all -n '__kvx_is out raw' -l wait -x -d 'wait up to so long for a key that is not in Consul yet, and for Consul itself'
+complete $all -n '__kvx_is out raw' -l payload -d 'read a watch\'s payload from stdin, though -k is given'
+complete $all -n '__kvx_is out raw' -l stale -d 'read from any server, even without a leader'
+complete $all -n '__kvx_is out raw' -l timeout -x -d 'give up on the payload, and then on Consul and the check, after so long'
+complete $all -n '__kvx_is raw' -s k -l key -x -d 'path of the key, such as service/web/config'
+complete $all -n '__kvx_is clean' -s f -l file -r -F -d 'the file, which itself stays'
+complete $all -n '__kvx_is clean' -l remove-file -d 'remove the file, too'
+
+# Whether `kvx list` takes this option, too, to find the same keys.
+function __kvx_is_of_list
+    contains -- $argv[1] -p --prefix -s --server --dc --token-file -t --token --ca-file --client-cert --client-key --tls-server-name
 end
-complete $one -s h -l help -d 'list the commands'
-complete $one -l version -d 'print the version'
 
-__kvx_in -c kvx -n '__kvx_is in'
-__kvx_out -c kvx -n '__kvx_is out'
-complete -c kvx -n '__kvx_is raw' -s k -l key -x -d 'path of the key'
-__kvx_installing -c kvx -n '__kvx_is raw'
-complete -c kvx -n '__kvx_is status' -l json -d 'as JSON'
-complete -c kvx -n '__kvx_is diff' -F
-complete -c kvx -n '__kvx_is stop' -l force -d 'also a key that is not there yet'
-complete -c kvx -n '__kvx_is stop lock' -l replace -d 'replace the reason of an earlier one'
-complete -c kvx -n '__kvx_is unlock' -l run -d 'then run what has installed it'
-complete -c kvx -n '__kvx_is copy' -l from -x -a '(__kvx_keys)' -d 'the key to copy'
-complete -c kvx -n '__kvx_is copy' -l to -x -a '(__kvx_keys)' -d 'the key that is to have it'
-complete -c kvx -n '__kvx_is copy' -l ignore-stop -d 'though the other key is stopped'
-complete -c kvx -n '__kvx_is clean' -l remove-file -d 'remove the file, too'
-__kvx_key -c kvx -n '__kvx_is status diff stop resume'
-__kvx_file -c kvx -n '__kvx_is status lock unlock clean'
-__kvx_state -c kvx -n '__kvx_is status lock unlock clean'
-__kvx_reason -c kvx -n '__kvx_is stop lock'
-__kvx_events -c kvx -n '__kvx_is stop lock copy'
-__kvx_metrics -c kvx -n '__kvx_is stop lock unlock copy'
-__kvx_site -c kvx -n '__kvx_is status list diff stop resume lock unlock copy'
-__kvx_telling -c kvx -n '__kvx_is clean'
-functions -e __kvx_telling __kvx_site __kvx_metrics __kvx_events __kvx_key __kvx_file __kvx_state __kvx_reason __kvx_both \
-    __kvx_in __kvx_installing __kvx_out
+# Whether this command runs what follows --.
+function __kvx_may_run
+    contains -- "$argv[1]" in out raw
+end
+# End of what is generated.

@@ -18,6 +18,12 @@ pub type Line = BTreeSet<(String, Option<String>, bool)>;
 /// A command's `--help`.
 pub struct Help(String);
 
+impl From<&str> for Help {
+    fn from(text: &str) -> Help {
+        Help(text.to_owned())
+    }
+}
+
 impl Help {
     /// Of `kvx-in`, or `kvx stop`; `kvx in` has that of `kvx-in`.
     pub fn of(command: &str) -> Help {
