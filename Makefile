@@ -41,7 +41,7 @@ pictures: all ## draw docs/pictures anew: from the texts beside them, and the de
 	UPDATE_PICTURES=1 KVX_BIN=$(CURDIR)/target/release cargo test --locked --test main docs::pictures
 
 generate: ## write the completions and the options in the man pages anew, from src/cli/args
-	UPDATE_GENERATED=1 cargo test --locked --test generated
+	UPDATE_GENERATED=1 cargo test --locked --test main docs::generated
 
 BUILT ?= $(or $(CARGO_TARGET_DIR),target)/release
 include packaging/install.mk

@@ -89,6 +89,7 @@ mod docs {
     mod contributing;
     mod examples;
     mod examples_acl;
+    mod generated;
     mod man_pages;
     mod markdown;
     mod markdown_names;

@@ -137,7 +137,7 @@ Install the value of any key into a file: `kvx out --raw <path>`.
 The path is a whole one: no prefix, no checksum, no stop. Guards, locks, owner,
 mode and handler are as for kvx out: see kvx out --help.
 
-CommonArgs:
+Options:
   -k, --key         path of the key, such as service/web/config
   -f, --file        file to install, or - for stdout
 

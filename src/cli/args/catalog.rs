@@ -11,17 +11,17 @@ pub use crate::cli::kvx::RAW_HELP;
 /// The commands of `kvx`, in the order of its help, without `raw`: it takes the options of `out`, with its own help.
 pub fn commands() -> [(&'static str, CommandInfoWithArgs); 11] {
     [
-        ("status", status::Options::get_args_info()),
-        ("list", list::Options::get_args_info()),
-        ("diff", diff::Options::get_args_info()),
-        ("stop", stop::Options::get_args_info()),
-        ("resume", resume::Options::get_args_info()),
-        ("lock", lock::Options::get_args_info()),
-        ("unlock", unlock::Options::get_args_info()),
-        ("copy", copy::Options::get_args_info()),
-        ("in", kvx_in::Options::get_args_info()),
-        ("out", kvx_out::Options::get_args_info()),
-        ("clean", clean::Options::get_args_info()),
+        ("status", status::StatusArgs::get_args_info()),
+        ("list", list::ListArgs::get_args_info()),
+        ("diff", diff::DiffArgs::get_args_info()),
+        ("stop", stop::StopArgs::get_args_info()),
+        ("resume", resume::ResumeArgs::get_args_info()),
+        ("lock", lock::LockArgs::get_args_info()),
+        ("unlock", unlock::UnlockArgs::get_args_info()),
+        ("copy", copy::CopyArgs::get_args_info()),
+        ("in", kvx_in::KvxInArgs::get_args_info()),
+        ("out", kvx_out::KvxOutArgs::get_args_info()),
+        ("clean", clean::CleanArgs::get_args_info()),
     ]
 }
 

@@ -31,7 +31,7 @@ impl Value {
             "owner" => Value::User,
             "format" => Value::OneOf("text json"),
             name if ANY.contains(&name) => Value::Any,
-            name => panic!("say in tests/generated/value.rs what the shells are to offer for <{name}>"),
+            name => panic!("say in tests/docs/generated/value.rs what the shells are to offer for <{name}>"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! completions/_kvx.
 
-use crate::catalog::{Catalog, Command, Opt, brief};
-use crate::value::Value;
+use super::catalog::{Catalog, Command, Opt, brief};
+use super::value::Value;
 
 const LAYERS: [&str; 5] = ["telling", "consul", "site", "metrics", "installing"];
 
@@ -51,7 +51,7 @@ fn spec(option: &Opt) -> String {
     };
     let long = format!("--{}{behind_long}", option.long);
     let text = quoted(brief(&option.about)).replace('[', "\\[").replace(']', "\\]");
-    let colons = |argument: &crate::catalog::Argument| if argument.is_optional { "::" } else { ":" };
+    let colons = |argument: &super::catalog::Argument| if argument.is_optional { "::" } else { ":" };
     let value = option
         .argument
         .as_ref()

@@ -1,14 +1,9 @@
 //! What is generated from src/cli/args is current: the shells' completions, and the options in the manual pages.
 //! With UPDATE_GENERATED, it is written anew (`make generate`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::arithmetic_side_effects, clippy::string_slice)]
 
 mod bash;
 mod catalog;
 mod fish;
-#[path = "../common/help.rs"]
-#[allow(dead_code)]
-mod help;
 mod mdoc;
 mod page;
 mod value;
@@ -16,7 +11,7 @@ mod zsh;
 
 use std::path::Path;
 
-use catalog::Catalog;
+use self::catalog::Catalog;
 
 /// In a completion, the lines between these are generated.
 const BEGIN: &str = "# Generated from src/cli/args by `make generate`: do not edit this part.";

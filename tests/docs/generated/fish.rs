@@ -1,7 +1,7 @@
 //! completions/kvx.fish.
 
-use crate::catalog::{Catalog, Opt, brief};
-use crate::value::Value;
+use super::catalog::{Catalog, Opt, brief};
+use super::value::Value;
 
 pub fn completion(catalog: &Catalog) -> String {
     let mut commands = String::new();

@@ -1,6 +1,6 @@
 //! What --help says, in mdoc(7).
 
-use crate::catalog::{Catalog, Command, Opt};
+use super::catalog::{Catalog, Command, Opt};
 
 /// Of a line of a page.
 const WIDTH: usize = 80;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::catalog::{Catalog, Opt};
-use crate::mdoc::{item, sentences, synopses, synopsis};
+use super::catalog::{Catalog, Opt};
+use super::mdoc::{item, sentences, synopses, synopsis};
 
 /// What follows this line, up to the next option, is by hand.
 const BY_HAND: &str = ".\\\" By hand:";
@@ -86,7 +86,7 @@ fn parts(catalog: &Catalog, command: Option<&str>) -> Vec<Part> {
         };
         layers.iter().flat_map(of).collect()
     };
-    let own = |command: &crate::catalog::Command| -> Vec<Described> {
+    let own = |command: &super::catalog::Command| -> Vec<Described> {
         command.own.iter().cloned().map(|option| Described { option, layer: None }).collect()
     };
     match command.map(|command| catalog.command(command)) {
@@ -96,7 +96,7 @@ fn parts(catalog: &Catalog, command: Option<&str>) -> Vec<Part> {
         }
         None => {
             let commands = catalog.commands.iter().filter(|command| !["in", "out"].contains(&command.name));
-            let part = |command: &crate::catalog::Command| Part {
+            let part = |command: &super::catalog::Command| Part {
                 section: "COMMANDS",
                 subsection: Some(command.name),
                 options: own(command),

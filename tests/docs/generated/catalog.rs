@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kvx::cli::args::catalog::{RAW_HELP, VALUE_IS_OPTIONAL, commands, layers};
 
-use crate::help::Help;
-use crate::value::Value;
+use super::value::Value;
+use crate::common::help::Help;
 
 /// The layer that `out` and `raw` have, for the shells. In the manual pages, these are options of kvx-out.
 const INSTALLING: &str = "installing";

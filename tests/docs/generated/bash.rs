@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, Command, Opt};
-use crate::value::Value;
+use super::catalog::{Catalog, Command, Opt};
+use super::value::Value;
 
 /// Of a line of a script, but for what is around its words.
 const WIDTH: usize = 90;
