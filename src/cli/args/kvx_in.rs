@@ -22,20 +22,19 @@ metrics_options! {
     /// Upload a rendered file into Consul's KV store, if it has changed.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The document is read from stdin, from -f FILE, from -u URL (which counts only
-if it is answered with 200), or from the stdout of a command behind -- (which
-counts only if the command exits 0).
-It is stored as PREFIX/KEY/data with its SHA-256 as PREFIX/KEY/checksum, both
-or neither. Nothing is sent if Consul has it already, with -z or without.",
-        note = "With -S the document has no newline at the end, so it counts one line less.",
-        note = "With -z the document itself may have 16M, or --max-size if that is more.",
-        note = "-u follows up to 10 redirects, but none from https to http. It trusts the
-system's CAs (SSL_CERT_FILE, SSL_CERT_DIR), takes no proxy, and does not try
-again.",
-        note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
+        note = "The document comes from stdin, -f FILE, -u URL (only an answer of 200 counts),
+or the stdout of a command after -- (only if it exits 0). It is stored as
+PREFIX/KEY/data, its SHA-256 as PREFIX/KEY/checksum, in one transaction.
+Nothing is sent if Consul already has the same document, with -z or without.",
+        note = "With -S the document has no final newline, so it has one line less.",
+        note = "With -z the uncompressed document may have up to 16M, or --max-size if that is
+more.",
+        note = "-u follows up to 10 redirects, but not from https to http. It trusts the
+system's CAs (SSL_CERT_FILE, SSL_CERT_DIR), uses no proxy and does not retry.",
+        note = "Consul's address is -s or CONSUL_HTTP_ADDR, as for Consul's own tools.
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
-and CONSUL_PARTITION are heeded.",
-        note = "A run ends within 2 times --timeout and 6s (66s); for a large document -z
+and CONSUL_PARTITION are respected.",
+        note = "A run takes at most 2 times --timeout plus 6s (66s); for a large document, -z
 takes some seconds more.",
         example = "{command_name} -k hosts < /etc/hosts.rendered
 render | {command_name} -k hosts --min-lines 600
@@ -43,83 +42,83 @@ render | {command_name} -k hosts --min-lines 600
 {command_name} -k hosts -n -f hosts.new
 {command_name} -k bans -S -z -u https://intranet/bans.txt",
         error_code(0, "uploaded, unchanged or stopped"),
-        error_code(64, "the command line makes no sense"),
-        error_code(65, "a guard refused the document"),
+        error_code(64, "invalid command line"),
+        error_code(65, "a guard rejected the document"),
         error_code(69, "Consul cannot be reached"),
         error_code(74, "the input cannot be read"),
-        error_code(75, "somebody else was faster, or --expect does not hold"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, or a file it names, makes no sense")
+        error_code(75, "another writer was faster, or --expect does not match"),
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
     pub struct KvxInArgs {
         /// name of the document in Consul, such as hosts
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Key,
 
-        /// read the document from this file instead of stdin (-)
+        /// read the document from this file, - for stdin [default: -]
         #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::path))]
         file: Option<PathBuf>,
 
-        /// read the document from this http or https URL; whoever sees ps sees a password in it
+        /// read the document from this http or https URL; a password in it is visible in ps
         #[argh(option, short = 'u', arg_name = "url", from_str_fn(values::url))]
         url: Option<Url>,
 
-        /// sort the lines, without the empty ones and without a newline at the end, as kvexpress does
+        /// sort the lines, drop empty ones and the final newline, as kvexpress does
         #[argh(switch, short = 'S')]
         sorted: bool,
 
-        /// store it compressed: brotli, which kvx-out knows by itself, and kvexpress from 1.16 on
+        /// store it compressed (brotli); kvx-out and kvexpress from 1.16 on decompress it
         #[argh(switch, short = 'z')]
         compress: bool,
 
-        /// folder of all keys in the KV store (kvexpress)
+        /// folder of all keys in the KV store [default: kvexpress]
         #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
         prefix: Option<Prefix>,
 
-        /// refuse a document of fewer lines (10); 0 lets an empty one through
+        /// minimum number of lines; 0 accepts an empty document [default: 10]
         #[argh(option, short = 'l', arg_name = "n", default = "10")]
         min_lines: u64,
 
-        /// refuse what is larger as it is stored, in bytes or with K, M (512K, which is what Consul stores)
+        /// maximum size as stored, in bytes or with K, M [default: 512K, Consul's own limit]
         #[argh(option, arg_name = "size", default = "guard::LARGEST_VALUE", from_str_fn(values::size))]
         max_size: usize,
 
-        /// refuse a document that has this much less than the one in Consul, in lines or in bytes
+        /// reject a document that is smaller than the one in Consul by more than this, in lines or bytes
         #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
         max_shrink: Option<Percent>,
 
-        /// let through what shrinks more than --max-shrink allows
+        /// ignore --max-shrink
         #[argh(switch)]
         force: bool,
 
-        /// replace only the document with this checksum, otherwise exit with 75
+        /// replace only a document with this checksum; otherwise exit with 75
         #[argh(option, arg_name = "checksum", from_str_fn(values::checksum))]
         expect: Option<Checksum>,
 
-        /// upload though the key is stopped
+        /// upload even if the key is stopped
         #[argh(switch)]
         ignore_stop: bool,
 
-        /// show the difference to what is in Consul, and send nothing; the status is 0 either way
+        /// show the difference to the document in Consul and send nothing; exit with 0 either way
         #[argh(switch, short = 'n')]
         dry_run: bool,
 
-        /// with --dogstatsd: send an event for an upload (with what changed in it), a document that is too short, and a stop
+        /// with --dogstatsd, send events: an upload (with its changes), a document with too few lines, a stop
         #[argh(switch)]
         events: bool,
 
-        /// read from a leader that the other servers confirm
+        /// read from a leader that the other servers have confirmed
         #[argh(switch)]
         consistent: bool,
 
-        /// give up on the input, and then on Consul, after so long (30s)
+        /// limit for reading the input, and then for all requests to Consul [default: 30s]
         #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
         timeout: Duration,
     }
 }
 
 impl KvxInArgs {
-    /// Who is told of the run.
+    /// Where the run is counted.
     ///
     /// # Errors
     /// 64.
@@ -127,7 +126,7 @@ impl KvxInArgs {
         self.metrics(self.events)
     }
 
-    /// The order, and whether it makes sense. `command` is what stands behind `--`.
+    /// The order, if its options fit together. `command` is what follows `--`.
     ///
     /// # Errors
     /// 64.

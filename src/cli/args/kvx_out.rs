@@ -21,47 +21,47 @@ use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
     over consul_options:
-    /// Install a file from Consul's KV store, verified; run a handler if it changed.
+    /// Install a verified file from Consul's KV store; run a handler if it changed.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "As the handler of a Consul watch it reads the watch's payload from stdin: of a
-`key` watch on PREFIX/KEY/checksum, or of a `keyprefix` watch on PREFIX/KEY/.
-stdin is read when CONSUL_INDEX is set (watches set it), without -k, or with
---payload; otherwise it is left alone.",
-        note = "The handler runs after a new file is in place. If it fails, or never ran, it
-is pending: the next run runs it again. Another owner or mode alone owes nothing.
+        note = "Run by a Consul watch, it reads the watch's payload from stdin: of a `key` watch
+on PREFIX/KEY/checksum, or of a `keyprefix` watch on PREFIX/KEY/. stdin is read
+if CONSUL_INDEX is set (watches set it), without -k, or with --payload;
+otherwise it is not touched.",
+        note = "The handler runs once a new file is installed. If it fails or never ran, it is
+pending: the next run retries it. A new owner or mode alone does not run it.
 Handler and check run in /. Their environment has KVX_KEY, KVX_FILE and
 KVX_CHECKSUM, the check's also KVX_STAGED, the new file's path; and no token.",
-        note = "Consul is found by -s, or by CONSUL_HTTP_ADDR, as Consul's own tools do;
+        note = "Consul's address is -s or CONSUL_HTTP_ADDR, as for Consul's own tools.
 CONSUL_HTTP_TOKEN, _TOKEN_FILE, _AUTH, _SSL and _SSL_VERIFY, CONSUL_NAMESPACE
-and CONSUL_PARTITION are heeded. What is installed is recorded in
---state-dir, STATE_DIRECTORY, /var/lib/kvx (root), ~/.local/state/kvx, or,
-without a home, /tmp/kvx-UID.",
-        note = "A run ends within 3 times --timeout, 2 times --handler-timeout and 30s
-(180s), and --splay and --wait, which come first.",
+and CONSUL_PARTITION are respected. State is kept in --state-dir,
+STATE_DIRECTORY, /var/lib/kvx (root), ~/.local/state/kvx, or, without a home,
+/tmp/kvx-UID.",
+        note = "A run takes at most 3 times --timeout plus 2 times --handler-timeout plus 30s
+(180s), after --splay and --wait.",
         example = "{command_name} -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP dnsmasq'
 {command_name} -k hosts -f /etc/hosts.consul -- systemctl reload dnsmasq
 {command_name} -k hosts -f - | head
 consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
   {command_name} -f hosts",
-        error_code(0, "done, unchanged, stopped, locked, or nothing there (by payload)"),
-        error_code(1, "the handler failed; it stays pending"),
-        error_code(64, "the command line makes no sense"),
-        error_code(65, "a guard refused the document, or the payload is none"),
+        error_code(0, "done, unchanged, stopped, locked, or no such key (by payload)"),
+        error_code(1, "the handler failed; it is pending"),
+        error_code(64, "invalid command line"),
+        error_code(65, "a guard rejected the document, or stdin is not a payload"),
         error_code(66, "the key is not in Consul"),
         error_code(69, "Consul cannot be reached"),
-        error_code(73, "the file, or what is recorded of it, cannot be written"),
+        error_code(73, "the file, or its state, cannot be written"),
         error_code(74, "the payload cannot be read"),
-        error_code(75, "try again: the pair is torn, another run is busy, or told to end"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, a file it names or the owner makes no sense")
+        error_code(75, "try again: the pair is torn, another run is busy, or a signal came"),
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, a file that it names, or the owner")
     )]
     pub struct KvxOutArgs {
-        /// name of the document in Consul, such as hosts (the one that the payload names)
+        /// name of the document in Consul, such as hosts [default: the payload's]
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Option<Key>,
 
-        /// instead of a document, the value of this key: its whole path, without checksum, prefix and stop
+        /// install the value at this whole path instead of a document: no checksum, prefix or stop
         #[argh(option, arg_name = "path", from_str_fn(values::value_path))]
         raw: Option<ValuePath>,
 
@@ -69,59 +69,59 @@ consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
         #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::destination))]
         file: PathBuf,
 
-        /// folder of all keys in the KV store (kvexpress)
+        /// folder of all keys in the KV store [default: kvexpress]
         #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(values::prefix))]
         prefix: Option<Prefix>,
 
-        /// refuse a document of fewer lines (10); 0 lets an empty one through
+        /// minimum number of lines; 0 accepts an empty document [default: 10]
         #[argh(option, short = 'l', arg_name = "n", default = "10")]
         min_lines: u64,
 
-        /// refuse a larger document, in bytes or with K, M (16M)
+        /// maximum size of the document, in bytes or with K, M [default: 16M]
         #[argh(option, arg_name = "size", default = "guard::LARGEST", from_str_fn(values::size))]
         max_size: usize,
 
-        /// refuse a document that has this much less than the installed file, in lines or in bytes
+        /// reject a document that is smaller than the installed file by more than this, in lines or bytes
         #[argh(option, arg_name = "percent", from_str_fn(values::percent))]
         max_shrink: Option<Percent>,
 
-        /// let through what shrinks more than --max-shrink allows
+        /// ignore --max-shrink
         #[argh(switch)]
         force: bool,
 
-        /// command that has to approve of the new file before it is put in its place, such as 'visudo -cf {}', where {} is its path; any status but 0 refuses it
+        /// validate the new file with this command before installing it, such as 'visudo -cf {}'; {} is its path
         #[argh(option, arg_name = "command", from_str_fn(values::check))]
         check: Option<Check>,
 
-        /// mode of the file, in octal (the old file's; 0640 for a new one)
+        /// mode of the file, in octal [default: the old file's; 0640 for a new one]
         #[argh(option, short = 'c', arg_name = "mode", from_str_fn(values::mode))]
         chmod: Option<u32>,
 
-        /// owner of the file: user, user:group or :group, by name or number (the old file's)
+        /// owner of the file: user, user:group or :group, by name or number [default: the old file's]
         #[argh(option, short = 'o', arg_name = "owner", from_str_fn(values::owner))]
         owner: Option<Attributes>,
 
-        /// create the directories above the file that are missing
+        /// create missing directories above the file
         #[argh(switch)]
         mkdir: bool,
 
-        /// write through the file that is there: for one that is mounted by itself, or must keep its inode. What is lost: a reader may see a half-written file, and a run that dies leaves one, which the next run mends
+        /// write through the existing file: for one that is mounted by itself, or must keep its inode. Not atomic: a reader may see a half-written file, and a run that dies leaves one, which the next run completes
         #[argh(switch)]
         in_place: bool,
 
-        /// handler: words and "quotes", no shell; or give it behind --
+        /// handler: words and "quotes", no shell; or give it after --
         #[argh(option, short = 'e', arg_name = "command")]
         exec: Option<String>,
 
-        /// give up on the handler after so long (30s): TERM, then KILL
+        /// limit for the handler: then TERM, then KILL [default: 30s]
         #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
         handler_timeout: Duration,
 
-        /// install though the key is stopped
+        /// install even if the key is stopped
         #[argh(switch)]
         ignore_stop: bool,
 
-        /// install though the file is locked on this node
+        /// install even if the file is locked on this node
         #[argh(switch)]
         ignore_lock: bool,
 
@@ -129,38 +129,38 @@ consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
         #[argh(switch)]
         always_run: bool,
 
-        /// wait first, up to so long, so that not all nodes reload at once: each host its own share for this key, always the same
+        /// wait up to this long first, so that nodes do not reload together; each host always waits the same share
         #[argh(option, arg_name = "duration", from_str_fn(values::duration))]
         splay: Option<Duration>,
 
-        /// wait up to so long for a key that is not in Consul yet, and for Consul itself: for start-up scripts, without a payload
+        /// wait up to this long for a key that does not exist yet, and for Consul itself; for start-up scripts, without a payload
         #[argh(option, arg_name = "duration", from_str_fn(values::duration))]
         wait: Option<Duration>,
 
-        /// read a watch's payload from stdin, though -k is given
+        /// read a watch's payload from stdin even if -k is given
         #[argh(switch)]
         payload: bool,
 
-        /// directory for what is recorded of installed files
+        /// directory for the state of installed files
         #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
 
-        /// read from any server, even without a leader; what may be older than the installed file is asked of the leader
+        /// read from any server, even without a leader; a document that may be older than the installed one is read from the leader
         #[argh(switch)]
         stale: bool,
 
-        /// read from a leader that the other servers confirm
+        /// read from a leader that the other servers have confirmed
         #[argh(switch)]
         consistent: bool,
 
-        /// give up on the payload, and then on Consul and the check, after so long (30s)
+        /// limit for the payload, and then for all requests to Consul and the check [default: 30s]
         #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
         timeout: Duration,
     }
 }
 
 impl KvxOutArgs {
-    /// Who is told of the run.
+    /// Where the run is counted.
     ///
     /// # Errors
     /// 64.
@@ -191,7 +191,7 @@ impl KvxOutArgs {
         self.token.is_none() && !is_for_once && is_complete && files.all(|file| file.is_absolute())
     }
 
-    /// The order, and whether it makes sense. `command` is what stands behind `--`.
+    /// The order, if its options fit together. `command` is what follows `--`.
     ///
     /// # Errors
     /// 64.

@@ -9,15 +9,15 @@ macro_rules! options {
         pub struct $Args {
             $($own)*
 
-            /// also say what was not done
+            /// also log unchanged files and retries
             #[argh(switch, short = 'v')]
             verbose: bool,
 
-            /// say nothing but errors
+            /// log errors only
             #[argh(switch, short = 'q')]
             quiet: bool,
 
-            /// what lines on stderr look like: text, or json, an object a line (text)
+            /// format of the lines on stderr: text, or json, an object a line [default: text]
             #[argh(option, arg_name = "format", default = "Default::default()", from_str_fn($crate::cli::args::values::log_format))]
             log_format: $crate::telemetry::log::Format,
 
@@ -47,11 +47,11 @@ macro_rules! consul_options {
             pub struct $Args {
                 $($own)*
 
-                /// address of Consul: host:port, https://host:port or unix:///path (127.0.0.1:8500)
+                /// address of Consul: host:port, https://host:port or unix:///path [default: 127.0.0.1:8500]
                 #[argh(option, short = 's', arg_name = "address", from_str_fn($crate::cli::args::values::name))]
                 server: Option<String>,
 
-                /// datacenter (the agent's own)
+                /// datacenter [default: the agent's own]
                 #[argh(option, arg_name = "name", from_str_fn($crate::cli::args::values::name))]
                 dc: Option<String>,
 
@@ -59,23 +59,23 @@ macro_rules! consul_options {
                 #[argh(option, arg_name = "file", from_str_fn($crate::cli::args::values::path))]
                 token_file: Option<std::path::PathBuf>,
 
-                /// the ACL token itself; everybody on this machine can see it in ps: use --token-file or the environment instead
+                /// the ACL token itself; it is visible in ps: prefer --token-file or the environment
                 #[argh(option, short = 't', arg_name = "token")]
                 token: Option<String>,
 
-                /// file with the CA's certificate, for https (CONSUL_CACERT, CONSUL_CAPATH, the system's)
+                /// file with the CA's certificate, for https [default: CONSUL_CACERT, CONSUL_CAPATH, the system's]
                 #[argh(option, arg_name = "file", from_str_fn($crate::cli::args::values::path))]
                 ca_file: Option<std::path::PathBuf>,
 
-                /// file with our certificate, where Consul wants one (CONSUL_CLIENT_CERT)
+                /// file with the client certificate, if Consul requires one [default: CONSUL_CLIENT_CERT]
                 #[argh(option, arg_name = "file", from_str_fn($crate::cli::args::values::path))]
                 client_cert: Option<std::path::PathBuf>,
 
-                /// file with its private key (CONSUL_CLIENT_KEY)
+                /// file with its private key [default: CONSUL_CLIENT_KEY]
                 #[argh(option, arg_name = "file", from_str_fn($crate::cli::args::values::path))]
                 client_key: Option<std::path::PathBuf>,
 
-                /// name that Consul's certificate has, if not the address's (CONSUL_TLS_SERVER_NAME)
+                /// name in Consul's certificate, if it is not the address's [default: CONSUL_TLS_SERVER_NAME]
                 #[argh(option, arg_name = "name", from_str_fn($crate::cli::args::values::name))]
                 tls_server_name: Option<String>,
             }
@@ -106,11 +106,11 @@ macro_rules! site_options {
             pub struct $Args {
                 $($own)*
 
-                /// folder of all keys in the KV store (kvexpress)
+                /// folder of all keys in the KV store [default: kvexpress]
                 #[argh(option, short = 'p', arg_name = "prefix", from_str_fn(crate::cli::args::values::prefix))]
                 prefix: Option<crate::layout::keys::Prefix>,
 
-                /// give up on Consul after so long (30s)
+                /// limit for all requests to Consul [default: 30s]
                 #[argh(option, arg_name = "duration", from_str_fn(crate::cli::args::values::duration))]
                 timeout: Option<std::time::Duration>,
             }
@@ -136,11 +136,11 @@ macro_rules! metrics_options {
             pub struct $Args {
                 $($own)*
 
-                /// send metrics to dogstatsd, as --dogstatsd or --dogstatsd=address: host:port or unix:///path (DD_DOGSTATSD_URL, DD_AGENT_HOST, localhost:8125)
+                /// send metrics to dogstatsd, as --dogstatsd or --dogstatsd=address: host:port or unix:///path [default: DD_DOGSTATSD_URL, DD_AGENT_HOST, localhost:8125]
                 #[argh(option, arg_name = "address", from_str_fn($crate::cli::args::values::dogstatsd))]
                 dogstatsd: Option<Option<$crate::telemetry::metrics::dogstatsd::StatsdAddress>>,
 
-                /// what the names of its metrics begin with (kvexpress)
+                /// prefix of the metrics' names [default: kvexpress]
                 #[argh(option, arg_name = "name", default = "String::from(\"kvexpress\")", from_str_fn($crate::telemetry::metrics::dogstatsd::prefix))]
                 metrics_prefix: String,
 
@@ -151,7 +151,7 @@ macro_rules! metrics_options {
         }
 
         impl $Args {
-            /// Who is told of the run.
+            /// Where the run is counted.
             fn metrics(&self, events: bool) -> $crate::error::Result<$crate::telemetry::metrics::Metrics> {
                 $crate::cli::args::metrics(self.dogstatsd.clone(), &self.metrics_prefix, events, self.metrics_textfile.clone())
             }

@@ -15,39 +15,39 @@ metrics_options! {
     /// Copy a document to another key.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "As it is stored: value, Flags and checksum, in one transaction. Nothing is
-sent if the other key has it already.",
-        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        note = "The stored value, its Flags and its checksum are copied in one transaction.
+Nothing is sent if the other key already has the same document.",
+        note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} --from hosts --to hosts-before",
         error_code(0, "copied, or unchanged"),
-        error_code(64, "the command line makes no sense"),
-        error_code(66, "there is nothing to copy"),
+        error_code(64, "invalid command line"),
+        error_code(66, "the key to copy does not exist"),
         error_code(69, "Consul cannot be reached"),
-        error_code(75, "it is torn, the other key is stopped, or others were faster every time"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, or a file it names, makes no sense")
+        error_code(75, "it is torn, the other key is stopped, or other writers were faster every time"),
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
     pub struct CopyArgs {
         /// the key to copy
         #[argh(option, arg_name = "key", from_str_fn(values::key))]
         from: Key,
 
-        /// the key that is to have it, too
+        /// the key to copy it to
         #[argh(option, arg_name = "key", from_str_fn(values::key))]
         to: Key,
 
-        /// copy though the other key is stopped
+        /// copy even if the other key is stopped
         #[argh(switch)]
         ignore_stop: bool,
 
-        /// with --dogstatsd: an event, too
+        /// with --dogstatsd, also send an event
         #[argh(switch)]
         events: bool,
     }
 }
 
 impl CopyArgs {
-    /// Who is told of it.
+    /// Where the run is counted.
     ///
     /// # Errors
     /// 64.
@@ -55,7 +55,7 @@ impl CopyArgs {
         self.metrics(self.events)
     }
 
-    /// The order, and whether it makes sense.
+    /// The order, if its options fit together.
     ///
     /// # Errors
     /// 64.

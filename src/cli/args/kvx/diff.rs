@@ -9,24 +9,24 @@ use crate::layout::keys::Key;
 use crate::operator::diff::DiffOrder;
 
 site_options! {
-    /// Show how a file differs from what is in Consul.
+    /// Show how a file differs from the document in Consul.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "As diff -u prints it, from what is in Consul to the file; with colours on a
-terminal, unless NO_COLOR is set.",
-        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        note = "The format is that of diff -u, from the document in Consul to the file, with
+colours on a terminal unless NO_COLOR is set.",
+        note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} -k hosts /etc/hosts.consul
 render | {command_name} -k hosts -",
         error_code(0, "they are the same"),
         error_code(1, "they differ"),
-        error_code(64, "the command line makes no sense"),
+        error_code(64, "invalid command line"),
         error_code(65, "the file is larger than any document"),
         error_code(66, "there is no such key"),
         error_code(69, "Consul cannot be reached"),
         error_code(74, "the file cannot be read"),
         error_code(75, "the pair in Consul is torn"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, or a file it names, makes no sense")
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
     pub struct DiffArgs {
         /// the file, or - for stdin

@@ -7,15 +7,15 @@ site_options! {
     /// List the keys, one a line.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "Those with a document, half of one, or a stop. Keys that the token may not
-list are left out; Consul does not tell.",
-        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        note = "Keys with a document, half of one, or a stop. Keys that the token cannot list
+are left out; Consul does not say which.",
+        note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} | while IFS= read -r key; do kvx status -k \"$key\"; done",
         error_code(0, "listed"),
-        error_code(64, "the command line makes no sense"),
+        error_code(64, "invalid command line"),
         error_code(69, "Consul cannot be reached"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, or a file it names, makes no sense")
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
     pub struct ListArgs {}
 }

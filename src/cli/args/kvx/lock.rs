@@ -19,16 +19,16 @@ metrics_options! {
 file, and in Consul as PREFIX/locks/SHA-256 OF THE PATH/HOSTNAME, which
 kvexpress heeds, too. Give the path as kvx-out is given it. A run that is at
 the file is waited for.",
-        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} -f /etc/hosts.consul -r 'canary until Friday'",
         error_code(0, "locked"),
-        error_code(64, "the command line makes no sense"),
+        error_code(64, "invalid command line"),
         error_code(69, "Consul cannot be reached"),
         error_code(73, ".NAME.lock cannot be written"),
-        error_code(74, "what is recorded cannot be read; it is locked all the same"),
+        error_code(74, "the state cannot be read; the file is locked all the same"),
         error_code(75, "it is locked already, others were faster, or a run is busy"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, or a file it names, makes no sense")
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
     pub struct LockArgs {
         /// the file
@@ -43,18 +43,18 @@ the file is waited for.",
         #[argh(switch)]
         replace: bool,
 
-        /// directory for what is recorded of installed files
+        /// directory for the state of installed files
         #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
 
-        /// with --dogstatsd: an event, too
+        /// with --dogstatsd, also send an event
         #[argh(switch)]
         events: bool,
     }
 }
 
 impl LockArgs {
-    /// Who is told of it.
+    /// Where the run is counted.
     ///
     /// # Errors
     /// 64.

@@ -6,19 +6,19 @@ use crate::layout::keys::Key;
 use crate::layout::site::Site;
 
 site_options! {
-    /// Let a stopped key go on.
+    /// Resume a stopped key.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The watches on its checksum fire, so that what was missed arrives. Uploads
-that were refused meanwhile do not come by themselves: run kvx-in again.",
-        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        note = "The watches on its checksum fire, so that nodes install what they missed.
+Uploads that were refused in the meantime are not repeated: run kvx-in again.",
+        note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} -k hosts",
         error_code(0, "resumed, or not stopped"),
-        error_code(64, "the command line makes no sense"),
+        error_code(64, "invalid command line"),
         error_code(69, "Consul cannot be reached"),
-        error_code(75, "others were faster every time"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, or a file it names, makes no sense")
+        error_code(75, "other writers were faster every time"),
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
     pub struct ResumeArgs {
         /// name of the document in Consul, such as hosts

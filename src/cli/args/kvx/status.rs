@@ -13,35 +13,34 @@ use crate::operator::status::StatusOrder;
 const AT_TERMINAL: Duration = Duration::from_secs(5);
 
 site_options! {
-    /// Show how the keys in Consul and the files of this node are.
+    /// Show the state of the keys in Consul and of this node's files.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "Of a key: its checksum, size and encoding, the index of its last change,
-whether data and checksum belong together, whether it is stopped and why. The
-locks of all nodes. Of each file that this node records: what is installed,
-since when, whether Consul has the same, whether mode and owner are as -c and
--o say, whether it is locked, which handlers are pending, and how the last run
-ended if it failed. Without Consul, the files are shown all the same; at a
-terminal, that is after 5s.",
-        note = "With -k and -f, as a check for monitoring: the file must be installed from
-this key, and both must be well.",
-        note = "A handler that failed and was then taken out of the configuration is listed as
+        note = "For each key: checksum, size, encoding, the index of its last change, whether
+data and checksum match, whether it is stopped and why. The locks of all nodes.
+For each file in this node's state: what is installed and since when, whether
+Consul has the same, whether mode and owner are as -c and -o say, whether it is
+locked, which handlers are pending, and how the last run ended if it failed.
+Without Consul, the files are shown all the same; at a terminal, after 5s.",
+        note = "With -k and -f it is a check for monitoring: the file must be installed from
+this key, and nothing may be wrong with either.",
+        note = "A handler that failed and was then removed from the configuration is listed as
 pending until the document changes, or until kvx clean.",
-        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        note = "How Consul is found: see kvx-in --help.",
         example = "{command_name}
 {command_name} -k hosts
 {command_name} -k hosts -f /etc/hosts.consul --json",
-        error_code(0, "all is well"),
+        error_code(0, "nothing is wrong"),
         error_code(1, "something is missing, torn, stopped, locked, behind, changed, pending or failed"),
-        error_code(64, "the command line makes no sense"),
+        error_code(64, "invalid command line"),
         error_code(66, "there is nothing to show"),
         error_code(69, "Consul cannot be reached"),
-        error_code(74, "what is recorded cannot be read"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, or a file it names, makes no sense")
+        error_code(74, "the state cannot be read"),
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
     pub struct StatusArgs {
-        /// only this key, and the files that are made of it
+        /// only this key, and the files installed from it
         #[argh(option, short = 'k', arg_name = "key", from_str_fn(values::key))]
         key: Option<Key>,
 
@@ -49,11 +48,11 @@ pending until the document changes, or until kvx clean.",
         #[argh(option, short = 'f', arg_name = "file", from_str_fn(values::file))]
         file: Option<PathBuf>,
 
-        /// as JSON
+        /// print JSON
         #[argh(switch)]
         json: bool,
 
-        /// directory for what is recorded of installed files
+        /// directory for the state of installed files
         #[argh(option, arg_name = "dir", from_str_fn(values::path))]
         state_dir: Option<PathBuf>,
     }

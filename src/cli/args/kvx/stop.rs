@@ -13,17 +13,17 @@ metrics_options! {
     /// StopOrder a key: nobody uploads it, and nobody installs it, until it is resumed.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The reason stands in Consul as PREFIX/KEY/stop, with who, where and when;
-every run of kvx-in and kvx-out tells it, and so does kvexpress.",
-        note = "Consul is found as by kvx-in: see kvx-in --help.",
+        note = "The reason is stored in Consul as PREFIX/KEY/stop, with user, host and time;
+every run of kvx-in and kvx-out logs it, and so does kvexpress.",
+        note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} -k hosts -r 'bad DNS since 14:00'",
         error_code(0, "stopped"),
-        error_code(64, "the command line makes no sense"),
+        error_code(64, "invalid command line"),
         error_code(66, "there is no such key"),
         error_code(69, "Consul cannot be reached"),
-        error_code(75, "it is stopped already, or others were faster every time"),
-        error_code(77, "Consul's ACLs deny it"),
-        error_code(78, "the environment, or a file it names, makes no sense")
+        error_code(75, "it is stopped already, or other writers were faster every time"),
+        error_code(77, "Consul's ACLs denied it"),
+        error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
     pub struct StopArgs {
         /// name of the document in Consul, such as hosts
@@ -34,7 +34,7 @@ every run of kvx-in and kvx-out tells it, and so does kvexpress.",
         #[argh(option, short = 'r', arg_name = "text", from_str_fn(values::reason))]
         reason: String,
 
-        /// also a key that is not there (yet)
+        /// also stop a key that does not exist yet
         #[argh(switch)]
         force: bool,
 
@@ -42,14 +42,14 @@ every run of kvx-in and kvx-out tells it, and so does kvexpress.",
         #[argh(switch)]
         replace: bool,
 
-        /// with --dogstatsd: an event, too
+        /// with --dogstatsd, also send an event
         #[argh(switch)]
         events: bool,
     }
 }
 
 impl StopArgs {
-    /// Who is told of it.
+    /// Where the run is counted.
     ///
     /// # Errors
     /// 64.
