@@ -51,7 +51,9 @@ mod faults {
     mod forged_text;
     mod hostile;
     mod hostile_attributes;
+    mod hostile_checks;
     mod hostile_links;
+    mod hostile_shared;
     mod inherited;
     mod lost_answers;
     mod outages;

@@ -160,7 +160,7 @@ fn apply(about: &Assignment, trigger: Trigger, started: Instant, state_file: &mu
         return Ok(unchanged(target, checksum, state_file));
     }
     if !to.ignores_lock
-        && let Some(reason) = lock_file::reason(named)?
+        && let Some(reason) = lock_file::reason(target.named())?
     {
         return file.unchanged_because(Effect::Locked(reason), state_file.state());
     }

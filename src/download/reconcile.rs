@@ -95,10 +95,11 @@ impl Reconciler<'_> {
                 Ok(change)
             }
             installed => {
+                state_file.sweep_copy();
                 let new = Replacement::prepare(self.target, document, &self.wanted, installed, self.to.write_mode)?;
                 // What was begun in place had passed, and is ended.
                 if !(begun && self.to.write_mode == WriteMode::InPlace) {
-                    self.guard(document, &new, deadline)?;
+                    self.guard(document, &new, deadline, state_file)?;
                 }
                 let new = new.write()?;
                 // Before the file changes: whatever comes between, all its handlers are pending. Afterwards would be too
@@ -130,14 +131,14 @@ impl Reconciler<'_> {
     }
 
     /// The guards that need the file as it was, and the new one beside it.
-    fn guard(&self, document: &Verified, new: &Replacement, deadline: Deadline) -> Result<()> {
+    fn guard(&self, document: &Verified, new: &Replacement, deadline: Deadline, state_file: &StateFile) -> Result<()> {
         if let Some(installed) = self.installed.filter(|_| self.from.guards.max_shrink.is_some()) {
             self.from.guards.check_shrinkage(document, installed.size()?)?;
         }
         match &self.to.check {
-            Some(check) => {
-                new.show(|staged| check.approve(staged, &self.variables(document), deadline, &self.context.logger))
-            }
+            Some(check) => new.show(&state_file.place_of_copy(), |staged| {
+                check.approve(staged, &self.variables(document), deadline, &self.context.logger)
+            }),
             None => Ok(()),
         }
     }

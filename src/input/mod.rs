@@ -57,9 +57,9 @@ impl Input {
             }
             Input::File(path) => {
                 let name = path.display().to_string();
-                // Not blocking, so that a FIFO that nobody writes to keeps to the deadline.
+                // Not blocking, so that a FIFO that nobody writes to keeps to the deadline; and a terminal does not become ours.
                 let mut options = fs_err::OpenOptions::new();
-                options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+                options.read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
                 let file = options.open(path).map_err(|cause| {
                     Status::CannotRead.error(format!("{cause}; name a file that this user may read"))
                 })?;

@@ -11,8 +11,10 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
-use super::attributes::{Has, NewAttributes, give_mode, narrow};
+use super::attributes::Has;
 use super::directory::{OpenDirectory, busy, failed};
+use super::due::{NewAttributes, give_mode, narrow};
+use super::installed::assert_one_file;
 use super::{Installed, hash};
 use crate::document::Verified;
 
@@ -45,6 +47,7 @@ impl Opened {
         if (is.dev(), is.ino()) != old.id {
             return Err(busy("somebody has just put another file there"));
         }
+        assert_one_file(is.nlink(), is.uid(), &directory.metadata()?)?;
         make_room(&file, document.bytes().len(), is.len())?;
         Ok(Opened { file, has: Has::of(&is) })
     }

@@ -4,12 +4,13 @@ use std::fs::Metadata;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 
-use super::attributes::{Has, NewAttributes, Wanted};
+use super::attributes::{Has, Wanted};
 use super::directory::OpenDirectory;
-use super::{Target, attributes, cannot, each_piece, replacement};
+use super::due::{self, NewAttributes};
+use super::{Target, cannot, each_piece, replacement, xattrs};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
-use crate::util::ownership::{counts, is_ours};
+use crate::util::ownership::{is_only_of, is_open_to_all};
 
 /// The file as it is now.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub struct Installed {
     /// Of its content; none where it is larger than any document may be, or cannot be read.
     pub checksum: Option<Checksum>,
     pub(super) has: Has,
-    /// Whether a new file takes over its owner, mode and so on. Not from one that a user has put where everybody can.
-    pub(super) is_believed: bool,
+    /// Its directory, which decides whether a new file takes over its owner, mode and so on.
+    directory: Metadata,
     /// In bytes.
     length: u64,
     /// How many names (hard links) it has.
@@ -41,12 +42,10 @@ impl Installed {
     }
 
     pub(super) fn unreadable(is: &Metadata, directory: &OpenDirectory) -> Result<Installed> {
-        // The directory is only looked at where it matters.
-        let is_believed = is_ours(is) || counts(is, &directory.metadata().map_err(|cause| cannot(&cause))?);
         Ok(Installed {
             checksum: None,
             has: Has::of(is),
-            is_believed,
+            directory: directory.metadata().map_err(|cause| cannot(&cause))?,
             length: is.len(),
             names: is.nlink(),
             id: (is.dev(), is.ino()),
@@ -56,18 +55,34 @@ impl Installed {
 
     /// Whether owner and mode are as wanted.
     pub fn has(&self, wanted: &Wanted) -> bool {
-        wanted.is_met_by(&self.has, self.is_believed)
+        self.all_of(wanted).is_met_by(&self.has) && !self.has_acl_of_a_stranger()
     }
 
     /// How owner and mode are otherwise than wanted, for people.
     pub fn drift(&self, wanted: &Wanted) -> Option<String> {
-        wanted.difference(&self.has)
+        let acl = self.has_acl_of_a_stranger().then(|| "an ACL (see getfacl) instead of none".to_owned());
+        self.all_of(wanted).difference(&self.has).or(acl)
+    }
+
+    /// What is wanted of a file there. In a directory that every user can write, what is not said is not as it is, since anyone
+    /// can have moved this file there, but as it would be without it.
+    fn all_of(&self, wanted: &Wanted) -> Wanted {
+        if is_open_to_all(&self.directory) { wanted.or_as_new_in(&self.directory) } else { *wanted }
+    }
+
+    /// Whether it has an ACL in a directory that every user can write.
+    fn has_acl_of_a_stranger(&self) -> bool {
+        let has_acl = |file: &fs_err::File| xattrs::has_acl(file).unwrap_or(true);
+        is_open_to_all(&self.directory) && self.file.as_ref().is_some_and(has_acl)
     }
 
     /// Whether all that is to be done is to let in more: then it may be done to the file that is there. Whom it no longer lets
     /// in may have it open, and go on reading or writing that inode.
     pub fn only_widens(&self, wanted: &Wanted) -> bool {
-        self.is_believed && NewAttributes::of(wanted, Some(self)).is_ok_and(|due| due.only_widens(&self.has))
+        let widens = |due: NewAttributes| due.only_widens(&self.has);
+        !is_open_to_all(&self.directory)
+            && assert_one_file(self.names, self.has.user.as_raw(), &self.directory).is_ok()
+            && NewAttributes::of(wanted, Some(self), &self.directory).is_ok_and(widens)
     }
 
     /// Gives this file the owner and mode wanted; the content stays.
@@ -75,11 +90,12 @@ impl Installed {
     /// # Errors
     /// 73.
     pub fn restore_attributes(&self, wanted: &Wanted) -> Result<()> {
-        let given = NewAttributes::of(wanted, Some(self)).and_then(|due| match &self.file {
+        let given = NewAttributes::of(wanted, Some(self), &self.directory).and_then(|due| match &self.file {
             Some(file) => {
                 due.refuse_in_place(&self.has)?;
-                attributes::narrow(file, &due, &self.has)?;
-                attributes::give_mode(file, due.mode)
+                assert_one_file(self.names, self.has.user.as_raw(), &self.directory)?;
+                due::narrow(file, &due, &self.has)?;
+                due::give_mode(file, due.mode)
             }
             None => Err(io::Error::other("it cannot be read")),
         });
@@ -114,4 +130,17 @@ impl Installed {
         let synced = file.and_then(|()| target.found().now()?.map_or(Ok(()), |directory| directory.sync()));
         synced.map_err(|cause| replacement::not_on_disk(&cause))
     }
+}
+
+/// A file of this owner in this directory is not one of another name, too, which another user has linked there to have it changed.
+///
+/// # Errors
+/// It has other names, and another user can have made this one.
+pub(super) fn assert_one_file(names: u64, owner: u32, directory: &Metadata) -> io::Result<()> {
+    if names <= 1 || is_only_of(directory, owner) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "it has {names} names (hard links), and other users can write its directory: it may be a file that one of them has linked there; leave out --in-place, or remove it"
+    )))
 }

@@ -2,7 +2,10 @@
 //! its owner and mode (but for `--in-place`, which says what it gives up). Knows no network.
 
 mod attributes;
+mod copy;
 mod directory;
+mod due;
+mod entries;
 mod in_place;
 mod installed;
 mod parents;
@@ -15,9 +18,11 @@ mod xattrs;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::SFlag;
 use sha2::{Digest, Sha256};
 
 pub use self::attributes::{Attributes, Wanted};
+pub(crate) use self::directory::{OpenDirectory, failed};
 pub use self::installed::Installed;
 pub use self::replacement::{Placed, Replacement, Written};
 pub use self::resolve::Parents;
@@ -40,33 +45,37 @@ pub fn path_of(file: &Path) -> PathBuf {
     Target::resolve(file, Parents::MustExist).map_or_else(|_| path::absolute(file), |target| target.path().to_owned())
 }
 
-/// Writes a text of ours at `path`, with this mode, as a file is replaced; never through a link, which somebody may have
-/// put there to have another file written over.
+/// Writes a text of ours, with this mode, as a file is replaced; never through a link, which somebody may have put there to have
+/// another file written over.
 ///
 /// # Errors
 /// 73, and 75 where somebody else is just doing the same.
-pub fn write_note(path: &Path, text: &str, mode: u32) -> Result<()> {
+pub fn write_note(at: &Target, text: &str, mode: u32) -> Result<()> {
     let write = || {
-        let target = Target::itself(&path::absolute(path), Parents::MustExist)?;
         let wanted = Attributes { mode: Some(mode), ..Attributes::default() }.look_up()?;
-        target.sweep()?;
+        at.sweep()?;
         let document = Verified::ours(text.into());
-        Replacement::prepare(&target, &document, &wanted, None, WriteMode::Rename)?.write()?.put()?.onto_disk()
+        Replacement::prepare(at, &document, &wanted, None, WriteMode::Rename)?.write()?.put()?.onto_disk()
     };
-    write().map_err(|error| error.of(path.display()))
+    write().map_err(|error| error.of(at.path().display()))
 }
 
-/// Removes a file, a link itself, in a directory that a document could be installed in; says where it was.
+/// Removes a regular file or a link, itself, in a directory that a document could be installed in; says where it was. What else has
+/// that name is passed over.
 ///
 /// # Errors
 /// 73.
 pub fn remove(path: &Path) -> Result<Option<PathBuf>> {
     let target = Target::itself(&path::absolute(path), Parents::MustExist)?;
     let Some(directory) = target.directory()? else { return Ok(None) };
-    match directory.remove(target.name()) {
-        Ok(()) => Ok(Some(path.to_owned())),
+    let removed = directory.kind_of(target.name()).and_then(|kind| match kind {
+        Some(SFlag::S_IFREG | SFlag::S_IFLNK) => directory.remove(target.name()).map(|()| Some(path.to_owned())),
+        _ => Ok(None),
+    });
+    match removed {
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(Status::CannotWrite.error(format!("{cause}; run as a user who may remove it"))),
+        removed => Ok(removed.unwrap_or_default()),
     }
 }
 

@@ -4,14 +4,17 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::attributes::{NewAttributes, Wanted};
+use super::attributes::Wanted;
+use super::copy::{self, Original, Place};
 use super::directory::OpenDirectory;
+use super::due::NewAttributes;
 use super::in_place::Opened;
 use super::parents::{Made, make};
 use super::temporary::Staged;
-use super::{Installed, Target, WriteMode, cannot};
+use super::{Installed, Parents, Target, WriteMode, cannot};
 use crate::document::Verified;
 use crate::error::{Error, Result, Status};
+use crate::util::ownership::exposed;
 
 /// A document that is about to replace a file; nothing of the file has changed yet.
 #[derive(Debug)]
@@ -56,8 +59,9 @@ impl<'a> Replacement<'a> {
         old: Option<&'a Installed>,
         manner: WriteMode,
     ) -> Result<Replacement<'a>> {
-        let due = NewAttributes::of(wanted, old).map_err(|cause| cannot(&cause))?;
         let (directory, made) = make(target.found())?;
+        let due = directory.metadata().and_then(|directory| NewAttributes::of(wanted, old, &directory));
+        let due = due.map_err(|cause| cannot(&cause))?;
         let way = match (manner, old) {
             (WriteMode::InPlace, Some(old)) => Opened::of(&directory, target.name(), document, old, &due)
                 .map(Placement::InPlace)
@@ -71,15 +75,25 @@ impl<'a> Replacement<'a> {
 
     /// Shows a copy of the document to somebody who may look at it, but not touch it. What is installed is another file.
     ///
+    /// The copy is next to the file; but where another user can rename a directory above it, and so have another file seen by its
+    /// path, it is in a new directory at `private`, above which no other user can change anything.
+    ///
     /// # Errors
     /// His refusal; 65 where he has touched it; 73.
-    pub fn show(&self, approve: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let (name, document, due, old) = (self.target.name(), self.document, &self.due, self.old);
+    pub fn show(&self, private: &Path, approve: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let original = Original { name: self.target.name(), document: self.document, due: &self.due, old: self.old };
+        if exposed(self.directory.path()).map_err(|cause| cannot(&cause))?.is_some() {
+            let private = Target::itself(private, Parents::MustExist)?;
+            let above = private.found().directory.clone();
+            return copy::show(&original, &Place::Apart(above, private.name().to_owned()), approve);
+        }
         match &self.way {
-            Placement::Rename(staged) => staged.show(name, document, due, old, WriteMode::Rename, approve),
-            Placement::InPlace(_) => Staged::new(&self.directory, self.target.temporary())
-                .map_err(|cause| cannot(&cause).and("in place too, --check is shown a copy beside the file"))?
-                .show(name, document, due, old, WriteMode::InPlace, approve),
+            Placement::Rename(staged) => copy::show(&original, &Place::NextToFile(staged), approve),
+            Placement::InPlace(_) => {
+                let staged = Staged::new(&self.directory, self.target.temporary())
+                    .map_err(|cause| cannot(&cause).and("in place too, --check is shown a copy beside the file"))?;
+                copy::show(&original, &Place::NextToFile(&staged), approve)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! From a path as it is given to an open directory: symbolic links are followed, but only those that someone who decides in
-//! their directory has put there, and none into /proc. Another user's lead only to where that user decides, too.
+//! their directory has put there, and none into /proc. Another user's lead only to where that user decides, too. In a directory of
+//! root's that other users can write, none is followed: they can have moved one of root's there.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -14,7 +15,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use super::cannot;
 use super::directory::{OpenDirectory, failed};
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{is_believable, is_ours};
+use crate::util::ownership::{is_believable, is_ours, is_shared};
 
 /// As many symbolic links as the kernel follows.
 pub(super) const LINKS: usize = 40;
@@ -191,6 +192,13 @@ pub(super) fn link(directory: &OpenDirectory, name: &OsStr) -> Result<Option<Lin
             "the symbolic link {} is not followed: it belongs to user {}, who owns neither its directory nor this run; name another file with -f, or remove it",
             path.display(),
             is.uid()
+        )));
+    }
+    if is_ours(&above) && is_shared(&above) {
+        return Err(Status::CannotWrite.error(format!(
+            "the symbolic link {} is not followed: other users can write its directory (mode {:04o}), and so can have put it there; name the file itself with -f",
+            path.display(),
+            above.mode() & 0o7777
         )));
     }
     let to = readlinkat(&link, "").map_err(|errno| cannot(&failed("read link", &path, errno)))?;

@@ -5,6 +5,7 @@ use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -21,6 +22,8 @@ pub struct Target {
     path: PathBuf,
     name: OsString,
     found: ResolvedDirectory,
+    /// As it was named, where that is a link.
+    named: Option<Rc<Target>>,
 }
 
 impl Target {
@@ -33,7 +36,7 @@ impl Target {
             return Err(Status::CannotWrite.error("that is a directory's name; give -f a file's"));
         }
         let mut path = std::path::absolute(path).map_err(|cause| cannot(&cause))?;
-        let mut bound = Vec::new();
+        let (mut bound, mut named) = (Vec::new(), None);
         for _ in 0..LINKS {
             let target = Target::at(&path, parents, &mut bound)?;
             let directory = target.directory()?;
@@ -42,15 +45,19 @@ impl Target {
                 (Some(directory), Some(link)) => {
                     bound.extend(link.bound);
                     path = directory.path().join(link.to);
+                    named.get_or_insert_with(|| Rc::new(target));
                 }
-                _ => return target.if_within(&bound),
+                _ => return Target { named, ..target }.if_within(&bound),
             }
         }
         Err(cannot(&failed("open file", &path, Errno::ELOOP)))
     }
 
     /// An absolute path itself, even if it is a link.
-    pub(super) fn itself(path: &Path, parents: Parents) -> Result<Target> {
+    ///
+    /// # Errors
+    /// 73.
+    pub fn itself(path: &Path, parents: Parents) -> Result<Target> {
         let mut bound = Vec::new();
         Target::at(path, parents, &mut bound)?.if_within(&bound)
     }
@@ -60,7 +67,17 @@ impl Target {
             return Err(Status::CannotWrite.error("that is no file's name; give -f one"));
         };
         let found = resolve::directory(parent, parents, bound)?;
-        Ok(Target { path: found.path().join(name), name: name.to_owned(), found })
+        Ok(Target { path: found.path().join(name), name: name.to_owned(), found, named: None })
+    }
+
+    /// As it was named: if that is a link, the link itself.
+    pub fn named(&self) -> &Target {
+        self.named.as_deref().unwrap_or(self)
+    }
+
+    /// Another file in its directory.
+    pub(crate) fn neighbour(&self, name: OsString) -> Target {
+        Target { path: self.path.with_file_name(&name), name, found: self.found.clone(), named: None }
     }
 
     /// It is where every link that led to it may lead.
@@ -73,7 +90,7 @@ impl Target {
         &self.path
     }
 
-    pub(super) fn name(&self) -> &OsStr {
+    pub(crate) fn name(&self) -> &OsStr {
         &self.name
     }
 
@@ -82,7 +99,7 @@ impl Target {
     }
 
     /// Its directory, if that exists by now.
-    pub(super) fn directory(&self) -> Result<Option<OpenDirectory>> {
+    pub(crate) fn directory(&self) -> Result<Option<OpenDirectory>> {
         self.found.now().map_err(|cause| cannot(&cause))
     }
 

@@ -5,20 +5,18 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, TryLockError};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, Seek, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use nix::sys::stat::SFlag;
 use nix::unistd::geteuid;
 
-use super::attributes::{Has, NewAttributes, give};
+use super::Installed;
 use super::directory::{OpenDirectory, busy};
-use super::{Installed, WriteMode, cannot, hash};
+use super::due::{NewAttributes, give};
 use crate::document::Verified;
-use crate::error::{Result, Status};
 
-const PRIVATE: u32 = 0o700;
+pub(super) const PRIVATE: u32 = 0o700;
 /// While a check runs, which may give up its rights: its copy can be reached, but the directory neither listed nor locked.
 const ENTERABLE: u32 = 0o711;
 /// Bits by which others can open a directory.
@@ -30,7 +28,7 @@ const TRIES: usize = 100;
 /// In it, the file to be installed.
 const NEW: &str = "new";
 /// In it, the directory of the copy that is checked.
-const CHECK: &str = "check";
+pub(super) const CHECK: &str = "check";
 
 /// A directory of ours: gone with all that is in it when this is dropped.
 #[derive(Debug)]
@@ -62,43 +60,15 @@ impl Staged {
         })
     }
 
-    /// Shows a copy of the document to somebody who may look at it, but not touch it: under the real name, with owner and mode.
-    pub fn show(
-        &self,
-        name: &OsStr,
-        document: &Verified,
-        due: &NewAttributes,
-        old: Option<&Installed>,
-        manner: WriteMode,
-        approve: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<()> {
-        let prepare = || {
-            let shown = Shown { staged: self, directory: self.directory.make(CHECK.as_ref(), 0o755)?, name };
-            let mut copy = shown.directory.create(name)?;
-            copy.write_all(document.bytes())?;
-            match give(&copy, &due.without_set_id(), old) {
-                // In place, a user may write a file that he could not give to its owner.
-                Err(cause) if manner == WriteMode::Rename => return Err(cause),
-                _ => self.directory.set_mode(ENTERABLE)?,
-            }
-            let has = copy.metadata()?;
-            Ok((shown, copy, has))
-        };
-        let (shown, mut copy, before) = prepare().map_err(|cause: io::Error| cannot(&cause))?;
-        approve(&shown.directory.path().join(name))?;
-        let mut is_untouched = || {
-            let is = copy.metadata()?;
-            copy.rewind()?;
-            let is_there = shown.directory.has(name, &is)? && Has::of(&is) == Has::of(&before);
-            Ok(is_there && hash(&mut copy)? == document.checksum())
-        };
-        let is_untouched = is_untouched().and_then(|untouched| self.directory.set_mode(PRIVATE).map(|()| untouched));
-        if is_untouched.map_err(|cause: io::Error| cannot(&cause))? {
-            return Ok(());
-        }
-        Err(Status::Refused.error(
-            "the check has changed the file it was shown (place, content, owner or mode), which it may only look at; the file stays as it was",
-        ))
+    /// Opens it, so far, to a check, which may give up its rights; the directory in which its copy is.
+    pub fn open_to_check(&self) -> io::Result<&OpenDirectory> {
+        self.directory.set_mode(ENTERABLE)?;
+        Ok(&self.directory)
+    }
+
+    /// Closes it again.
+    pub fn close(&self) -> io::Result<()> {
+        self.directory.set_mode(PRIVATE)
     }
 
     /// Writes the document, with all that is due to it, onto the disk.
@@ -125,22 +95,9 @@ impl Drop for Staged {
     }
 }
 
-/// The copy that a check is shown: gone when this is dropped, with what the check has put beside it.
-struct Shown<'a> {
-    staged: &'a Staged,
-    directory: OpenDirectory,
-    name: &'a OsStr,
-}
-
-impl Drop for Shown<'_> {
-    fn drop(&mut self) {
-        remove(&self.staged.directory, CHECK.as_ref(), &self.directory, self.name, OpenDirectory::empty);
-    }
-}
-
 /// Removes a directory, and what is in it: mostly nothing, or this one file. What a check has left running may go on writing
 /// there: then the next run removes it.
-fn remove(
+pub(super) fn remove(
     above: &OpenDirectory,
     name: &OsStr,
     directory: &OpenDirectory,

@@ -34,6 +34,11 @@ pub(super) fn keep(old: &fs_err::File, new: &fs_err::File) -> io::Result<()> {
     }
 }
 
+/// Whether a file has an ACL.
+pub(super) fn has_acl(file: &fs_err::File) -> io::Result<bool> {
+    get(file, ACL).map(|acl| acl.is_some())
+}
+
 /// Takes a file's ACL away, if it has one. Its group's bits then are what was the mask.
 pub(super) fn drop_acl(file: &fs_err::File) -> io::Result<()> {
     remove_acl(file, ACL)

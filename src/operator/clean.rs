@@ -38,21 +38,26 @@ pub fn clean(order: &CleanOrder, context: &Context) -> Result<Vec<PathBuf>> {
         true => Some(StateFile::open(&directory, &path, Deadline::within(PATIENCE), context)?),
         false => None,
     };
-    match Target::resolve(&order.file, Parents::MustExist) {
-        Ok(target) => {
-            gone.extend(target.sweep()?);
-            for suffix in OF_KVEXPRESS {
-                gone.extend(install::remove(&path::with(&order.file, suffix))?);
-            }
-            if order.removes_file {
-                gone.extend(install::remove(&order.file)?);
-            }
-        }
+    let removed = match Target::resolve(&order.file, Parents::MustExist) {
+        Ok(target) => take_away(order, &target, &mut gone),
         Err(missing) if state_file.is_none() => return Err(missing),
-        Err(_) => {} // Whatever its path leads to by now is not the file.
-    }
-    if let Some(state_file) = state_file {
-        gone.push(state_file.delete()?);
-    }
+        Err(_) => Ok(()), // Whatever its path leads to by now is not the file.
+    };
+    // In any case: what others can put next to the file must not keep its state.
+    let Some(state_file) = state_file else { return removed.map(|()| gone) };
+    gone.push(state_file.delete()?);
+    removed.map_err(|error| error.and("its state is removed"))?;
     Ok(gone)
+}
+
+/// Takes away what is next to the file, and says what that was.
+fn take_away(order: &CleanOrder, target: &Target, gone: &mut Vec<PathBuf>) -> Result<()> {
+    gone.extend(target.sweep()?);
+    for suffix in OF_KVEXPRESS {
+        gone.extend(install::remove(&path::with(&order.file, suffix))?);
+    }
+    if order.removes_file {
+        gone.extend(install::remove(&order.file)?);
+    }
+    Ok(())
 }

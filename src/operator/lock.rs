@@ -17,6 +17,7 @@ use crate::layout::marker::{self, Present, Set};
 use crate::layout::site::Site;
 use crate::state::{self, RecordedState};
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
+use crate::util::ownership::exposed;
 use crate::util::path;
 use crate::util::text;
 use crate::util::time::Deadline;
@@ -119,22 +120,51 @@ pub fn lock(order: &LockOrder, manner: &LockOptions, context: &Context) -> Resul
         return Err(taken(before));
     }
     // Half a lock, or one by hand, is replaced; but not unseen.
-    let by_hand = lock_file::reason(&file).unwrap_or_default();
     let text = lock_file::text(&file, manner.program, &reason);
-    match manner.marker {
-        Marker::Visible(mode) if lock_file::has_room(&file) => {
-            install::write_note(&lock_file::visible(&file), &text, mode)?
-        }
-        Marker::Visible(_) | Marker::Hidden => lock_file::lock(&file, &text)?,
+    let (by_hand, made) = make_marker(&file, &text, manner.marker);
+    // Where there can be no marker, perhaps since another user is in its way, the lock in Consul is better than none; and where
+    // Consul cannot be asked, the marker.
+    let half = |error: Error| match &made {
+        Ok(()) => half(error),
+        Err(cause) => Status::CannotWrite.error(format!("{cause}; and it is not locked in Consul either: {error}")),
+    };
+    if let (Err(cause), true) = (&made, is_nowhere(&file)) {
+        return Err(Status::CannotWrite.error(cause.to_string()));
     }
-    // Also where Consul cannot be asked: then by the marker alone.
     now.map_err(half)?;
     let before = match marker::set(&client, &path, &reason, manner.present, context).map_err(half)? {
         Set::Done(before) => before.or(by_hand),
         Set::Taken(before) => return Err(taken(&before)),
     };
     wait_for_runs(order, &file, context)?;
+    made.map_err(|error| {
+        error.and(&format!(
+            "it is locked in Consul only ({path}), where a run does not look whose payload brings the document (a keyprefix watch)"
+        ))
+    })?;
     Ok(Locked { file: order.file.clone(), reason, path, before, is_there: file.exists() })
+}
+
+/// Makes the marker next to a file; and says why it was locked before, as far as that can be read.
+fn make_marker(file: &Path, text: &str, marker: Marker) -> (Option<String>, Result<()>) {
+    let target = match lock_file::place(file) {
+        Ok(Some(target)) => target,
+        Ok(None) => return (None, Err(lock_file::has_no_directory(file))),
+        Err(error) => return (None, Err(error.of("the file cannot be locked by a marker next to it"))),
+    };
+    let before = lock_file::reason(&target).unwrap_or_default();
+    let made = match marker {
+        Marker::Visible(mode) => lock_file::lock_visibly(&target, text, mode),
+        Marker::Hidden => lock_file::lock(&target, text),
+    };
+    (before, made)
+}
+
+/// Whether no file can be installed at this path, so that it must be misspelt: its name is too long, or its directory does not
+/// exist, and no other user can have moved that away.
+fn is_nowhere(file: &Path) -> bool {
+    let is_gone = |directory: &Path| !directory.exists() && matches!(exposed(directory), Ok(None));
+    lock_file::is_nameless(file) || file.parent().is_some_and(is_gone)
 }
 
 /// Unlocks a file. What was missed arrives with the next run.
@@ -144,11 +174,11 @@ pub fn lock(order: &LockOrder, manner: &LockOptions, context: &Context) -> Resul
 pub fn unlock(order: &LockOrder, context: &Context) -> Result<Unlocked> {
     let (file, path) = names(order, context);
     let client = order.site.client(context)?;
+    let place = lock_file::place(&file).map_err(|error| error.and("the file stays locked"))?;
     let reason = marker::clear(&client, &path, context).map_err(|error| error.and("the file stays locked"))?;
-    let beside = lock_file::reason(&file).unwrap_or_default(); // What cannot be read can be removed.
-    lock_file::unlock(&file).map_err(|cause| {
-        Status::CannotWrite.error(format!("it stays locked: {cause}; run as a user who may remove it"))
-    })?;
+    // What cannot be read can be removed.
+    let beside = place.as_ref().and_then(|place| lock_file::reason(place).unwrap_or_default());
+    place.as_ref().map_or(Ok(()), lock_file::unlock).map_err(|error| error.of("it stays locked"))?;
     let reason = reason.or(beside);
     Ok(Unlocked { file: order.file.clone(), reason, path, recorded: recorded(order, &file, context) })
 }

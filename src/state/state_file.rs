@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::error::{Result, Status};
 use crate::install::Wanted;
 use crate::process::signals;
+use crate::util::path;
 use crate::util::time::Deadline;
 
 /// The lock of one file, held, with its state.
@@ -50,14 +51,15 @@ impl StateFile {
                 )));
             }
             let metadata = file.metadata().map_err(|cause| cannot_write(&cause))?;
+            let is_ours = is_ours(&metadata);
             match () {
                 // Taken away before we had its lock, which then is worth nothing.
                 () if metadata.nlink() == 0 => {}
                 // In a directory of our own: from other times, or by an administrator's hand. It counts as lost.
-                () if !is_ours(&metadata) && !std::mem::replace(&mut is_anew, true) => {
+                () if !is_ours && !std::mem::replace(&mut is_anew, true) => {
                     fs_err::remove_file(&at).map_err(|cause| cannot_write(&cause))?;
                 }
-                () if !is_ours(&metadata) => {
+                () if !is_ours => {
                     return Err(cannot_write(&io::Error::other(format!(
                         "{} does not belong to this user, though it has just been created (NFS with root_squash?)",
                         at.display()
@@ -68,6 +70,17 @@ impl StateFile {
         };
         let state = format::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
         Ok(StateFile { state, file, waited: deadline.elapsed() })
+    }
+
+    /// Where the copy is that a check is shown, if other users can change the file's directory, or one above it. No other user can
+    /// change the state directory or one above it. The name says whose copy it is, so that it is found again if this run is killed.
+    pub fn place_of_copy(&self) -> PathBuf {
+        path::with(self.file.path(), ".check")
+    }
+
+    /// Removes the copy that a killed run has left.
+    pub fn sweep_copy(&self) {
+        drop(fs_err::remove_dir_all(self.place_of_copy())); // Usually there is none; and a new one can only be made where none is.
     }
 
     /// How long another run was waited for.
@@ -192,6 +205,7 @@ impl StateFile {
     /// # Errors
     /// 73.
     pub fn delete(self) -> Result<PathBuf> {
+        self.sweep_copy();
         let path = self.file.path().to_owned();
         fs_err::remove_file(&path).map_err(|cause| cannot_write(&cause))?;
         Ok(path)

@@ -3,12 +3,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{MsgFlags, send};
 use nix::sys::stat::{SFlag, fstat};
@@ -117,7 +117,9 @@ impl WriteMethod {
         let kind = fstat(descriptor).map_or(SFlag::empty(), |is| SFlag::from_bits_truncate(is.st_mode) & SFlag::S_IFMT);
         match kind {
             SFlag::S_IFSOCK => WriteMethod::Socket,
-            SFlag::S_IFIFO | SFlag::S_IFCHR if kind == SFlag::S_IFIFO || descriptor.is_terminal() => {
+            SFlag::S_IFIFO | SFlag::S_IFCHR
+                if (kind == SFlag::S_IFIFO || descriptor.is_terminal()) && is_for_writing(descriptor) =>
+            {
                 let mut options = OpenOptions::new();
                 options.write(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
                 let again = options.open(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
@@ -126,4 +128,11 @@ impl WriteMethod {
             _ => WriteMethod::Direct,
         }
     }
+}
+
+/// Whether this was opened to be written. What was not is not opened once more either: whoever gave it may not write it, while
+/// this user may.
+fn is_for_writing(descriptor: BorrowedFd) -> bool {
+    let flags = fcntl(descriptor, FcntlArg::F_GETFL).map_or(OFlag::O_PATH, OFlag::from_bits_truncate);
+    !flags.contains(OFlag::O_PATH) && matches!(flags & OFlag::O_ACCMODE, OFlag::O_WRONLY | OFlag::O_RDWR)
 }

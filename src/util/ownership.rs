@@ -14,7 +14,18 @@ const WRITE_BY_ALL: u32 = 0o002;
 
 /// Whether this user owns it, or root, who could change it anyway.
 pub fn is_ours(metadata: &Metadata) -> bool {
-    metadata.uid() == 0 || metadata.uid() == geteuid().as_raw()
+    is_ours_by(metadata.uid())
+}
+
+/// The same, by its owner.
+pub fn is_ours_by(owner: u32) -> bool {
+    owner == 0 || owner == geteuid().as_raw()
+}
+
+/// Whether a file or directory of this owner and mode can only be changed by this user and root. (If it has an ACL, the group's bits
+/// are the most that it grants.)
+pub fn is_private(owner: u32, mode: u32) -> bool {
+    is_ours_by(owner) && mode & WRITE == 0
 }
 
 /// Whether users other than its owner can change it. In a sticky directory such as /tmp they can create files, but not replace
@@ -23,25 +34,31 @@ pub fn is_open_to_others(metadata: &Metadata) -> bool {
     metadata.mode() & WRITE != 0 && !(metadata.is_dir() && metadata.mode() & STICKY != 0)
 }
 
-/// Whether an entry of this directory can be taken for the will of someone who decides there: root, this user, or the
-/// directory's owner. Any other user may have put it there only because everyone can.
+/// Whether a link in this directory can be taken for the will of someone who decides there: root, this user, or the directory's
+/// owner. Only where no other user can write: a user moves whatever is in a directory of theirs, root's files and links too, into
+/// any other that they can write.
 pub fn is_believable(entry: &Metadata, directory: &Metadata) -> bool {
     is_ours(entry) || entry.uid() == directory.uid()
 }
 
-/// Whether every user can create files in this directory.
+/// Whether group or others can create files in this directory, and move them in from elsewhere; sticky or not.
+pub fn is_shared(directory: &Metadata) -> bool {
+    directory.mode() & WRITE != 0
+}
+
+/// Whether every user can create files in this directory, and move them in from elsewhere; sticky or not.
 pub fn is_open_to_all(directory: &Metadata) -> bool {
     directory.mode() & WRITE_BY_ALL != 0
 }
 
-/// Whether an entry of this directory counts: where not every user can create files, whoever could put it there decides there.
-pub fn counts(entry: &Metadata, directory: &Metadata) -> bool {
-    !is_open_to_all(directory) || is_believable(entry, directory)
+/// Whether only this user, root and the user of this run can have put there what is in this directory.
+pub fn is_only_of(directory: &Metadata, user: u32) -> bool {
+    !is_shared(directory) && (directory.uid() == user || is_ours(directory))
 }
 
 /// The first of this directory (absolute) and those above it that another user can change, and with it everything below; none
-/// where there is none. What does not exist yet is passed over. A link among them must be ours, and where it leads is examined,
-/// too.
+/// where there is none. What does not exist yet is passed over. A link among them must be ours, in a directory that other users
+/// cannot write, and where it leads is examined, too.
 ///
 /// # Errors
 /// One of them cannot be examined.
@@ -52,8 +69,9 @@ pub fn exposed(directory: &Path) -> io::Result<Option<PathBuf>> {
             metadata => metadata?,
         };
         if metadata.is_symlink() {
+            let is_shared = above.parent().map(fs_err::metadata).transpose()?.is_some_and(|parent| is_shared(&parent));
             match exposed(&fs_err::canonicalize(above)?)? {
-                None if is_ours(&metadata) => {}
+                None if is_ours(&metadata) && !is_shared => {}
                 Some(at) => return Ok(Some(at)),
                 None => return Ok(Some(above.to_owned())),
             }

@@ -27,7 +27,7 @@ pub fn place_of_alice() -> Place {
 }
 
 /// A place that other users can enter, with 20 lines uploaded.
-fn open_place() -> Place {
+pub fn open_place() -> Place {
     let place = Place::new();
     fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
     place.upload(lines(20));
@@ -179,7 +179,7 @@ fn what_a_killed_check_left_is_swept() {
 }
 
 /// The processes that it has started.
-fn children_of(parent: u32) -> Vec<i32> {
+pub fn children_of(parent: u32) -> Vec<i32> {
     let all =
         fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     all.filter(|id| {

@@ -2,7 +2,7 @@
 //! given to her.
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, chown};
 
 use super::hostile::{ACL, ALICE, acl, as_alice, of, place_of_alice, set, write_through};
 use crate::common::users::can;
@@ -10,9 +10,9 @@ use crate::common::{Place, Run, lines};
 use xattr::FileExt;
 
 /// Another group: `shadow`, in Debian.
-const SHADOW: u32 = 42;
+pub const SHADOW: u32 = 42;
 
-fn inode(place: &Place) -> u64 {
+pub fn inode(place: &Place) -> u64 {
     fs::metadata(place.file()).unwrap().ino()
 }
 
@@ -90,6 +90,7 @@ fn an_acl_is_kept_only_while_owner_and_group_stay() {
     place.kvx_out().args(["-o", "0:0"]).run().expect(0);
     File::open(place.file()).unwrap().set_xattr(ACL, &acl()).unwrap();
     place.upload(lines(21));
+    chown(place.path().join("out"), Some(0), Some(0)).unwrap();
     place.kvx_out().args(["-o", "0:0"]).run().expect(0).says(&["installed"]);
     assert_eq!(acl_of(&place), Some(acl()));
 }

@@ -1,8 +1,8 @@
 //! Symbolic links and renamed directories of a local user, in the way of a run of root's: they lead nowhere, and
 //! nothing is emptied, opened or held up.
 
-use std::fs::{self, DirBuilder};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown, symlink};
+use std::fs::{self, DirBuilder, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -35,8 +35,12 @@ fn a_link_is_followed_only_if_someone_who_decides_there_has_put_it() {
     }
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious\n");
     assert_eq!((fs::read_dir(place.path().join("etc")).unwrap().count(), place.runs().len()), (0, 0));
-    // Of root, and of the owner of the directory.
-    run(link(&place.path().join("etc"), "roots", 0).join("one")).expect(0).says(&["installed", "etc/one"]);
+    // Of root, where no other user can have moved it, and of the owner of the directory.
+    let of_root = link(&place.path().join("etc"), "roots", 0).join("one");
+    run(of_root.clone()).expect(73).says(&["other users can write its directory (mode 1777)", "-f"]);
+    fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o755)).unwrap();
+    run(of_root).expect(0).says(&["installed", "etc/one"]);
+    fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o1777)).unwrap();
     chown(place.path().join("out"), Some(ALICE), Some(ALICE)).unwrap();
     fs::create_dir(place.path().join("out/new")).unwrap();
     chown(place.path().join("out/new"), Some(ALICE), Some(ALICE)).unwrap();

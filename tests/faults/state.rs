@@ -413,3 +413,25 @@ fn a_run_that_fails_after_it_had_waited_for_another_says_so() {
     second.says(&["torn", "(for 300ms)", "before that, it had waited", "for another run of this file"]);
     assert!(first.wait_with_output().unwrap().status.success());
 }
+
+/// One of this user's, in a directory of hers, another user can move into one that both can write.
+#[test]
+fn by_a_link_in_a_directory_of_all_no_state_is_kept() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let (open, own) = (place.path().join("open"), place.path().join("own"));
+    fs::create_dir(&open).unwrap();
+    fs::create_dir(&own).unwrap();
+    let run = || {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(place.file());
+        run.arg("--state-dir").arg(open.join("link")).run()
+    };
+    std::os::unix::fs::symlink(&own, open.join("link")).unwrap();
+    run().expect(0).says(&["installed"]);
+    place.upload(lines(21));
+    for mode in [0o1777, 0o1775] {
+        fs::set_permissions(&open, fs::Permissions::from_mode(mode)).unwrap();
+        run().expect(73).says(&["the state of the file cannot be kept in", "other users can change", "open/link"]);
+        assert_eq!((place.content(), fs::read_dir(&own).unwrap().count()), (lines(20), 1), "{mode:o}");
+    }
+}

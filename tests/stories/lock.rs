@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
 use super::operator::{NOBODY, assert_signed, hostname, installed, lock, unlock};
@@ -143,7 +143,7 @@ fn a_lock_waits_for_a_run_that_is_at_the_file() {
 }
 
 #[test]
-fn where_the_mark_beside_cannot_be_written_nothing_is_locked() {
+fn where_the_mark_beside_cannot_be_written_the_file_is_locked_in_consul_only() {
     let place = Place::new();
     let nowhere = place.path().join("nowhere/hosts");
     let ran = place.kvx("lock").arg("-f").arg(&nowhere).args(["-r", "why"]).run().expect(73);
@@ -152,17 +152,35 @@ fn where_the_mark_beside_cannot_be_written_nothing_is_locked() {
     assert!(place.consul.get(&format!("kvexpress/locks/{}/{host}", sha256(nowhere.to_str().unwrap()))).is_none());
     // Somebody else's file by that name is neither a marker nor replaced.
     fs::write(place.mark(), "another program's").unwrap();
-    lock(&place, "why").run().expect(73).says(&["kvx lock: ", ".hosts.lock", "Not a directory", "move it away"]);
-    assert!(place.consul.get(&lock_of(&place)).is_none());
+    let ran = lock(&place, "why").run().expect(73);
+    ran.says(&["kvx lock: ", ".hosts.lock", "Not a directory", "move it away", "it is locked in Consul only"]);
+    assert!(place.consul.get(&lock_of(&place)).is_some());
     assert_eq!(fs::read_to_string(place.mark()).unwrap(), "another program's");
+    unlock(&place).run().expect(0).says(&["it was locked: why"]);
     unlock(&place).run().expect(0).says(&["not locked"]);
     assert_eq!(place.beside(), [".hosts.lock"]);
     fs::remove_file(place.mark()).unwrap();
     // What is in the marker and not ours is not taken away, and was none of this run's.
     fs::create_dir_all(place.mark().join("reason")).unwrap();
-    lock(&place, "why").run().expect(73).says(&["kvx lock: ", "cannot be locked", "Is a directory"]);
-    assert!(place.consul.get(&lock_of(&place)).is_none());
+    lock(&place, "why").run().expect(73).says(&["kvx lock: ", "cannot be locked", "Is a directory", "Consul only"]);
+    assert!(place.consul.get(&lock_of(&place)).is_some());
     assert!(place.mark().join("reason").is_dir());
+    // Without Consul, neither.
+    place.consul.delete(&lock_of(&place));
+    let ran = lock(&place, "why").args(["-s", NOBODY, "--timeout", "100ms"]).run().expect(73);
+    ran.says(&["cannot be locked", "Is a directory", "it is not locked in Consul either", "Connection refused"]);
+}
+
+/// A directory that another user can move away is not one that is misspelt.
+#[test]
+fn where_another_user_has_moved_the_directory_away_the_file_is_locked_in_consul() {
+    let place = Place::new();
+    fs::set_permissions(place.path().join("out"), PermissionsExt::from_mode(0o777)).unwrap();
+    let file = place.path().join("out/d/hosts");
+    let ran = place.kvx("lock").arg("-f").arg(&file).args(["-r", "why"]).run().expect(73);
+    ran.says(&["cannot be locked", "out/d/.hosts.lock", "does not exist", "it is locked in Consul only"]);
+    let at = format!("kvexpress/locks/{}/{}", sha256(file.to_str().unwrap()), hostname());
+    assert!(place.consul.get(&at).is_some());
 }
 
 #[test]

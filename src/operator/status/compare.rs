@@ -77,7 +77,7 @@ fn short(checksum: &str) -> String {
 pub(super) enum Disk {
     Missing,
     Unreadable(String),
-    Has(Installed),
+    Has(Box<Installed>),
 }
 
 impl Disk {
@@ -85,7 +85,7 @@ impl Disk {
         let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Disk::Missing }; // Its directory is gone.
         match target.installed(LARGEST) {
             Ok(None) => Disk::Missing,
-            Ok(Some(installed)) => Disk::Has(installed),
+            Ok(Some(installed)) => Disk::Has(Box::new(installed)),
             Err(error) => Disk::Unreadable(error.to_string()),
         }
     }

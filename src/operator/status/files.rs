@@ -208,7 +208,8 @@ fn has_moved_on(directory: &StateDirectory, file: &Path, state: &State) -> error
 /// Why a file is locked, if it is: by the mark beside it, or else by that in Consul.
 fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, context: &Context) -> consul::Result<Option<String>> {
     // What cannot be read is shown where the reason would be.
-    match (lock_file::reason(file).unwrap_or_else(|error| Some(error.to_string())), client) {
+    let beside = lock_file::place(file).and_then(|place| place.as_ref().map_or(Ok(None), lock_file::reason));
+    match (beside.unwrap_or_else(|error| Some(error.to_string())), client) {
         (None, Some(client)) => {
             let path = prefix.lock(file, &context.env.hostname());
             Ok(client.read(Consistency::Default, &[], &[&path])?.take(&path).as_ref().and_then(text_of))
