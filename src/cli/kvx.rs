@@ -208,7 +208,7 @@ fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
     };
     let mut command = Command::new(program);
     command.args(arguments).current_dir("/").stdin(Stdio::null());
-    let status = process::run_through(&mut command).map_err(|cause| {
+    let status = process::run_unsupervised(&mut command).map_err(|cause| {
         Status::HandlerFailed.error(format!("unlocked, but `{program}` could not be run: {cause}; run it by hand"))
     })?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))

@@ -51,7 +51,7 @@ fn run<T: CommonArgs>(
 
 /// The beginning of every run: from now on, signals do what they are to do.
 fn begin(verbosity: Verbosity, logger: Logger) -> Context {
-    signals::at_start(std::process::id());
+    signals::set_up(std::process::id());
     Context::of_this_process(verbosity, logger)
 }
 

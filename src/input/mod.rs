@@ -91,17 +91,17 @@ fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
     command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::inherit());
     let (program, within) = (program.to_string_lossy(), humantime::format_duration(limit));
     let failed = |how: String| Err(Status::CannotRead.error(format!("`{program}` {how}; nothing was uploaded")));
-    match process::output(command, limit, most) {
-        Ok((Exit { told: Some(signal), .. }, _)) => failed(format!("was told to end ({signal})")),
-        Ok((Exit { how, .. }, all)) => match how {
+    match process::capture(command, limit, most) {
+        Ok((Exit { interrupted: Some(signal), .. }, _)) => failed(format!("was told to end ({signal})")),
+        Ok((Exit { kind, .. }, all)) => match kind {
             ExitKind::Exited(status) if status.success() => Ok(all),
             ExitKind::Exited(status) => failed(format!("failed ({status})")),
-            ExitKind::Lost(cause) => failed(format!("could not be watched ({cause}) and was killed")),
+            ExitKind::Unsupervised(cause) => failed(format!("could not be watched ({cause}) and was killed")),
             ExitKind::TooMuch => Err(too_large("too large", most).of(format_args!("the output of `{program}`"))),
-            ExitKind::NotAll => failed(format!(
+            ExitKind::OutputOpen => failed(format!(
                 "has exited, but something that it started could still write to its stdout after {within} (--timeout)"
             )),
-            ExitKind::TooSlow | ExitKind::Left => failed(format!("took longer than {within} (--timeout)")),
+            ExitKind::TooSlow | ExitKind::Unkillable => failed(format!("took longer than {within} (--timeout)")),
         },
         Err(cause) => failed(format!("could not be run: {cause}")),
     }

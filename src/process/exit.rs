@@ -1,32 +1,33 @@
-//! How a program has ended.
+//! How a child program ended.
 
 use std::io;
 use std::process::ExitStatus;
 
 use nix::sys::signal::Signal;
 
-/// A program that has ended.
+/// How a child program ended, and whether a signal interrupted it.
 #[derive(Clone, Copy, Debug)]
 pub struct Exit {
-    /// How.
-    pub how: ExitKind,
-    /// The last signal that was passed on to it: it was told to end, and nobody knows what it would have done otherwise.
-    pub told: Option<Signal>,
+    /// How the program ended.
+    pub kind: ExitKind,
+    /// The last signal that kvx passed on to the program. Its exit status then says nothing about the work it was
+    /// started for.
+    pub interrupted: Option<Signal>,
 }
 
-/// How it ended.
+/// How a child program ended.
 #[derive(Clone, Copy, Debug)]
 pub enum ExitKind {
-    /// By itself, or by a signal.
+    /// It exited, or a signal ended it.
     Exited(ExitStatus),
-    /// It took too long, and was ended.
+    /// It exceeded the time limit and was terminated.
     TooSlow,
-    /// It wrote too much, and was ended.
+    /// Its output exceeded the limit, and it was terminated.
     TooMuch,
-    /// It exited, but something that it started could still write to its output when the time was over.
-    NotAll,
-    /// It took too long, could not even be killed, and is left.
-    Left,
-    /// The system would not let us watch it, so it was killed.
-    Lost(io::ErrorKind),
+    /// It exited, but a process that it started still had its output open at the time limit.
+    OutputOpen,
+    /// It exceeded the time limit and did not end after SIGKILL; kvx stopped waiting for it.
+    Unkillable,
+    /// A system call that supervises it failed, so it was killed.
+    Unsupervised(io::ErrorKind),
 }

@@ -1,4 +1,5 @@
-//! Why a program could not be run, and the remedy that fits. Found out only afterwards: the system says hardly anything.
+//! Why a program could not be started, and the remedy for that cause. The system's error number says little, so this
+//! module looks at the file after the failure.
 
 use std::ffi::OsString;
 use std::io::{self, Read};
@@ -12,10 +13,10 @@ use nix::unistd::{AccessFlags, access};
 
 use crate::util::{open, text};
 
-/// As much of a program as the kernel reads to find its interpreter.
-const HEAD: u64 = 256;
+/// The number of bytes that the kernel reads of a program to find its interpreter.
+const HEAD_LENGTH: u64 = 256;
 
-/// A program that is to be run.
+/// The attempt to start a program.
 #[derive(Debug)]
 pub(super) struct Attempt {
     name: PathBuf,
@@ -23,12 +24,11 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// To run this command.
-    pub fn of(command: &Command) -> Attempt {
+    pub fn new(command: &Command) -> Attempt {
         Attempt { name: command.get_program().into(), directory: command.get_current_dir().map(Path::to_owned) }
     }
 
-    /// The same error, with what to do about it.
+    /// The same error, with its remedy.
     pub fn explain(&self, cause: &io::Error) -> io::Error {
         match self.remedy(cause) {
             Some(remedy) => io::Error::new(cause.kind(), format!("{cause}; {remedy}")),
@@ -38,9 +38,9 @@ impl Attempt {
 
     fn remedy(&self, cause: &io::Error) -> Option<String> {
         match Errno::from_raw(cause.raw_os_error()?) {
-            Errno::ENOENT => Some(self.absent()),
+            Errno::ENOENT => Some(self.not_found()),
             Errno::EACCES => self.denied(),
-            Errno::ENOEXEC => Some(self.unknown()),
+            Errno::ENOEXEC => Some(self.not_executable()),
             Errno::EAGAIN => Some("this user's limit of processes is reached (ulimit -u, TasksMax=)".into()),
             Errno::ENOMEM => Some("there is not enough memory (ulimit -v, MemoryMax=)".into()),
             Errno::EMFILE => Some("the limit of open files is reached; raise it (ulimit -n, LimitNOFILE=)".into()),
@@ -52,17 +52,17 @@ impl Attempt {
         }
     }
 
-    fn absent(&self) -> String {
+    fn not_found(&self) -> String {
         let Some(path) = self.found() else {
             return match (self.is_path(), self.name.is_absolute(), &self.directory) {
-                (false, ..) => "no directory of PATH has such a program; install it, or write its whole path".into(),
+                (false, ..) => "it is not in PATH; install it, or give its full path".into(),
                 (_, true, _) => "there is no such file; install it, or correct the path".into(),
-                (_, _, Some(directory)) => format!("it is run in {}; write its whole path", directory.display()),
-                (_, _, None) => "there is no such file below the working directory; write its whole path".into(),
+                (_, _, Some(directory)) => format!("it is run in {}; give its full path", directory.display()),
+                (_, _, None) => "there is no such file below the working directory; give its full path".into(),
             };
         };
-        // The file is there: what is missing is what runs it.
-        match Head::of(&path) {
+        // The file exists, so its interpreter or its loader is missing.
+        match Head::read(&path) {
             Head::Script(interpreter) if interpreter.ends_with('\r') => format!(
                 "its first line ends with a carriage return, as on Windows; remove it: sed -i 's/\\r$//' {}",
                 text::quoted(&path.to_string_lossy())
@@ -84,16 +84,19 @@ impl Attempt {
         } else if statvfs(&path).is_ok_and(|system| system.flags().contains(FsFlags::ST_NOEXEC)) {
             Some("its file system is mounted with noexec; put it elsewhere".into())
         } else if !is_executable {
-            Some(format!("this user may not execute {}; chmod +x?", text::line(&path.to_string_lossy())))
-        } else if let Head::Script(interpreter) = Head::of(&path) {
-            Some(format!("this user may not execute its interpreter {}", text::excerpt(&interpreter)))
+            Some(format!(
+                "this user cannot execute {}; make it executable (chmod +x)",
+                text::line(&path.to_string_lossy())
+            ))
+        } else if let Head::Script(interpreter) = Head::read(&path) {
+            Some(format!("this user cannot execute its interpreter {}", text::excerpt(&interpreter)))
         } else {
             None
         }
     }
 
-    fn unknown(&self) -> String {
-        match self.found().map(|path| Head::of(&path)) {
+    fn not_executable(&self) -> String {
+        match self.found().map(|path| Head::read(&path)) {
             Some(Head::Binary) => "it is a program for another machine, or damaged".into(),
             _ => "its first line does not name an interpreter; begin it with #!/bin/sh, for example".into(),
         }
@@ -103,7 +106,7 @@ impl Attempt {
         self.name.as_os_str().as_bytes().contains(&b'/')
     }
 
-    /// The file that the system will have found, even if it cannot be executed; a directory only if it is named.
+    /// The file that exec found, even if it cannot be executed. A directory counts only if the name is a path.
     fn found(&self) -> Option<PathBuf> {
         let directory = self.directory.clone().unwrap_or_default();
         if self.is_path() {
@@ -118,21 +121,21 @@ impl Attempt {
     }
 }
 
-/// What a program begins with.
+/// What a program's file begins with.
 enum Head {
-    /// `#!` and this.
+    /// `#!` and this interpreter.
     Script(String),
-    /// ELF.
+    /// An ELF header.
     Binary,
-    /// Anything else, and what cannot be read.
+    /// Anything else, or a file that cannot be read.
     Unknown,
 }
 
 impl Head {
-    /// A program may be a link; a device or FIFO is not opened, and nothing else is read than its beginning.
-    fn of(path: &Path) -> Head {
+    /// Reads the head of a program. Follows links, but opens no device and no FIFO.
+    fn read(path: &Path) -> Head {
         let mut head = Vec::new();
-        let read = path.canonicalize().and_then(|path| open::regular(&path)?.take(HEAD).read_to_end(&mut head));
+        let read = path.canonicalize().and_then(|path| open::regular(&path)?.take(HEAD_LENGTH).read_to_end(&mut head));
         let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
         match (read, line.strip_prefix(b"#!")) {
             (Err(_), _) => Head::Unknown,

@@ -1,4 +1,4 @@
-//! The command run once a new file is in place. Knows no file and no Consul.
+//! The command that runs after a new file was installed. It knows neither the file nor Consul.
 
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use crate::process::program::{Program, Variables};
 use crate::process::{self, Exit, ExitKind, Leftovers};
 use crate::telemetry::log::Logger;
 
-/// A command with a time limit.
+/// A handler: a program with a time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handler {
-    /// What to run.
+    /// The program and its arguments.
     pub program: Program,
-    /// How long it may take.
+    /// The time limit.
     pub limit: Duration,
 }
 
 impl Handler {
-    /// Which handler this is, for the state: a hash of its argv.
+    /// The handler's id in the state file: a hash of its argv.
     pub fn id(&self) -> String {
         let mut hash = Sha256::new();
         for word in self.program.words() {
@@ -32,25 +32,25 @@ impl Handler {
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// Runs it, and waits for it, within its limit. Its output goes into the logger.
+    /// Runs the handler and waits for it, within its time limit. Its output goes to `logger`.
     ///
     /// # Errors
-    /// 1: it cannot be started, takes too long, or ends with another status than 0.
+    /// 1: it cannot be started, exceeds its time limit, is interrupted, or exits with a status other than 0.
     pub fn run(&self, variables: &Variables, logger: &Logger) -> Result<()> {
         let limit = humantime::format_duration(self.limit);
-        let failed = |how: String| Err(Status::HandlerFailed.error(format!("the handler `{}` {how}", self.program)));
-        let output = ChildOutput::of("handler", logger);
-        match process::work(self.program.command(variables), output, Leftovers::Stay, self.limit) {
-            // What ends when it is told to may do so gracefully, and not have reloaded anything.
-            Ok(Exit { told: Some(signal), how: ExitKind::Exited(status) }) => {
-                failed(format!("was told to end ({signal}), and did ({status})"))
+        let failed = |why: String| Err(Status::HandlerFailed.error(format!("the handler `{}` {why}", self.program)));
+        let output = ChildOutput::new("handler", logger);
+        match process::run_logged(self.program.command(variables), output, Leftovers::Keep, self.limit) {
+            // A program that a signal interrupts may exit with 0 without having reloaded anything.
+            Ok(Exit { interrupted: Some(signal), kind: ExitKind::Exited(status) }) => {
+                failed(format!("was interrupted by {signal} ({status})"))
             }
-            Ok(Exit { how, .. }) => match how {
+            Ok(Exit { kind, .. }) => match kind {
                 ExitKind::Exited(status) if status.success() => Ok(()),
                 ExitKind::Exited(status) => failed(format!("failed ({status})")),
-                ExitKind::Left => failed(format!("took longer than {limit} and could not even be killed")),
-                ExitKind::Lost(cause) => failed(format!("could not be watched ({cause}) and was killed")),
-                ExitKind::TooSlow | ExitKind::TooMuch | ExitKind::NotAll => {
+                ExitKind::Unkillable => failed(format!("took longer than {limit} and could not be killed")),
+                ExitKind::Unsupervised(cause) => failed(format!("could not be watched ({cause}) and was killed")),
+                ExitKind::TooSlow | ExitKind::TooMuch | ExitKind::OutputOpen => {
                     failed(format!("took longer than {limit} and was stopped; --handler-timeout allows more"))
                 }
             },

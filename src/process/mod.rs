@@ -1,4 +1,5 @@
-//! Running somebody else's program: in its own process group and within a time limit, with its output read as it comes.
+//! Running a child program (handler, check, input command): in its own process group, within a time limit, and with its
+//! output read while it runs.
 
 pub mod check;
 mod exit;
@@ -23,55 +24,59 @@ use self::start::start;
 use self::supervisor::supervise;
 use crate::process::output::ChildOutput;
 
-/// Runs a program for its work. Its output goes to our stderr, as an excerpt. It has ended when it exits: what it
-/// leaves behind is not waited for, and finds the output closed.
+/// Runs a program whose effect is wanted. An excerpt of its output goes to stderr. The run is over when the program
+/// exits: kvx does not wait for processes that it left behind, and they find their output closed.
 ///
-/// TERM, INT and HUP to this process are passed on to it, and it is waited for.
+/// TERM, INT and HUP to this process are passed on to the program, and kvx waits for it.
 ///
 /// # Errors
-/// It cannot be started: why, and what to do about it.
-pub fn work(command: Command, mut excerpt: ChildOutput, leftovers: Leftovers, limit: Duration) -> io::Result<Exit> {
-    let ended = run(command, Output::Both, limit, &mut Sink::PassOn(&mut excerpt, leftovers))?;
-    excerpt.end();
-    Ok(ended)
+/// The program cannot be started; the error says why and what to do.
+pub fn run_logged(
+    command: Command,
+    mut child_output: ChildOutput,
+    leftovers: Leftovers,
+    limit: Duration,
+) -> io::Result<Exit> {
+    let exit = run(command, Captured::StdoutAndStderr, limit, &mut Sink::PassOn(&mut child_output, leftovers))?;
+    child_output.finish();
+    Ok(exit)
 }
 
-/// Runs a program for its output, of at most `most` bytes. It counts as a whole or not at all: it has ended when the
-/// program exits and nobody can write to it any more. Its stderr is ours.
+/// Runs a program whose stdout is wanted, at most `max_bytes` of it. A part of the output is worth nothing, so the run
+/// is over when the program has exited and no process has its stdout open. The program inherits stderr.
 ///
 /// # Errors
-/// It cannot be started: why, and what to do about it.
-pub fn output(command: Command, limit: Duration, most: usize) -> io::Result<(Exit, Vec<u8>)> {
+/// The program cannot be started; the error says why and what to do.
+pub fn capture(command: Command, limit: Duration, max_bytes: usize) -> io::Result<(Exit, Vec<u8>)> {
     let mut all = Vec::new();
-    let ended = run(command, Output::Stdout, limit, &mut Sink::Collect(&mut all, most))?;
-    Ok((ended, all))
+    let exit = run(command, Captured::Stdout, limit, &mut Sink::Collect(&mut all, max_bytes))?;
+    Ok((exit, all))
 }
 
-/// Runs one of our own programs, which sees to its own limits and signals, and waits for it.
+/// Runs one of kvx's own programs, which enforces its own limits and handles its own signals, and waits for it.
 ///
 /// # Errors
-/// It cannot be started: why, and what to do about it.
-pub fn run_through(command: &mut Command) -> io::Result<ExitStatus> {
-    start(command).map_err(|cause| Attempt::of(command).explain(&cause))?.wait()
+/// The program cannot be started; the error says why and what to do.
+pub fn run_unsupervised(command: &mut Command) -> io::Result<ExitStatus> {
+    start(command).map_err(|cause| Attempt::new(command).explain(&cause))?.wait()
 }
 
-/// What of a program's output is read.
+/// Which of a program's streams are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Output {
+enum Captured {
     Stdout,
-    /// stderr, too.
-    Both,
+    StdoutAndStderr,
 }
 
-fn run(mut command: Command, output: Output, limit: Duration, sink: &mut Sink) -> io::Result<Exit> {
-    let attempt = Attempt::of(&command);
-    let ended = piped(&mut command, output).and_then(|reader| supervise(command, reader, limit, sink));
-    ended.map_err(|cause| attempt.explain(&cause))
+fn run(mut command: Command, captured: Captured, limit: Duration, sink: &mut Sink) -> io::Result<Exit> {
+    let attempt = Attempt::new(&command);
+    let exit = piped(&mut command, captured).and_then(|reader| supervise(command, reader, limit, sink));
+    exit.map_err(|cause| attempt.explain(&cause))
 }
 
-fn piped(command: &mut Command, output: Output) -> io::Result<PipeReader> {
+fn piped(command: &mut Command, captured: Captured) -> io::Result<PipeReader> {
     let (reader, writer) = io::pipe()?;
-    if output == Output::Both {
+    if captured == Captured::StdoutAndStderr {
         command.stderr(writer.try_clone()?);
     }
     command.stdout(writer);

@@ -1,85 +1,87 @@
-//! A program's output on its way to our stderr: each line marked with whose it is, nothing in it that a terminal would obey, and
-//! of very much of it only the beginning, as it comes, and the end.
+//! Passing a program's output on to stderr: each line has a label, control characters that a terminal would obey are
+//! escaped, and of a large output only the beginning (while the program runs) and the end are printed.
 
 use crate::telemetry::log::{Format, Logger};
 use crate::telemetry::stderr::Stderr;
 use crate::util::text;
 use crate::util::text::size;
 
-/// So much of it is passed on as it comes.
-const BEGINNING: usize = 64 * 1024;
-/// Of the rest, so much of its end, where the cause of a failure stands.
-const END: usize = 1024;
-/// And so much of that with its marks: with our own line, it fits into the 4 KiB that an agent keeps of a handler's output.
-const MARKED_END: usize = 3 * 1024;
-/// As an object, a line counts so much more than it has: there may be as many of them as bytes.
-const AN_OBJECT: usize = 128;
-/// What is longer becomes several objects.
-const LONGEST_LINE: usize = 4096;
+/// The number of bytes that are passed on while the program runs.
+const HEAD_LIMIT: usize = 64 * 1024;
+/// The number of bytes of the rest that are printed at the end, where the cause of a failure usually is.
+const TAIL_LIMIT: usize = 1024;
+/// The length of the tail with its labels. Together with kvx's own line, it fits into the 4 KiB that a Consul agent
+/// keeps of a handler's output.
+const LABELLED_TAIL_LIMIT: usize = 3 * 1024;
+/// What a line counts in JSON in addition to its text: an output of nothing but newlines becomes one object for each
+/// byte.
+const OBJECT_OVERHEAD: usize = 128;
+/// A longer line becomes several JSON objects.
+const MAX_LINE: usize = 4096;
 
-/// What is told of a program's output.
+/// The output of a child program, on its way to stderr.
 #[derive(Debug)]
 pub struct ChildOutput<'j> {
-    mark: &'static str,
+    label: &'static str,
     logger: &'j Logger,
     stderr: Stderr,
     passed_on: usize,
-    left_out: usize,
-    /// The beginning of a character whose end is still to come.
+    omitted: usize,
+    /// The first bytes of a UTF-8 character whose other bytes have not arrived yet.
     incomplete: Vec<u8>,
-    /// At least the last bytes of what was not passed on.
-    last: Vec<u8>,
+    /// The last bytes of the output that was not passed on while the program ran.
+    tail: Vec<u8>,
     line: Line,
 }
 
-/// What there is of a line that has not ended.
+/// The state of the current line.
 #[derive(Debug)]
 enum Line {
     None,
-    /// It is passed on already, with its mark.
+    /// The beginning of the line is printed already, with its label.
     Open,
-    /// It becomes an object once it is whole.
-    Kept(Vec<u8>),
+    /// In JSON: the text of the line so far. It becomes an object once the line ends.
+    Buffered(Vec<u8>),
 }
 
 impl<'j> ChildOutput<'j> {
-    /// Of a program that is known by this word.
-    pub fn of(mark: &'static str, logger: &'j Logger) -> ChildOutput<'j> {
+    /// The output of a program; `label` is printed in front of each line.
+    pub fn new(label: &'static str, logger: &'j Logger) -> ChildOutput<'j> {
         ChildOutput {
-            mark,
+            label,
             logger,
             stderr: Stderr::default(),
             passed_on: 0,
-            left_out: 0,
+            omitted: 0,
             incomplete: Vec::new(),
-            last: Vec::new(),
+            tail: Vec::new(),
             line: Line::None,
         }
     }
 
-    /// The next piece of it.
+    /// Takes the next piece of the output.
     pub fn take(&mut self, output: &[u8]) {
         if self.is_full() {
-            // It would be filtered in vain: of megabytes, most is left out.
-            self.keep_for_later(output);
+            // Not filtered: most of a large output is discarded.
+            self.add_to_tail(output);
             return;
         }
         let output = self.filtered(output);
-        let at = output.iter().position(|&byte| !self.has_room_for(byte)).unwrap_or(output.len());
+        let at = output.iter().position(|&byte| !self.count(byte)).unwrap_or(output.len());
         let (now, later) = output.split_at(start_of_character(&output, at));
         self.pass_on(now);
-        self.keep_for_later(later);
+        self.add_to_tail(later);
         if self.is_full() {
             let incomplete = std::mem::take(&mut self.incomplete);
-            self.keep_for_later(&incomplete);
+            self.add_to_tail(&incomplete);
         }
     }
 
     fn is_full(&self) -> bool {
-        self.passed_on > BEGINNING
+        self.passed_on > HEAD_LIMIT
     }
 
-    /// For people; objects escape by themselves.
+    /// The output with its control characters escaped. In JSON, the log does that itself.
     fn filtered(&mut self, output: &[u8]) -> Vec<u8> {
         if self.logger.format() == Format::Json {
             return output.to_vec();
@@ -90,120 +92,120 @@ impl<'j> ChildOutput<'j> {
         text::lines_of(&all).into_bytes()
     }
 
-    fn keep_for_later(&mut self, output: &[u8]) {
-        self.last.extend_from_slice(output);
-        let too_much = self.last.len().saturating_sub(END);
+    fn add_to_tail(&mut self, output: &[u8]) {
+        self.tail.extend_from_slice(output);
+        let too_much = self.tail.len().saturating_sub(TAIL_LIMIT);
         if too_much > 0 {
-            self.last.drain(..too_much);
-            self.left_out = self.left_out.saturating_add(too_much);
+            self.tail.drain(..too_much);
+            self.omitted = self.omitted.saturating_add(too_much);
         }
     }
 
-    /// Once there is none, there is none for what follows, either.
-    fn has_room_for(&mut self, byte: u8) -> bool {
-        let more = if byte == b'\n' && self.logger.format() == Format::Json { AN_OBJECT } else { 1 };
-        self.passed_on = self.passed_on.saturating_add(more).min(BEGINNING.saturating_add(1));
-        self.passed_on <= BEGINNING
+    /// Counts a byte as passed on. Returns whether it still fits into the head; once one does not, no later one does.
+    fn count(&mut self, byte: u8) -> bool {
+        let more = if byte == b'\n' && self.logger.format() == Format::Json { OBJECT_OVERHEAD } else { 1 };
+        self.passed_on = self.passed_on.saturating_add(more).min(HEAD_LIMIT.saturating_add(1));
+        self.passed_on <= HEAD_LIMIT
     }
 
-    /// There is no more of it. What we say next is a line of its own.
-    pub fn end(mut self) {
+    /// Prints the end of the output, and ends its last line, so that kvx's next line is a line of its own.
+    pub fn finish(mut self) {
         let mut end = Vec::new();
-        if self.left_out > 0 {
+        if self.omitted > 0 {
             self.end_line(&mut end);
-            let left_out = format!("({} left out)\n", size(self.left_out));
-            self.mark(left_out.as_bytes(), &mut end);
+            let omitted = format!("({} left out)\n", size(self.omitted));
+            self.label_lines(omitted.as_bytes(), &mut end);
         }
         self.stderr.pass_on(&end);
-        let mut last = std::mem::take(&mut self.last);
+        let mut last = std::mem::take(&mut self.tail);
         last.append(&mut self.incomplete);
-        if self.left_out > 0 {
+        if self.omitted > 0 {
             last.drain(..end_of_character(&last, 0));
         }
         if self.logger.format() == Format::Text {
             last = text::lines_of(&last).into_bytes();
         }
         end.clear();
-        self.mark(&last, &mut end);
+        self.label_lines(&last, &mut end);
         self.end_line(&mut end);
-        let too_much = end.len().saturating_sub(MARKED_END);
+        let too_much = end.len().saturating_sub(LABELLED_TAIL_LIMIT);
         end.drain(
             ..match self.logger.format() {
                 Format::Text => end_of_character(&end, too_much),
-                Format::Json => whole_lines(&end, too_much),
+                Format::Json => start_of_line(&end, too_much),
             },
         );
         self.stderr.pass_on(&end);
     }
 
     fn pass_on(&mut self, output: &[u8]) {
-        let mut marked = Vec::with_capacity(output.len().saturating_mul(2));
-        self.mark(output, &mut marked);
-        self.stderr.pass_on(&marked);
+        let mut labelled = Vec::with_capacity(output.len().saturating_mul(2));
+        self.label_lines(output, &mut labelled);
+        self.stderr.pass_on(&labelled);
     }
 
-    fn mark(&mut self, output: &[u8], marked: &mut Vec<u8>) {
+    fn label_lines(&mut self, output: &[u8], labelled: &mut Vec<u8>) {
         for piece in output.split_inclusive(|&byte| byte == b'\n') {
             match self.logger.format() {
                 Format::Text => {
                     if matches!(self.line, Line::None) {
-                        marked.extend_from_slice(self.mark.as_bytes());
-                        marked.extend_from_slice(b": ");
+                        labelled.extend_from_slice(self.label.as_bytes());
+                        labelled.extend_from_slice(b": ");
                     }
-                    marked.extend_from_slice(piece);
+                    labelled.extend_from_slice(piece);
                     self.line = if piece.ends_with(b"\n") { Line::None } else { Line::Open };
                 }
-                Format::Json => self.keep(piece, marked),
+                Format::Json => self.buffer(piece, labelled),
             }
         }
     }
 
-    fn keep(&mut self, piece: &[u8], marked: &mut Vec<u8>) {
-        for piece in piece.chunks(LONGEST_LINE) {
+    fn buffer(&mut self, piece: &[u8], labelled: &mut Vec<u8>) {
+        for piece in piece.chunks(MAX_LINE) {
             let mut line = match std::mem::replace(&mut self.line, Line::None) {
-                Line::Kept(line) => line,
+                Line::Buffered(line) => line,
                 Line::None | Line::Open => Vec::new(),
             };
             line.extend_from_slice(piece);
-            self.line = Line::Kept(line);
-            if piece.ends_with(b"\n") || piece.len() == LONGEST_LINE {
-                self.end_line(marked);
+            self.line = Line::Buffered(line);
+            if piece.ends_with(b"\n") || piece.len() == MAX_LINE {
+                self.end_line(labelled);
             }
         }
     }
 
-    fn end_line(&mut self, marked: &mut Vec<u8>) {
+    fn end_line(&mut self, labelled: &mut Vec<u8>) {
         match std::mem::replace(&mut self.line, Line::None) {
             Line::None => {}
-            Line::Open => marked.push(b'\n'),
-            Line::Kept(line) => {
+            Line::Open => labelled.push(b'\n'),
+            Line::Buffered(line) => {
                 let line = line.strip_suffix(b"\n").unwrap_or(&line);
-                marked.extend_from_slice(self.logger.quote(self.mark, line).as_bytes());
+                labelled.extend_from_slice(self.logger.quote(self.label, line).as_bytes());
             }
         }
     }
 }
 
-/// Where the character begins that has this byte.
+/// The start of the character that this byte belongs to.
 fn start_of_character(text: &[u8], at: usize) -> usize {
     let before = text.get(..=at).unwrap_or_default().iter().rev();
-    at.saturating_sub(before.take(4).take_while(|&&byte| is_continued(byte)).count())
+    at.saturating_sub(before.take(4).take_while(|&&byte| is_continuation(byte)).count())
 }
 
-/// Where the character has ended that has this byte; the byte itself, where it is one's first.
+/// The end of the character that this byte belongs to; `at` itself if the byte is the first of a character.
 fn end_of_character(text: &[u8], at: usize) -> usize {
     let from = text.get(at..).unwrap_or_default().iter();
-    at.saturating_add(from.take(4).take_while(|&&byte| is_continued(byte)).count())
+    at.saturating_add(from.take(4).take_while(|&&byte| is_continuation(byte)).count())
 }
 
-/// In UTF-8.
-fn is_continued(byte: u8) -> bool {
+/// Whether the byte is a continuation byte in UTF-8.
+fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
-/// Where the first line begins that leaves out `least` bytes; of one that is longer than all that is left, where it does.
-fn whole_lines(lines: &[u8], least: usize) -> usize {
+/// The start of the first line that begins at or after `at_least`. If the last line begins earlier, its start.
+fn start_of_line(lines: &[u8], at_least: usize) -> usize {
     let starts = || lines.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at.saturating_add(1));
     let starts = || std::iter::once(0).chain(starts().filter(|&start| start < lines.len()));
-    starts().find(|&start| start >= least).or_else(|| starts().last()).unwrap_or(0)
+    starts().find(|&start| start >= at_least).or_else(|| starts().last()).unwrap_or(0)
 }

@@ -1,13 +1,13 @@
-//! Somebody's program, as it is named on the command line: words, no shell. And what it finds in its environment.
+//! A program as it is named on the command line (words, no shell), and its environment.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
-/// Consul's credentials, the mark by which a watch's handler is known, and our own variables, which may be those of a run
-/// around this one.
-const NOT_PASSED_ON: [&str; 8] = [
+/// Variables that a program does not get: Consul's credentials; CONSUL_INDEX, by which kvx recognises that a watch
+/// started it; and kvx's own variables, which may come from an outer run.
+const REMOVED_VARIABLES: [&str; 8] = [
     "CONSUL_HTTP_TOKEN",
     "CONSUL_HTTP_TOKEN_FILE",
     "CONSUL_HTTP_AUTH",
@@ -18,23 +18,25 @@ const NOT_PASSED_ON: [&str; 8] = [
     "KVX_STAGED",
 ];
 
-/// Where it runs: nobody else can have put a file there that its words name.
-const DIRECTORY: &str = "/";
+/// The working directory of a program. Only root can put a file there that a relative path on the command line would
+/// name.
+const WORKING_DIRECTORY: &str = "/";
 
-/// What a shell takes for more than itself, unless it is quoted.
-const OF_A_SHELL: &str = ";|&<>$`";
+/// Characters that have a meaning to a shell unless they are quoted.
+const SHELL_CHARACTERS: &str = ";|&<>$`";
 
-/// As a first word, only a shell understands these: its keywords, and its builtins that do nothing in a process of their own.
+/// First words that only a shell understands: its keywords, and those of its builtins that have no effect in a separate
+/// process.
 const SHELL_WORDS: [&str; 39] = [
     "!", ".", ":", "[[", "alias", "bg", "builtin", "case", "cd", "declare", "do", "eval", "exec", "exit", "export",
     "fg", "for", "function", "hash", "if", "let", "local", "read", "readonly", "return", "select", "set", "shift",
     "source", "then", "trap", "type", "typeset", "ulimit", "umask", "unset", "until", "while", "{",
 ];
 
-const WANTS_A_SHELL: &str =
+const NEEDS_A_SHELL: &str =
     "is run without a shell, which `&&`, `|`, `;`, `>` or `$` would need; write sh -c '...', or quote it";
 
-/// What a program is run for, and finds in its environment.
+/// The variables that kvx adds to a program's environment.
 pub type Variables = [(&'static str, OsString)];
 
 /// A program and its arguments.
@@ -45,16 +47,16 @@ pub struct Program {
 }
 
 impl Program {
-    /// From an argv, as it is; none where it is empty.
+    /// A program from an argv; none if the argv is empty.
     pub fn new(argv: Vec<OsString>) -> Option<Program> {
         let mut argv = argv.into_iter();
         Some(Program { name: argv.next()?, arguments: argv.collect() })
     }
 
-    /// From an argv.
+    /// A program from an argv that can be run.
     ///
     /// # Errors
-    /// What is wrong with it, after the name of the option: it is empty, or can never be run.
+    /// What is wrong with the argv, to be printed after the name of the option: it is empty, or it can never be run.
     pub fn checked(argv: Vec<OsString>) -> Result<Program, &'static str> {
         let program = Program::new(argv).ok_or("names no program")?;
         match never_runs(program.name.as_bytes()) {
@@ -63,34 +65,35 @@ impl Program {
         }
     }
 
-    /// From `words and "quotes"`, split as a shell would.
+    /// A program from `words and "quotes"`, split as a shell splits them.
     ///
     /// # Errors
-    /// What is wrong with them, after the name of the option. That is also what only a shell would understand.
+    /// What is wrong with the words, to be printed after the name of the option. Words that only a shell understands
+    /// are an error.
     pub fn parse(words: &str) -> Result<Program, &'static str> {
-        let argv = shell_words::split(words).map_err(|_| "has a quote that does not end")?;
-        match wants_a_shell(words.trim()) {
+        let argv = shell_words::split(words).map_err(|_| "has an unterminated quote")?;
+        match shell_character(words.trim()) {
             Some('\n') => {
                 return Err(
                     "is one command, and newlines separate commands for a shell; write sh -c '...', or quote it",
                 );
             }
-            Some(_) => return Err(WANTS_A_SHELL),
+            Some(_) => return Err(NEEDS_A_SHELL),
             None => {}
         }
         Program::checked(argv.into_iter().map(OsString::from).collect())
     }
 
-    /// Its argv.
+    /// The program's argv.
     pub fn words(&self) -> impl Iterator<Item = &OsStr> {
         std::iter::once(self.name.as_os_str()).chain(self.arguments.iter().map(OsString::as_os_str))
     }
 
-    /// Ready to be run in `/`, with these variables added to its environment and no credentials in it, and nothing on stdin.
+    /// A command that runs in `/` with an empty stdin, without credentials and with these variables in its environment.
     pub fn command(&self, variables: &Variables) -> Command {
         let mut command = Command::new(&self.name);
-        command.args(&self.arguments).current_dir(DIRECTORY).stdin(Stdio::null());
-        for name in NOT_PASSED_ON {
+        command.args(&self.arguments).current_dir(WORKING_DIRECTORY).stdin(Stdio::null());
+        for name in REMOVED_VARIABLES {
             command.env_remove(name);
         }
         command.envs(variables.iter().map(|(name, value)| (name, value)));
@@ -98,25 +101,25 @@ impl Program {
     }
 }
 
-/// Why a program of this name is never found, wherever this runs.
+/// Why a program with this name can never be found, on any machine.
 fn never_runs(name: &[u8]) -> Option<&'static str> {
     let is_in_a_variable = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     let variable = name.iter().position(|byte| !is_in_a_variable(byte)).map(|at| name.split_at(at));
     if matches!(variable, Some(([b'A'..=b'Z' | b'a'..=b'z' | b'_', ..], [b'=', ..] | [b'+', b'=', ..]))) {
         Some("begins with an assignment, which only a shell understands; write env NAME=value COMMAND")
     } else if name.starts_with(b"~") {
-        Some("names its program by ~, which only a shell understands; write the whole path")
+        Some("names its program by ~, which only a shell understands; give its full path")
     } else if name.starts_with(b"(") || SHELL_WORDS.iter().any(|word| word.as_bytes() == name) {
         Some("begins with a word that only a shell understands; write sh -c '...'")
     } else if name.contains(&b'/') && !name.starts_with(b"/") {
-        Some("names its program by a relative path, but is run in /; write the whole path")
+        Some("names its program by a relative path, but is run in /; give its full path")
     } else {
         None
     }
 }
 
-/// The first character that would mean something to a shell where it stands.
-fn wants_a_shell(words: &str) -> Option<char> {
+/// The first unquoted character that has a meaning to a shell.
+fn shell_character(words: &str) -> Option<char> {
     let mut quote = None;
     let mut begins_word = true;
     let mut characters = words.chars();
@@ -125,9 +128,9 @@ fn wants_a_shell(words: &str) -> Option<char> {
             (None | Some('"'), '\\') => drop(characters.next()),
             (None, '\'' | '"') => quote = Some(character),
             (Some(open), close) if open == close => quote = None,
-            // A comment, until the end of the line.
+            // A comment ends with the line.
             (None, '#') if begins_word => return characters.find(|&character| character == '\n'),
-            (None, special) if OF_A_SHELL.contains(special) || special == '\n' => return Some(special),
+            (None, special) if SHELL_CHARACTERS.contains(special) || special == '\n' => return Some(special),
             _ => {}
         }
         begins_word = quote.is_none() && character.is_whitespace();
@@ -135,7 +138,7 @@ fn wants_a_shell(words: &str) -> Option<char> {
     None
 }
 
-/// As a shell would take it.
+/// Quoted for a shell.
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words: Vec<_> = self.words().map(OsStr::to_string_lossy).collect();
@@ -148,7 +151,7 @@ mod tests {
     use super::Program;
 
     #[test]
-    fn what_only_a_shell_understands_is_told_from_programs() {
+    fn words_that_only_a_shell_understands_are_rejected() {
         let only_a_shell = [
             "a && b",
             "a\nb",

@@ -1,6 +1,7 @@
-//! Signals to this process: which of them end it, which must not stop it, and which are passed on to a program that it runs.
+//! Signals to this process: which of them end it, which must not stop it, and which are passed on to a child program.
 //!
-//! The last by handlers, not by a blocked mask: a mask would be inherited by the program, which then could not be ended.
+//! Signals are passed on by signal handlers, not by blocking them: the child would inherit the blocked mask, and
+//! signals could not end it.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,111 +13,114 @@ use std::sync::{Arc, OnceLock};
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::{flag, low_level::pipe};
 
-/// Those that ask a process to end.
+/// Signals that ask a process to end. They are passed on to the child program.
 const PASSED_ON: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
-/// With these a terminal stops a process: on Ctrl-Z, or when a background process reads from it or writes to it.
-const STOPS: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+/// Signals by which a terminal stops a process: on Ctrl-Z, or when a background process reads from it or writes to it.
+const JOB_CONTROL: [Signal; 3] = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
 
-/// The init process of a PID namespace, such as the first process of a container. The kernel never ends it by a default action.
-const INIT: u32 = 1;
+/// The init process of a PID namespace, such as the first process of a container. A signal's default action never ends
+/// it.
+const INIT_PID: u32 = 1;
 
-/// Called once, at the start of the program, with its process id.
+/// Sets up the signals of this process. Called once, when the program starts.
 ///
-/// A write beyond the limit of file sizes (`ulimit -f`) fails from now on, instead of ending the process halfway. The init
-/// process ends on TERM, INT and HUP as any other process does.
-pub fn at_start(process: u32) {
-    // If the system refuses, signals do what they do by default.
+/// Afterwards, a write beyond the file size limit (`ulimit -f`) fails instead of killing the process halfway, and TERM,
+/// INT and HUP also end kvx when it is the init process.
+pub fn set_up(process_id: u32) {
+    // If this fails, the signals keep their default actions.
     let _ = SigSet::from(Signal::SIGXFSZ).thread_block();
-    if process == INIT
-        && let Ok(handlers) = Handlers::set(Ends::Exit)
+    if process_id == INIT_PID
+        && let Ok(handlers) = Handlers::install(Termination::Exit)
     {
         HANDLERS.get_or_init(|| handlers);
     }
 }
 
-/// From now on, a terminal cannot stop this process: a stopped process would keep the file's lock.
+/// Prevents a terminal from stopping this process: a stopped process would keep the lock of its state file.
 ///
-/// They are blocked and not handled, because a write to the terminal that a handler interrupts is made again and again.
-pub fn block_stops() {
-    let _ = SigSet::from_iter(STOPS).thread_block();
+/// The signals are blocked and not handled, because the system would restart a write to the terminal forever that a
+/// handler interrupts.
+pub fn block_job_control() {
+    let _ = SigSet::from_iter(JOB_CONTROL).thread_block();
 }
 
-/// Starts a program with an empty signal mask, which it inherits. Exec resets what is handled to the default.
+/// Starts a program with an empty signal mask. exec resets handled signals to their default actions.
 ///
 /// # Errors
-/// It cannot be started.
+/// The program cannot be started.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let mask = SigSet::thread_get_mask()?;
-    if STOPS.iter().all(|&signal| mask.contains(signal)) {
-        catch_stops()?; // What came while they were blocked arrives in a moment.
+    if JOB_CONTROL.iter().all(|&signal| mask.contains(signal)) {
+        catch_job_control()?; // Signals that arrived while they were blocked are delivered when the mask is emptied.
     }
     SigSet::empty().thread_set_mask()?;
     let child = command.spawn();
-    let _ = mask.thread_set_mask(); // The program runs by now. Without the mask, the handlers still do nothing.
+    // The program runs already, so this error is ignored. Without the mask, the empty handlers still apply.
+    let _ = mask.thread_set_mask();
     child
 }
 
-/// Has them do nothing.
-fn catch_stops() -> io::Result<()> {
-    static ARE_CAUGHT: OnceLock<()> = OnceLock::new();
-    if ARE_CAUGHT.get().is_none() {
+/// Installs empty handlers for the signals of job control.
+fn catch_job_control() -> io::Result<()> {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    if INSTALLED.get().is_none() {
         let ignored = ignored();
-        for signal in STOPS.into_iter().filter(|&signal| !is_in(ignored, signal)) {
+        for signal in JOB_CONTROL.into_iter().filter(|&signal| !is_in(ignored, signal)) {
             flag::register(signal as i32, Arc::new(AtomicBool::new(false)))?;
         }
-        ARE_CAUGHT.get_or_init(|| ());
+        INSTALLED.get_or_init(|| ());
     }
     Ok(())
 }
 
-/// Handlers are the process's, and are set once; then this says whether they hold a signal or let it do what it does by
-/// default.
+/// The signal handlers of this process. They are installed once; afterwards, `use_default` switches between holding a
+/// signal and its default action.
 static HANDLERS: OnceLock<Handlers> = OnceLock::new();
 
 #[derive(Debug)]
 struct Handlers {
-    /// Readable once a signal has come; SIGCHLD too.
-    wakes: UnixStream,
+    /// Readable once a signal has arrived, including SIGCHLD.
+    wakeups: UnixStream,
     seen: [Arc<AtomicBool>; PASSED_ON.len()],
-    by_default: Arc<AtomicBool>,
+    use_default: Arc<AtomicBool>,
 }
 
-/// How a signal ends the process while no program runs.
+/// How a signal ends the process while no child program runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Ends {
-    /// As any other process, seen by its parent as ended by this signal.
+enum Termination {
+    /// By the default action, so that the parent sees a process that was killed by this signal.
     ByDefault,
-    /// By exiting with the status that a shell shows for it: the init process has no defaults.
+    /// By exiting with the status that a shell shows for the signal: default actions do not end the init process.
     Exit,
 }
 
-/// While this lives, signals are held.
+/// Holds the signals of [`PASSED_ON`] as long as this value lives: they do not end the process, but are recorded.
 #[derive(Debug)]
 pub struct Signals(&'static Handlers);
 
 impl Signals {
-    /// Holds signals from now on.
+    /// Begins to hold signals.
     ///
     /// # Errors
-    /// No descriptors are left.
-    pub fn held() -> io::Result<Signals> {
+    /// The process has no file descriptors left.
+    pub fn hold() -> io::Result<Signals> {
         let handlers = match HANDLERS.get() {
             Some(handlers) => handlers,
             None => {
-                let handlers = Handlers::set(Ends::ByDefault)?;
+                let handlers = Handlers::install(Termination::ByDefault)?;
                 HANDLERS.get_or_init(|| handlers)
             }
         };
-        handlers.by_default.store(false, Ordering::SeqCst);
+        handlers.use_default.store(false, Ordering::SeqCst);
         Ok(Signals(handlers))
     }
 
-    /// The signals that have come since the last look and are to be passed on.
-    pub fn arrived(&self) -> impl Iterator<Item = Signal> {
-        // Emptied before the look: what comes between wakes once more.
-        let mut wakes = [0; 64];
-        while (&self.0.wakes).read(&mut wakes).is_ok_and(|n| n > 0) {}
+    /// The signals to pass on that arrived since the last call.
+    pub fn take_arrived(&self) -> impl Iterator<Item = Signal> {
+        // Emptied before `seen` is read: a signal that arrives in between makes it readable again.
+        let mut buffer = [0; 64];
+        while (&self.0.wakeups).read(&mut buffer).is_ok_and(|n| n > 0) {}
         let seen = PASSED_ON.into_iter().zip(&self.0.seen);
         seen.filter(|(_, seen)| seen.swap(false, Ordering::SeqCst)).map(|(signal, _)| signal)
     }
@@ -124,40 +128,43 @@ impl Signals {
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.wakes.as_fd()
+        self.0.wakeups.as_fd()
     }
 }
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.0.by_default.store(true, Ordering::SeqCst);
+        self.0.use_default.store(true, Ordering::SeqCst);
     }
 }
 
 impl Handlers {
-    fn set(ends: Ends) -> io::Result<Handlers> {
-        let (wakes, waker) = UnixStream::pair()?;
-        wakes.set_nonblocking(true)?;
+    fn install(termination: Termination) -> io::Result<Handlers> {
+        let (wakeups, waker) = UnixStream::pair()?;
+        wakeups.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        let by_default = Arc::new(AtomicBool::new(true));
+        let use_default = Arc::new(AtomicBool::new(true));
         let seen = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
-        let handlers = Handlers { wakes, seen, by_default };
+        let handlers = Handlers { wakeups, seen, use_default };
         let ignored = ignored();
         for (signal, seen) in PASSED_ON.into_iter().zip(&handlers.seen) {
-            // What nohup, or a shell in the background, has us ignore, we and the program go on to ignore.
+            // A signal that this process inherited as ignored (nohup, a background job) stays ignored, here and in the
+            // child.
             if is_in(ignored, signal) {
                 continue;
             }
-            let (number, by_default) = (signal as i32, handlers.by_default.clone());
-            match ends {
-                Ends::ByDefault => flag::register_conditional_default(number, by_default)?,
-                Ends::Exit => flag::register_conditional_shutdown(number, number.saturating_add(128), by_default)?,
+            let (number, use_default) = (signal as i32, handlers.use_default.clone());
+            match termination {
+                Termination::ByDefault => flag::register_conditional_default(number, use_default)?,
+                Termination::Exit => {
+                    flag::register_conditional_shutdown(number, number.saturating_add(128), use_default)?
+                }
             };
             flag::register(signal as i32, seen.clone())?;
             pipe::register(signal as i32, waker.try_clone()?)?;
         }
         pipe::register(Signal::SIGCHLD as i32, waker)?;
-        // Who started us may have blocked them; then the program's end would wake nobody.
+        // The parent process may have blocked them; then the end of the child would not wake this process.
         let mut awaited = SigSet::from_iter(PASSED_ON);
         awaited.add(Signal::SIGCHLD);
         awaited.thread_unblock()?;
@@ -165,12 +172,12 @@ impl Handlers {
     }
 }
 
-/// Whether a mask, as the kernel writes it, has this signal.
+/// Whether a mask, in the kernel's format, contains this signal.
 fn is_in(mask: u64, signal: Signal) -> bool {
     mask & (1 << (signal as u32).saturating_sub(1)) != 0
 }
 
-/// The signals that this process ignores, as the kernel tells them; none where it does not.
+/// The mask of the signals that this process ignores; 0 if /proc cannot be read.
 fn ignored() -> u64 {
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! Starting a program, with what it inherits of ours as it expects it.
+//! Starting a program with the signal mask and signal actions that programs expect to inherit.
 
 use std::io::{self, ErrorKind};
 use std::process::{Child, Command};
@@ -7,15 +7,16 @@ use std::time::Duration;
 use crate::process::signals;
 use crate::util::time::{Backoff, Deadline, Random};
 
-/// A program that is being replaced is busy for a moment: as long as another process has it open to write.
-const BUSY: Duration = Duration::from_secs(1);
+/// exec fails with ETXTBSY while another process has the program open for writing, as when it is being replaced. So the
+/// start is retried for this long.
+const BUSY_LIMIT: Duration = Duration::from_secs(1);
 
-/// Starts it, with an empty signal mask and default actions; signals that this process ignores stay ignored.
+/// Starts the program with an empty signal mask and default actions. Signals that this process ignores stay ignored.
 ///
 /// # Errors
-/// The system's own.
+/// The operating system's error.
 pub fn start(command: &mut Command) -> io::Result<Child> {
-    let (deadline, random) = (Deadline::within(BUSY), Random::seeded(0));
+    let (deadline, random) = (Deadline::within(BUSY_LIMIT), Random::seeded(0));
     let mut pause = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
     loop {
         match signals::spawn(command) {

@@ -1,4 +1,4 @@
-//! A program that runs: watched, told, and brought to its end.
+//! Supervises a running child program: reads its output, passes signals on, and enforces its time limit.
 
 use std::io::{self, IsTerminal, PipeReader, Read};
 use std::os::fd::AsFd;
@@ -19,14 +19,15 @@ use super::start::start;
 use crate::process::signals::Signals;
 use crate::util::time::{Backoff, Deadline, Random};
 
-/// After TERM, so long until KILL.
-const GRACE: Duration = Duration::from_secs(5);
-/// After KILL, so long until it is left alone: it hangs in the kernel.
-const HOPELESS: Duration = Duration::from_secs(1);
-/// So many reads empty the pipe of a program that has exited: 1 MiB, the most that a pipe of no special rights holds.
-const ALL_READS: usize = 64;
+/// The time between SIGTERM and SIGKILL.
+const TERM_GRACE: Duration = Duration::from_secs(5);
+/// The time to wait for the program after SIGKILL. A program that is still there then hangs in the kernel.
+const KILL_GRACE: Duration = Duration::from_secs(1);
+/// The number of reads that empty the pipe of a program that has exited: 1 MiB, the largest pipe of an unprivileged
+/// process.
+const READS_TO_EMPTY_PIPE: usize = 64;
 
-/// Starts a program whose output can be read there, and sees to it until its end.
+/// Starts a program whose output `reader` reads, and supervises it until it ends.
 pub(super) fn supervise(
     mut command: Command,
     reader: PipeReader,
@@ -34,53 +35,56 @@ pub(super) fn supervise(
     sink: &mut Sink,
 ) -> io::Result<Exit> {
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    // With a terminal the group must stay the foreground's, or a program that reads from it would be stopped.
-    let group = if io::stdin().is_terminal() { Group::Ours } else { Group::Its };
-    if group == Group::Its {
+    // On a terminal, the program must stay in the foreground group, or reading from the terminal would stop it.
+    let group = if io::stdin().is_terminal() { ProcessGroup::Shared } else { ProcessGroup::Own };
+    if group == ProcessGroup::Own {
         command.process_group(0);
     }
-    let signals = Signals::held()?; // Before it starts, so that none is lost.
+    let signals = Signals::hold()?; // Before the program starts, so that no signal is lost.
     let child = start(&mut command);
-    drop(command); // And our ends of its pipe.
-    let running = Running { child: child?, group, reader: Some(reader), stage: Stage::Free, told: None };
-    Ok(running.until_its_end(&signals, Deadline::within(limit), sink))
+    drop(command); // It holds the write end of the pipe.
+    let supervisor =
+        Supervisor { child: child?, group, reader: Some(reader), stage: Stage::Running, interrupted: None };
+    Ok(supervisor.run(&signals, Deadline::within(limit), sink))
 }
 
-/// Whose process group it is in.
+/// The process group of the program.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Group {
-    Ours,
-    Its,
+enum ProcessGroup {
+    /// The group of this process.
+    Shared,
+    /// A group of its own.
+    Own,
 }
 
-/// How far it was brought to its end, and why.
+/// Whether the supervisor is ending the program, and why.
 #[derive(Clone, Copy)]
 enum Stage {
-    Free,
-    Asked(ExitKind),
+    Running,
+    Terminating(ExitKind),
     Killed(ExitKind),
 }
 
-struct Running {
+struct Supervisor {
     child: Child,
-    group: Group,
-    /// None once everybody who could write has closed it, or nobody reads it any more.
+    group: ProcessGroup,
+    /// None once all writers have closed the pipe, or once the output is not read any more.
     reader: Option<PipeReader>,
     stage: Stage,
-    told: Option<Signal>,
+    interrupted: Option<Signal>,
 }
 
-impl Running {
-    fn until_its_end(mut self, signals: &Signals, deadline: Deadline, sink: &mut Sink) -> Exit {
-        let how = self.watch(signals, deadline, sink).unwrap_or_else(|cause| {
-            self.signal(Signal::SIGKILL); // What nobody watches must not go on.
-            self.await_end(Deadline::within(HOPELESS));
-            ExitKind::Lost(cause.kind())
+impl Supervisor {
+    fn run(mut self, signals: &Signals, deadline: Deadline, sink: &mut Sink) -> Exit {
+        let kind = self.watch(signals, deadline, sink).unwrap_or_else(|cause| {
+            self.signal(Signal::SIGKILL); // A program without supervision must not keep running.
+            self.await_end(Deadline::within(KILL_GRACE));
+            ExitKind::Unsupervised(cause.kind())
         });
-        Exit { how, told: self.told }
+        Exit { kind, interrupted: self.interrupted }
     }
 
-    /// Without a watch.
+    /// Waits for the end by polling, without signals and output.
     fn await_end(&mut self, deadline: Deadline) {
         let mut pause = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
         let random = Random::seeded(0);
@@ -90,86 +94,87 @@ impl Running {
     fn watch(&mut self, signals: &Signals, mut deadline: Deadline, sink: &mut Sink) -> io::Result<ExitKind> {
         loop {
             let exited = self.has_exited()?;
-            let satisfied = self.drain(exited, sink);
+            let within_limit = self.drain(exited, sink);
             match (exited, self.stage) {
-                (true, Stage::Asked(why) | Stage::Killed(why)) => return self.leave(why),
-                (true, Stage::Free) => match (&sink, self.told) {
-                    (Sink::PassOn(_, Leftovers::Stay), _) => return self.exited(),
-                    (Sink::PassOn(_, Leftovers::Go), _) => return self.exited_alone(),
-                    (Sink::Collect(..), _) if !satisfied => return self.leave(ExitKind::TooMuch),
-                    (Sink::Collect(..), _) if self.reader.is_none() => return self.exited(),
-                    (Sink::Collect(..), Some(_)) => return self.exited_alone(),
-                    (Sink::Collect(..), None) if deadline.left().is_zero() => return self.leave(ExitKind::NotAll),
+                (true, Stage::Terminating(why) | Stage::Killed(why)) => return self.end_as(why),
+                (true, Stage::Running) => match (&sink, self.interrupted) {
+                    (Sink::PassOn(_, Leftovers::Keep), _) => return self.reap(),
+                    (Sink::PassOn(_, Leftovers::Kill), _) => return self.kill_group_and_reap(),
+                    (Sink::Collect(..), _) if !within_limit => return self.end_as(ExitKind::TooMuch),
+                    (Sink::Collect(..), _) if self.reader.is_none() => return self.reap(),
+                    (Sink::Collect(..), Some(_)) => return self.kill_group_and_reap(),
+                    (Sink::Collect(..), None) if deadline.left().is_zero() => return self.end_as(ExitKind::OutputOpen),
                     (Sink::Collect(..), None) => {}
                 },
-                (false, Stage::Free) if !satisfied => deadline = self.ask(ExitKind::TooMuch),
-                (false, Stage::Free) if deadline.left().is_zero() => deadline = self.ask(ExitKind::TooSlow),
-                (false, Stage::Asked(why)) if deadline.left().is_zero() => deadline = self.kill(why),
-                (false, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(ExitKind::Left),
+                (false, Stage::Running) if !within_limit => deadline = self.terminate(ExitKind::TooMuch),
+                (false, Stage::Running) if deadline.left().is_zero() => deadline = self.terminate(ExitKind::TooSlow),
+                (false, Stage::Terminating(why)) if deadline.left().is_zero() => deadline = self.kill(why),
+                (false, Stage::Killed(_)) if deadline.left().is_zero() => return Ok(ExitKind::Unkillable),
                 (false, _) => {}
             }
             self.wait(signals, deadline)?;
-            signals.arrived().for_each(|signal| self.pass_on(signal));
+            signals.take_arrived().for_each(|signal| self.pass_on(signal));
         }
     }
 
     fn signal(&self, signal: Signal) {
         let Ok(pid) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return };
-        // A program that a terminal has stopped would not see it before it goes on.
+        // A program that a terminal has stopped handles the signal only after SIGCONT.
         for signal in [signal, Signal::SIGCONT] {
-            // It may have ended by now: then there is nobody to tell.
+            // The error is ignored: the program may have ended already.
             let _ = match self.group {
-                Group::Its => killpg(pid, signal),
-                Group::Ours => kill(pid, signal),
+                ProcessGroup::Own => killpg(pid, signal),
+                ProcessGroup::Shared => kill(pid, signal),
             };
         }
     }
 
-    /// A signal to us is one to it. But what a terminal sends, it sends to all of a group.
+    /// Passes a signal to this process on to the program. A terminal sends its signals to the whole group, so in a
+    /// shared group the program has received SIGINT and SIGHUP already.
     fn pass_on(&mut self, signal: Signal) {
-        self.told = Some(signal);
-        if self.group == Group::Its || signal == Signal::SIGTERM {
+        self.interrupted = Some(signal);
+        if self.group == ProcessGroup::Own || signal == Signal::SIGTERM {
             self.signal(signal);
         }
     }
 
-    fn ask(&mut self, why: ExitKind) -> Deadline {
-        self.stage = Stage::Asked(why);
+    fn terminate(&mut self, why: ExitKind) -> Deadline {
+        self.stage = Stage::Terminating(why);
         self.signal(Signal::SIGTERM);
-        Deadline::within(GRACE)
+        Deadline::within(TERM_GRACE)
     }
 
     fn kill(&mut self, why: ExitKind) -> Deadline {
         self.stage = Stage::Killed(why);
         self.signal(Signal::SIGKILL);
-        Deadline::within(HOPELESS)
+        Deadline::within(KILL_GRACE)
     }
 
-    /// Whether it has; but it is not reaped yet, so that its number, and its group's, are still its own.
+    /// Whether the program has exited. It is not reaped yet, so its process id and its group id cannot be reused.
     fn has_exited(&self) -> io::Result<bool> {
         let Ok(pid) = i32::try_from(self.child.id()).map(Pid::from_raw) else { return Ok(false) };
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        Ok(waitid(Id::Pid(pid), look)? != WaitStatus::StillAlive)
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        Ok(waitid(Id::Pid(pid), flags)? != WaitStatus::StillAlive)
     }
 
-    fn exited(&mut self) -> io::Result<ExitKind> {
+    fn reap(&mut self) -> io::Result<ExitKind> {
         self.child.wait().map(ExitKind::Exited)
     }
 
-    /// It has exited, but what it started may not have.
-    fn exited_alone(&mut self) -> io::Result<ExitKind> {
-        if self.group == Group::Its {
+    /// Kills the processes that the program left in its group, then reaps the program.
+    fn kill_group_and_reap(&mut self) -> io::Result<ExitKind> {
+        if self.group == ProcessGroup::Own {
             self.signal(Signal::SIGKILL);
         }
-        self.exited()
+        self.reap()
     }
 
-    /// The same, but why is known.
-    fn leave(&mut self, why: ExitKind) -> io::Result<ExitKind> {
-        self.exited_alone().map(|_| why)
+    /// The same, for a program that was ended for this reason.
+    fn end_as(&mut self, why: ExitKind) -> io::Result<ExitKind> {
+        self.kill_group_and_reap().map(|_| why)
     }
 
-    /// Until a signal, output, or the deadline.
+    /// Waits for a signal, output, or the deadline.
     fn wait(&self, signals: &Signals, deadline: Deadline) -> io::Result<()> {
         let mut interest = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         interest.extend(self.reader.as_ref().map(|reader| PollFd::new(reader.as_fd(), PollFlags::POLLIN)));
@@ -179,11 +184,11 @@ impl Running {
         }
     }
 
-    /// Reads some of what is there, or all of it once the program has exited and can write no more; false when the sink
-    /// has had enough, and then nothing is read any more.
+    /// Reads a piece of the output, or all of it once the program has exited. Returns false when the output exceeds the
+    /// sink's limit; then nothing more is read.
     fn drain(&mut self, exited: bool, sink: &mut Sink) -> bool {
         let mut buffer = [0; 16 * 1024];
-        let reads = if exited { ALL_READS } else { 1 };
+        let reads = if exited { READS_TO_EMPTY_PIPE } else { 1 };
         for _ in 0..reads {
             let Some(reader) = &mut self.reader else { break };
             match reader.read(&mut buffer) {

@@ -82,7 +82,7 @@ pub fn all(directory: &StateDirectory) -> Result<Vec<RecordedState>> {
 /// # Errors
 /// 75 where it does not end by the deadline, 74.
 pub fn wait_for_runs(directory: &StateDirectory, path: &Path, deadline: Deadline, context: &Context) -> Result<()> {
-    signals::block_stops();
+    signals::block_job_control();
     let Some(file) = open(&directory.file_of(path))? else { return Ok(()) };
     if !is_believed(&file, directory)? {
         return Ok(()); // No run takes a lock that others can hold.
@@ -104,7 +104,7 @@ fn is_a_stamps(name: &OsStr) -> bool {
 fn look(at: &Path, directory: &StateDirectory) -> Result<Option<RecordedState>> {
     let Some(mut file) = open(at)? else { return Ok(None) };
     // Where nobody is, the lock is held while it is read: no run that begins meanwhile writes over it.
-    signals::block_stops();
+    signals::block_job_control();
     let is_busy = matches!(file.file().try_lock_shared(), Err(TryLockError::WouldBlock));
     let is_ours = is_believed(&file, directory)?;
     for _ in 0..TRIES {

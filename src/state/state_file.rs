@@ -36,7 +36,7 @@ impl StateFile {
     /// 73 where the state directory cannot be written, or others can write it too; 75 where somebody else holds the lock for too
     /// long.
     pub fn open(directory: &StateDirectory, path: &Path, deadline: Deadline, context: &Context) -> Result<StateFile> {
-        signals::block_stops();
+        signals::block_job_control();
         let at = directory.file_of(path);
         directory.assert_private()?;
         let mut is_anew = false;

@@ -149,7 +149,7 @@ fn a_handler_is_told_and_waited_for_as_ever() {
         let script = format!("trap 'echo tidied; exit 0' {name}; echo ready; while :; do :; done");
         let run = place.kvx_out().args(["--", "sh", "-c", &script]);
         let said = Init::start(run).says("handler: ready").ends_at_once(signal, 1);
-        assert!(said.contains("handler: tidied") && said.contains("was told to end ("), "{said}");
+        assert!(said.contains("handler: tidied") && said.contains("was interrupted by "), "{said}");
     }
     assert_eq!(place.content(), lines(20));
 }

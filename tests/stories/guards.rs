@@ -84,9 +84,9 @@ fn what_a_check_refuses_is_not_installed() {
             assert_untouched(&place);
         }
     };
-    refused("false {}", &["the check `false ", "refuses the document (exit status: 1)", "stays as it was"]);
-    refused("sh -c 'kill -SEGV $$' {}", &["refuses the document", "signal: 11"]);
-    refused("no-such-check {}", &["could not be run", "No such file", "no directory of PATH", "write its whole path"]);
+    refused("false {}", &["the check `false ", "rejected the document (exit status: 1)", "file left unchanged"]);
+    refused("sh -c 'kill -SEGV $$' {}", &["rejected the document", "signal: 11"]);
+    refused("no-such-check {}", &["could not be run", "No such file", "it is not in PATH", "give its full path"]);
     let changed = "the check has changed the file it was shown";
     refused("sh -c 'echo more >> \"$1\"' - {}", &[changed]);
     refused("sh -c 'cp \"$1\" $PLACE/x && mv $PLACE/x \"$1\"' - {}", &[changed]);
@@ -101,7 +101,7 @@ fn a_check_that_takes_too_long_is_ended_with_all_it_started() {
     let check = format!("sh -c {} {{}}", shell_words::quote(script));
     let started = Instant::now();
     let ran = with_check(&place, &check).args(["--timeout", "3s"]).run().expect(65);
-    ran.says(&["had not ended when the time was over (3s)", "--timeout"]);
+    ran.says(&["did not end within the time limit of the run (3s)", "--timeout"]);
     assert!(started.elapsed() < SLACK);
     let child = common::whole_lines(&place.path().join("child")).concat();
     wait_for("its child to end", 5, || {
@@ -120,7 +120,7 @@ fn a_run_that_is_told_to_end_during_its_check_installs_nothing() {
     wait_for("the check", 10, || place.path().join("ready").exists().then_some(()));
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap()).expect(75);
-    ran.says(&["told to end (SIGTERM) during the check", "stays as it was", "run it again"]);
+    ran.says(&["interrupted by SIGTERM during the check", "file left unchanged", "run it again"]);
     assert_untouched(&place);
 }
 

@@ -45,7 +45,7 @@ fn a_signal_is_passed_on_the_handler_waited_for_and_still_pending() {
             wait_for("the handler", 10, || std::fs::remove_file(place.path().join("ready")).ok());
             kill(Pid::from_raw(child.id() as i32), signal).unwrap();
             let ran = Ran::from(child.wait_with_output().unwrap()).expect(1);
-            ran.says(&["was told to end (", signal.as_str(), "), and did (", &ended, "pending"]);
+            ran.says(&["was interrupted by ", signal.as_str(), " (", &ended, "pending"]);
         }
         assert_eq!((place.runs(), place.content()), (vec!["tidied".into()], lines(20)));
     }
@@ -282,14 +282,14 @@ fn why_a_program_cannot_be_run_is_said_and_the_remedy_fits() {
         ),
         (program(&place, "no-line", "echo x\n", 0o755), "does not name an interpreter; begin it with #!/bin/sh"),
         (program(&place, "empty", "", 0o755), "does not name an interpreter; begin it with #!/bin/sh"),
-        (program(&place, "not-executable", "#!/bin/sh\n", 0o644), "this user may not execute /"),
+        (program(&place, "not-executable", "#!/bin/sh\n", 0o644), "this user cannot execute /"),
         (program(&place, "odd", "#!/\x1b[31m\u{202e}/x\n", 0o755), "the interpreter /\\x1b[31m\\u{202e}/x, which"),
         (program(&place, "elf", b"\x7fELF is no program", 0o755), "for another machine, or damaged"),
         (format!("{dir}/dangling"), "it is a link to a file that does not exist"),
         (format!("{dir}"), "it is a directory; name a program in it"),
         (format!("{dir}/no-line/x"), "a part of its path is not a directory"),
         (format!("{dir}/nothing"), "there is no such file; install it, or correct the path"),
-        ("no-such-program".into(), "no directory of PATH has such a program; install it, or write its whole path"),
+        ("no-such-program".into(), "it is not in PATH; install it, or give its full path"),
     ];
     for (program, says) in &cases {
         place.kvx_out().args(["--", program]).run().expect(1).says(&["could not be run: ", "; ", says, "pending"]);

@@ -127,7 +127,7 @@ fn with_run_no_program_of_the_directory_that_one_is_in_is_run() {
     // Neither at first nor again: a handler runs in the root directory, and is named by its whole path.
     let mut run = place.kvx_out().args(["-e", "./reload"]);
     run.command.current_dir(place.path().join("ours"));
-    run.run().expect(64).says(&["-e names its program by a relative path", "whole path"]);
+    run.run().expect(64).says(&["-e names its program by a relative path", "full path"]);
     let mut run = place.kvx_out().args(["-e", "sh -c './reload'"]);
     run.command.current_dir(place.path().join("ours"));
     assert!(run.run().expect(1).stderr.contains("handler stays pending"));

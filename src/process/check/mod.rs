@@ -1,4 +1,4 @@
-//! The command that has to approve of a document before it is put in its place. Knows no file but the one it is shown.
+//! The command that must accept a document before it is installed. It knows only the staged file.
 
 mod words;
 
@@ -14,18 +14,18 @@ use crate::process::{self, Exit, ExitKind, Leftovers};
 use crate::telemetry::log::Logger;
 use crate::util::time::Deadline;
 
-/// The path of the staged file, in the command's environment.
+/// The environment variable with the path of the staged file.
 const STAGED: &str = "KVX_STAGED";
 
-/// A command that refuses a document by a status other than 0.
+/// A command that rejects a document by exiting with a status other than 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check(Program);
 
 impl Check {
-    /// A command that names the staged file: by `{}`, alone or inside of a word, or by KVX_STAGED.
+    /// Parses a command that names the staged file: by `{}`, alone or inside a word, or by KVX_STAGED.
     ///
     /// # Errors
-    /// What is wrong with it, after the name of the option.
+    /// What is wrong with the command, to be printed after the name of the option.
     pub fn parse(words: &str) -> std::result::Result<Check, &'static str> {
         let program = Program::parse(words)?;
         if has_path_in_a_script(&program.words().map(OsStr::as_bytes).collect::<Vec<_>>()) {
@@ -41,37 +41,37 @@ impl Check {
         }
     }
 
-    /// Shows it the staged file, and waits for its verdict until the deadline. Its output goes into the logger.
+    /// Runs the check on the staged file, and waits for its result until the deadline. Its output goes to `logger`.
     ///
     /// # Errors
-    /// 65 where it refuses, or gives no verdict; 75 where it was told to end before it did.
+    /// 65 if the check rejects the document, cannot be started or does not end in time; 75 if a signal interrupts it.
     pub fn approve(&self, staged: &Path, variables: &Variables, deadline: Deadline, logger: &Logger) -> Result<()> {
-        let Some(program) = self.shown(staged) else { return Ok(()) };
+        let Some(program) = self.with_path(staged) else { return Ok(()) };
         let within = humantime::format_duration(deadline.limit());
         let refused =
-            |how: String| Err(Status::Refused.error(format!("the check `{program}` {how}; the file stays as it was")));
+            |why: String| Err(Status::Refused.error(format!("the check `{program}` {why}; file left unchanged")));
         let mut command = program.command(variables);
         command.env(STAGED, staged);
-        // Whatever it leaves behind could change the file after its verdict.
-        match process::work(command, ChildOutput::of("check", logger), Leftovers::Go, deadline.left()) {
-            Ok(Exit { told: Some(signal), .. }) => Err(Status::TryAgain.error(format!(
-                "told to end ({signal}) during the check `{program}`; the file stays as it was, run it again"
+        // A process that it left behind could change the file after the check accepted it.
+        match process::run_logged(command, ChildOutput::new("check", logger), Leftovers::Kill, deadline.left()) {
+            Ok(Exit { interrupted: Some(signal), .. }) => Err(Status::TryAgain.error(format!(
+                "interrupted by {signal} during the check `{program}`; file left unchanged; run it again"
             ))),
-            Ok(Exit { how, .. }) => match how {
+            Ok(Exit { kind, .. }) => match kind {
                 ExitKind::Exited(status) if status.success() => Ok(()),
-                ExitKind::Exited(status) => refused(format!("refuses the document ({status})")),
-                ExitKind::Left => refused("took too long and could not even be killed".into()),
-                ExitKind::Lost(cause) => refused(format!("could not be watched ({cause}) and was killed")),
-                ExitKind::TooSlow | ExitKind::TooMuch | ExitKind::NotAll => {
-                    refused(format!("had not ended when the time was over ({within}); --timeout allows more"))
+                ExitKind::Exited(status) => refused(format!("rejected the document ({status})")),
+                ExitKind::Unkillable => refused("took too long and could not be killed".into()),
+                ExitKind::Unsupervised(cause) => refused(format!("could not be watched ({cause}) and was killed")),
+                ExitKind::TooSlow | ExitKind::TooMuch | ExitKind::OutputOpen => {
+                    refused(format!("did not end within the time limit of the run ({within}); --timeout allows more"))
                 }
             },
             Err(cause) => refused(format!("could not be run: {cause}")),
         }
     }
 
-    /// The program with the path of the staged file in its place.
-    fn shown(&self, staged: &Path) -> Option<Program> {
+    /// The program, with the path of the staged file in place of `{}`.
+    fn with_path(&self, staged: &Path) -> Option<Program> {
         let path = staged.as_os_str().as_bytes();
         let words = self.0.words().enumerate().map(|(at, word)| match at {
             0 => word.to_owned(),
@@ -91,7 +91,7 @@ mod tests {
     fn the_staged_file_is_named_wherever_braces_stand() {
         let check = Check::parse("nginx -t -c {} --copy={}.x '{}' \"{ }\" {").ok();
         let path = "/etc/.a b.kvx~";
-        let shown = check.and_then(|check| check.shown(Path::new(path)));
+        let shown = check.and_then(|check| check.with_path(Path::new(path)));
         let shown: Vec<_> = shown.iter().flat_map(Program::words).collect();
         assert_eq!(shown, ["nginx", "-t", "-c", path, "--copy=/etc/.a b.kvx~.x", path, "{ }", "{"]);
     }
@@ -99,11 +99,11 @@ mod tests {
     #[test]
     fn braces_may_be_meant_as_such() {
         let shown = |words: &str| -> Vec<std::ffi::OsString> {
-            let shown = Check::parse(words).ok().and_then(|check| check.shown(Path::new("P")));
+            let shown = Check::parse(words).ok().and_then(|check| check.with_path(Path::new("P")));
             shown.iter().flat_map(Program::words).map(ToOwned::to_owned).collect()
         };
         assert_eq!(shown("a {{}} {} {{}}{}{ {{{}}}"), ["a", "{}", "P", "{}P{", "{{}}"]);
-        // The shell finds it in its environment.
+        // The shell finds the path in its environment.
         assert_eq!(shown("sh -c 'test -s \"$KVX_STAGED\"'"), ["sh", "-c", "test -s \"$KVX_STAGED\""]);
         assert_eq!(shown("env -u X find KVX_STAGED"), ["env", "-u", "X", "find", "KVX_STAGED"]);
     }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_is_shown_nothing_is_none() {
+    fn a_check_that_does_not_name_the_staged_file_is_rejected() {
         for words in ["", "true", "sh -c true", "{}", "{ }", "true {", "true '{}"] {
             assert!(Check::parse(words).is_err(), "{words}");
         }

@@ -1,32 +1,34 @@
-//! The words of a check: where the path of the staged file belongs, and where it must not be. Pure.
+//! The words of a check: where the path of the staged file is inserted, and where it must not be. No I/O.
 //!
-//! A path may contain anything: a local user may have named a directory above it `x;id;`. As a word of its own it is a path,
-//! whatever it contains. In the text of a script it would be a part of the script.
+//! A path may contain anything: a local user may have named a directory above it `x;id;`. As a word of its own, the
+//! path is only ever a path. Inside the text of a script, it would become a part of the script.
 
-/// Stands for the path.
+/// Replaced by the path.
 const PLACEHOLDER: &[u8] = b"{}";
-/// Stands for a literal `{}`.
+/// Replaced by a literal `{}`.
 const LITERAL: &[u8] = b"{{}}";
 
-/// Besides white space, what means something to a shell or another interpreter. A word that has one of these may be a script.
-const OF_A_SCRIPT: &[u8] = br#";|&<>()$`"'\*?!#"#;
+/// Characters, in addition to white space, that have a meaning to a shell or another interpreter. A word with one of
+/// them may be a script.
+const SCRIPT_CHARACTERS: &[u8] = br#";|&<>()$`"'\*?!#"#;
 
-/// They run the argument of their `-c`, which comes before other words.
+/// Programs that run the argument of `-c`, which comes before all words that are not options.
 const SHELLS: [&[u8]; 12] =
     [b"sh", b"bash", b"dash", b"ash", b"rbash", b"zsh", b"ksh", b"mksh", b"yash", b"fish", b"csh", b"tcsh"];
-/// They have a shell run the argument of their `-c`, wherever it stands; but `runuser -u USER --` runs a program.
+/// Programs that pass the argument of `-c` to a shell, wherever in their arguments it is. But `runuser -u USER --` runs
+/// a program.
 const LOGINS: [&[u8]; 3] = [b"su", b"runuser", b"sg"];
 /// Long names of `-c`.
-const LONG: [&[u8]; 3] = [b"--command", b"--session-command", b"--init-command"];
-/// Options of shells that have a value, besides those that end with `o` or `O`.
+const LONG_OPTIONS: [&[u8]; 3] = [b"--command", b"--session-command", b"--init-command"];
+/// Options of shells that take a value, in addition to those that end with `o` or `O`.
 const WITH_VALUE: [&[u8]; 2] = [b"--rcfile", b"--init-file"];
 
-/// Whether the word has a place for the path.
+/// Whether the word contains the placeholder.
 pub fn has_placeholder(word: &[u8]) -> bool {
     pieces(word).any(|piece| piece == Piece::Path)
 }
 
-/// The word, with the path in its place.
+/// The word, with the path in place of the placeholder.
 pub fn filled(word: &[u8], path: &[u8]) -> Vec<u8> {
     let filled = pieces(word).map(|piece| match piece {
         Piece::Path => path,
@@ -35,14 +37,15 @@ pub fn filled(word: &[u8], path: &[u8]) -> Vec<u8> {
     filled.collect::<Vec<_>>().concat()
 }
 
-/// Whether a shell, or whatever else understands more than a path, would find the path inside of its script.
+/// Whether a shell or another interpreter would find the path inside its script.
 pub fn has_path_in_a_script(words: &[&[u8]]) -> bool {
-    let is_script = |word: &[u8]| word.iter().any(|byte| byte.is_ascii_whitespace() || OF_A_SCRIPT.contains(byte));
+    let is_script =
+        |word: &[u8]| word.iter().any(|byte| byte.is_ascii_whitespace() || SCRIPT_CHARACTERS.contains(byte));
     let scripts = (0..words.len()).filter_map(|at| script_of(words.get(at..)?));
     words.iter().copied().filter(|word| is_script(word)).chain(scripts).any(has_placeholder)
 }
 
-/// The script that a shell is given here, if the first of these words is one.
+/// The script in the arguments, if the first of these words is a shell.
 fn script_of<'a>(words: &[&'a [u8]]) -> Option<&'a [u8]> {
     let (name, arguments) = words.split_first()?;
     let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or(name);
@@ -58,16 +61,16 @@ fn script_of<'a>(words: &[&'a [u8]]) -> Option<&'a [u8]> {
             [b'-', b'-', name @ ..] if !name.is_empty() => {
                 if let Some(at) = name.iter().position(|&byte| byte == b'=') {
                     let long = word.get(..at.saturating_add(2)).unwrap_or_default();
-                    if LONG.contains(&long) {
+                    if LONG_OPTIONS.contains(&long) {
                         return Some(word);
                     }
                 }
-                is_next = is_next || LONG.contains(&word);
+                is_next = is_next || LONG_OPTIONS.contains(&word);
                 if WITH_VALUE.contains(&word) {
                     arguments.next();
                 }
             }
-            // `-c` may be followed by its script in the same word.
+            // The script may follow `-c` in the same word.
             [b'-', letters @ ..] if is_login && letters.contains(&b'c') && !letters.ends_with(b"c") => {
                 return Some(word);
             }
@@ -80,15 +83,15 @@ fn script_of<'a>(words: &[&'a [u8]]) -> Option<&'a [u8]> {
             }
             _ if is_next => return Some(word),
             _ if is_login => {}
-            _ => return None, // A script's file, and its arguments.
+            _ => return None, // The file of a script; its arguments follow.
         }
     }
     None
 }
 
-/// Whether the word has this somewhere.
-pub fn contains(word: &[u8], what: &[u8]) -> bool {
-    word.windows(what.len()).any(|window| window == what)
+/// Whether the word contains this text.
+pub fn contains(word: &[u8], text: &[u8]) -> bool {
+    word.windows(text.len()).any(|window| window == text)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
