@@ -52,14 +52,15 @@ impl Reconciler<'_> {
 
     /// A run died, or could not be sure, after it had begun to put this document in its place.
     fn was_begun(&self, checksum: Checksum, state: Option<&State>) -> bool {
-        state.is_some_and(|state| state.unfinished && state.is_of(checksum))
+        state.is_some_and(|state| state.unfinished && state.has_document(checksum))
     }
 
     /// `--in-place`, and a run has died in the middle of it: the file is no document at all.
     fn is_half_written(&self, state: Option<&State>) -> bool {
         let checksum = self.installed.and_then(|installed| installed.checksum);
         self.to.write_mode == WriteMode::InPlace
-            && state.is_some_and(|state| state.unfinished && !checksum.is_some_and(|checksum| state.is_of(checksum)))
+            && state
+                .is_some_and(|state| state.unfinished && !checksum.is_some_and(|checksum| state.has_document(checksum)))
     }
 
     /// Nothing is done, because somebody wants it so. But half a file is nobody's wish.

@@ -18,16 +18,16 @@ pub(super) fn under_lock(done: &Result<Effect>, about: &Assignment, state_file: 
     let run = match done {
         Ok(Effect::Unchanged { .. }) if state_file.was_current() => return,
         Ok(effect) => match (effect, effect.failure()) {
-            (_, Some(error)) => LastRun::of(error.status() as u8, effect.result().word(), &error.to_string()),
-            (Effect::Applied(_) | Effect::Unchanged { .. }, None) => LastRun::of(0, effect.result().word(), ""),
-            (_, None) => LastRun::of(0, effect.result().word(), &effect.to_string()),
+            (_, Some(error)) => LastRun::new(error.status() as u8, effect.result().word(), &error.to_string()),
+            (Effect::Applied(_) | Effect::Unchanged { .. }, None) => LastRun::new(0, effect.result().word(), ""),
+            (_, None) => LastRun::new(0, effect.result().word(), &effect.to_string()),
         },
         Err(error) => failure(error),
     };
     let Assignment { order, subject, target, named, context } = *about;
     let nothing = || State {
         named: (named != target.path()).then(|| named.to_string_lossy().into_owned()),
-        ..of_nothing(order, subject, State::of_nothing(target.path(), &subject.to_string()))
+        ..of_nothing(order, subject, State::without_document(target.path(), &subject.to_string()))
     };
     if let Err(error) = state_file.record_run(run, nothing) {
         context.detail(|| format!("how this run ended is not recorded: {error}"));
@@ -40,7 +40,7 @@ pub(super) fn early(order: &DownloadOrder, subject: Option<&Subject>, error: &Er
     let recorded = state::directory(order.target.state_dir.as_deref(), &context.env).and_then(|directory| {
         let path = path_of(file, &directory)?;
         let mut state_file = StateFile::open(&directory, &path, Deadline::within(Duration::ZERO), context)?;
-        let nothing = || of_nothing(order, subject, State::of_nothing(&path, &subject.to_string()));
+        let nothing = || of_nothing(order, subject, State::without_document(&path, &subject.to_string()));
         state_file.record_run(failure(error), nothing)
     });
     if let Err(error) = recorded {
@@ -58,7 +58,7 @@ fn path_of(file: &Path, directory: &StateDirectory) -> Result<PathBuf> {
 }
 
 fn failure(error: &Error) -> LastRun {
-    LastRun::of(error.status() as u8, RunResult::of(error).word(), &error.to_string())
+    LastRun::new(error.status() as u8, RunResult::of(error).word(), &error.to_string())
 }
 
 fn of_nothing(order: &DownloadOrder, subject: &Subject, state: State) -> State {

@@ -22,7 +22,7 @@ use crate::layout::stored::Encoding;
 use crate::operator::stop::{Reason, StopOrder};
 use crate::operator::{clean, lock};
 use crate::process::handler::Handler;
-use crate::state::to_be_kept;
+use crate::state::replayable;
 use crate::telemetry::metrics::Metrics;
 use crate::upload::copy;
 use crate::upload::{self, Lines, Mode, Terms};
@@ -220,5 +220,5 @@ fn warn_of_address(options: &Flags, context: &Context) -> Result<()> {
 /// The command line, if it is the same everywhere, holds no secret, and heeds a stop.
 fn repeatable(flags: &Flags, context: &Context) -> Option<Vec<String>> {
     let is_anywhere = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
-    if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { to_be_kept(context.env.arguments()) }
+    if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { replayable(context.env.arguments()) }
 }

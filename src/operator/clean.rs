@@ -34,7 +34,7 @@ pub fn clean(order: &CleanOrder, context: &Context) -> Result<Vec<PathBuf>> {
     let directory = state::directory(order.state_dir.as_deref(), &context.env)?;
     let mut gone = Vec::new();
     // Nobody is at the file meanwhile.
-    let state_file = match state::is_there(&directory, &path)? {
+    let state_file = match state::exists(&directory, &path)? {
         true => Some(StateFile::open(&directory, &path, Deadline::within(PATIENCE), context)?),
         false => None,
     };

@@ -14,10 +14,12 @@ use crate::error::Result;
 use crate::util::open;
 use crate::util::time::{Backoff, Deadline};
 
-/// No state is so large: not if each character of the longest command line is one that JSON spells out.
-const LARGEST: u64 = 256 * 1024;
+/// The maximum size of a state file. It has room for the longest recorded command line, even if JSON escapes each
+/// character.
+const MAX_SIZE: u64 = 256 * 1024;
 
-/// Waits for a lock that somebody has, and says once that he has; false where he has it until the deadline.
+/// Waits for a lock, and logs once that another process holds it. Returns false if that process holds it until the
+/// deadline.
 pub(super) fn wait_for(
     lock: impl Fn() -> std::result::Result<(), TryLockError>,
     deadline: Deadline,
@@ -25,14 +27,14 @@ pub(super) fn wait_for(
     busy: impl Fn() -> String,
 ) -> io::Result<bool> {
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
-    let mut told = false;
+    let mut is_logged = false;
     loop {
         match lock() {
             Ok(()) => return Ok(true),
             Err(TryLockError::Error(cause)) => return Err(cause),
             Err(TryLockError::WouldBlock) => {}
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut is_logged, true) {
             context.progress(&busy);
         }
         if !backoff.sleep(deadline, &context.random) {
@@ -41,6 +43,7 @@ pub(super) fn wait_for(
     }
 }
 
+/// Opens a state file; creates it, and the state directory, if they are missing.
 pub(super) fn open(at: &Path, directory: &StateDirectory) -> Result<fs_err::File> {
     let mut options = fs_err::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(open::CAREFULLY.bits());
@@ -54,9 +57,9 @@ pub(super) fn open(at: &Path, directory: &StateDirectory) -> Result<fs_err::File
     Ok(opened)
 }
 
-/// All of a state file.
+/// Reads a state file.
 pub(super) fn content(file: &mut fs_err::File, metadata: &Metadata) -> io::Result<Vec<u8>> {
-    let length = metadata.len().min(LARGEST);
+    let length = metadata.len().min(MAX_SIZE);
     let mut text = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     file.take(length).read_to_end(&mut text)?;
     Ok(text)

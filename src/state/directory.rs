@@ -1,4 +1,4 @@
-//! Where it is recorded what is installed, and whether that may be believed.
+//! The state directory, and whether its content can be trusted.
 
 use std::fs::{DirBuilder, Metadata};
 use std::io::{self, ErrorKind};
@@ -15,19 +15,20 @@ use crate::error::{Error, Result, Status};
 use crate::util::ownership::{exposed, is_open_to_others};
 use crate::util::path;
 
-/// The state directory of this user, as seen from this machine.
+/// The state directory of this user. It may be shared by several machines; this value gives access to the states of
+/// this machine.
 #[derive(Clone, Debug)]
 pub struct StateDirectory {
     path: PathBuf,
     machine: String,
 }
 
-/// Finds the state directory, without creating it: the flag, systemd's `$STATE_DIRECTORY`, `/var/lib/kvx` for root,
-/// `$XDG_STATE_HOME/kvx` or `~/.local/state/kvx` for others; and where that cannot be, as for an agent whose user has no home
-/// of its own, `/tmp/kvx-UID`. (A restart of the machine forgets that one: then each handler is run once more.)
+/// Finds the state directory, without creating it: the flag, systemd's `$STATE_DIRECTORY`, `/var/lib/kvx` for root, and
+/// `$XDG_STATE_HOME/kvx` or `~/.local/state/kvx` for other users. If such a user cannot write there (a Consul agent's
+/// user may have no home), it is `/tmp/kvx-UID`; a reboot empties that directory, and each handler then runs once more.
 ///
 /// # Errors
-/// 78 where a variable is not UTF-8, 73 where it cannot be known which machine this is.
+/// 78 if a variable is not UTF-8; 73 if this machine cannot be identified.
 pub fn directory(flag: Option<&Path>, env: &Env) -> Result<StateDirectory> {
     let path = path::absolute(&locate(flag, env)?);
     Ok(StateDirectory { path, machine: machine::this(env)? })
@@ -39,7 +40,8 @@ fn locate(flag: Option<&Path>, env: &Env) -> Result<PathBuf> {
     }
     let path = |name: &str| env.text(name).map(|value| value.map(PathBuf::from));
     if let Some(given) = env.text("STATE_DIRECTORY")? {
-        return Ok(given.split(':').next().unwrap_or(&given).into()); // systemd lists all of a unit's.
+        // For a unit with several directories, systemd lists all of them.
+        return Ok(given.split(':').next().unwrap_or(&given).into());
     }
     let user = geteuid();
     if user.is_root() {
@@ -47,19 +49,19 @@ fn locate(flag: Option<&Path>, env: &Env) -> Result<PathBuf> {
     }
     let xdg = path("XDG_STATE_HOME")?.filter(|state| state.is_absolute());
     let state = xdg.or(path("HOME")?.map(|home| home.join(".local/state")));
-    let usual = state.map(|state| state.join("kvx")).filter(|usual| is_usable(usual));
-    Ok(usual.unwrap_or_else(|| format!("/tmp/kvx-{user}").into()))
+    let in_home = state.map(|state| state.join("kvx")).filter(|in_home| is_usable(in_home));
+    Ok(in_home.unwrap_or_else(|| format!("/tmp/kvx-{user}").into()))
 }
 
-/// Whether it can be written, or created, and only by this user.
+/// Whether this user can write or create the directory, and no other user can change it.
 fn is_usable(directory: &Path) -> bool {
-    let there = directory.ancestors().find(|ancestor| ancestor.exists());
-    there.is_some_and(|there| access(there, AccessFlags::W_OK | AccessFlags::X_OK).is_ok())
+    let existing = directory.ancestors().find(|ancestor| ancestor.exists());
+    existing.is_some_and(|existing| access(existing, AccessFlags::W_OK | AccessFlags::X_OK).is_ok())
         && matches!(exposed(directory), Ok(None))
 }
 
 impl StateDirectory {
-    /// Where it is, absolute.
+    /// The absolute path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -70,20 +72,20 @@ impl StateDirectory {
         self.path.join(Checksum::of(&name).to_string())
     }
 
-    /// Creates it where it is missing, for this user alone.
+    /// Creates the directory if it is missing, writable for this user only.
     ///
     /// # Errors
-    /// 73 where that fails, or where another user could change what is in it, and with it what has been done for a file.
+    /// 73 if that fails, or if another user can change the directory's content, and with it what kvx does for a file.
     pub(super) fn prepare(&self) -> Result<()> {
         self.assert_private()?;
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|cause| {
             let directory = self.path.display();
             cannot_write(&io::Error::new(cause.kind(), format!("{directory} cannot be created: {cause}")))
         })?;
-        self.assert_private() // In /tmp, someone else may have been faster.
+        self.assert_private() // In /tmp, another user may have created it in the meantime.
     }
 
-    /// No other user can change it, nor any directory above it.
+    /// Fails if another user can change the directory or a directory above it.
     pub(super) fn assert_private(&self) -> Result<()> {
         match exposed(&self.path) {
             Ok(None) => Ok(()),
@@ -99,12 +101,12 @@ impl StateDirectory {
 
 const REMEDY: &str = "give --state-dir (or STATE_DIRECTORY) a directory that only this user and root can write";
 
-/// A state file is believed only if no other user can have written it.
-pub(super) fn is_ours(file: &Metadata) -> bool {
+/// Whether no other user can have written this state file. Otherwise kvx does not trust it.
+pub(super) fn is_trusted(file: &Metadata) -> bool {
     file.is_file() && file.uid() == geteuid().as_raw() && !is_open_to_others(file)
 }
 
-/// The state cannot be kept; the cause says where.
+/// The state cannot be written; `cause` contains the path.
 pub(super) fn cannot_write(cause: &io::Error) -> Error {
     let remedy = match cause.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room",

@@ -1,26 +1,27 @@
-//! A state as it stands in its file: a line of JSON, and a line with the checksum of that. What follows is of an older
-//! one, which was longer.
+//! The format of a state file: a line of JSON, and a line with the checksum of the first line. Anything after that is
+//! left over from an older, longer state.
 //!
-//! So a new one is written over the old one: ext4 takes a file that is emptied and written again for one that is
-//! replaced, and goes to the disk with it when it is closed. And a mixture of two, after a kill or a power loss, is none.
+//! A new state is written over the old one, without truncating the file: ext4 treats a file that is truncated and
+//! rewritten as replaced, and writes it to disk when it is closed. After a kill or a power loss, the checksum shows
+//! that a file is a mixture of two states; such a file counts as no state.
 
 use super::State;
 use crate::document::Checksum;
 
-/// To be written.
-pub(super) fn of(state: &State) -> Vec<u8> {
-    let mut text = serde_json::to_vec(state).unwrap_or_default(); // Strings and numbers: it has nothing to fail at.
+/// The content of the state file.
+pub(super) fn serialize(state: &State) -> Vec<u8> {
+    let mut text = serde_json::to_vec(state).unwrap_or_default(); // Strings and numbers always serialize.
     let checksum = Checksum::of(&text);
     text.extend_from_slice(format!("\n{checksum}\n").as_bytes());
     text
 }
 
-/// What was written, if it is whole.
-pub(super) fn read(text: &[u8]) -> Option<State> {
+/// The state in the content of a state file, if its checksum matches.
+pub(super) fn parse(text: &[u8]) -> Option<State> {
     let mut lines = text.split_inclusive(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\n"));
     let (state, checksum) = (lines.next()??, lines.next()??);
-    let is_whole = Checksum::parse(checksum)? == Checksum::of(state);
-    is_whole.then(|| serde_json::from_slice(state).ok()).flatten()
+    let is_intact = Checksum::parse(checksum)? == Checksum::of(state);
+    is_intact.then(|| serde_json::from_slice(state).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -34,31 +35,31 @@ mod tests {
         State { command: vec![command.into()], ..state }
     }
 
-    /// So much of the newer one had been written when the end came.
-    fn over(older: &[u8], newer: &[u8], so_much: usize) -> Vec<u8> {
-        newer.iter().take(so_much).chain(older.iter().skip(so_much)).copied().collect()
+    /// The content of the file if only the first `written` bytes of the newer state were written.
+    fn overwritten(older: &[u8], newer: &[u8], written: usize) -> Vec<u8> {
+        newer.iter().take(written).chain(older.iter().skip(written)).copied().collect()
     }
 
     #[test]
-    fn one_that_is_written_over_another_is_one_of_the_two_or_none() {
+    fn a_state_written_over_another_is_one_of_the_two_or_none() {
         let (long, short) = (state("a command\nthat is longer"), state("short"));
         for (older, newer) in [(&long, &short), (&short, &long), (&long, &state("another that is longer"))] {
-            let (before, after) = (of(older), of(newer));
-            for so_much in 0..after.len() {
-                let read = read(&over(&before, &after, so_much));
-                assert!(read.is_none() || read.as_ref() == Some(older), "{so_much}: {read:?}");
+            let (before, after) = (serialize(older), serialize(newer));
+            for written in 0..after.len() {
+                let read = parse(&overwritten(&before, &after, written));
+                assert!(read.is_none() || read.as_ref() == Some(older), "{written}: {read:?}");
             }
-            assert_eq!(read(&over(&before, &after, after.len())).as_ref(), Some(newer));
+            assert_eq!(parse(&overwritten(&before, &after, after.len())).as_ref(), Some(newer));
         }
     }
 
     #[test]
-    fn what_is_not_whole_is_none() {
-        let whole = of(&state("command"));
-        for at in 0..whole.len() {
-            assert_eq!(read(&over(&[], &whole, at)), None, "ends at {at}");
-            let other = whole.iter().enumerate().map(|(n, byte)| byte ^ u8::from(n == at));
-            assert_eq!(read(&other.collect::<Vec<_>>()), None, "another byte at {at}");
+    fn a_truncated_or_changed_state_is_none() {
+        let intact = serialize(&state("command"));
+        for at in 0..intact.len() {
+            assert_eq!(parse(&overwritten(&[], &intact, at)), None, "ends at {at}");
+            let changed = intact.iter().enumerate().map(|(n, byte)| byte ^ u8::from(n == at));
+            assert_eq!(parse(&changed.collect::<Vec<_>>()), None, "another byte at {at}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Which machine this is. A state directory may be shared by several (a home on NFS, a volume of two containers), while the
-//! files that its state is about are local: what another machine has done says nothing about this one.
+//! The identity of this machine. Several machines may share a state directory (a home on NFS, a volume of two
+//! containers), but the installed files are local to each of them: the state of another machine says nothing about this
+//! one.
 
 use std::io::{ErrorKind, Read};
 
@@ -8,18 +9,19 @@ use fs_err::File;
 use crate::env::Env;
 use crate::error::{Error, Result, Status};
 
-/// By systemd, dbus and most images; a minimal container may have none.
+/// Written by systemd, by dbus and in most images. A minimal container may not have it.
 const MACHINE_ID: &str = "/etc/machine-id";
-/// 32 hex digits.
-const LONGEST: usize = 32;
+/// A machine-id has 32 hex digits.
+const ID_LENGTH: usize = 32;
 
-/// Its machine-id, if there is one, and its hostname: cloned machines have the same machine-id, replicas of a container the same
-/// hostname.
+/// The machine-id, if there is one, and the hostname. Both are needed: cloned machines have the same machine-id, and
+/// replicas of a container have the same hostname.
 ///
 /// # Errors
-/// 73. A guess would look like another machine, for which nothing has been done yet.
+/// 73 if the machine-id exists but cannot be read, or if there is no hostname. A guess would look like another machine,
+/// for which no state exists yet.
 pub(super) fn this(env: &Env) -> Result<String> {
-    let mut id = [0; LONGEST];
+    let mut id = [0; ID_LENGTH];
     let read = match File::open(MACHINE_ID).and_then(|mut file| file.read(&mut id)) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => 0,
         read => read.map_err(|cause| unknown(&cause.to_string()))?,
@@ -29,5 +31,5 @@ pub(super) fn this(env: &Env) -> Result<String> {
 }
 
 fn unknown(why: &str) -> Error {
-    Status::CannotWrite.error(format!("the state of the file cannot be kept: it is not known on which machine: {why}"))
+    Status::CannotWrite.error(format!("the state of the file cannot be kept: this machine cannot be identified: {why}"))
 }

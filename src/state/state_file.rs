@@ -1,6 +1,6 @@
-//! The state file of one file, open and locked: what is recorded is read and written through it.
+//! An open and locked state file. The state is read and written through it.
 
-use std::io::{self};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use fs_err::os::unix::fs::FileExt as _;
 
 use super::access::{content, open, wait_for};
-use super::directory::{cannot_write, is_ours};
+use super::directory::{cannot_write, is_trusted};
 use super::format;
 use super::record::State;
 use super::{HandlerRecord, LastRun, StateDirectory};
@@ -19,27 +19,28 @@ use crate::process::signals;
 use crate::util::path;
 use crate::util::time::Deadline;
 
-/// The lock of one file, held, with its state.
+/// The state file of one installed file, with its lock held.
 #[derive(Debug)]
 pub struct StateFile {
     file: fs_err::File,
-    /// As it was last written, if it is whole; perhaps of nothing but a last run.
+    /// The state as it was last written, if its checksum matches. It may be without a document, with only `last_run`.
     state: Option<State>,
-    /// For whom the lock was waited for.
+    /// How long the lock was waited for.
     waited: Duration,
 }
 
 impl StateFile {
-    /// Takes the lock of the file at `path` (canonical), waiting until `deadline`. It is held until this is dropped.
+    /// Opens and locks the state file of the file at `path` (canonical), and waits for the lock until `deadline`. The
+    /// lock is held until this value is dropped.
     ///
     /// # Errors
-    /// 73 where the state directory cannot be written, or others can write it too; 75 where somebody else holds the lock for too
-    /// long.
+    /// 73 if the state directory cannot be written, or if other users can write it; 75 if another run holds the lock
+    /// until the deadline.
     pub fn open(directory: &StateDirectory, path: &Path, deadline: Deadline, context: &Context) -> Result<StateFile> {
         signals::block_job_control();
         let at = directory.file_of(path);
         directory.assert_private()?;
-        let mut is_anew = false;
+        let mut is_recreated = false;
         let (mut file, metadata) = loop {
             let file = open(&at, directory)?;
             let busy = || format!("{}: another run is busy with it; waiting", path.display());
@@ -51,24 +52,25 @@ impl StateFile {
                 )));
             }
             let metadata = file.metadata().map_err(|cause| cannot_write(&cause))?;
-            let is_ours = is_ours(&metadata);
+            let is_trusted = is_trusted(&metadata);
             match () {
-                // Taken away before we had its lock, which then is worth nothing.
+                // Another run removed the file before this run had its lock, so the lock protects nothing.
                 () if metadata.nlink() == 0 => {}
-                // In a directory of our own: from other times, or by an administrator's hand. It counts as lost.
-                () if !is_ours && !std::mem::replace(&mut is_anew, true) => {
+                // A file of another user, though the directory belongs to this user: it is old, or an administrator put
+                // it there. It counts as lost.
+                () if !is_trusted && !std::mem::replace(&mut is_recreated, true) => {
                     fs_err::remove_file(&at).map_err(|cause| cannot_write(&cause))?;
                 }
-                () if !is_ours => {
+                () if !is_trusted => {
                     return Err(cannot_write(&io::Error::other(format!(
-                        "{} does not belong to this user, though it has just been created (NFS with root_squash?)",
+                        "{} does not belong to this user, though it was just created (NFS with root_squash?)",
                         at.display()
                     ))));
                 }
                 () => break (file, metadata),
             }
         };
-        let state = format::read(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
+        let state = format::parse(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
         Ok(StateFile { state, file, waited: deadline.elapsed() })
     }
 
@@ -88,36 +90,36 @@ impl StateFile {
         self.waited
     }
 
-    /// Whether no run on this machine has recorded anything of the file yet.
+    /// Whether no run on this machine has recorded a state of the file yet.
     pub fn is_new(&self) -> bool {
         self.state.is_none()
     }
 
-    /// The state as it was last written, if there is a whole one.
+    /// The recorded state, if it has a document.
     pub fn state(&self) -> Option<&State> {
         self.state.as_ref().filter(|state| state.checksum.is_some())
     }
 
-    /// Whether the last run that recorded its end left the file as it should be, or none did: then a run that finds nothing to
-    /// do has nothing to record, and writes nothing.
+    /// Whether the last recorded run left the file up to date, or no run is recorded. Then a run that has nothing to do
+    /// has nothing to record either.
     pub fn was_current(&self) -> bool {
         self.state.as_ref().and_then(|state| state.last_run.as_ref()).is_none_or(LastRun::left_it_current)
     }
 
-    /// Records how the run ends. `unknown` is what else to record where nothing was ever installed.
+    /// Records how the run ends. `unknown` makes the rest of the state if no state is recorded yet.
     ///
     /// # Errors
-    /// 73.
+    /// 73 if the state file cannot be written.
     pub fn record_run(&mut self, run: LastRun, unknown: impl FnOnce() -> State) -> Result<()> {
         let state = self.state.clone().unwrap_or_else(unknown);
         self.write(State { last_run: Some(run), ..state })
     }
 
-    /// A payload said that the installed document is current at this index: what an older payload brings is older. Whoever
-    /// wants to do the same again, runs this command, which wants this mode and owner.
+    /// Records that the installed document is current at this index, so that a document of an older payload is
+    /// recognised as older. Also records the command line, and the mode and owner that it demands.
     ///
     /// # Errors
-    /// 73.
+    /// 73 if the state file cannot be written.
     pub fn record_index(&mut self, index: u64, command: Vec<String>, wanted: Wanted) -> Result<()> {
         match self.state() {
             Some(state) if state.index < index || state.command != command || state.wanted != wanted => {
@@ -127,18 +129,18 @@ impl StateFile {
         }
     }
 
-    /// Consul said that this is current, and it is installed already, by whomever, and on disk. The index may be lower than
-    /// the one recorded: a snapshot was restored.
+    /// Records a document that is current in Consul and that is already installed and on disk, whichever program
+    /// installed it. Its index may be lower than the recorded one: a restored snapshot of Consul lowers it.
     ///
     /// # Errors
-    /// 73.
+    /// 73 if the state file cannot be written.
     pub fn adopt(&mut self, now: State) -> Result<()> {
         let now = match self.state() {
-            // The same document: what has been done for it is still done.
-            Some(state) if state.checksum == now.checksum && state.is_made_as(&now) => {
+            // The same document from the same key: its handlers have still run.
+            Some(state) if state.checksum == now.checksum && state.has_same_source(&now) => {
                 State { index: now.index, command: now.command, wanted: now.wanted, unfinished: false, ..state.clone() }
             }
-            // Also if it comes from elsewhere now.
+            // The same document from another key: the handlers have run as well.
             Some(state) if state.checksum == now.checksum => State {
                 time: state.time,
                 handlers: state.handlers.clone(),
@@ -152,10 +154,10 @@ impl StateFile {
         if self.state.as_ref() == Some(&now) { Ok(()) } else { self.write(now) }
     }
 
-    /// What is recorded is in its place, and on disk.
+    /// Records that the document is installed and on disk.
     ///
     /// # Errors
-    /// 73.
+    /// 73 if the state file cannot be written.
     pub fn mark_finished(&mut self) -> Result<()> {
         match self.state() {
             Some(state) if state.unfinished => self.record(State { unfinished: false, ..state.clone() }),
@@ -163,8 +165,8 @@ impl StateFile {
         }
     }
 
-    /// What it says was to be done was not, and the file is as it was before. (If that cannot be written, it will seem
-    /// unfinished: nothing worse.)
+    /// Restores the state from before an installation that failed and left the file unchanged. A write error is
+    /// ignored: the state then says `unfinished`, and the next run repeats the installation.
     pub fn restore(&mut self, before: Option<State>) {
         match before {
             Some(state) => drop(self.record(state)),
@@ -175,10 +177,10 @@ impl StateFile {
         }
     }
 
-    /// A handler is about to be run again: until it has succeeded, it is pending.
+    /// Records a handler as pending, before it runs again.
     ///
     /// # Errors
-    /// 73.
+    /// 73 if the state file cannot be written.
     pub fn mark_pending(&mut self, pending: &HandlerRecord) -> Result<()> {
         let Some(mut state) = self.state().cloned() else { return Ok(()) };
         if state.pending.contains(pending) {
@@ -189,10 +191,10 @@ impl StateFile {
         self.record(state)
     }
 
-    /// A handler has succeeded for what is installed.
+    /// Records that a handler succeeded for the installed document.
     ///
     /// # Errors
-    /// 73.
+    /// 73 if the state file cannot be written.
     pub fn mark_done(&mut self, handler: HandlerRecord) -> Result<()> {
         let Some(mut state) = self.state().cloned() else { return Ok(()) };
         state.pending.retain(|pending| pending.handler != handler.handler);
@@ -200,10 +202,10 @@ impl StateFile {
         self.record(state)
     }
 
-    /// Forgets everything; says where it was. (Who waits for this lock takes one anew.)
+    /// Removes the state file and returns its path. A run that waits for its lock opens a new state file.
     ///
     /// # Errors
-    /// 73.
+    /// 73 if the state file cannot be removed.
     pub fn delete(self) -> Result<PathBuf> {
         self.sweep_copy();
         let path = self.file.path().to_owned();
@@ -211,10 +213,10 @@ impl StateFile {
         Ok(path)
     }
 
-    /// Remembers. Of the last run, what is known stays.
+    /// Records this state, but keeps the recorded last run.
     ///
     /// # Errors
-    /// 73.
+    /// 73 if the state file cannot be written.
     pub fn record(&mut self, state: State) -> Result<()> {
         self.write(State { last_run: self.last_run(), ..state })
     }
@@ -224,15 +226,15 @@ impl StateFile {
     }
 
     fn write(&mut self, state: State) -> Result<()> {
-        self.file.write_all_at(&format::of(&state), 0).map_err(|cause| cannot_write(&cause))?;
+        self.file.write_all_at(&format::serialize(&state), 0).map_err(|cause| cannot_write(&cause))?;
         self.state = Some(state);
         Ok(())
     }
 
-    /// Puts on disk what is recorded.
+    /// Writes the recorded state to disk (fdatasync).
     ///
     /// # Errors
-    /// 73.
+    /// 73 if that fails.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(|cause| cannot_write(&cause))
     }

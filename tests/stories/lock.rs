@@ -131,7 +131,7 @@ fn a_lock_waits_for_a_run_that_is_at_the_file() {
     let mut said = BufReader::new(locking.stderr.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
-    assert!(line.contains("a run is busy with it; waiting for its end"), "{line}");
+    assert!(line.contains("a run is busy with it; waiting for it to end"), "{line}");
     assert!(place.mark().exists() && place.consul.get(&lock_of(&place)).is_some(), "locked for whoever comes now");
     assert!(locking.try_wait().unwrap().is_none(), "still waiting");
     let ran = busy.let_go().expect(0);

@@ -16,7 +16,7 @@ use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
 use crate::process::program::Program;
-use crate::state::to_be_kept;
+use crate::state::replayable;
 use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
@@ -197,7 +197,7 @@ impl KvxOutArgs {
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>, context: &Context) -> Result<DownloadOrder> {
         let consul = self.consul();
-        let words = self.may_be_run_again(&consul).then(|| to_be_kept(context.env.arguments())).flatten();
+        let words = self.may_be_run_again(&consul).then(|| replayable(context.env.arguments())).flatten();
         let usage = |what: &str| Status::Usage.error(what);
         let subject = match (self.key, self.raw) {
             (Some(_), Some(_)) => return Err(usage("give -k or --raw, not both")),

@@ -173,8 +173,9 @@ fn state(
     };
     let wanted = order.key.as_ref().map(ToString::to_string).filter(|key| *key != state.key);
     problems.extend(wanted.map(|key| format!("installed from {}, not from {key}", state.key)));
-    problems
-        .extend((!recorded.is_ours).then(|| "its state is not believed: another user can have written it".to_owned()));
+    problems.extend(
+        (!recorded.is_trusted).then(|| "its state is not believed: another user can have written it".to_owned()),
+    );
     problems.extend(state.unfinished.then(|| "a run that died has left it unfinished".to_owned()));
     problems.extend(pending.iter().map(|words| format!("pending: {words}")));
     problems.extend(state.last_run.as_ref().filter(|run| run.status != 0).map(ended));
