@@ -86,12 +86,12 @@ impl Context {
 
     /// What is known of any run that has ended.
     pub fn outcome(&self, direction: Direction, prefix: impl Display) -> Outcome {
-        Outcome::begun(direction, prefix, self.started.elapsed(), self.retries.get())
+        Outcome::new(direction, prefix, self.started.elapsed(), self.retries.get())
     }
 
     /// Tells something. All that a run tells goes through here, or into the logger.
     pub fn tell(&self, line: &str) {
-        self.logger.tell(Level::Info, line);
+        self.logger.log(Level::Info, line);
     }
 
     /// Tells what came of the run: what was done, or, with `-v`, that nothing was.
@@ -123,14 +123,14 @@ impl Context {
     /// Tells a detail, with `-v`.
     pub fn detail(&self, line: impl FnOnce() -> String) {
         if self.verbosity == Verbosity::Verbose {
-            self.logger.tell(Level::Debug, &line());
+            self.logger.log(Level::Debug, &line());
         }
     }
 
     /// Warns, unless nothing but errors is wanted.
     pub fn warn(&self, line: &str) {
         if self.verbosity != Verbosity::Quiet {
-            self.logger.tell(Level::Warn, line);
+            self.logger.log(Level::Warn, line);
         }
     }
 
@@ -149,7 +149,7 @@ impl Context {
     /// Tells that something takes its time: with `-v`, and to a person at a terminal.
     pub fn progress(&self, line: impl FnOnce() -> String) {
         if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && self.is_at_terminal()) {
-            self.logger.tell(Level::Debug, &line());
+            self.logger.log(Level::Debug, &line());
         }
     }
 }

@@ -25,7 +25,7 @@ pub fn kvexpress(arguments: Vec<OsString>) -> ExitCode {
 fn run(command: Subcommand, options: Flags, others: &[String]) -> ExitCode {
     let debug = std::env::var_os("KVEXPRESS_DEBUG").is_some_and(|debug| !debug.is_empty());
     let verbosity = if options.verbose || debug { Verbosity::Verbose } else { Verbosity::Normal };
-    let logger = Logger::new(PROGRAM, Format::Text).and_syslog();
+    let logger = Logger::new(PROGRAM, Format::Text).with_syslog();
     let logger = if options.verbose { logger.on_stdout() } else { logger };
     let context = begin(verbosity, logger).with_vocabulary(kvexpress::knows);
     passed_over(others, &context);

@@ -47,7 +47,7 @@ Called as kvexpress, it takes kvexpress's command lines.
 
 /// `kvx`: for the person at the terminal. The arguments are those after the program's name.
 pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
-    let format = Format::among(&arguments);
+    let format = Format::requested_by(&arguments);
     let fail = |error| fail("kvx", format, error);
     let mut arguments = arguments.into_iter();
     let Some(mut command) = arguments.next() else {
@@ -149,7 +149,7 @@ Examples:
 fn raw(arguments: Vec<OsString>) -> ExitCode {
     let mut options = arguments.iter().take_while(|argument| *argument != "--");
     if options.any(|argument| argument == "--help" || argument == "-h") {
-        let fail = |error| fail("kvx raw", Format::among(&arguments), error);
+        let fail = |error| fail("kvx raw", Format::requested_by(&arguments), error);
         return print(RAW_HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS);
     }
     kvx_raw(arguments)

@@ -35,7 +35,7 @@ fn run<T: CommonArgs>(
     arguments: Vec<OsString>,
     work: impl FnOnce(T, TrailingCommand, &Context) -> Result<ExitCode>,
 ) -> ExitCode {
-    let format = Format::among(&arguments);
+    let format = Format::requested_by(&arguments);
     let asked = args::parse::<T>(program, arguments);
     let (verbosity, format) = match &asked {
         Ok(Parsed::Run(options, _)) => (options.verbosity(), options.log_format()),

@@ -58,7 +58,7 @@ fn path_of(file: &Path, directory: &StateDirectory) -> Result<PathBuf> {
 }
 
 fn failure(error: &Error) -> LastRun {
-    LastRun::new(error.status() as u8, RunResult::of(error).word(), &error.to_string())
+    LastRun::new(error.status() as u8, RunResult::from_error(error).word(), &error.to_string())
 }
 
 fn of_nothing(order: &DownloadOrder, subject: &Subject, state: State) -> State {

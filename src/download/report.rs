@@ -199,9 +199,9 @@ impl RunOutcome for DownloadReport {
                 ..begun
             },
             Effect::Stopped(reason) | Effect::Locked(reason) => begun.with_reason(reason),
-            Effect::Printed(document, _) => begun.with(document.checksum(), document.size()),
+            Effect::Printed(document, _) => begun.with_document(document.checksum(), document.size()),
             Effect::Applied(applied) => {
-                let begun = begun.with(applied.document.checksum(), applied.document.size());
+                let begun = begun.with_document(applied.document.checksum(), applied.document.size());
                 match &applied.handler {
                     Some(HandlerRun { result: Err(error), .. }) => Outcome {
                         failure: Some(error.status()),

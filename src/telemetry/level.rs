@@ -1,8 +1,8 @@
-//! How much a line of a log matters.
+//! The severity of a log line.
 
-/// How much a line matters.
+/// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "they are what they say")]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Level {
     Error,
     Warn,
@@ -11,7 +11,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// The word, as the JSON log has it.
+    /// The value of `level` in the JSON log.
     pub fn word(self) -> &'static str {
         match self {
             Level::Error => "error",

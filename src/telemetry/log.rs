@@ -1,5 +1,5 @@
-//! All that a run tells, on stderr (kvexpress with `--verbose`: on stdout): lines for people, or objects for machines, one
-//! a line.
+//! The log of a run, on stderr (kvexpress with `--verbose`: on stdout): lines of text for people, or one JSON object
+//! per line for machines.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -13,30 +13,30 @@ use crate::telemetry::syslog::Syslog;
 use crate::util::text;
 use crate::util::time::rfc3339_millis;
 
-/// What a line looks like.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// As people read it.
+    /// Text for people.
     #[default]
     Text,
     /// A JSON object.
     Json,
 }
 
-/// Where the lines for people go.
+/// The stream that text lines go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Stderr,
     Stdout,
 }
 
-/// Where a run tells.
+/// The log of a run.
 #[derive(Clone, Debug)]
 pub struct Logger {
     program: String,
     format: Format,
     stream: Stream,
-    /// Besides, for kvexpress's sake.
+    /// The system's log, which kvexpress writes in addition.
     syslog: Option<Arc<Syslog>>,
 }
 
@@ -50,102 +50,103 @@ impl Format {
         }
     }
 
-    /// The one that a command line asks for which may make no sense otherwise. Behind `--` it is somebody else's.
-    pub fn among(arguments: &[OsString]) -> Format {
+    /// The format that a command line asks for, even if the command line is invalid otherwise: its error is logged in
+    /// this format. Arguments after `--` belong to another program.
+    pub fn requested_by(arguments: &[OsString]) -> Format {
         let ours = arguments.split(|argument| argument == "--").next().unwrap_or_default();
-        let apart = ours.windows(2).any(|pair| pair == ["--log-format", "json"]);
-        if apart || ours.iter().any(|word| word == "--log-format=json") { Format::Json } else { Format::Text }
+        let is_two_words = ours.windows(2).any(|pair| pair == ["--log-format", "json"]);
+        if is_two_words || ours.iter().any(|word| word == "--log-format=json") { Format::Json } else { Format::Text }
     }
 }
 
 impl Logger {
-    /// Of a program.
+    /// A log on stderr; `program` is the name in its lines.
     pub fn new(program: &str, format: Format) -> Logger {
         Logger { program: program.to_owned(), format, stream: Stream::Stderr, syslog: None }
     }
 
-    /// The same, which is also told to the system's log.
-    pub fn and_syslog(self) -> Logger {
+    /// The same log, which also writes to the system's log.
+    pub fn with_syslog(self) -> Logger {
         let syslog = Syslog::open(&self.program).map(Arc::new);
         Logger { syslog, ..self }
     }
 
-    /// The same, with its lines on stdout, as kvexpress has them with `--verbose`.
+    /// The same log, with its text lines on stdout, as kvexpress prints them with `--verbose`.
     pub fn on_stdout(self) -> Logger {
         Logger { stream: Stream::Stdout, ..self }
     }
 
-    /// Its name.
+    /// The name of the program.
     pub fn program(&self) -> &str {
         &self.program
     }
 
-    /// What its lines look like.
+    /// The format of its lines.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// Tells something.
-    pub fn tell(&self, level: Level, message: &str) {
-        self.log(level, message);
+    /// Logs a line.
+    pub fn log(&self, level: Level, message: &str) {
+        self.send_to_syslog(level, message);
         match self.format {
-            Format::Text => self.line(message),
+            Format::Text => self.print_line(message),
             Format::Json => self.write(self.object(level).text("message", message)),
         }
     }
 
-    /// Tells why the run failed.
+    /// Logs the error of a failed run, as its last line.
     pub fn fail(&self, message: &str, outcome: Option<&Outcome>) {
-        self.log(Level::Error, message);
+        self.send_to_syslog(Level::Error, message);
         match self.format {
-            Format::Text => self.line(&format!("{}: {message}", self.program)),
-            Format::Json => self.last(Level::Error, message, outcome),
+            Format::Text => self.print_line(&format!("{}: {message}", self.program)),
+            Format::Json => self.write_outcome(Level::Error, message, outcome),
         }
     }
 
-    /// Tells what came of the run.
+    /// Logs the result of a run, as its last line.
     pub fn conclude(&self, message: &str, outcome: Option<&Outcome>) {
-        self.log(Level::Info, message);
+        self.send_to_syslog(Level::Info, message);
         match self.format {
-            Format::Text => self.line(message),
-            Format::Json => self.last(Level::Info, message, outcome),
+            Format::Text => self.print_line(message),
+            Format::Json => self.write_outcome(Level::Info, message, outcome),
         }
     }
 
-    fn line(&self, line: &str) {
+    fn print_line(&self, line: &str) {
         match self.stream {
-            Stream::Stderr => stderr::tell(line),
-            Stream::Stdout => stderr::tell_on_stdout(line),
+            Stream::Stderr => stderr::print_line(line),
+            Stream::Stdout => stderr::print_line_to_stdout(line),
         }
     }
 
-    fn log(&self, level: Level, message: &str) {
+    fn send_to_syslog(&self, level: Level, message: &str) {
         if let Some(syslog) = &self.syslog {
-            syslog.tell(level, message);
+            syslog.send(level, message);
         }
     }
 
-    /// A line of what another program says: with its newline.
+    /// A JSON object, with its newline, for a line that a child program printed.
     pub(crate) fn quote(&self, source: &str, line: &[u8]) -> String {
         let object = self.object(Level::Info).text("source", source);
-        object.text("message", &String::from_utf8_lossy(line)).end()
+        object.text("message", &String::from_utf8_lossy(line)).finish()
     }
 
-    fn last(&self, level: Level, message: &str, outcome: Option<&Outcome>) {
+    fn write_outcome(&self, level: Level, message: &str, outcome: Option<&Outcome>) {
         let object = self.object(level).text("message", message);
         self.write(match outcome {
             None => object,
             Some(run) => object
                 .text("direction", run.direction.word())
-                .maybe("key", run.key.as_deref())
-                .maybe("file", run.file.as_deref().map(|file| file.to_string_lossy()).as_deref())
+                .optional_text("key", run.key.as_deref())
+                .optional_text("file", run.file.as_deref().map(|file| file.to_string_lossy()).as_deref())
                 .text("result", run.result.word())
                 .number("status", run.status())
-                .maybe("checksum", run.checksum.map(|checksum| checksum.to_string()).as_deref())
-                .some_number("bytes", run.bytes)
-                .some_number("lines", run.lines)
-                .maybe("reason", run.reason.as_deref().filter(|_| run.failure.is_none()))
-                .maybe("handler", run.handler.word())
+                .optional_text("checksum", run.checksum.map(|checksum| checksum.to_string()).as_deref())
+                .optional_number("bytes", run.bytes)
+                .optional_number("lines", run.lines)
+                .optional_text("reason", run.reason.as_deref().filter(|_| run.failure.is_none()))
+                .optional_text("handler", run.handler.word())
                 .number("duration_ms", run.took.as_millis())
                 .number("retries", run.retries),
         });
@@ -159,7 +160,7 @@ impl Logger {
     }
 
     fn write(&self, object: Object) {
-        Stderr::default().pass_on(object.end().as_bytes());
+        Stderr::default().pass_on(object.finish().as_bytes());
     }
 }
 
@@ -184,21 +185,21 @@ impl Object {
         self.field(name, &value.to_string())
     }
 
-    fn maybe(self, name: &str, value: Option<&str>) -> Object {
+    fn optional_text(self, name: &str, value: Option<&str>) -> Object {
         match value {
             Some(value) => self.text(name, value),
             None => self,
         }
     }
 
-    fn some_number(self, name: &str, value: Option<u64>) -> Object {
+    fn optional_number(self, name: &str, value: Option<u64>) -> Object {
         match value {
             Some(value) => self.number(name, value),
             None => self,
         }
     }
 
-    fn end(mut self) -> String {
+    fn finish(mut self) -> String {
         self.0.push_str("}\n");
         self.0
     }
@@ -212,7 +213,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_quoted_is_one_object_on_one_line(program in any::<String>(), line in any::<Vec<u8>>()) {
+        fn a_quoted_line_is_one_object_on_one_line(program in any::<String>(), line in any::<Vec<u8>>()) {
             let quoted = Logger::new(&program, Format::Json).quote("handler", &line);
             prop_assert_eq!(quoted.find('\n'), quoted.len().checked_sub(1));
             let object: serde_json::Value = serde_json::from_str(&quoted).unwrap_or_default();
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_command_line_asks_for_json_only_with_its_own_words() {
-        let format = |words: &str| Format::among(&words.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let format = |words: &str| Format::requested_by(&words.split(' ').map(OsString::from).collect::<Vec<_>>());
         for words in ["--log-format json", "-k x --log-format=json --nonsense", "-v --log-format json -- x"] {
             assert_eq!(format(words), Format::Json, "{words}");
         }

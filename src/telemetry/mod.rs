@@ -1,4 +1,4 @@
-//! What a run says of itself: lines for people and logs, and metrics. It changes nothing of what the run does.
+//! Reporting a run: lines for people and logs, and metrics. It never changes what the run does.
 
 pub mod level;
 pub mod log;

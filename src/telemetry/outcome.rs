@@ -1,4 +1,4 @@
-//! What a run came to, for logs and metrics alike: words and numbers, and never a document's content.
+//! The outcome of a run, for logs and metrics: words and numbers, never the content of a document.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -9,42 +9,42 @@ use crate::document::{Checksum, Size};
 use crate::error::{Error, Kind, Status};
 use crate::util::path;
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What kind of run it was.
+    /// The kind of the run.
     pub direction: Direction,
-    /// The folder of all keys.
+    /// The prefix of the keys in Consul.
     pub prefix: String,
-    /// The key, if it is known; of a lock, its whole path in the KV store.
+    /// The key, if it is known. For a lock, its full path in the KV store.
     pub key: Option<String>,
-    /// The file on this node, if there is one, absolute.
+    /// The absolute path of the file on this node, if there is one.
     pub file: Option<PathBuf>,
-    /// What came of it.
+    /// The result of the run.
     pub result: RunResult,
-    /// Why it failed, if it did.
+    /// The exit status of a failed run.
     pub failure: Option<Status>,
-    /// The document's.
+    /// The document's checksum.
     pub checksum: Option<Checksum>,
-    /// As it is stored, for what was put into Consul; as it is in the file, for what came out.
+    /// The document's size: as stored in Consul for an upload, as in the file for a download.
     pub bytes: Option<u64>,
-    /// As kvexpress counts.
+    /// The document's lines, as kvexpress counts them.
     pub lines: Option<u64>,
-    /// What is known of the handler.
+    /// The outcome of the handler.
     pub handler: HandlerOutcome,
-    /// Whether a handler of the file is pending, this run's or another's, if it is known.
+    /// Whether a handler of the file is pending, of this command line or of another one; none if unknown.
     pub pending: Option<bool>,
-    /// Of a stop or a lock, why; of a copy, the key it is of; of a failure, its line.
+    /// The reason of a stop or a lock; the source key of a copy; the error message of a failure.
     pub reason: Option<String>,
-    /// All of the run.
+    /// The duration of the run.
     pub took: Duration,
-    /// So many times Consul was asked again.
+    /// How many requests to Consul were retried.
     pub retries: u64,
 }
 
-/// What kind of run it was: the word that kvexpress has for it.
+/// The kind of a run, by kvexpress's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "they are what they say")]
+#[allow(missing_docs, reason = "the names say it")]
 pub enum Direction {
     In,
     Out,
@@ -55,59 +55,59 @@ pub enum Direction {
     Unlock,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunResult {
-    /// The document is new in Consul, or was copied to another key.
+    /// The document was uploaded to Consul, or copied to another key.
     Uploaded,
-    /// A dry run.
+    /// A dry run would have uploaded the document.
     WouldUpload,
-    /// Everything is as it should be already.
+    /// Everything was up to date.
     Unchanged,
-    /// The key is stopped: it was found so, or, by `stop`, it is now.
+    /// The key is stopped: it was already, or `kvx stop` stopped it.
     Stopped,
-    /// The file is locked: it was found so, or, by `lock`, it is now.
+    /// The file is locked: it was already, or `kvx lock` locked it.
     Locked,
-    /// The file is not locked any more.
+    /// `kvx unlock` removed the lock of the file.
     Unlocked,
-    /// The file is new.
+    /// A new document was installed.
     Installed,
-    /// Owner or mode of the file are right now.
+    /// The owner or the mode of the file was restored.
     Restored,
-    /// Only the handler was run.
+    /// Only the handler ran.
     Reloaded,
-    /// The document went to stdout.
+    /// The document was printed to stdout.
     Printed,
-    /// There was nothing.
+    /// There was nothing to do.
     Nothing,
     /// The document is too short.
     TooShort,
-    /// Data and checksum in Consul do not belong together.
+    /// The pair in Consul is torn: data and checksum do not match.
     Torn,
-    /// The file is new, its handler failed.
+    /// A new document was installed, but its handler failed.
     InstalledOnly,
-    /// The handler failed that was pending, or is always run.
+    /// The document was installed already. The handler, which was pending or always runs, failed.
     HandlerFailed,
-    /// Anything else that is no success.
+    /// Any other failure.
     Failed,
 }
 
-/// What is known of the handler after the run.
+/// The outcome of the handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HandlerOutcome {
-    /// Nothing new.
+    /// The run does not know.
     #[default]
     Unknown,
-    /// None is pending, and none was run.
+    /// No handler was pending, and none ran.
     NotDue,
-    /// It ran, and is paid.
+    /// It ran and succeeded.
     Ran,
-    /// It failed, and stays pending.
+    /// It failed and is still pending.
     Pending,
 }
 
 impl Direction {
-    /// The word.
+    /// The value of `direction` in the JSON log and in metrics.
     pub fn word(self) -> &'static str {
         match self {
             Direction::In => "in",
@@ -122,8 +122,8 @@ impl Direction {
 }
 
 impl RunResult {
-    /// Of a run that failed.
-    pub fn of(error: &Error) -> RunResult {
+    /// The result of a run that failed with this error.
+    pub fn from_error(error: &Error) -> RunResult {
         match error.kind() {
             None => RunResult::Failed,
             Some(Kind::TooShort) => RunResult::TooShort,
@@ -131,7 +131,7 @@ impl RunResult {
         }
     }
 
-    /// The word.
+    /// The value of `result` in the JSON log and in metrics.
     pub fn word(self) -> &'static str {
         match self {
             RunResult::Uploaded => "uploaded",
@@ -154,7 +154,7 @@ impl RunResult {
 }
 
 impl HandlerOutcome {
-    /// The word, if there is something to say.
+    /// The value of `handler` in the JSON log, if there is one.
     pub fn word(self) -> Option<&'static str> {
         match self {
             HandlerOutcome::Unknown => None,
@@ -166,8 +166,9 @@ impl HandlerOutcome {
 }
 
 impl Outcome {
-    /// Of a run that took so long, and asked Consul again so often, and of which nothing else is known yet.
-    pub fn begun(direction: Direction, prefix: impl Display, took: Duration, retries: u64) -> Outcome {
+    /// The outcome of a failed run of this duration, with this number of retries. The other methods add what else is
+    /// known.
+    pub fn new(direction: Direction, prefix: impl Display, took: Duration, retries: u64) -> Outcome {
         Outcome {
             direction,
             prefix: prefix.to_string(),
@@ -186,12 +187,12 @@ impl Outcome {
         }
     }
 
-    /// On that key and file.
+    /// The same, with its key and file.
     pub fn on(self, key: Option<impl Display>, file: Option<&Path>) -> Outcome {
         Outcome { key: key.map(|key| key.to_string()), file: file.map(path::absolute), ..self }
     }
 
-    /// The exit status, for the process.
+    /// The exit status, as the process returns it.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status())
     }
@@ -201,47 +202,47 @@ impl Outcome {
         self.failure.map_or(0, |status| status as u8)
     }
 
-    /// It came to this.
+    /// The same, with this result.
     pub fn with_result(self, result: RunResult) -> Outcome {
         Outcome { result, ..self }
     }
 
-    /// Of this document.
-    pub fn with(self, checksum: Checksum, size: Size) -> Outcome {
+    /// The same, with this document.
+    pub fn with_document(self, checksum: Checksum, size: Size) -> Outcome {
         Outcome { checksum: Some(checksum), bytes: Some(size.bytes()), lines: Some(size.lines()), ..self }
     }
 
-    /// For this reason.
+    /// The same, with this reason.
     pub fn with_reason(self, reason: &str) -> Outcome {
         Outcome { reason: Some(reason.to_owned()), ..self }
     }
 
-    /// It failed.
+    /// The same, failed with this error.
     pub fn failed(self, error: &Error) -> Outcome {
         let failed = Outcome { failure: Some(error.status()), ..self };
-        failed.with_reason(&error.to_string()).with_result(RunResult::of(error))
+        failed.with_reason(&error.to_string()).with_result(RunResult::from_error(error))
     }
 }
 
-/// What a run came to, for its line and for its metrics.
+/// The outcome of an upload, a download or a command, for its log line and its metrics.
 pub trait RunOutcome {
-    /// The line for people.
+    /// The log line.
     fn line(&self) -> String;
 
-    /// Whether the line is worth printing without `-v`.
+    /// Whether the line is printed without `-v`.
     fn is_news(&self) -> bool {
         true
     }
 
-    /// Words and numbers, added to what is known of every run.
-    fn outcome(&self, begun: Outcome) -> Outcome;
+    /// Adds what is known of this run to `base`, which every run has.
+    fn outcome(&self, base: Outcome) -> Outcome;
 
-    /// What an upload changed, if that was asked for and is known.
+    /// The diff of an upload, if it was requested and is known.
     fn difference(&self) -> Option<&str> {
         None
     }
 
-    /// Why the run failed although it did something: its handler did.
+    /// The error of a handler that failed after a new document was installed or reloaded.
     fn failure(&self) -> Option<&Error> {
         None
     }

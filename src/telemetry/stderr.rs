@@ -1,5 +1,5 @@
-//! stderr: ours to tell, and a handler's output to pass on. Nobody waits for ever for somebody who does not read it, and
-//! a closed one is no error. The same for stdout, where a run is asked to log there.
+//! Writing to stderr: kvx's own lines, and the output of child programs. kvx does not wait forever for a reader that
+//! does not read, and a closed stderr is not an error. The same holds for stdout, if the log goes there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -16,36 +16,36 @@ use nix::sys::stat::{SFlag, fstat};
 use crate::util::text;
 use crate::util::time::Deadline;
 
-/// As much as a pipe takes at once, without blocking, when it says that it is writable.
-const A_PIPEFUL: usize = 4096;
-/// So long, all in all, its reader may be busy with something else.
+/// The number of bytes that a pipe accepts without blocking once poll says that it is writable.
+const PIPE_WRITE: usize = 4096;
+/// The total time that kvx waits for the reader.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Until the next try, where a stream that says it is writable takes nothing.
+/// The pause before the next attempt, when a stream that is writable accepts nothing.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Writes a line, in one write (unless it is very long), so that lines of several processes do not mix.
-pub fn tell(line: &str) {
+/// Writes a line to stderr, in one write unless it is very long, so that lines of several processes do not mix.
+pub fn print_line(line: &str) {
     Stderr::default().pass_on(one_line(line).as_bytes());
 }
 
-/// The same, to stdout.
-pub fn tell_on_stdout(line: &str) {
+/// Writes a line to stdout.
+pub fn print_line_to_stdout(line: &str) {
     let mut stdout = io::stdout();
     write_patiently(&mut stdout, one_line(line).as_bytes(), PATIENCE);
-    let _ = stdout.flush(); // Its reader has seen enough, or it is closed.
+    let _ = stdout.flush(); // An error means that the reader has closed it.
 }
 
-/// With its newline, and no other: a name or an argument in it may have one of its own.
+/// The line with one newline at its end. A name or an argument in it may contain newlines, which are escaped.
 fn one_line(line: &str) -> String {
     let mut line = text::line(line).into_owned();
     line.push('\n');
     line
 }
 
-/// stderr while somebody else's output is passed on to it.
+/// stderr, while the output of a child program is passed on to it.
 #[derive(Debug)]
 pub struct Stderr {
-    /// What is left of it; after that, what would have to wait is dropped.
+    /// The rest of the time to wait. After that, output that would block is dropped.
     patience: Duration,
 }
 
@@ -56,22 +56,22 @@ impl Default for Stderr {
 }
 
 impl Stderr {
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     pub fn pass_on(&mut self, bytes: &[u8]) {
         self.patience = write_patiently(&mut io::stderr(), bytes, self.patience);
     }
 }
 
-/// Writes what the stream takes within its patience, and returns what is left of that.
+/// Writes what the stream accepts within this time, and returns the rest of the time.
 fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience: Duration) -> Duration {
-    let way = WriteMethod::to(stream);
+    let method = WriteMethod::to(stream);
     let mut rest = bytes;
     while !rest.is_empty() {
         let waited = Deadline::within(patience);
         let mut interest = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
         let ready = loop {
             match poll(&mut interest, waited.for_poll()) {
-                Err(Errno::EINTR) => {} // A signal that is held, or the end of the program whose output this is.
+                Err(Errno::EINTR) => {} // A signal to this process, or SIGCHLD.
                 polled => break matches!(polled, Ok(1..)),
             }
         };
@@ -79,8 +79,8 @@ fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience:
         if !ready {
             break;
         }
-        let piece = rest.get(..A_PIPEFUL).unwrap_or(rest);
-        let written = match &way {
+        let piece = rest.get(..PIPE_WRITE).unwrap_or(rest);
+        let written = match &method {
             WriteMethod::Reopened(again) => (&*again).write(piece),
             WriteMethod::Socket => {
                 let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
@@ -99,15 +99,15 @@ fn write_patiently(stream: &mut (impl Write + AsFd), bytes: &[u8], mut patience:
     patience
 }
 
-/// How a stream is written to without waiting. It is not enough that it says it is writable: of a terminal, that means room for a
-/// byte, and whoever else writes to it may take the room.
+/// How to write to a stream without blocking. That poll says it is writable is not enough: for a terminal, it means
+/// room for one byte, and another process may take that room first.
 #[derive(Debug)]
 enum WriteMethod {
-    /// A pipe or a terminal, opened once more: not to wait is a property of what is opened, and that is shared with others, who
-    /// do not expect it.
+    /// A pipe or a terminal, opened again with O_NONBLOCK. The flag belongs to the open file description, which is
+    /// shared with other processes that do not expect it.
     Reopened(File),
     Socket,
-    /// What never waits, as a file; and what may not be opened.
+    /// A stream that never blocks, such as a file, or one that cannot be opened again.
     Direct,
 }
 

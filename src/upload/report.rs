@@ -73,7 +73,7 @@ pub enum Replaced {
 impl UploadEffect {
     /// Words and numbers, added to what is known of every run.
     pub(super) fn outcome(&self, begun: Outcome) -> Outcome {
-        let of = |document: &Verified| begun.clone().with(document.checksum(), document.size());
+        let of = |document: &Verified| begun.clone().with_document(document.checksum(), document.size());
         match self {
             UploadEffect::Unchanged(document) => of(document).with_result(RunResult::Unchanged),
             UploadEffect::Stopped(reason) => begun.with_reason(reason).with_result(RunResult::Stopped),

@@ -164,7 +164,7 @@ fn where_no_thread_can_be_started_there_is_a_line_and_no_panic() {
     place.upload(lines(20));
     let run = limited("kvx-in").args(["-v", "-s", &place.consul.address, "--dogstatsd=dsd.invalid:1", "--events"]);
     let ran = run.stdin(lines(21)).run().expect(0);
-    assert!(ran.stderr.contains("no metrics for dogstatsd") && ran.stderr.contains("no thread"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("metrics not sent to dogstatsd") && ran.stderr.contains("no thread"), "{}", ran.stderr);
     assert_eq!(place.document().unwrap(), lines(21).as_bytes());
 }
 

@@ -321,7 +321,7 @@ fn a_daemon_that_is_not_there_or_does_not_listen_costs_nothing() {
         );
         assert_eq!(place.content(), document);
         let verbose = run().arg("-v").run().expect(0);
-        let complained = verbose.stderr.lines().find(|line| line.contains("no metrics for dogstatsd"));
+        let complained = verbose.stderr.lines().find(|line| line.contains("metrics not sent to dogstatsd"));
         match complaint {
             None => assert_eq!(complained, None),
             Some(why) => assert!(complained.is_some_and(|line| line.contains(why)), "{address}: {}", verbose.stderr),

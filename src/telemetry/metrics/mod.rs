@@ -1,5 +1,5 @@
-//! What is told of a run to those who count: dogstatsd, and node_exporter's textfile collector. After everything else,
-//! and at no cost to it: whether they listen or not changes neither what a run does nor how it ends.
+//! Metrics of a run: dogstatsd, and node_exporter's textfile collector. They are sent last, and a failure changes
+//! neither what a run does nor its exit status.
 
 pub mod dogstatsd;
 pub mod textfile;
@@ -21,13 +21,14 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Sends and writes them. `difference`: what an upload changed, if it is known. What did not work is returned, to be logged.
+    /// Sends and writes the metrics. `difference` is the diff of an upload, if it is known. Returns the failures, for
+    /// the log.
     pub fn emit(&self, run: &Outcome, difference: Option<&str>, env: &Env) -> Vec<(Level, String)> {
         let mut problems = Vec::new();
         if let Some(dogstatsd) = &self.dogstatsd
             && let Err(why) = dogstatsd.send(run, difference, env)
         {
-            problems.push((Level::Debug, format!("no metrics for dogstatsd: {why}")));
+            problems.push((Level::Debug, format!("metrics not sent to dogstatsd: {why}")));
         }
         if let Some(directory) = &self.textfiles
             && let Err(why) = textfile::write(directory, run)
@@ -36,7 +37,7 @@ impl Metrics {
             problems.push((
                 Level::Warn,
                 format!(
-                    "no metrics in {directory}: {why}; give --metrics-textfile a directory that this user may write"
+                    "metrics not written to {directory}: {why}; give --metrics-textfile a directory that this user can write"
                 ),
             ));
         }

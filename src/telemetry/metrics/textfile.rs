@@ -1,4 +1,4 @@
-//! Prometheus: a file for node_exporter's textfile collector, one for each direction, prefix, key and file.
+//! Prometheus: files for node_exporter's textfile collector, one for each direction, prefix, key and file.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -13,10 +13,10 @@ use crate::document::Checksum;
 use crate::telemetry::outcome::Outcome;
 use crate::util::open;
 
-/// No file of ours is near so large.
-const LARGEST: u64 = 64 * 1024;
-/// Of a key, so much is in the file's name.
-const LONGEST_NAME: usize = 100;
+/// The maximum that is read of an earlier file. The files that kvx writes are much smaller.
+const MAX_SIZE: u64 = 64 * 1024;
+/// The number of characters of the key in the name of the file.
+const MAX_NAME: usize = 100;
 
 const LAST_RUN: Series = Series("kvx_last_run_timestamp_seconds", "When the last run ended.");
 const LAST_SUCCESS: Series =
@@ -29,19 +29,20 @@ const LINES: Series = Series("kvx_document_lines", "Lines of the document that w
 const PENDING: Series =
     Series("kvx_handler_pending", "1 while a handler of the file is pending, of this command line or of another.");
 
-/// A name, and its help: the same in all files, or node_exporter complains.
+/// A name and its help text, which must be the same in all files, or node_exporter reports an error.
 struct Series(&'static str, &'static str);
 
-/// Writes the file of this run, over that of the run before. Nothing where no key is known.
+/// Writes the file of this run, and replaces that of the previous run. Writes nothing if the key is not known.
 ///
 /// # Errors
-/// What the system says.
+/// The operating system's error.
 pub fn write(directory: &Path, run: &Outcome) -> io::Result<()> {
     let Some(name) = file_name(run) else { return Ok(()) };
     let path = directory.join(&name);
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO);
-    let text = text(run, now, &before(&path));
-    // Whatever does not end in .prom is not read. Nothing is synced: after a power loss the next run writes it anew.
+    let text = text(run, now, &previous(&path));
+    // node_exporter reads only files that end in .prom. No fsync: after a power loss, the next run writes the file
+    // again.
     let staged = directory.join(format!(".{name}.{}~", std::process::id()));
     let placed = stage(&staged, text.as_bytes()).and_then(|()| fs_err::rename(&staged, &path));
     if placed.is_err() {
@@ -54,7 +55,7 @@ fn stage(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut options = fs_err::OpenOptions::new();
     options.write(true).create_new(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
     let mut file = match options.open(path) {
-        // Of a run that was killed and had our number.
+        // Left over from a run with the same process id that was killed.
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
             fs_err::remove_file(path)?;
             options.open(path)?
@@ -62,31 +63,31 @@ fn stage(path: &Path, text: &[u8]) -> io::Result<()> {
         opened => opened?,
     };
     file.write_all(text)?;
-    file.set_permissions(PermissionsExt::from_mode(0o644)) // Whatever the umask: another user reads it.
+    file.set_permissions(PermissionsExt::from_mode(0o644)) // Independent of the umask: another user reads the file.
 }
 
-/// What the run before has written; empty where there is nothing to be read.
-fn before(path: &Path) -> String {
+/// The file of the previous run; empty if it cannot be read.
+fn previous(path: &Path) -> String {
     let mut text = Vec::new();
-    match open::regular(path).and_then(|file| file.take(LARGEST).read_to_end(&mut text)) {
+    match open::regular(path).and_then(|file| file.take(MAX_SIZE).read_to_end(&mut text)) {
         Ok(_) => String::from_utf8(text).unwrap_or_default(),
         Err(_) => String::new(),
     }
 }
 
-/// `kvx-out-hosts-3f9a41c2.prom`: readable, and by its last part of this prefix, key and file alone.
+/// The name of the file, such as `kvx-out-hosts-3f9a41c2.prom`. The hash makes it unique to this prefix, key and file.
 fn file_name(run: &Outcome) -> Option<String> {
     let key = run.key.as_deref()?;
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' };
-    let readable: String = key.chars().map(safe).take(LONGEST_NAME).collect();
+    let readable: String = key.chars().map(safe).take(MAX_NAME).collect();
     let mut of = format!("{}\0{key}\0", run.prefix).into_bytes();
     of.extend(run.file.iter().flat_map(|file| file.as_os_str().as_bytes()));
     let hash: String = Checksum::of(&of).to_string().chars().take(8).collect();
     Some(format!("kvx-{}-{readable}-{hash}.prom", run.direction.word()))
 }
 
-/// What a run does not know is as it was `before`.
-fn text(run: &Outcome, now: Duration, before: &str) -> String {
+/// The content of the file. Values that this run does not know are taken from the `previous` file.
+fn text(run: &Outcome, now: Duration, previous: &str) -> String {
     let mut labels = format!("direction=\"{}\"", run.direction.word());
     for (name, value) in [
         ("prefix", Some(run.prefix.as_str())),
@@ -110,16 +111,16 @@ fn text(run: &Outcome, now: Duration, before: &str) -> String {
         (LINES, &labels, number(run.lines)),
         (PENDING, &labels, pending),
     ] {
-        if let Some(value) = value.or_else(|| value_of(name, before)) {
+        if let Some(value) = value.or_else(|| value_of(name, previous)) {
             text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name}{{{labels}}} {value}\n"));
         }
     }
     text
 }
 
-/// A series that the run before has written.
-fn value_of(name: &str, before: &str) -> Option<String> {
-    let line = before.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{'))?;
+/// The value of a series in the previous file.
+fn value_of(name: &str, previous: &str) -> Option<String> {
+    let line = previous.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('{'))?;
     let (_, value) = line.rsplit_once("} ")?;
     let (whole, part) = value.split_once('.').unwrap_or((value, "0"));
     let is_number = [whole, part].iter().all(|digits| digits.parse::<u64>().is_ok());
@@ -137,12 +138,12 @@ mod tests {
     use crate::telemetry::outcome::{Direction, RunResult};
 
     fn run() -> Outcome {
-        let begun = Outcome::begun(Direction::Out, "kvexpress", Duration::from_millis(1234), 0);
-        begun.on(Some("a/b"), Some(Path::new("/etc/ho\"st\\s\n}"))).with_result(RunResult::Installed)
+        let outcome = Outcome::new(Direction::Out, "kvexpress", Duration::from_millis(1234), 0);
+        outcome.on(Some("a/b"), Some(Path::new("/etc/ho\"st\\s\n}"))).with_result(RunResult::Installed)
     }
 
     #[test]
-    fn what_a_run_does_not_know_is_as_it_was() {
+    fn values_that_a_run_does_not_know_are_taken_from_the_previous_file() {
         let known = Outcome { bytes: Some(30), lines: Some(12), pending: Some(true), ..run() };
         let first = text(&known, Duration::from_millis(5_007), "");
         let labels = "direction=\"out\",prefix=\"kvexpress\",key=\"a/b\",file=\"/etc/ho\\\"st\\\\s\\n}\"";
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is_not_there_and_what_is_no_number_is_not_kept() {
+    fn unknown_values_are_left_out_and_a_previous_value_that_is_not_a_number_is_not_kept() {
         for before in ["", "kvx_handler_pending{} 1.2.3\nkvx_document_bytes{} NaN\n", "kvx_handler_pending"] {
             let text = text(&run(), Duration::ZERO, before);
             assert!(!text.contains("pending") && !text.contains("bytes"), "{text}");
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn names_are_safe_and_of_one_key_and_file() {
         let name_of = |prefix: &str, key: &str, file: &str| {
-            let run = Outcome::begun(Direction::In, prefix, Duration::ZERO, 0).on(Some(key), Some(Path::new(file)));
+            let run = Outcome::new(Direction::In, prefix, Duration::ZERO, 0).on(Some(key), Some(Path::new(file)));
             file_name(&run).unwrap_or_default()
         };
         let name = |key: &str, file: &str| name_of("p", key, file);

@@ -1,4 +1,4 @@
-//! Where dogstatsd listens, and a socket that never waits for it.
+//! The address of dogstatsd, and a socket to it that never blocks.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -10,57 +10,58 @@ use crate::env::Env;
 use crate::net::look_up;
 
 const PORT: u16 = 8125;
-/// So long a name may take to be found.
-const LOOK_UP: Duration = Duration::from_millis(100);
+/// The time limit for resolving the host name.
+const RESOLVE_LIMIT: Duration = Duration::from_millis(100);
 
-/// Where it listens.
+/// The address that dogstatsd listens on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatsdAddress {
-    /// A host, by name or number, and a port.
+    /// A host name or IP address, and a port.
     Udp(String, u16),
-    /// A datagram socket.
+    /// The path of a unix datagram socket.
     Unix(PathBuf),
 }
 
-/// What datagrams are sent through. Whatever would have to wait is lost.
+/// The socket that datagrams are sent through. A datagram that would block is lost.
 pub(super) enum Socket {
     Udp(UdpSocket, SocketAddr),
     Unix(UnixDatagram, PathBuf),
 }
 
 impl StatsdAddress {
-    /// `host`, `host:port`, `udp://host:port`, `unix:///path` or `/path`.
+    /// Parses `host`, `host:port`, `udp://host:port`, `unix:///path` or `/path`.
     ///
     /// # Errors
-    /// What to write.
+    /// What to write instead.
     pub fn parse(text: &str) -> Result<StatsdAddress, String> {
         let wrong = || "write host:port, udp://host:port, unix:///path or /path".to_owned();
         if let Some(path) = text.strip_prefix("unix://").or(text.starts_with('/').then_some(text)) {
             return if path.starts_with('/') { Ok(StatsdAddress::Unix(path.into())) } else { Err(wrong()) };
         }
-        let place = text.strip_prefix("udp://").unwrap_or(text);
-        if let Ok(ip) = place.trim_matches(['[', ']']).parse::<IpAddr>() {
+        let host_and_port = text.strip_prefix("udp://").unwrap_or(text);
+        if let Ok(ip) = host_and_port.trim_matches(['[', ']']).parse::<IpAddr>() {
             return Ok(StatsdAddress::Udp(ip.to_string(), PORT));
         }
-        let (host, port) = match place.rsplit_once(':') {
+        let (host, port) = match host_and_port.rsplit_once(':') {
             Some((host, port)) => (host.trim_matches(['[', ']']), port.parse().map_err(|_| wrong())?),
-            None => (place, PORT),
+            None => (host_and_port, PORT),
         };
-        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@' | '[' | ']');
-        // A colon is of an IPv6 address, or of a scheme that is none of ours.
+        let is_invalid = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@' | '[' | ']');
+        // A colon is part of an IPv6 address, or of a scheme that is not supported.
         let is_host =
-            !host.is_empty() && !host.contains(odd) && (!host.contains(':') || host.parse::<IpAddr>().is_ok());
+            !host.is_empty() && !host.contains(is_invalid) && (!host.contains(':') || host.parse::<IpAddr>().is_ok());
         if is_host && port != 0 { Ok(StatsdAddress::Udp(host.to_owned(), port)) } else { Err(wrong()) }
     }
 
-    /// As Datadog's own clients find it: `DD_DOGSTATSD_URL`, or `DD_AGENT_HOST` and `DD_DOGSTATSD_PORT`, or this node.
-    pub(super) fn of_environment(env: &Env) -> Result<StatsdAddress, String> {
+    /// The address that Datadog's own clients would use: `DD_DOGSTATSD_URL`, or `DD_AGENT_HOST` and
+    /// `DD_DOGSTATSD_PORT`, or localhost.
+    pub(super) fn from_env(env: &Env) -> Result<StatsdAddress, String> {
         let text = |name: &str| env.text(name).map_err(|error| error.to_string());
         if let Some(url) = text("DD_DOGSTATSD_URL")? {
             return StatsdAddress::parse(&url).map_err(|wrong| format!("DD_DOGSTATSD_URL: {wrong}"));
         }
         let port = match text("DD_DOGSTATSD_PORT")? {
-            Some(port) => port.parse().map_err(|_| "DD_DOGSTATSD_PORT is no port".to_owned())?,
+            Some(port) => port.parse().map_err(|_| "DD_DOGSTATSD_PORT is not a port".to_owned())?,
             None => PORT,
         };
         let host = text("DD_AGENT_HOST")?.unwrap_or_else(|| "localhost".into());
@@ -82,7 +83,7 @@ impl StatsdAddress {
     }
 }
 
-/// Not connected, so that nobody tells us that nobody listens.
+/// An unconnected socket, so that no ICMP error reports that dogstatsd does not listen.
 fn udp(to: SocketAddr) -> io::Result<Socket> {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
@@ -91,9 +92,9 @@ fn udp(to: SocketAddr) -> io::Result<Socket> {
 }
 
 fn address_of(host: &str, port: u16) -> Result<SocketAddr, String> {
-    match look_up(host, port, Some(LOOK_UP)) {
+    match look_up(host, port, Some(RESOLVE_LIMIT)) {
         Ok(Some(addresses)) => addresses.first().copied().ok_or_else(|| format!("{host} has no address")),
-        Ok(None) => Err(format!("the address of {host} was not found in {} ms", LOOK_UP.as_millis())),
+        Ok(None) => Err(format!("the address of {host} was not found in {} ms", RESOLVE_LIMIT.as_millis())),
         Err(cause) => Err(format!("{host}: {cause}")),
     }
 }
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_written_like_this() {
+    fn addresses_are_parsed() {
         let udp = |host: &str, port| Ok(StatsdAddress::Udp(host.into(), port));
         let unix = |path: &str| Ok(StatsdAddress::Unix(path.into()));
         for (text, address) in [

@@ -1,12 +1,13 @@
-//! What is counted of a run: kvexpress's metrics, and where it had none for what happens, none but the time. Pure.
+//! The metrics of a run, by kvexpress's names. For results that kvexpress does not have, only the duration is sent. No
+//! I/O.
 
 use super::tags;
 use super::wire::{Tags, count, gauge};
 use crate::error::Status;
 use crate::telemetry::outcome::{Direction, Outcome, RunResult};
 
-/// The metrics of a run.
-pub(super) fn of(run: &Outcome, prefix: &str, host: &str) -> Vec<String> {
+/// The metrics of a run, as lines of the dogstatsd protocol.
+pub(super) fn from_run(run: &Outcome, prefix: &str, host: &str) -> Vec<String> {
     let mut counts = Counts { run, prefix, host, lines: Vec::new() };
     counts.outcome();
     counts.consul();
@@ -66,7 +67,7 @@ impl Counts<'_> {
         self.count(if self.run.direction == Direction::Raw { "raw" } else { "out" }, "complete");
     }
 
-    /// How Consul was.
+    /// Retries and errors of requests to Consul.
     fn consul(&mut self) {
         let run = self.run;
         if run.retries > 0 {
@@ -83,7 +84,7 @@ impl Counts<'_> {
         }
     }
 
-    /// kvexpress tells a locked file by its path, where other metrics have the key.
+    /// The path of a locked file, which kvexpress uses as the `key` tag.
     fn file(&self) -> Option<String> {
         self.run.file.as_deref().map(|file| file.to_string_lossy().into_owned())
     }
@@ -115,7 +116,7 @@ impl Counts<'_> {
     }
 }
 
-/// Where it failed: in kvexpress's words, where it has one.
+/// The `location` tag of a failure: kvexpress's word for it, if there is one.
 fn location(failure: Option<Status>) -> &'static str {
     match failure {
         Some(Status::HandlerFailed) => "handler",

@@ -1,16 +1,16 @@
-//! Events: what somebody wants to see in Datadog's stream, under kvexpress's titles. Pure.
+//! Events for Datadog's event stream, with kvexpress's titles. No I/O.
 
 use super::tags;
 use super::wire::{Alert, event};
 use crate::telemetry::outcome::{Direction, Outcome, RunResult};
 
-/// The event of a run, if it is one. `difference`: what an upload has changed.
-pub(super) fn of(run: &Outcome, difference: Option<&str>, prefix: &str, host: &str) -> Option<String> {
+/// The event of a run, if its result has one. `difference` is the diff of an upload.
+pub(super) fn from_run(run: &Outcome, difference: Option<&str>, prefix: &str, host: &str) -> Option<String> {
     let key = run.key.as_deref().unwrap_or_default();
     let reason = run.reason.as_deref().unwrap_or_default();
     let at = |part: &str| format!("{}/{key}/{part}", run.prefix);
-    // Its key, where kvexpress has it: some have the path in the KV store.
-    let (subject, location, mark, alert, title, text) = match (run.direction, run.result) {
+    // The `key` tag is kvexpress's: for some events it is the key, for others the full path in the KV store.
+    let (subject, location, event_tag, alert, title, text) = match (run.direction, run.result) {
         (Direction::In, RunResult::Uploaded) => {
             let (data, text) = (at("data"), difference.map_or_else(|| size_of(run), hunks));
             (data.clone(), "complete", "success", Alert::Info, format!("Updated: {data}"), text)
@@ -45,14 +45,14 @@ pub(super) fn of(run: &Outcome, difference: Option<&str>, prefix: &str, host: &s
         }
         _ => return None,
     };
-    let mut tags = tags(Some(&subject), run, location, host).and(prefix, mark);
+    let mut tags = tags(Some(&subject), run, location, host).and(prefix, event_tag);
     if run.direction == Direction::Copy {
         tags = tags.and("keyFrom", reason);
     }
     Some(event(&title, &text, key, alert, &tags))
 }
 
-/// A unified diff without its head, which the title says.
+/// A unified diff without its two header lines, since the title contains the key.
 fn hunks(difference: &str) -> String {
     difference.splitn(3, '\n').nth(2).unwrap_or(difference).to_owned()
 }
@@ -66,7 +66,7 @@ mod tests {
     use super::hunks;
 
     #[test]
-    fn the_head_is_left_out_whatever_the_key() {
+    fn the_header_is_left_out_for_any_key() {
         for key in ["hosts", "höste/日本"] {
             let difference = format!("--- kvexpress/{key}/data\n+++ kvexpress/{key}/data\n@@ -1 +1 @@\n-a\n+ä\n");
             assert_eq!(hunks(&difference), "@@ -1 +1 @@\n-a\n+ä\n", "{key}");

@@ -1,4 +1,4 @@
-//! dogstatsd: metrics and events in datagrams, under the names and tags that kvexpress gave them.
+//! dogstatsd: metrics and events in datagrams, with kvexpress's names and tags.
 
 mod address;
 mod counts;
@@ -10,56 +10,56 @@ use self::wire::Tags;
 use crate::env::Env;
 use crate::telemetry::outcome::Outcome;
 
-/// The most that goes into one datagram of metrics: what a network carries in one piece.
-const DATAGRAM: usize = 1432;
+/// The maximum size of a datagram of metrics, so that the network does not fragment it.
+const MAX_DATAGRAM: usize = 1432;
 
-/// What is told, and whom.
+/// What is sent to dogstatsd, and where dogstatsd listens.
 #[derive(Clone, Debug)]
 pub struct Dogstatsd {
-    /// `--dogstatsd=ADDR`; none for the environment's.
+    /// `--dogstatsd=ADDR`; if none, the address comes from the environment.
     pub address: Option<StatsdAddress>,
     /// `--metrics-prefix`.
     pub prefix: String,
-    /// Metrics (kvexpress may send events alone).
+    /// Whether to send metrics. kvexpress can send only events.
     pub metrics: bool,
-    /// `--events`.
+    /// Whether to send events: `--events`.
     pub events: bool,
 }
 
 impl Dogstatsd {
-    /// Tells of a run. Never waits, but for the name of a host, and not long.
+    /// Sends the metrics and the event of a run. Never blocks, except for resolving a host name, for at most 100 ms.
     pub(super) fn send(&self, run: &Outcome, difference: Option<&str>, env: &Env) -> Result<(), String> {
         let host = env.hostname();
-        let metrics = if self.metrics { counts::of(run, &self.prefix, &host) } else { Vec::new() };
-        let mut datagrams = wire::packed(&metrics, DATAGRAM);
+        let metrics = if self.metrics { counts::from_run(run, &self.prefix, &host) } else { Vec::new() };
+        let mut datagrams = wire::pack(&metrics, MAX_DATAGRAM);
         if self.events {
-            datagrams.extend(events::of(run, difference, &self.prefix, &host));
+            datagrams.extend(events::from_run(run, difference, &self.prefix, &host));
         }
         if datagrams.is_empty() {
             return Ok(());
         }
         let socket = match &self.address {
             Some(address) => address.open()?,
-            None => StatsdAddress::of_environment(env)?.open()?,
+            None => StatsdAddress::from_env(env)?.open()?,
         };
         datagrams.iter().try_for_each(|datagram| socket.send(datagram.as_bytes()).map_err(|why| why.to_string()))
     }
 }
 
-/// The prefix of names: as Datadog takes it.
+/// Parses the prefix of metric names, as Datadog accepts it.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What to write instead.
 pub fn prefix(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(fits) && text.len() <= 100 {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+    if text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(is_allowed) && text.len() <= 100 {
         Ok(text.to_owned())
     } else {
         Err("write a letter, then letters, digits, dots and underscores, such as kvexpress".into())
     }
 }
 
-/// The tags that kvexpress puts on everything that is of a key.
+/// The tags that kvexpress adds to metrics and events of a key.
 fn tags(key: Option<&str>, run: &Outcome, location: &str, host: &str) -> Tags {
     let tags = Tags::default();
     let tags = match key {

@@ -1,13 +1,13 @@
-//! What a datagram looks like. Whatever would end a tag too early is replaced. Pure.
+//! The dogstatsd protocol. Characters that would end a tag too early are replaced. No I/O.
 
 use crate::util::text::is_unsafe;
 
-/// Of a tag, Datadog keeps so many characters.
-const LONGEST_TAG: usize = 200;
-/// Of an event's text, it keeps so many.
-const LONGEST_TEXT: usize = 4000;
-/// The most that its agent reads of a datagram.
-const LARGEST_EVENT: usize = 8192;
+/// The number of characters of a tag that Datadog keeps.
+const MAX_TAG: usize = 200;
+/// The number of characters of an event's text that Datadog keeps.
+const MAX_TEXT: usize = 4000;
+/// The number of bytes of a datagram that Datadog's agent reads.
+const MAX_EVENT: usize = 8192;
 
 /// `#name:value,name:value`
 #[derive(Clone, Debug, Default)]
@@ -17,26 +17,26 @@ impl Tags {
     pub fn and(mut self, name: &str, value: &str) -> Tags {
         self.0.push_str(if self.0.is_empty() { "#" } else { "," });
         let tag = name.chars().chain([':']).chain(value.chars());
-        self.0.extend(tag.take(LONGEST_TAG).map(|c| if is_of_the_wire(c) { '_' } else { c }));
+        self.0.extend(tag.take(MAX_TAG).map(|c| if is_reserved(c) { '_' } else { c }));
         self
     }
 }
 
-fn is_of_the_wire(c: char) -> bool {
+fn is_reserved(c: char) -> bool {
     is_unsafe(c) || matches!(c, '|' | ',' | '#' | '@')
 }
 
-/// `c`: so many times.
+/// A counter (`c`).
 pub(super) fn count(name: &str, times: u64, tags: &Tags) -> String {
     format!("{name}:{times}|c|{}", tags.0)
 }
 
-/// `g`: so much.
+/// A gauge (`g`).
 pub(super) fn gauge(name: &str, value: u128, tags: &Tags) -> String {
     format!("{name}:{value}|g|{}", tags.0)
 }
 
-/// How an event looks in Datadog.
+/// The alert type of an event in Datadog.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Alert {
     Error,
@@ -44,19 +44,19 @@ pub(super) enum Alert {
     Info,
 }
 
-/// `_e{..}`: of those with the same `group`, Datadog makes one.
+/// An event (`_e{..}`). Datadog aggregates events with the same `group`.
 pub(super) fn event(title: &str, text: &str, group: &str, alert: Alert, tags: &Tags) -> String {
     let alert = match alert {
         Alert::Error => "error",
         Alert::Warning => "warning",
         Alert::Info => "info",
     };
-    let title: String = title.chars().take(LONGEST_TAG).map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
-    let group: String = group.chars().map(|c| if is_of_the_wire(c) { '_' } else { c }).take(100).collect();
+    let title: String = title.chars().take(MAX_TAG).map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
+    let group: String = group.chars().map(|c| if is_reserved(c) { '_' } else { c }).take(100).collect();
     let rest = format!("|k:{group}|t:{alert}|{}", tags.0);
-    let room = LARGEST_EVENT.saturating_sub(title.len()).saturating_sub(rest.len()).saturating_sub(32);
+    let room = MAX_EVENT.saturating_sub(title.len()).saturating_sub(rest.len()).saturating_sub(32);
     let mut escaped = String::new();
-    for c in text.chars().take(LONGEST_TEXT) {
+    for c in text.chars().take(MAX_TEXT) {
         let before = escaped.len();
         match c {
             '\n' => escaped.push_str("\\n"),
@@ -71,12 +71,12 @@ pub(super) fn event(title: &str, text: &str, group: &str, alert: Alert, tags: &T
     format!("_e{{{},{}}}:{title}|{escaped}{rest}", title.len(), escaped.len())
 }
 
-/// Lines together, as many as go into a datagram of that size.
-pub(super) fn packed(lines: &[String], most: usize) -> Vec<String> {
+/// Packs lines into datagrams of at most this size.
+pub(super) fn pack(lines: &[String], max_bytes: usize) -> Vec<String> {
     let mut datagrams: Vec<String> = Vec::new();
     for line in lines {
         match datagrams.last_mut() {
-            Some(last) if last.len().saturating_add(line.len()) < most => {
+            Some(last) if last.len().saturating_add(line.len()) < max_bytes => {
                 last.push('\n');
                 last.push_str(line);
             }
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_look_like_this() {
+    fn lines_of_the_protocol() {
         let tags = Tags::default().and("key", "a|b,c#d\n").and("host", "node-1");
         assert_eq!(count("kvexpress.out", 1, &tags), "kvexpress.out:1|c|#key:a_b_c_d_,host:node-1");
         assert_eq!(gauge("kvexpress.time", 34, &tags), "kvexpress.time:34|g|#key:a_b_c_d_,host:node-1");
@@ -103,12 +103,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_words_an_event_is_one_line_and_says_how_long_it_is(
+        fn any_event_is_one_line_and_contains_its_lengths(
             title in any::<String>(), text in any::<String>(), times in 1..3000usize, value in any::<String>(),
         ) {
             let tags = Tags::default().and("key", &value.repeat(100));
             let event = event(&title.repeat(20), &text.repeat(times), &value, Alert::Error, &tags);
-            prop_assert!(event.len() <= LARGEST_EVENT && !event.contains('\n'));
+            prop_assert!(event.len() <= MAX_EVENT && !event.contains('\n'));
             let (lengths, rest) = event.strip_prefix("_e{").and_then(|event| event.split_once("}:")).unwrap_or_default();
             let (title, text) = lengths.split_once(',').unwrap_or_default();
             let (title, text): (usize, usize) = (title.parse().unwrap_or(0), text.parse().unwrap_or(0));
@@ -118,7 +118,7 @@ mod tests {
 
         #[test]
         fn nothing_is_lost_in_packing_and_no_datagram_is_too_large(lines in prop::collection::vec("[a-z]{1,60}", 0..30)) {
-            let datagrams = packed(&lines, 100);
+            let datagrams = pack(&lines, 100);
             prop_assert!(datagrams.iter().all(|datagram| datagram.len() <= 100));
             let unpacked: Vec<&str> = datagrams.iter().flat_map(|datagram| datagram.lines()).collect();
             prop_assert_eq!(unpacked, lines);
