@@ -1,4 +1,4 @@
-//! When files are renamed into a directory.
+//! The times at which files are renamed into a directory.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -20,8 +20,8 @@ impl Arrivals {
         Arrivals { inotify }
     }
 
-    /// How many seconds after `started` each file came for the first time, in order, until there are `n` of them, or none
-    /// comes for a second and nobody is `busy` any more, or the time is over.
+    /// The number of seconds from `started` until each file arrived for the first time, in order. Ends after `n` files,
+    /// after a second without a new file if nothing is `busy`, or at the time limit.
     pub fn since(&self, started: Instant, n: usize, busy: impl Fn() -> bool, limit: Duration) -> Vec<f64> {
         let mut seen: HashMap<OsString, f64> = HashMap::new();
         while seen.len() < n && started.elapsed() < limit {
@@ -40,7 +40,7 @@ impl Arrivals {
         seconds
     }
 
-    /// What has come until now is not counted.
+    /// Discards the files that have arrived until now.
     pub fn forget(&self) {
         while self.inotify.read_events().is_ok() {}
     }

@@ -1,4 +1,5 @@
-//! What kvx costs, against the least that could do its work, on this machine. `make bench` runs all of it:
+//! What kvx costs on this machine, compared with the smallest program that could do its work. `make bench` runs all
+//! parts:
 //!
 //! - `one-run`: each program by itself: time, memory, instructions, system calls, requests, bytes
 //! - `one-node`: from an upload to a file on a node
@@ -7,8 +8,8 @@
 //! - `far`: a node far from the servers, by each kind of watch
 //! - `where`: which functions the instructions of a run are in
 //!
-//! With `quick`, all counts are small: it shows that all works, not how fast. `instructions` and `instructions-update`
-//! compare with instructions.txt, and write it.
+//! With `quick`, all counts are small: it shows that the benchmarks work, not how fast kvx is. `instructions` compares
+//! with instructions.txt, and `instructions-update` writes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::arithmetic_side_effects, clippy::print_stdout, clippy::print_stderr)]
 
@@ -39,7 +40,7 @@ mod traced;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// How often, and how many.
+/// How often each part measures, and how many nodes it has.
 pub struct Counts {
     pub rounds: usize,
     pub changes: usize,
@@ -53,14 +54,14 @@ const QUICK: Counts = Counts { rounds: 8, changes: 3, nodes: 50, fleet_rounds: 2
 
 type Part = (&'static str, fn(&Counts));
 
-/// Those of `make bench`, in order.
+/// The parts of `make bench`, in order.
 const PARTS: [Part; 6] = [
     ("one-run", one_run::run),
     ("one-node", one_node::run),
     ("fleet", fleet::run),
     ("growth", growth::run),
     ("far", far::run),
-    ("where", |_| instructions::tell_where()),
+    ("where", |_| instructions::print_where()),
 ];
 
 fn main() -> ExitCode {
@@ -77,7 +78,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(done.is_err()))
 }
 
-/// All parts, or those that are named.
+/// Runs all parts, or the parts with these names.
 fn measure(words: Vec<String>) -> Result<(), String> {
     let (quick, chosen): (Vec<String>, Vec<String>) = words.into_iter().partition(|word| word == "quick");
     if let Some(unknown) = chosen.iter().find(|word| PARTS.iter().all(|(name, _)| name != word)) {

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use super::job::Job;
 
-/// Callgrind's machine has no SHA extensions: what takes 18 us on most machines would count for more than all the rest.
+/// Callgrind emulates a CPU without SHA extensions, so hashing, which takes 18 us on most machines, would count for
+/// more than everything else.
 const HASHING: &str = "sha256";
 
 pub struct Instructions {
     pub total: u64,
-    /// Of compressing blocks for SHA-256.
+    /// Instructions for SHA-256.
     pub hashing: u64,
-    /// Without what they call, most first.
+    /// Instructions by function, without those of the functions that it calls, most first.
     pub by_function: Vec<(String, u64)>,
 }
 
@@ -34,7 +35,7 @@ impl Instructions {
             if let Some(name) = line.strip_prefix("fn=") {
                 function = name;
             } else if line.starts_with("calls=") {
-                lines.next(); // What the function called has executed.
+                lines.next(); // The instructions of the called function.
             } else if let Some((position, count)) = line.split_once(' ')
                 && position.parse::<u64>().is_ok()
             {

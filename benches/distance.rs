@@ -1,5 +1,5 @@
-//! A server that is far away, as `tc netem` makes one, but without root and whatever the kernel: what is sent arrives
-//! later.
+//! A proxy that delays all bytes, to simulate a distant server. `tc netem` does the same, but needs root and a kernel
+//! module.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,8 +7,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// An address at which `target` is so far away: each byte takes half of `round_trip`. A connection is there at once, as
-/// agents keep theirs to the servers.
+/// The address of a proxy to `target`: each byte takes half of `round_trip`. Connecting takes no time, because agents
+/// keep their connections to the servers open.
 pub fn to(target: &str, round_trip: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();

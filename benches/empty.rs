@@ -1,3 +1,4 @@
-//! Nothing: what the start and the end of a Rust program cost, as cargo links it (so it has libgcc_s to load; see bin/build.rs).
+//! An empty program: what the start and the end of a Rust program cost, as cargo links it (it loads libgcc_s; see
+//! bin/build.rs).
 
 fn main() {}

@@ -1,5 +1,5 @@
-//! A node that is far from Consul's servers: what a watch on the checksum costs there, and what one on the folder, whose
-//! payload brings the document.
+//! A node far from Consul's servers: the cost of a watch on the checksum, and of a watch on the folder, whose payload
+//! contains the document.
 
 use std::process::{Child, Stdio};
 use std::thread;
@@ -36,7 +36,7 @@ pub fn run(counts: &Counts) {
     println!("{table}");
 }
 
-/// Each has to wait for the watch to ask again.
+/// The number of changes. Each has to wait for the watch's next request.
 fn changes(counts: &Counts) -> usize {
     counts.changes.min(20)
 }
@@ -72,9 +72,9 @@ impl Node {
         node
     }
 
-    /// Milliseconds until the file was renamed.
+    /// Uploads a document. Returns the milliseconds until the file was renamed.
     fn change(&mut self) -> f64 {
-        // Until the handler has ended, and the watch's next request is there.
+        // Wait until the handler has ended and the watch's next request has arrived.
         thread::sleep(self.round_trip + Duration::from_millis(100));
         self.changes += 1;
         let document = document(self.changes, USUAL_SIZE);

@@ -1,4 +1,4 @@
-//! The fleet: as many watches as kvexpress's announcement had nodes, in one agent, and one change for all.
+//! The fleet: one agent with as many watches as kvexpress's announcement had nodes, and changes that reach all of them.
 
 use super::handler::Handler;
 use super::nodes::{Change, Nodes};
@@ -7,7 +7,7 @@ use super::plot::{Axis, Line, Plot};
 use super::table::Table;
 use super::{Counts, progress};
 
-/// A fleet, and what it has been through.
+/// A fleet, and its measured changes.
 pub struct Seen {
     pub nodes: Nodes,
     changes: Vec<Change>,
@@ -18,17 +18,17 @@ impl Seen {
         self.nodes.handler.name().to_owned()
     }
 
-    /// When so many had the new file, of each change.
+    /// For each change, when this percentage of the nodes had the new file.
     pub fn reached(&self, percent: f64) -> Vec<f64> {
         self.changes.iter().map(|change| percentile(&change.arrivals, percent)).collect()
     }
 
-    /// Of the agent and the handlers, in seconds, of each change.
+    /// For each change, the CPU time of the agent and the handlers, in seconds.
     pub fn cpu(&self) -> Vec<f64> {
         self.changes.iter().map(|change| change.cpu.all()).collect()
     }
 
-    /// Of the agent alone.
+    /// For each change, the CPU time of the agent alone.
     fn agent_cpu(&self) -> Vec<f64> {
         self.changes.iter().map(|change| change.cpu.own).collect()
     }
@@ -38,7 +38,7 @@ impl Seen {
     }
 }
 
-/// Fleets of `n` nodes, which take turns.
+/// Measures a fleet of `n` nodes for each handler. The fleets take turns.
 pub fn observe(handlers: &[Handler], n: usize, rounds: usize) -> Vec<Seen> {
     let start = |&handler| Seen { nodes: Nodes::start(handler, n), changes: Vec::new() };
     let mut fleets: Vec<Seen> = handlers.iter().map(start).collect();
@@ -77,7 +77,7 @@ fn table(fleets: &[Seen]) -> Table {
     table
 }
 
-/// How many nodes have the new file, after how long.
+/// The percentage of nodes that have the new file, over time.
 fn plot(fleets: &[Seen], n: usize) -> Plot {
     let line = |fleet: &Seen| {
         let points = (0..=100).map(|percent| (median(&fleet.reached(f64::from(percent))), f64::from(percent)));

@@ -1,5 +1,6 @@
-//! The floor: the least that a watch's handler can do in Rust, and what kvx-out is measured against. It reads its payload,
-//! asks once, over a plain socket, and replaces the file, with the fsyncs of kvx-out. It checks nothing and records nothing.
+//! The floor: the smallest Rust program that could be a watch's handler. kvx-out is measured against it. It reads its
+//! payload, sends one request over a plain socket, and replaces the file, with the fsyncs of kvx-out. It checks nothing
+//! and records nothing.
 //!
 //!     floor ADDRESS KEY FILE
 

@@ -1,4 +1,4 @@
-//! Growth: what becomes of it when documents get larger, and nodes more.
+//! Growth: how the cost changes with larger documents and with more nodes.
 
 use super::common::Consul;
 use super::fleet::observe;
@@ -10,7 +10,7 @@ use super::table::Table;
 use super::{Counts, machine, progress, traced};
 
 const KIB: usize = 1024;
-/// The last is about as much as Consul takes in a transaction.
+/// The last size is about the maximum of a Consul transaction.
 const SIZES: [usize; 6] = [KIB, 4 * KIB, 16 * KIB, 64 * KIB, 256 * KIB, 383 * KIB];
 const WATCHES: [usize; 5] = [10, 100, 500, 1000, 2000];
 
@@ -52,7 +52,7 @@ fn documents(counts: &Counts) {
     Plot { title: "One run, by the size of the document".into(), x, y, lines: lines.into() }.write("documents");
 }
 
-/// From the first point to the last.
+/// The slope from the first point to the last.
 fn slope(line: &Line) -> f64 {
     let (Some((x, y)), Some((far_x, far_y))) = (line.points.first(), line.points.last()) else { return f64::NAN };
     (far_y - y) / (far_x - x)
@@ -66,7 +66,7 @@ fn nodes(counts: &Counts) {
     let head = ["", "watches", "p50", "max", "max, to the floor", "CPU for each", "CPU, to the floor", "memory"];
     let mut table = Table::new(&head);
     for n in WATCHES.into_iter().filter(|&n| n <= counts.most_watches) {
-        let rounds = (1000 / n).clamp(2, 20); // About as long for each.
+        let rounds = (1000 / n).clamp(2, 20); // So that each takes about the same time.
         let fleets = observe(&handlers, n, rounds);
         let (floor_last, floor_cpu) = (fleets[0].reached(100.0), fleets[0].cpu());
         for (fleet, line) in fleets.iter().zip(&mut lines) {

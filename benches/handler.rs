@@ -1,4 +1,4 @@
-//! What may stand behind a watch: kvx-out, and what it is compared with.
+//! The handlers of a watch: kvx-out, and the programs that it is compared with.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use super::job::Job;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Handler {
-    /// kvx-out, by a watch on the checksum.
+    /// kvx-out, started by a watch on the checksum.
     Key,
-    /// kvx-out, by a watch on the folder, which brings the document.
+    /// kvx-out, started by a watch on the folder, whose payload contains the document.
     Folder,
     Floor,
     Script,
 }
 
-/// What it is to work on.
+/// What a handler works on.
 pub struct Work<'a> {
     pub address: &'a str,
     pub key: &'a str,
@@ -26,7 +26,7 @@ pub struct Work<'a> {
 }
 
 impl Handler {
-    /// Those that can run here. The floor comes first.
+    /// The handlers that can run on this machine. The floor comes first.
     pub fn all() -> Vec<Handler> {
         let script = super::machine::find("curl").map(|_| Handler::Script);
         [Handler::Floor, Handler::Key, Handler::Folder].into_iter().chain(script).collect()
@@ -54,7 +54,7 @@ impl Handler {
         words.into_iter().map(str::to_owned).collect()
     }
 
-    /// In an agent's configuration.
+    /// The watch in an agent's configuration.
     pub fn watch(self, work: &Work) -> Value {
         let folder = format!("kvexpress/{}/", work.key);
         match self {
@@ -64,12 +64,12 @@ impl Handler {
     }
 }
 
-/// kvx-in, which sets them off.
+/// kvx-in, whose upload triggers the watches.
 pub fn upload(key: &str, document: &str, address: &str) -> Job {
     Job::new([program("kvx-in"), "-k", key, "-s", address].map(str::to_owned).into()).stdin(document)
 }
 
-/// One of ours, or of the examples beside them.
+/// The path of a program of kvx, or of an example next to them.
 pub fn program(name: &str) -> &'static str {
     let path = match name {
         "kvx" | "kvx-in" | "kvx-out" => binary(name),

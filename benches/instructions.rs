@@ -1,4 +1,4 @@
-//! A guard against getting slower: instructions, which hardly vary, where times do.
+//! Detects a slower run by its number of instructions, which hardly varies between runs, unlike time.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use super::progress;
 use super::site::USUAL_SIZE;
 use super::subject::Subject;
 
-/// What is allowed more. From run to run, and from build to build, it is 0.05 %.
+/// The allowed increase. The variation between runs and between builds is 0.05 %.
 const TOLERANCE: f64 = 0.01;
-/// The least of these counts: what varies is only ever added.
+/// The number of runs. The minimum counts, because all variation only adds instructions.
 const RUNS: usize = 3;
 
-/// Compares with the figures that are checked in.
+/// Compares with the checked-in figures.
 pub fn check() -> Result<(), String> {
     let text = std::fs::read_to_string(file()).map_err(|cause| format!("{}: {cause}", file().display()))?;
     let mut slower = Vec::new();
@@ -43,7 +43,7 @@ pub fn check() -> Result<(), String> {
     ))
 }
 
-/// Writes the figures of now.
+/// Writes the current figures.
 pub fn update() -> Result<(), String> {
     let mut text = String::from(
         "# Instructions of a run with 600 lines, without those of SHA-256, by callgrind. `make instructions` compares, and\n\
@@ -57,10 +57,10 @@ pub fn update() -> Result<(), String> {
     std::fs::write(file(), &text).map_err(|cause| format!("{}: {cause}", file().display()))
 }
 
-/// Which functions execute the most of them, by themselves.
-pub fn tell_where() {
+/// Prints the functions that execute the most instructions, without those of the functions that they call.
+pub fn print_where() {
     if find("valgrind").is_none() {
-        return; // As has been said.
+        return; // machine::print has reported that already.
     }
     println!("Where the instructions are: functions, without what they call.\n");
     let consul = Consul::dev("");

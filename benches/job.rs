@@ -1,10 +1,10 @@
-//! A command line to be run, again and again, in an environment that is always the same.
+//! A command line that is run repeatedly, always in the same environment.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-/// What is run, and what it reads.
+/// A command line and its stdin.
 pub struct Job {
     words: Vec<String>,
     stdin: Option<Vec<u8>>,
@@ -20,21 +20,21 @@ impl Job {
         Job { stdin: Some(bytes.into()), ..self }
     }
 
-    /// As a watch's handler.
+    /// The same, run as a watch's handler with this payload.
     pub fn payload(self, payload: impl Into<Vec<u8>>) -> Job {
         Job { fired: true, ..self.stdin(payload) }
     }
 
-    /// As a timer runs it.
+    /// The same, run as a timer runs it: without a payload.
     pub fn by_itself(self) -> Job {
         Job { stdin: None, fired: false, ..self }
     }
 
-    /// Starts it under another program (whose words come first), or by itself, and has it read all of its stdin.
+    /// Starts it, under another program if `under` has words, and writes all of its stdin.
     pub fn start(&self, under: &[&str]) -> Child {
         let mut words = under.iter().copied().chain(self.words.iter().map(String::as_str));
         let mut command = Command::new(words.next().expect("a program"));
-        // What cargo sets would have the loader look for libraries in many places.
+        // cargo sets LD_LIBRARY_PATH, which would make the loader search many directories.
         command.args(words).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         if self.fired {
             command.env("CONSUL_INDEX", "1");
@@ -42,13 +42,13 @@ impl Job {
         command.stdin(if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a program to run");
         if let (Some(mut pipe), Some(bytes)) = (child.stdin.take(), &self.stdin) {
-            // Some do not read it.
+            // The error is ignored: some programs do not read stdin.
             drop(pipe.write_all(bytes));
         }
         child
     }
 
-    /// Waits for its end, which is to be a good one.
+    /// Waits for its end; panics if it failed.
     pub fn finish(&self, child: Child) {
         let output = child.wait_with_output().expect("its output");
         let said = String::from_utf8_lossy(&output.stderr);
@@ -59,7 +59,7 @@ impl Job {
         self.finish(self.start(under));
     }
 
-    /// How long it takes, in milliseconds.
+    /// The duration of a run, in milliseconds.
     pub fn time(&self) -> f64 {
         let started = Instant::now();
         self.run_under(&[]);

@@ -1,4 +1,4 @@
-//! What is measured on, and with.
+//! The machine and the tools of a measurement.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -6,13 +6,13 @@ use std::sync::OnceLock;
 
 use super::common::consul;
 
-/// A program on PATH.
+/// Finds a program in PATH.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
-/// On PATH, gotten before, or gotten now.
+/// Consul Template: from PATH, from the cache, or downloaded now.
 pub fn consul_template() -> Option<&'static Path> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     let get = || {
@@ -23,7 +23,7 @@ pub fn consul_template() -> Option<&'static Path> {
     FOUND.get_or_init(|| find("consul-template").or_else(get)).as_deref()
 }
 
-/// The machine, the versions, and what is left out.
+/// Prints the machine, the versions, and the tools that are missing.
 pub fn print() {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     println!("{cores} x {}, {} of memory", field("/proc/cpuinfo", "model name"), field("/proc/meminfo", "MemTotal"));
@@ -42,14 +42,14 @@ pub fn print() {
     println!();
 }
 
-/// The value behind a name and a colon.
+/// The value of a `name: value` line.
 fn field(file: &str, name: &str) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
     value.map_or("?".into(), |(_, value)| value.trim().to_owned())
 }
 
-/// The first line that a program prints.
+/// The first line of a program's output.
 pub fn said(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! An agent with many watches on one key, each with a file of its own: many nodes, on one machine.
+//! An agent with many watches on one key, each with its own file: it simulates many nodes on one machine.
 
 use std::path::PathBuf;
 use std::thread;
@@ -15,7 +15,7 @@ use super::site::{USUAL_SIZE, directory, document};
 use super::{processes, progress};
 
 const KEY: &str = "hosts";
-/// For a change to reach all: no more than this, whatever happens.
+/// The time limit for a change to reach all nodes.
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub struct Nodes {
@@ -27,23 +27,24 @@ pub struct Nodes {
     changes: u64,
 }
 
-/// What became of a change.
+/// The measurements of a change.
 pub struct Change {
-    /// From the start of the upload until a node's file was renamed, in seconds, in order.
+    /// For each node, the seconds from the start of the upload until its file was renamed, in order.
     pub arrivals: Vec<f64>,
-    /// Of the agent and all handlers, until all had ended.
+    /// The CPU time of the agent and all handlers, until all handlers ended.
     pub cpu: Cpu,
-    /// Nodes that did not have the new document then.
+    /// The number of nodes that did not have the new document at that time.
     pub missing: usize,
 }
 
 impl Nodes {
-    /// With the first document on all of them, and nothing under way.
+    /// Starts the agent. All nodes have the first document, and no handler runs any more.
     pub fn start(handler: Handler, n: usize) -> Nodes {
         progress::say(format_args!("{}: an agent with {n} watches", handler.name()));
         let dir = directory();
         std::fs::create_dir(dir.path().join("out")).expect("a directory");
-        // Each watch is a connection of the agent to itself; and the handlers', with those that are just being closed.
+        // Each watch is a connection of the agent to itself. The handlers have connections as well, some of them
+        // closing.
         let limits = json!({ "http_max_conns_per_client": 4 * n + 200 });
         let consul = Consul::dev(&json!({ "limits": limits }).to_string());
         let arrivals = Arrivals::at(&dir.path().join("out"));
@@ -76,7 +77,7 @@ impl Nodes {
         document(self.changes, USUAL_SIZE)
     }
 
-    /// Uploads another document, and watches it arrive.
+    /// Uploads another document and measures its arrival.
     pub fn change(&mut self) -> Change {
         let document = self.next_document();
         let upload = upload(KEY, &document, &self.consul.address);
@@ -97,16 +98,16 @@ impl Nodes {
         self.arrivals.since(started, self.n, || self.is_busy(), LIMIT)
     }
 
-    /// Handlers are running.
+    /// Whether handlers are running.
     fn is_busy(&self) -> bool {
         !processes::children(self.consul.pid()).is_empty()
     }
 
-    /// Until the agent has ended all handlers, which do a little more than rename a file.
+    /// Waits until all handlers have ended: they do some work after the rename.
     fn settle(&self) {
         let started = Instant::now();
         let mut idle = 0;
-        // Twice: between two handlers of a watch there is a moment without any.
+        // Twice, because no handler runs for a moment between two handlers of a watch.
         while idle < 2 {
             assert!(started.elapsed() < LIMIT, "handlers do not end");
             thread::sleep(Duration::from_millis(20));
@@ -114,7 +115,7 @@ impl Nodes {
         }
     }
 
-    /// What the agent takes, in MB.
+    /// The memory of the agent, in MB.
     pub fn memory(&self) -> f64 {
         processes::megabytes(self.consul.pid(), "VmRSS").expect("the agent")
     }

@@ -1,6 +1,6 @@
-//! Figures, and how they are written.
+//! Statistics, and formatting of figures.
 
-/// A percentile of figures in any order.
+/// A percentile. The figures may be in any order.
 pub fn percentile(figures: &[f64], percent: f64) -> f64 {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -12,12 +12,13 @@ pub fn median(figures: &[f64]) -> f64 {
     percentile(figures, 50.0)
 }
 
-/// What each figure is of the one that was taken at about the same time: what disturbs both falls out.
+/// The median ratio of figures that were measured at about the same time, so that disturbances of the machine cancel
+/// out.
 pub fn ratio(figures: &[f64], to: &[f64]) -> f64 {
     median(&figures.iter().zip(to).map(|(figure, to)| figure / to).collect::<Vec<_>>())
 }
 
-/// With as many digits as mean something.
+/// The figure with its significant digits.
 pub fn short(figure: f64) -> String {
     match figure.abs() {
         n if n.is_nan() => "-".into(),
@@ -27,7 +28,7 @@ pub fn short(figure: f64) -> String {
     }
 }
 
-/// Nothing where there is none.
+/// The figure, or an empty string.
 pub fn maybe(figure: Option<f64>) -> String {
     figure.map_or("-".into(), short)
 }

@@ -1,4 +1,4 @@
-//! One node: how long a change takes from the start of its upload until the file is renamed.
+//! One node: the time from the start of an upload until the file is renamed.
 
 use super::Counts;
 use super::handler::Handler;

@@ -1,4 +1,4 @@
-//! One run: what each program costs by itself, with the usual document of 600 lines.
+//! One run: the cost of each program by itself, with the usual document of 600 lines.
 
 use std::path::Path;
 use std::process::Command;
@@ -79,10 +79,10 @@ fn cost(subject: &Subject, counter: &Counter) -> [String; 7] {
     ]
 }
 
-/// Of the program without its symbols, in MB.
+/// The size of the program without its symbols, in MB.
 fn size(program: &Path) -> f64 {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    // What cannot be stripped, or not here, is as large as it is.
+    // If strip fails, the size of the file itself is used.
     let stripped = Command::new("strip").arg("-o").arg(file.path()).arg(program).status();
     let measured = if stripped.is_ok_and(|status| status.success()) { file.path() } else { program };
     std::fs::metadata(measured).expect("a program").len() as f64 / 1e6

@@ -1,4 +1,4 @@
-//! Lines in a picture: SVG, in target/bench.
+//! Line charts as SVG files in target/bench.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 220.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 55.0;
-/// Told apart by those who do not see all colours, too.
+/// Colours that people with a colour vision deficiency can distinguish.
 const COLOURS: [&str; 6] = ["#000000", "#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00"];
 
 pub struct Plot {
@@ -41,7 +41,7 @@ impl Axis {
     fn scale(&self, values: impl Iterator<Item = f64>) -> Scale {
         let (least, most) = values.fold((f64::MAX, f64::MIN), |(least, most), n| (least.min(n), most.max(n)));
         match self.logarithmic {
-            // From 1, 2 or 5 times a power of ten to another.
+            // The ends are 1, 2 or 5 times a power of ten.
             true => {
                 let all = (-9..9).flat_map(|power| [1.0, 2.0, 5.0].map(|n| n * 10f64.powi(power)));
                 let below = all.clone().take_while(|&n| n <= least).last().unwrap_or(least);
@@ -60,7 +60,7 @@ impl Axis {
     }
 }
 
-/// From figures to a part of an axis.
+/// Maps figures to positions on an axis.
 struct Scale {
     from: f64,
     to: f64,

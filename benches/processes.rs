@@ -1,18 +1,18 @@
-//! What the kernel tells of processes.
+//! Data of the kernel about processes (/proc).
 
 use std::path::PathBuf;
 
-/// In Linux's user interfaces, on all machines that matter here.
+/// USER_HZ, which is 100 on all common architectures.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Which processes it has started that have not ended.
+/// The child processes that have not ended.
 pub fn children(pid: u32) -> Vec<u32> {
     let all = std::fs::read_dir("/proc").expect("/proc").flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|&child| stat(child).is_some_and(|stat| stat.get(1) == Some(&u64::from(pid)))).collect()
 }
 
-/// Those, and theirs.
+/// The child processes and their descendants.
 pub fn descendants(pid: u32) -> Vec<u32> {
     let children = children(pid);
     let theirs: Vec<u32> = children.iter().flat_map(|&child| descendants(child)).collect();
@@ -22,16 +22,16 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 /// CPU time, in seconds.
 #[derive(Clone, Copy)]
 pub struct Cpu {
-    /// Of a process itself.
+    /// The time of the process itself.
     pub own: f64,
-    /// Of all that it has started and that have ended.
+    /// The time of its child processes that have ended.
     pub others: f64,
 }
 
 impl Cpu {
     pub fn of(pid: u32) -> Cpu {
         let stat = stat(pid).expect("the process");
-        // utime and stime, cutime and cstime of proc(5).
+        // utime and stime, cutime and cstime in proc(5).
         let seconds = |ticks: &[u64]| ticks.iter().sum::<u64>() as f64 / TICKS_PER_SECOND;
         Cpu { own: seconds(&stat[11..13]), others: seconds(&stat[13..15]) }
     }
@@ -52,12 +52,12 @@ pub fn megabytes(pid: u32, name: &str) -> Option<f64> {
     line.trim().strip_suffix(" kB")?.parse::<f64>().ok().map(|kilobytes| kilobytes / 1024.0)
 }
 
-/// The program that it runs.
+/// The program that the process runs.
 pub fn program(pid: u32) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
-/// The fields behind the name, from the state on; what is no number is 0.
+/// The fields of /proc/PID/stat after the name, beginning with the state. A field that is not a number is 0.
 fn stat(pid: u32) -> Option<Vec<u64>> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;

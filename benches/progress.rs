@@ -1,16 +1,16 @@
-//! What is being done, for a person who waits for it; nothing for a file or a pipe.
+//! Progress lines on a terminal. A file or a pipe gets none.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write, stderr};
 
-/// In the place of what was said before.
+/// Replaces the previous progress line.
 pub fn say(line: impl Display) {
     if stderr().is_terminal() {
         drop(write!(stderr(), "\r\x1b[K{line}"));
     }
 }
 
-/// Before something is printed that is to stay.
+/// Removes the progress line, before other output.
 pub fn clear() {
     say("");
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What people write by hand: a file from Consul, by curl, verified by sha256sum, put into its place.
+# The usual hand-written script: fetches a file from Consul with curl, verifies it with sha256sum and installs it.
 #
 #     script.sh ADDRESS KEY FILE
 set -eu

@@ -1,4 +1,4 @@
-//! A key on an agent, two documents that take turns, and a file.
+//! A key on an agent, two documents that alternate, and a file.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub struct Site<'a> {
 }
 
 impl<'a> Site<'a> {
-    /// With a key of its own, a document in Consul and none on disk.
+    /// A site with its own key and a document in Consul, but no file.
     pub fn new(consul: &'a Consul, size: usize) -> Site<'a> {
         let dir = directory();
         std::fs::create_dir(dir.path().join("out")).expect("a directory");
@@ -34,7 +34,7 @@ impl<'a> Site<'a> {
         site
     }
 
-    /// Puts the other document into Consul.
+    /// Writes the other document to Consul.
     pub fn publish(&self) {
         self.turn.set(1 - self.turn.get());
         self.consul.put_pair(&format!("kvexpress/{}", self.key), self.published());
@@ -45,7 +45,7 @@ impl<'a> Site<'a> {
         &self.documents[self.turn.get()]
     }
 
-    /// The one that is not.
+    /// The document that is not in Consul.
     pub fn other(&self) -> &str {
         &self.documents[1 - self.turn.get()]
     }
@@ -54,7 +54,7 @@ impl<'a> Site<'a> {
         self.dir.path().join("out/hosts")
     }
 
-    /// Another file, which the run reads.
+    /// Writes another file, which the run reads.
     pub fn write(&self, name: &str, content: &str) -> String {
         let path = self.dir.path().join(name);
         std::fs::write(&path, content).expect("a file");
@@ -65,7 +65,7 @@ impl<'a> Site<'a> {
         &self.consul.address
     }
 
-    /// A handler that is run by its watch.
+    /// A handler, with the payload of its watch.
     pub fn install(&self, handler: Handler, address: &str) -> Job {
         let (file, state_dir) = (self.file(), self.dir.path().join("state"));
         let words = handler.words(&Work { address, key: &self.key, file: &file, state_dir: &state_dir });
@@ -79,14 +79,14 @@ impl<'a> Site<'a> {
         Job::new(words).payload(format!("{payload}\n"))
     }
 
-    /// kvx-in, for this document.
+    /// kvx-in, which uploads this document.
     pub fn upload(&self, document: &str, address: &str) -> Job {
         upload(&self.key, document, address)
     }
 }
 
-/// On the disk where things are built: fsync costs nothing in a /tmp in memory. All such paths are of one length, since
-/// each character costs some instructions.
+/// A directory on the disk of the build directory, because fsync costs nothing in a /tmp in memory. All paths have the
+/// same length, because each character costs some instructions.
 pub fn directory() -> TempDir {
     const LENGTH: usize = 120;
     let base = env!("CARGO_TARGET_TMPDIR");
@@ -94,7 +94,7 @@ pub fn directory() -> TempDir {
     tempfile::Builder::new().prefix(&prefix).tempdir_in(base).expect("a directory")
 }
 
-/// Lines of a hosts file, always the same for the same seed.
+/// Lines of a hosts file. The same seed makes the same lines.
 pub fn document(seed: u64, size: usize) -> String {
     let mut random = fastrand::Rng::with_seed(seed);
     let line = |n| {

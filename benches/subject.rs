@@ -1,4 +1,4 @@
-//! What is run again and again: a program in one of the situations that matter.
+//! A program in one of the measured situations.
 
 use std::path::{Path, PathBuf};
 
@@ -10,17 +10,17 @@ use super::{machine, progress};
 
 pub struct Subject<'a> {
     pub name: &'static str,
-    /// The program, where it is one and not a script.
+    /// The program, unless it is a script.
     pub program: Option<PathBuf>,
-    /// Small enough for callgrind.
+    /// Whether the program is small enough for callgrind.
     pub is_small: bool,
-    /// Each run finds another document in Consul than the one before.
+    /// Whether the document in Consul changes before each run.
     changed: bool,
     site: Site<'a>,
     job: MakeJob,
 }
 
-/// Of a run that takes this address for Consul's.
+/// Makes a run that uses this address of Consul.
 type MakeJob = fn(&Site, &str) -> Job;
 
 impl<'a> Subject<'a> {
@@ -34,12 +34,12 @@ impl<'a> Subject<'a> {
         Subject::new("kvx-out, keyprefix payload", "kvx-out", job, consul, size)
     }
 
-    /// The watch fires without need.
+    /// A watch that fires without a change.
     pub fn kvx_out_unchanged(consul: &'a Consul, size: usize) -> Subject<'a> {
         Subject { name: "kvx-out, unchanged", ..Subject::kvx_out_by_key(consul, size) }.unchanged()
     }
 
-    /// By a timer: there is no payload.
+    /// Run by a timer: without a payload.
     pub fn kvx_out_asks(consul: &'a Consul, size: usize) -> Subject<'a> {
         let job = |site: &Site, address: &str| site.install(Handler::Key, address).by_itself();
         Subject::new("kvx-out, unchanged, by a timer", "kvx-out", job, consul, size).unchanged()
@@ -96,21 +96,21 @@ impl<'a> Subject<'a> {
 
     fn others(name: &'static str, program: Option<PathBuf>, job: MakeJob, site: Site<'a>) -> Subject<'a> {
         let subject = Subject { name, program, is_small: false, changed: true, site, job };
-        subject.next().run_under(&[]); // From now on there is an old file.
+        subject.next().run_under(&[]); // From now on, a run finds an old file.
         subject
     }
 
-    /// All that a run could do has been done.
+    /// The same, in a state in which a run has nothing to do.
     fn unchanged(self) -> Subject<'a> {
         Subject { changed: false, ..self }
     }
 
-    /// The next run.
+    /// Makes the next run.
     pub fn next(&self) -> Job {
         self.next_at(self.site.address())
     }
 
-    /// The same, which takes this address for Consul's.
+    /// Makes the next run, with this address of Consul.
     pub fn next_at(&self, address: &str) -> Job {
         if self.changed {
             self.site.publish();
@@ -124,8 +124,8 @@ fn words(program: &Path, arguments: &[&str]) -> Vec<String> {
     [program].iter().chain(arguments).map(|&word| word.to_owned()).collect()
 }
 
-/// How long each of the runs takes, in milliseconds. The subjects take turns, there and back: a machine is not always
-/// equally fast, and what one leaves to be written, the next has to wait for.
+/// The durations of the runs, in milliseconds. The subjects take turns in alternating order: the speed of a machine
+/// varies, and a run has to wait for the writes that the previous run left in the cache.
 pub fn time(subjects: &[Subject], rounds: usize) -> Vec<Vec<f64>> {
     let mut taken = vec![Vec::new(); subjects.len()];
     for round in 1..=rounds {

@@ -1,4 +1,4 @@
-//! Tables that people can read, in a terminal and in Markdown.
+//! Tables for a terminal that are also valid Markdown.
 
 use std::fmt;
 
