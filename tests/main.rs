@@ -1,5 +1,5 @@
-//! All tests are one program: it is linked once, and a test is found by its folder. They run at the same time, on as
-//! many threads as there are processors, each in its own directory and under its own key (`tests/common/`).
+//! All tests are one program: it is linked once, and a test is found by its folder. The tests run at the same time, on
+//! as many threads as there are processors, each in its own directory and under its own key (`tests/common/`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::print_stdout, clippy::print_stderr)]
 

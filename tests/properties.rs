@@ -1,5 +1,5 @@
-//! The rooms without I/O, by properties: document, payload, keys. Promise 1: what verifies is what was stored, and
-//! nothing else does.
+//! Property tests of the modules without I/O: document, payload, keys. Promise 1: only a document that was stored
+//! verifies.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,4 @@
-//! A run of `kvx-out` that is at its file until it is let go.
+//! A run of `kvx-out` that works on its file until the test lets it end.
 
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -11,7 +11,7 @@ pub struct Busy {
 }
 
 impl Busy {
-    /// In its handler (`-e`), or in its check (`--check`).
+    /// Starts a run that blocks in its handler (`-e`) or in its check (`--check`).
     pub fn start(place: &Place, what: &str) -> Busy {
         let (fifo, started) = (place.path().join("fifo"), place.path().join("started"));
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());

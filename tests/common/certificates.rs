@@ -1,17 +1,17 @@
-//! Certificates of a CA of our own, good and bad.
+//! Certificates of a test CA, valid and invalid.
 
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
-/// A certificate and its key, in files.
+/// The files of a certificate and its key.
 #[derive(Clone)]
 pub struct Pair {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// A CA, with its certificate in a file.
+/// A CA, and the file of its certificate.
 pub struct Ca {
     pub file: PathBuf,
     dir: PathBuf,
@@ -19,7 +19,7 @@ pub struct Ca {
 }
 
 impl Ca {
-    /// A new one, in a directory that exists.
+    /// A new CA, in an existing directory.
     pub fn new(dir: &Path, name: &str) -> Ca {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -30,12 +30,12 @@ impl Ca {
         Ca { file, dir: dir.to_owned(), issuer: Issuer::new(params, key) }
     }
 
-    /// A certificate for these names and addresses.
+    /// Issues a certificate for these names and addresses.
     pub fn issue(&self, name: &str, of: &[&str]) -> Pair {
         self.issue_until(name, of, 2100)
     }
 
-    /// The same, which ends with that year.
+    /// Issues a certificate that expires at the end of this year.
     pub fn issue_until(&self, name: &str, of: &[&str], year: i32) -> Pair {
         let mut params = CertificateParams::new(of.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);

@@ -1,4 +1,4 @@
-//! Starting and stopping real agents, each on its own loopback address, so that all ports are the default ones.
+//! Starts and stops real Consul agents, each on its own loopback address, so that all ports are the default ones.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -24,22 +24,22 @@ pub struct Consul {
 
 #[derive(Clone, PartialEq)]
 enum Kind {
-    /// In memory.
+    /// An agent that stores everything in memory.
     Dev,
-    /// With a data directory, so that it can be restarted.
+    /// A server with a data directory, so that it can be restarted.
     Server,
-    /// Of a cluster, with these options.
+    /// A member of a cluster, with these options.
     Member(Vec<String>),
 }
 
-/// Servers, and an agent that is none, as on a node.
+/// A cluster of servers, and a client agent as on a node.
 pub struct Cluster {
     pub servers: Vec<Consul>,
     pub node: Consul,
 }
 
 impl Cluster {
-    /// Three servers and a node's agent, with a leader.
+    /// Starts three servers and a node's agent, and waits for a leader.
     pub fn new() -> Cluster {
         let ips: Vec<String> = (0..3).map(|_| Consul::free_ip()).collect();
         let join = ips.iter().map(|ip| format!("-retry-join={ip}"));
@@ -61,7 +61,7 @@ impl Cluster {
         self.servers.iter().chain([&self.node])
     }
 
-    /// The server that leads now, as those that are up see it.
+    /// The current leader, as the running servers see it.
     pub fn leader(&self) -> &Consul {
         wait_for("a leader", 30, || {
             self.servers.iter().find(|server| {
@@ -73,13 +73,13 @@ impl Cluster {
 }
 
 struct Running {
-    /// A shell that kills the agent when its stdin is closed: also when the test is killed.
+    /// A shell that kills the agent when its stdin is closed, which also happens when the test is killed.
     guard: Child,
     pid: u32,
 }
 
 impl Consul {
-    /// An agent for all tests that run at the same time.
+    /// An agent that all running tests share.
     pub fn shared() -> Arc<Consul> {
         static SHARED: Mutex<Weak<Consul>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -90,23 +90,23 @@ impl Consul {
         })
     }
 
-    /// An agent in memory, with more configuration (JSON, or empty).
+    /// An in-memory agent, with additional configuration (JSON, or empty).
     pub fn dev(config: &str) -> Consul {
         Consul::start(Kind::Dev, Consul::free_ip(), config)
     }
 
-    /// An agent that records over a restart.
+    /// An agent that keeps its data over a restart.
     pub fn server(config: &str) -> Consul {
         Consul::start(Kind::Server, Consul::free_ip(), config)
     }
 
-    /// Somebody else's, who starts and stops it.
+    /// An agent that is not started and stopped by this value.
     pub fn elsewhere(address: &str) -> Consul {
         let ip = address.split(':').next().unwrap().to_owned();
         Consul::prepare(Kind::Dev, ip, "")
     }
 
-    /// Another datacenter, joined to that of this server.
+    /// A server of another datacenter, joined to the datacenter of this server.
     pub fn other_datacenter(&self, name: &str) -> Consul {
         let options =
             ["-server", "-bootstrap-expect=1", "-hcl=performance { raft_multiplier = 1 }", "-retry-interval-wan=1s"];
@@ -152,13 +152,13 @@ impl Consul {
     /// An address for an agent to be started with [`Consul::dev_at`].
     pub fn free_ip() -> String {
         static TAKEN: AtomicU32 = AtomicU32::new(0);
-        // 127.0.0.0/8 has an address for each process and agent: a thousand for each process, so that they are not those of
-        // another that runs at the same time.
+        // 127.0.0.0/8 has an address for each agent: about a thousand for each process, so that processes that run at
+        // the same time use different ones.
         let number = std::process::id().wrapping_mul(1021).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
         format!("127.{}.{}.{}", 1 + number / 254 / 256 % 254, number / 254 % 256, 1 + number % 254)
     }
 
-    /// An agent in memory at an address of [`Consul::free_ip`], which its configuration may name.
+    /// An in-memory agent at an address of [`Consul::free_ip`], which its configuration may contain.
     pub fn dev_at(ip: &str, config: &str) -> Consul {
         Consul::start(Kind::Dev, ip.to_owned(), config)
     }
@@ -169,18 +169,18 @@ impl Consul {
         std::fs::write(self.dir().join("config.json"), config).unwrap();
     }
 
-    /// Its directory, with `config.json` and `log`.
+    /// The agent's directory, with `config.json` and `log`.
     pub fn dir(&self) -> &Path {
         self.config.path()
     }
 
-    /// As far as it is written: the agent may be in the middle of an entry. See [`Consul::whole_log`].
+    /// The agent's log. Its last entry may be incomplete; see [`Consul::whole_log`].
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.dir().join("log")).unwrap_or_default()).into_owned()
     }
 
-    /// The log without an entry that the agent is still writing. It writes one after the other: so once it has logged a request
-    /// of ours, all that was there before is whole.
+    /// The agent's log, without an entry that the agent is still writing. The agent writes entries one after the other,
+    /// so once it has logged a request of this process, all earlier entries are complete.
     pub fn whole_log(&self) -> String {
         static ASKED: AtomicU32 = AtomicU32::new(0);
         let path = format!("/v1/kv/end-of-log/{}", ASKED.fetch_add(1, Ordering::Relaxed));
@@ -194,8 +194,8 @@ impl Consul {
         })
     }
 
-    /// What each run of a watch's handler has said whose entry in the log contains `mark`, once there are at least `n`. The
-    /// agent logs it when a run has ended, so it and what it has run are done.
+    /// The output of each run of a watch's handler whose entry in the log contains `mark`, once there are at least `n`.
+    /// The agent logs the output when a run has ended, so the run and its handler have ended as well.
     pub fn handler_runs(&self, mark: &str, n: usize) -> Vec<String> {
         wait_for(&format!("{n} runs of the watch"), 20, || {
             let log = self.whole_log();
@@ -208,13 +208,13 @@ impl Consul {
         })
     }
 
-    /// Starts it (again), and waits until it has a leader.
+    /// Starts or restarts the agent, and waits until it has a leader.
     pub fn up(&self) {
         self.launch();
         self.await_leader();
     }
 
-    /// Starts it (again).
+    /// Starts or restarts the agent.
     pub fn launch(&self) {
         let mut agent: Vec<String> = vec![binary().display().to_string(), "agent".into()];
         match &self.kind {
@@ -234,9 +234,10 @@ impl Consul {
             ]),
         }
         agent.extend([format!("-bind={}", self.ip), format!("-client={}", self.ip), "-log-level=debug".into()]);
-        agent.push("-hcl=disable_update_check = true".into()); // It would ask somebody outside.
+        agent.push("-hcl=disable_update_check = true".into()); // It would send requests to the internet.
         agent.push(format!("-config-file={}", self.dir().join("config.json").display()));
-        // Told to, it ends the agent; if the test goes without a word, its directory goes too.
+        // A line on stdin ends the agent. If stdin is closed without one, the test was killed, and the agent's
+        // directory is removed as well.
         let script = r#"dir=$1; shift; "$@" >>"$dir/log" 2>&1 & echo $!
             read -r word; kill -KILL $! 2>/dev/null; wait; [ "$word" = down ] || rm -rf "$dir""#;
         let mut guard = Command::new("sh")
@@ -253,21 +254,21 @@ impl Consul {
         *self.running.lock().unwrap() = Some(Running { guard, pid: pid.trim().parse().unwrap() });
     }
 
-    /// Waits until it has a leader, and answers.
+    /// Waits until the agent answers and has a leader.
     pub fn await_leader(&self) {
         let pid = self.pid();
         wait_for("a leader", 60, || {
             if !Path::new(&format!("/proc/{pid}")).exists() {
                 panic!("the agent ended:\n{}", self.log());
             }
-            // ACLs, if there are any, may deny the KV store, but not this.
+            // ACLs may deny the KV store, but not this path.
             let leader = self.http("GET", "/v1/status/leader", b"").ok()?;
             (leader.0 == 200 && leader.1.trim_ascii().len() > 2 && self.http("GET", "/v1/kv/ready", b"").ok()?.0 < 500)
                 .then_some(())
         });
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Kills the agent, and waits until it has ended.
     pub fn down(&self) {
         let running = self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(mut running) = running {
@@ -287,14 +288,14 @@ impl Consul {
         assert!(self.command(&["reload"]).status().unwrap().success());
     }
 
-    /// Consul's own command line, for this agent; its output is not shown.
+    /// Consul's own command line, for this agent. Its output is discarded.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(arguments).env("CONSUL_HTTP_ADDR", &self.address).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
-    /// Whether it knows `get-or-empty`.
+    /// Whether the agent supports `get-or-empty`.
     pub fn has_get_or_empty(&self) -> bool {
         version() >= (1, 14)
     }
@@ -308,7 +309,7 @@ impl Consul {
         self.get(key).map(|value| String::from_utf8(value).unwrap())
     }
 
-    /// The whole entry, in JSON.
+    /// The entry of a key, with all its fields, in JSON.
     pub fn entry(&self, key: &str) -> Option<Value> {
         let (status, body) = self.http("GET", &format!("/v1/kv/{}", encode(key)), b"").unwrap();
         (status == 200).then(|| serde_json::from_slice::<Value>(&body).unwrap()[0].clone())
@@ -328,7 +329,7 @@ impl Consul {
         assert_eq!((status, body.trim_ascii()), (200, b"true".as_slice()));
     }
 
-    /// Data and checksum in two PUTs, as kvexpress does.
+    /// Writes data and checksum in two PUTs, as kvexpress does.
     pub fn put_pair(&self, folder: &str, document: impl AsRef<[u8]>) {
         self.put(&format!("{folder}/data"), document.as_ref());
         self.put(&format!("{folder}/checksum"), super::sha256(document.as_ref()));
@@ -338,7 +339,8 @@ impl Consul {
         assert_eq!(self.http("DELETE", &format!("/v1/kv/{}", encode(key)), b"").unwrap().0, 200);
     }
 
-    /// What a watch on this key would write to its handler: `key` watch, or `keyprefix` for a trailing slash.
+    /// The payload that a watch on this key writes to its handler: of a `keyprefix` watch if the key ends with a slash,
+    /// otherwise of a `key` watch.
     pub fn watch_payload(&self, key: &str) -> String {
         let kind = if key.ends_with('/') { ["-type=keyprefix", "-prefix"] } else { ["-type=key", "-key"] };
         let watched = format!("{}={key}", kind[1]);
@@ -347,12 +349,12 @@ impl Consul {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// One request without retries: status and body.
+    /// Sends one request without retries. Returns status and body.
     pub fn http(&self, method: &str, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), ureq::Error> {
         self.http_as(None, method, path, body)
     }
 
-    /// The same, with a token.
+    /// Sends one request with a token.
     pub fn http_as(
         &self,
         token: Option<&str>,
@@ -382,7 +384,7 @@ impl Consul {
     }
 }
 
-/// The entries of an agent's log: each begins with its time, and may have more lines.
+/// The entries of an agent's log. Each begins with its time, and may have several lines.
 fn entries(log: &str) -> Vec<&str> {
     let begins = |line: &str| {
         let time = line.trim_start().as_bytes();
@@ -400,7 +402,7 @@ fn entries(log: &str) -> Vec<&str> {
     starts.windows(2).map(|pair| &log[pair[0]..pair[1]]).collect()
 }
 
-/// The output in an entry: `output="..."` (1.8.7, or one line), or lines of `  | ` (1.20.6).
+/// The handler's output in an entry: `output="..."` (1.8.7, or one line), or lines that begin with `  | ` (1.20.6).
 fn output(entry: &str) -> String {
     let (_, text) = entry.rsplit_once("output=").unwrap();
     let lines = text.lines().map(|line| line.strip_prefix("  | ").unwrap_or(line));
@@ -414,13 +416,13 @@ impl Drop for Consul {
     }
 }
 
-/// The Consul under test: `$CONSUL`, or what the project's script finds or gets.
+/// The Consul under test: `$CONSUL`, or the one that the project's script finds or installs.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| path_from("get-consul", &[]))
 }
 
-/// Consul Template.
+/// The Consul Template that the project's script finds or installs.
 pub fn template_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| path_from("get-consul", &["template"]))

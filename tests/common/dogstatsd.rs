@@ -1,4 +1,4 @@
-//! A dogstatsd that takes nothing but what its protocol allows.
+//! A dogstatsd that accepts only its protocol.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 pub type Tags = BTreeMap<String, String>;
 
-/// It listens; nobody reads until a test does.
+/// A listening dogstatsd. Datagrams are read only when a test asks for them.
 pub struct Daemon {
     socket: Socket,
-    /// For `--dogstatsd=`.
+    /// The address for `--dogstatsd=`.
     pub address: String,
 }
 
@@ -20,7 +20,7 @@ enum Socket {
     Unix(UnixDatagram, PathBuf),
 }
 
-/// What has come in, in order.
+/// The received metrics and events, in order.
 #[derive(Debug, Default, PartialEq)]
 pub struct Received {
     pub metrics: Vec<Metric>,
@@ -32,7 +32,7 @@ pub struct Received {
 pub struct Metric {
     pub name: String,
     pub value: u64,
-    /// `c` or `g`.
+    /// `c` (counter) or `g` (gauge).
     pub kind: char,
     pub tags: Tags,
 }
@@ -40,14 +40,14 @@ pub struct Metric {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     pub title: String,
-    /// Unescaped.
+    /// The text, unescaped.
     pub text: String,
     pub alert: String,
     pub group: String,
     pub tags: Tags,
 }
 
-/// What a test sends itself, so that it knows when everything before has come.
+/// A datagram that the test sends to itself: when it arrives, all earlier ones have arrived.
 const END: &[u8] = b"the end";
 
 impl Daemon {
@@ -63,12 +63,12 @@ impl Daemon {
         Daemon { address: format!("unix://{}", path.display()), socket: Socket::Unix(socket, path.to_owned()) }
     }
 
-    /// As an option.
+    /// The option for this dogstatsd.
     pub fn option(&self) -> String {
         format!("--dogstatsd={}", self.address)
     }
 
-    /// What the runs that have ended have sent since the last call.
+    /// What runs that have ended sent since the last call.
     pub fn received(&self) -> Received {
         match &self.socket {
             Socket::Udp(socket) => {
@@ -95,7 +95,7 @@ impl Daemon {
 }
 
 impl Received {
-    /// Names, kinds, values, and each's location: `in:1|c complete`. Times, which nobody knows, are `?`.
+    /// Names, values, kinds and locations: `in:1|c complete`. A time varies, so it is `?`.
     pub fn short(&self) -> Vec<String> {
         let location = |metric: &Metric| metric.tags.get("location").cloned().unwrap_or_default();
         let short = |metric: &Metric| {

@@ -1,5 +1,5 @@
-//! A gate between a program under test and a real Consul: it shows every request whole, and can lose, cut, delay or
-//! replace what goes through it.
+//! A gate between a program under test and a real Consul: it records every request, and can lose, cut, delay or replace
+//! requests and answers.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What a request is for, as far as the KV store is concerned.
+/// The purpose of a request to the KV store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Read,
     Write,
 }
 
-/// A request, as it was sent.
+/// A request, as the program sent it.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
@@ -24,28 +24,28 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub step: Step,
-    /// It is the how manieth of its step at this gate, from 1.
+    /// The number of the request among those of its step at this gate, from 1.
     pub nth: usize,
 }
 
 /// What the gate does with a request.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// On to Consul, and the answer back.
+    /// Passes the request to Consul, and the answer back.
     Pass,
-    /// The same, with another path and query.
+    /// Passes the request on with another path and query.
     PassAs(String),
-    /// Consul gets it all, but only so many bytes of the answer come back; then the connection is closed.
+    /// Passes the request on, and closes the connection after this number of bytes of the answer.
     CutAnswer(usize),
-    /// The same, counted from the end.
+    /// Passes the request on, and closes the connection before this number of last bytes of the answer.
     CutAnswerBeforeItsLast(usize),
-    /// Consul gets only so many bytes of it, and the connections are closed.
+    /// Passes only this number of bytes of the request on, and closes both connections.
     CutRequest(usize),
-    /// Consul never hears of it; these bytes are the answer, and the connection is closed.
+    /// Answers with these bytes without asking Consul, and closes the connection.
     Say(Vec<u8>),
-    /// The same, but the connection stays open and silent.
+    /// Answers with these bytes without asking Consul, and leaves the connection open.
     SayAndHang(Vec<u8>),
-    /// The first bytes, and then the others again and again, until the client goes.
+    /// Sends the first bytes, then the others repeatedly, until the client closes the connection.
     Drip(Vec<u8>, Vec<u8>, Duration),
 }
 
@@ -64,12 +64,12 @@ struct Shared {
 }
 
 impl Gate {
-    /// In front of `target`, with a rule of what to do with each request.
+    /// A gate in front of `target`; `rule` decides what to do with each request.
     pub fn to(target: &str, rule: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Gate {
         Gate::at("127.0.0.1:0", target, rule)
     }
 
-    /// The same at an address of its own.
+    /// A gate that listens on this address.
     pub fn at(address: &str, target: &str, rule: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Gate {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -84,19 +84,19 @@ impl Gate {
             for client in listener.incoming().flatten() {
                 let shared = shared.clone();
                 shared.connections.fetch_add(1, Ordering::SeqCst);
-                // An error is the client's going away, or Consul's.
+                // An error means that the client or Consul closed its connection.
                 thread::spawn(move || drop(shared.serve(client)));
             }
         });
         gate
     }
 
-    /// Everything goes through.
+    /// A gate that passes everything.
     pub fn open(target: &str) -> Gate {
         Gate::to(target, |_| Act::Pass)
     }
 
-    /// How many connections there were, with or without a request.
+    /// The number of connections, with or without a request.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
@@ -150,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// One request on a connection of its own: the whole answer is what comes until its end.
+    /// Sends a request on a connection of its own. The answer is everything until Consul closes the connection.
     fn ask(&self, request: &[u8]) -> io::Result<Vec<u8>> {
         let mut consul = TcpStream::connect(&self.target)?;
         consul.write_all(request)?;
@@ -198,7 +198,7 @@ impl Request {
         Ok(request)
     }
 
-    /// As it goes to Consul, which is to close the connection after its answer.
+    /// The request for Consul, with `Connection: close`.
     fn bytes(&self, target: &str) -> Vec<u8> {
         let mut head = format!("{} {target} HTTP/1.1\r\nConnection: close\r\n", self.method);
         for (name, value) in self.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Connection")) {
@@ -208,7 +208,7 @@ impl Request {
     }
 }
 
-/// A whole answer in HTTP, and the end of the connection.
+/// A complete HTTP answer, after which the connection is closed.
 pub fn http(status: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let head = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());

@@ -1,4 +1,4 @@
-//! Values as kvexpress writes them, made by other programs than ours.
+//! Values as kvexpress writes them, made by other programs.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,7 +9,7 @@ pub const DOCUMENT: &str = "10.0.0.1 node-1.example node-1\n10.0.0.2 node-2.exam
     10.0.0.7 node-7.example node-7\n10.0.0.8 node-8.example node-8\n10.0.0.9 node-9.example node-9\n\
     10.0.0.10 node-10.example node-10\n10.0.0.11 node-11.example node-11\n10.0.0.12 node-12.example node-12\n";
 
-/// In brotli, as kvexpress 1.16 stores it under Flags 1.
+/// The document in brotli, as kvexpress 1.16 stores it with Flags 1.
 pub fn brotli() -> Vec<u8> {
     decode(
         "G3wBYBwJdizkJwpfmoFNRx6jJtRCjz/L3N6qhQz6dwfy/qV+6gVtWVtb5IkEHrLwXahEF/95eR3+w51leyRCCQkiKUmmpKi0NJ2RYbKybE6O\
@@ -17,7 +17,7 @@ pub fn brotli() -> Vec<u8> {
     )
 }
 
-/// In gzip and base64, as older kvexpress stores it under Flags 0.
+/// The document in gzip and base64, as an older kvexpress stores it with Flags 0.
 pub const GZIP_BASE64: &str = "H4sIAAAAAAAAA13QOwqAMBCE4d5TeAFDNu8cRzCdr9Lji0xG2LDVz7fViDXfyXxeW1vEtGc97r31nATs0E6zI3u01+zJAR00B3JER82R\
     nNBJcyJndNacyQVdNBdyRVfNlSy2D2GHYez/weXG6f7tpI8nw3riphceCPykfQEAAA==";
 
@@ -33,7 +33,7 @@ pub fn bomb() -> Vec<u8> {
     )
 }
 
-/// Of what it decodes into.
+/// The checksum of the decoded bomb.
 pub const BOMB_CHECKSUM: &str = "72abf2ca8f36943ebe2e49ca3a51d409ca5f0bfcffab6c9d25643c17c32889da";
 
 fn decode(text: &str) -> Vec<u8> {

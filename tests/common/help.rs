@@ -1,21 +1,22 @@
-//! What `--help` says of a command, as tests/help/ has it, which is what the programs print (tests/interfaces/command_line.rs).
+//! The `--help` of a command, from tests/help/, which tests/interfaces/command_line.rs compares with the programs'
+//! output.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// An option, as `--help` and the pages have it.
+/// An option, as in `--help` and in the pages.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Opt {
     pub short: Option<char>,
     pub long: String,
-    /// What its value is called, if it takes one.
+    /// The name of its value, if it takes one.
     pub value: Option<String>,
 }
 
-/// The options of a command line: spelling, what the value is called, and whether it may be left out.
+/// The options of a command line: spelling, the name of the value, and whether the option is optional.
 pub type Line = BTreeSet<(String, Option<String>, bool)>;
 
-/// A command's `--help`.
+/// The `--help` of a command.
 pub struct Help(String);
 
 impl From<&str> for Help {
@@ -25,7 +26,7 @@ impl From<&str> for Help {
 }
 
 impl Help {
-    /// Of `kvx-in`, or `kvx stop`; `kvx in` has that of `kvx-in`.
+    /// The help of a command, such as `kvx-in` or `kvx stop`. `kvx in` has the help of `kvx-in`.
     pub fn of(command: &str) -> Help {
         let file = format!("tests/help/{}.txt", command.replace(' ', "-"));
         Help(std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap())
@@ -38,13 +39,13 @@ impl Help {
         indented.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
     }
 
-    /// The words of its first line, each with whether it may be left out: `-k`, `<key>`.
+    /// The words of the first line (`-k`, `<key>`), each with whether it is optional.
     fn usage(&self) -> Vec<(String, bool)> {
         let words = self.0.lines().next().unwrap().split(' ');
         words.map(|word| (word.trim_matches(['[', ']']).to_owned(), word.starts_with('['))).collect()
     }
 
-    /// What its first line says of the options.
+    /// The options in the first line.
     pub fn line(&self) -> Line {
         let usage = self.usage();
         let value =
@@ -53,7 +54,7 @@ impl Help {
         options.map(|(at, (word, may))| (word.clone(), value(at).map(str::to_owned), *may)).collect()
     }
 
-    /// What stands under `Options`.
+    /// The options under `Options`.
     pub fn options(&self) -> BTreeSet<Opt> {
         let line = self.line();
         let spelt = |name: &str| line.iter().find(|(word, ..)| word == name).and_then(|(_, value, _)| value.clone());
@@ -65,12 +66,12 @@ impl Help {
             .collect()
     }
 
-    /// What is said of each, by its long name.
+    /// The text of each option, by its long name.
     pub fn said(&self) -> Vec<(String, String)> {
         self.entries().map(|(_, long, said)| (long, said)).collect()
     }
 
-    /// Short name, long name, text.
+    /// Short name, long name and text of each option.
     fn entries(&self) -> impl Iterator<Item = (Option<char>, String, String)> {
         let (_, options) = self.0.split_once("\nOptions:\n").expect("Options");
         let options = options.split("\n\n").next().unwrap();
@@ -94,7 +95,7 @@ impl Help {
         entries.into_iter()
     }
 
-    /// The exit statuses that it lists.
+    /// The exit statuses in the help.
     pub fn statuses(&self) -> BTreeSet<u8> {
         let (_, codes) = self.0.split_once("\nError codes:\n").expect("Error codes");
         codes.lines().map(|line| line.trim().split(' ').next().unwrap().parse().unwrap()).collect()

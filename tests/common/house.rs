@@ -1,5 +1,5 @@
-//! A node for the commands of the pages: its own Consul, its own `/etc` and `/var`, and stand-ins for the programs that
-//! would act on this machine.
+//! A simulated node for the commands of the pages: its own Consul, its own `/etc` and `/var`, and stand-ins for the
+//! programs that would change this machine.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -11,31 +11,31 @@ use super::consul::binary;
 use super::run::{self, Ran};
 use tempfile::TempDir;
 
-/// Directories of the machine, which are replaced by the house's own.
+/// Directories of the machine that are replaced by directories of the house.
 const OF_THE_MACHINE: [&str; 5] = ["/etc/", "/var/", "/usr/local/", "/srv/", "/run/"];
 
-/// Stand-ins, and why.
+/// Programs that are replaced, and why.
 const STAND_INS: [(&str, &str); 13] = [
-    // Needs root, and here there is nobody else to become.
+    // Needs root. Here, the test's user runs the command.
     ("sudo", "while :; do case $1 in -u) shift 2;; -*) shift;; *) break;; esac; done; exec \"$@\""),
-    // Act on the machine's services.
+    // Change the machine's services.
     ("systemctl", ":"),
     ("journalctl", "echo 'agent: Failed to run watch handler: ...'"),
     ("pkill", "[ ! -e \"${0%/bin/*}/down\" ]"),
     ("dnsmasq", ":"),
-    // Need not be installed; that a check's status decides is seen in tests/stories/guards.rs.
+    // May not be installed. tests/stories/guards.rs tests that a check's status decides.
     ("visudo", "[ -s \"$2\" ]"),
     ("haproxy", "[ -s \"$3\" ]"),
-    // A document of 600 lines: what stands for somebody's own program.
+    // The user's own program, which prints a document of 600 lines.
     ("render", "for n in $(seq 600); do echo \"10.0.0.$n web-$n\"; done"),
-    // Whose page is as it is.
+    // A fixed page.
     ("curl", "echo 'Maintenance at 14:00.'"),
-    // Builds, or measures for minutes. CI runs these targets; here, they must be there.
+    // Builds or measures for minutes. CI runs these targets; here, they only have to exist.
     (
         "make",
         "for target; do case $target in *=*) ;; *) grep -q \"^$target:\" \"$PROJECT/Makefile\" \"$PROJECT/packaging/install.mk\" || exit 2;; esac; done",
     ),
-    // Install on the machine.
+    // Install something on the machine.
     ("apt", ":"),
     ("apt-get", ":"),
     ("dpkg", ":"),
@@ -57,19 +57,19 @@ impl House {
         house
     }
 
-    /// Its directories and programs, but no keys, no files, and nothing installed: Consul's ACLs may deny it.
+    /// A house with directories and programs, but without keys and installed files, which Consul's ACLs may not allow.
     pub fn empty(consul: Arc<Consul>) -> House {
         let dir = tempfile::Builder::new().prefix("kvx-house-").tempdir().unwrap();
         let house = House { consul, dir };
-        std::fs::set_permissions(house.path(), PermissionsExt::from_mode(0o755)).unwrap(); // For nobody, too.
+        std::fs::set_permissions(house.path(), PermissionsExt::from_mode(0o755)).unwrap(); // The user nobody must read it as well.
         std::fs::create_dir_all(house.path().join("bin")).unwrap();
         for (name, script) in STAND_INS {
             house.program(name, script);
         }
-        // Of the agents that run here, which? This test has an environment, too.
+        // Several agents run on this machine, so it prints the test's own process id, whose environment can be read.
         house.program("pidof", &format!("echo {}", std::process::id()));
         symlink(binary(), house.path().join("bin/consul")).unwrap();
-        // As the symlink of docs/migration.md; but it asks localhost, whatever the environment says.
+        // Like the symlink of docs/migration.md. kvexpress would use localhost, independent of the environment.
         std::fs::create_dir(house.path().join("as")).unwrap();
         symlink(run::binary("kvx"), house.path().join("as/kvexpress")).unwrap();
         house.program("kvexpress", "exec \"${0%/bin/*}/as/kvexpress\" \"$@\" -s $CONSUL_HTTP_ADDR");
@@ -81,13 +81,13 @@ impl House {
         self.dir.path()
     }
 
-    /// A program on the house's PATH.
+    /// Adds a program to the house's PATH.
     pub fn program(&self, name: &str, script: &str) {
         let path = self.path().join("bin").join(name);
         run::script(&path, &format!("#!/bin/sh\n{script}\n"));
     }
 
-    /// Everything as it was: some keys, some files, and what is recorded of one.
+    /// Restores the initial content: some keys, some files, and the state of one file.
     pub fn furnish(&self) {
         assert_eq!(self.consul.http("DELETE", "/v1/kv/?recurse", b"").unwrap().0, 200);
         self.clear();
@@ -107,7 +107,7 @@ impl House {
         self.sh("kvx-out -k hosts -f /etc/hosts.consul -l 10 -c 644 -e 'pkill -HUP -x dnsmasq'").expect(0);
     }
 
-    /// The directories, empty.
+    /// Empties the directories.
     fn clear(&self) {
         for name in ["etc", "var", "usr", "srv", "run", "out", "target"] {
             let _ = std::fs::remove_dir_all(self.path().join(name));
@@ -131,7 +131,7 @@ impl House {
         symlink(run::binary("kvx").parent().unwrap(), self.path().join("target/release")).unwrap();
     }
 
-    /// With the house's directories, and a web server that is Consul.
+    /// The text with the house's directories, and with Consul in place of the web server.
     pub fn mapped(&self, text: &str) -> String {
         let text = match text.split_once("https://intranet/") {
             Some((before, after)) if !before.contains("curl") => {
@@ -152,12 +152,12 @@ impl House {
         mapped
     }
 
-    /// Runs commands as they stand in a page.
+    /// Runs commands of a page unchanged.
     pub fn sh(&self, commands: &str) -> Ran {
         self.sh_in(commands, b"")
     }
 
-    /// The same, as a watch does it: with a payload.
+    /// Runs commands with this payload on stdin, as a watch does.
     pub fn sh_in(&self, commands: &str, stdin: &[u8]) -> Ran {
         let commands = self.mapped(commands);
         let path = std::env::join_paths(
@@ -173,7 +173,7 @@ impl House {
         }
         shell.args(["-c", &commands]).current_dir(self.path());
         let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        // It may not read it.
+        // The error is ignored: the commands may not read stdin.
         let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), stdin);
         Ran::from(child.wait_with_output().unwrap())
     }

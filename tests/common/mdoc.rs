@@ -1,4 +1,4 @@
-//! A manual page in mdoc(7), as `man/` has it.
+//! Parses the manual pages in `man/`, which are in mdoc(7).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ pub struct Page {
     text: String,
 }
 
-/// What a page says of one command's options.
+/// The options of one command in a page.
 #[derive(Default)]
 pub struct Synopsis {
     pub line: Line,
-    /// The groups of options that it names: `consul-option` ...
+    /// The named groups of options, such as `consul-option`.
     groups: Vec<String>,
 }
 
-/// The options that several commands have, by the names of their groups.
+/// The options that several commands share, by the names of their groups.
 #[derive(Default)]
 pub struct Groups(BTreeMap<String, Vec<Opt>>);
 
@@ -56,7 +56,7 @@ impl Page {
         parts
     }
 
-    /// The synopses, by what stands behind the program's name: nothing, or a command.
+    /// The synopses, by the command after the program's name, or by an empty string.
     pub fn synopses(&self) -> BTreeMap<String, Synopsis> {
         let mut synopses: BTreeMap<String, Synopsis> = BTreeMap::new();
         let mut command = String::new();
@@ -78,7 +78,7 @@ impl Page {
         synopses
     }
 
-    /// The shared options, and those that are none.
+    /// The shared options, and the others.
     pub fn options(&self) -> (Groups, BTreeSet<Opt>) {
         let (mut groups, mut own) = (Groups::default(), BTreeSet::new());
         for (_, lines) in self.parts("OPTIONS") {
@@ -106,7 +106,7 @@ impl Page {
         lines.iter().filter_map(|line| option(line)).collect()
     }
 
-    /// What it says behind each `.It`, one entry a name.
+    /// The text after each `.It`, with one entry for each name.
     pub fn said(&self) -> Vec<(Opt, String)> {
         let mut said: Vec<(Opt, String)> = Vec::new();
         for line in self.text.lines() {
@@ -119,7 +119,7 @@ impl Page {
         said
     }
 
-    /// Everything that a macro marks: `.Ev HOME , TERM` and `.It Ev HOME`, without punctuation.
+    /// The arguments of a macro (`.Ev HOME , TERM` and `.It Ev HOME`), without punctuation.
     pub fn marked<'a>(&'a self, lines: &[&'a str], name: &str) -> BTreeSet<&'a str> {
         let mut marked = BTreeSet::new();
         for line in lines.iter().filter_map(|line| line.strip_prefix('.')) {
@@ -140,7 +140,7 @@ impl Page {
         self.text.lines().collect()
     }
 
-    /// The literal blocks, as they are read and copied.
+    /// The literal blocks, as a reader copies them.
     pub fn blocks(&self) -> Vec<String> {
         let mut blocks = Vec::new();
         let mut block: Option<String> = None;
@@ -161,7 +161,7 @@ impl Page {
         blocks
     }
 
-    /// The command lines in them, which have a prompt.
+    /// The command lines in the literal blocks, which have a prompt.
     pub fn commands(&self) -> Vec<String> {
         let blocks = self.blocks();
         blocks
@@ -173,7 +173,7 @@ impl Page {
 }
 
 impl Groups {
-    /// The options of the groups that a synopsis names, and how it would spell them.
+    /// The options of the groups in a synopsis, and their spelling.
     pub fn of(&self, synopsis: &Synopsis) -> (BTreeSet<Opt>, Line) {
         let mut options = BTreeSet::new();
         for group in &synopsis.groups {
@@ -186,13 +186,13 @@ impl Groups {
             let name = option.short.map_or(format!("--{}", option.long), |short| format!("-{short}"));
             (name, option.value.clone(), true)
         };
-        // No first line of --help has -h.
+        // The first line of --help never contains -h.
         let line = options.iter().filter(|option| option.long != "help").map(spelt).collect();
         (options, line)
     }
 }
 
-/// `.It Fl k , -key Ar key`.
+/// Parses `.It Fl k , -key Ar key`.
 fn option(line: &str) -> Option<Opt> {
     let words: Vec<&str> = line.strip_prefix(".It Fl ")?.split(' ').collect();
     let long = words.iter().find_map(|word| word.strip_prefix('-'))?.to_owned();

@@ -1,4 +1,4 @@
-//! Real Consul agents, and the programs under test, each test in its own directory and under its own keys.
+//! Real Consul agents and the programs under test. Each test has its own directory and its own keys.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::arithmetic_side_effects, clippy::string_slice, clippy::wrong_self_convention)]
 
@@ -36,13 +36,13 @@ use tempfile::TempDir;
 /// A test's own directory, key and agent.
 pub struct Place {
     pub consul: Arc<Consul>,
-    /// Of this test alone.
+    /// The key of this test.
     pub key: String,
     dir: TempDir,
 }
 
 impl Place {
-    /// With an agent that other tests use too, at the same time.
+    /// A place with the shared agent, which other tests use at the same time.
     pub fn new() -> Place {
         Place::at(Consul::shared())
     }
@@ -58,27 +58,27 @@ impl Place {
         self.dir.path()
     }
 
-    /// The managed file, alone in its directory.
+    /// The installed file, which is alone in its directory.
     pub fn file(&self) -> PathBuf {
         self.path().join("out/hosts")
     }
 
-    /// kvx's marker of a locked file, a directory.
+    /// The marker of a locked file, a directory.
     pub fn mark(&self) -> PathBuf {
         self.path().join("out/.hosts.lock")
     }
 
-    /// What stands in it.
+    /// The text in the marker.
     pub fn mark_text(&self) -> String {
         std::fs::read_to_string(self.mark().join("reason")).unwrap()
     }
 
-    /// kvexpress's: `FILE.locked`.
+    /// kvexpress's marker of a locked file: `FILE.locked`.
     pub fn visible_mark(&self) -> PathBuf {
         self.path().join("out/hosts.locked")
     }
 
-    /// The only file in the state directory.
+    /// The state file, which is the only file in the state directory.
     pub fn stamp_file(&self) -> PathBuf {
         let entries = std::fs::read_dir(self.path().join("state")).unwrap();
         let stamps: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -97,7 +97,7 @@ impl Place {
         std::fs::write(self.stamp_file(), format!("{text}\n{}\n", sha256(&text))).unwrap();
     }
 
-    /// What stands in the managed file.
+    /// The content of the installed file.
     pub fn content(&self) -> String {
         String::from_utf8(std::fs::read(self.file()).expect("the managed file")).unwrap()
     }
@@ -106,7 +106,7 @@ impl Place {
         std::fs::metadata(self.file()).unwrap().mode() & 0o7777
     }
 
-    /// The names beside the managed file, its own included: nothing may be left behind.
+    /// The names in the directory of the installed file, including its own, to show that nothing is left behind.
     pub fn beside(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.path().join("out"))
             .unwrap()
@@ -116,14 +116,14 @@ impl Place {
         names
     }
 
-    /// A file in the test's directory, outside that of the managed file.
+    /// Writes a file in the test's directory, outside the directory of the installed file.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path().join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    /// A handler that appends a line to `runs`: the words of `-e`.
+    /// The words of `-e` for a handler that appends a line to `runs`.
     pub fn handler(&self) -> String {
         format!("sh -c 'echo \"$KVX_KEY $KVX_CHECKSUM\" >> {}'", self.path().join("runs").display())
     }
@@ -133,7 +133,7 @@ impl Place {
         whole_lines(&self.path().join("runs"))
     }
 
-    /// Where a part of this test's key is in the KV store.
+    /// The path of a part of this test's key in the KV store.
     pub fn kv(&self, part: &str) -> String {
         format!("kvexpress/{}/{part}", self.key)
     }
@@ -148,7 +148,7 @@ impl Place {
         self.kvx_out_bare().args(["-k", &self.key])
     }
 
-    /// The same without `-k`.
+    /// `kvx-out` without `-k`.
     pub fn kvx_out_bare(&self) -> Run {
         Run::new("kvx-out", &self.consul.address)
             .arg("--state-dir")
@@ -167,17 +167,17 @@ impl Place {
         self.kvx(command).arg("--state-dir").arg(self.path().join("state")).arg("-f").arg(self.file())
     }
 
-    /// Uploads; panics if it fails.
+    /// Uploads a document; panics if that fails.
     pub fn upload(&self, document: impl AsRef<[u8]>) -> Ran {
         self.kvx_in().args(["-l", "0"]).stdin(document).run().expect(0)
     }
 
-    /// All of this test's key, as it is at one moment and as a watch on its folder would bring it; empty where nothing is.
+    /// A snapshot of all entries of this test's key, as a watch on its folder would get them; empty if there are none.
     pub fn folder(&self) -> Vec<u8> {
         self.consul.http("GET", &format!("/v1/kv/{}?recurse", self.kv("")), b"").unwrap().1
     }
 
-    /// The document in Consul: data and checksum verify. None where there is neither.
+    /// The document in Consul, whose data and checksum must match. None if neither exists.
     pub fn document(&self) -> Option<Vec<u8>> {
         let folder = Some(self.folder()).filter(|folder| !folder.is_empty())?;
         let entries: Vec<serde_json::Value> = serde_json::from_slice(&folder).unwrap();
@@ -195,13 +195,13 @@ impl Place {
         assert!(self.document().is_some(), "a pair in Consul");
     }
 
-    /// A checksum watch's payload, as Consul would write it now.
+    /// The payload that a watch on this part of the key would get now.
     pub fn payload(&self, part: &str) -> String {
         self.consul.watch_payload(&self.kv(part))
     }
 }
 
-/// Checks all cases, some at a time, and names those that fail.
+/// Checks all cases, `at_once` of them at the same time, and panics with the names of those that fail.
 pub fn each<C: Sync>(at_once: usize, cases: &[C], name: impl Fn(&C) -> String + Sync, check: impl Fn(&C) + Sync) {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
@@ -219,7 +219,7 @@ pub fn each<C: Sync>(at_once: usize, cases: &[C], name: impl Fn(&C) -> String + 
     assert!(failed.is_empty(), "these cases failed, as said above: {failed:#?}");
 }
 
-/// Where the lock of a place's file is in the KV store.
+/// The path of the lock of a place's file in the KV store.
 pub fn lock_of(place: &Place) -> String {
     let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
     format!("kvexpress/locks/{}/{host}", sha256(place.file().to_str().unwrap()))
@@ -230,54 +230,53 @@ pub fn lines(n: usize) -> String {
     (1..=n).map(|line| format!("{line}\n")).collect()
 }
 
-/// What is recorded in this state directory of the file at this path (canonical).
+/// The state that this state directory records of the file at this path (canonical).
 pub fn stamp_of(state: &Path, file: &str) -> serde_json::Value {
     let entries = std::fs::read_dir(state).unwrap();
     let stamps = entries.map(|entry| read_stamp(&entry.unwrap().path()));
     stamps.into_iter().find(|stamp| stamp["path"] == file).unwrap_or_else(|| panic!("nothing is recorded of {file}"))
 }
 
-/// Where, in this state directory, this machine records what it knows of the file at this path (canonical).
+/// The state file of this machine, in this state directory, of the file at this path (canonical).
 pub fn stamp_at(state: &Path, file: &str) -> PathBuf {
     let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
     state.join(sha256(format!("{} {host}\0{file}", machine.trim())))
 }
 
-/// What a stamp says: its first line.
+/// The state in a state file: its first line.
 pub fn read_stamp(at: &Path) -> serde_json::Value {
     let text = std::fs::read_to_string(at).unwrap();
     serde_json::from_str(text.lines().next().unwrap()).unwrap()
 }
 
-/// The lines of a file that another process may be writing; one that has no end yet is not among them. None where there is no
-/// file.
+/// The complete lines of a file that another process may be writing. Empty if there is no such file.
 pub fn whole_lines(path: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let whole = text.rsplit_once('\n').map(|(whole, _)| whole.split('\n').map(str::to_owned).collect());
     whole.unwrap_or_default()
 }
 
-/// In lower-case hex.
+/// The checksum, in lower-case hex.
 pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     kvx::document::Checksum::of(bytes.as_ref()).to_string()
 }
 
-/// How much longer than on an idle machine something may take: a limit on a wait is to tell that it never ends, not how fast
-/// this machine is, and whatever else runs on it.
+/// The factor by which limits on waiting are longer than an idle machine needs. Such a limit detects that something
+/// never ends; it does not test the speed of the machine, or the load on it.
 const BUSY: u64 = 6;
 
-/// What a run may take in addition to the limit that it was given. That it ends is the promise, so this need not be
-/// tight; but it is less than the 30 s that a run has by default, so that a limit that is passed over is seen.
+/// The time that a run may take in addition to its limit. Only that it ends is promised, so this is generous. But it is
+/// less than the default limit of 30 s, so that a test notices an ignored limit.
 pub const SLACK: Duration = Duration::from_secs(20);
 
-/// Says that this test is skipped, and why: where everybody sees it, though a test that passes is not heard.
+/// Reports that this test is skipped, and why. It is printed even though the output of a passing test is captured.
 pub fn skipped(why: &str) {
     let thread = thread::current();
     let _ = writeln!(std::io::stderr(), "SKIPPED {}: {why}", thread.name().unwrap_or("a test"));
 }
 
-/// Waits for something that another process does; panics after `seconds`, or as much longer as a busy machine may take.
+/// Waits for another process; panics after `seconds` times [`BUSY`].
 pub fn wait_for<T>(what: &str, seconds: u64, mut look: impl FnMut() -> Option<T>) -> T {
     let (started, limit) = (Instant::now(), seconds * BUSY);
     loop {

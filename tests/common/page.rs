@@ -1,17 +1,17 @@
-//! The pages that people read, taken apart: code blocks, code in prose, tables, links, headings.
+//! Parses the Markdown pages: code blocks, code in prose, tables, links, headings.
 
 use std::path::{Path, PathBuf};
 
 /// A page in Markdown.
 pub struct Page {
-    /// From the project's directory, such as `docs/security.md`.
+    /// The path in the project, such as `docs/security.md`.
     pub name: String,
     pub text: String,
 }
 
 /// A block of code, fenced or indented.
 pub struct Block {
-    /// Of the page, from 1: where it begins.
+    /// The line of the page where it begins, from 1.
     pub line: usize,
     pub text: String,
 }
@@ -27,7 +27,7 @@ pub fn pages() -> Vec<Page> {
     names.iter().map(|name| Page::read(name)).collect()
 }
 
-/// All files of a directory of the project, and below it, whose names end so.
+/// All files in and below a directory of the project whose names have this ending.
 pub fn files(directory: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(project().join(directory)).unwrap() {
@@ -42,7 +42,7 @@ pub fn files(directory: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The source of the tests in the module of this name, whichever folder it is in.
+/// The source of the test module with this name, in any folder.
 pub fn tests_in(module: &str) -> String {
     let mut named = files("tests", "rs");
     named.retain(|path| path.file_stem().is_some_and(|stem| stem == module) && !path.starts_with(common()));
@@ -50,7 +50,7 @@ pub fn tests_in(module: &str) -> String {
     std::fs::read_to_string(&named[0]).unwrap()
 }
 
-/// The directory of what tests share.
+/// The directory of the code that tests share.
 fn common() -> PathBuf {
     project().join("tests/common")
 }
@@ -91,7 +91,7 @@ impl Page {
         blocks
     }
 
-    /// What is no block of code.
+    /// The text outside of code blocks.
     pub fn prose(&self) -> String {
         self.lines().into_iter().filter(|(.., is_code)| !is_code).map(|(_, line, _)| format!("{line}\n")).collect()
     }
@@ -112,7 +112,7 @@ impl Page {
         spans
     }
 
-    /// The rows of all tables, without their heads; cells without the backticks around all of them.
+    /// The rows of all tables, without the head rows. A cell that is one code span has no backticks.
     pub fn rows(&self) -> Vec<Vec<String>> {
         let mut rows = Vec::new();
         let mut lines: Vec<&str> = Vec::new();
@@ -130,7 +130,7 @@ impl Page {
         rows
     }
 
-    /// Where its links lead, as they are written.
+    /// The targets of its links, as written.
     pub fn links(&self) -> Vec<String> {
         let prose = self.prose();
         prose.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())).collect()
@@ -150,7 +150,7 @@ impl Page {
     }
 }
 
-/// A cell, or a part of one, without the backticks around it.
+/// A cell, or a part of it, without the backticks around it.
 pub fn bare(cell: &str) -> &str {
     cell.trim().trim_matches('`').trim()
 }

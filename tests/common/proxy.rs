@@ -1,4 +1,4 @@
-//! What stands between a program under test and a real Consul.
+//! A proxy between a program under test and a real Consul, which counts requests and bytes.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Passes everything on, and counts the requests, and the bytes in both directions.
+/// A proxy that passes everything on, and counts the requests and the bytes in both directions.
 pub struct Counter {
     pub address: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -47,7 +47,7 @@ impl Counter {
         std::mem::take(&mut self.requests.lock().unwrap())
     }
 
-    /// The bytes since the last call.
+    /// The number of bytes since the last call.
     pub fn bytes(&self) -> usize {
         self.bytes.swap(0, Ordering::Relaxed)
     }
@@ -64,7 +64,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, mut look: impl FnMut(&[u8])) {
     let _ = to.shutdown(Shutdown::Write);
 }
 
-/// Requests in a stream are told by their first lines; our bodies are JSON or text without such lines.
+/// Finds the requests in a stream by their first lines. Bodies are JSON or text and contain no such line.
 fn take_request_lines(seen: &mut Vec<u8>, requests: &Mutex<Vec<String>>) {
     const END: &[u8] = b" HTTP/1.1\r\n";
     while let Some(at) = seen.windows(END.len()).position(|window| window == END) {

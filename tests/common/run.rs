@@ -1,4 +1,4 @@
-//! Running the programs under test.
+//! Runs the programs under test.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 
-/// A run to be: no token, no address but the test's, no stdin unless it is said.
+/// A run that is not started yet: without a token, with the test's address only, and with an empty stdin by default.
 pub struct Run {
     pub command: Command,
     stdin: Option<Vec<u8>>,
@@ -52,12 +52,12 @@ impl Run {
         self
     }
 
-    /// As a watch's handler: with its payload, and its mark in the environment.
+    /// The same, run as a watch's handler: with a payload, and with CONSUL_INDEX in the environment.
     pub fn payload(self, payload: impl AsRef<[u8]>) -> Run {
         self.stdin(payload).env("CONSUL_INDEX", "1")
     }
 
-    /// Starts it, with stdin piped to it.
+    /// Starts the run, with its stdin in a pipe.
     pub fn spawn(mut self) -> Child {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
@@ -67,7 +67,7 @@ impl Run {
         self.command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let writer = child.stdin.take().map(|mut pipe| {
-            // It may end before it has read all: then the rest is lost, as in any pipeline.
+            // The error is ignored: the run may end before it has read everything, as in any pipeline.
             thread::spawn(move || drop(pipe.write_all(&stdin.unwrap_or_default())))
         });
         let output = child.wait_with_output().unwrap();
@@ -89,7 +89,7 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// The status is this one; what it said is shown if not.
+    /// Asserts the exit status; prints stderr if it differs.
     #[track_caller]
     pub fn expect(self, status: i32) -> Ran {
         assert_eq!(
@@ -102,7 +102,7 @@ impl Ran {
         self
     }
 
-    /// stderr has all of these, in this order, and is one line.
+    /// Asserts that stderr is one line that contains all of these, in this order.
     #[track_caller]
     pub fn says(self, parts: &[&str]) -> Ran {
         assert_eq!(self.stderr.lines().count(), 1, "one line on stderr, not:\n{}", self.stderr);
@@ -116,7 +116,7 @@ impl Ran {
         self
     }
 
-    /// Nothing on stderr.
+    /// Asserts that stderr is empty.
     #[track_caller]
     pub fn is_silent(self) -> Ran {
         assert_eq!(self.stderr, "");
@@ -128,7 +128,7 @@ impl Ran {
     }
 }
 
-/// One of ours, by its name; or whatever is at an absolute path.
+/// The path of a program of kvx by its name, or an absolute path unchanged.
 pub fn binary(program: &str) -> PathBuf {
     match program {
         "kvx" => env!("CARGO_BIN_EXE_kvx").into(),
@@ -139,13 +139,14 @@ pub fn binary(program: &str) -> PathBuf {
     }
 }
 
-/// A copy of one of ours, where another user may run it. By `cp`: if this process had it open to write, a test that
-/// starts a program at the same moment would pass that on, and the copy could not be run ("Text file busy").
+/// Copies a program of kvx to a place where another user can run it. `cp` does it: if this process had the copy open
+/// for writing, a program that another test starts at that moment would inherit the descriptor, and the copy could not
+/// be run ("Text file busy").
 pub fn copy_of(program: &str, to: &Path) {
     assert!(Command::new("cp").arg(binary(program)).arg(to).status().unwrap().success());
 }
 
-/// Writes a script that can be run. By another process, for the same reason as [`copy_of`].
+/// Writes an executable script. Another process does it, for the same reason as in [`copy_of`].
 pub fn script(path: &Path, text: &str) {
     let mut sh = Command::new("sh");
     sh.args(["-c", "mkdir -p \"${1%/*}\" && cat >\"$1\" && chmod 755 \"$1\"", "sh"]).arg(path).stdin(Stdio::piped());
@@ -154,7 +155,7 @@ pub fn script(path: &Path, text: &str) {
     assert!(child.wait().unwrap().success());
 }
 
-/// PATH with our programs in front, for watches and pipelines.
+/// PATH with kvx's programs in front, for watches and pipelines.
 pub fn path() -> OsString {
     let ours = binary("kvx-in").parent().unwrap().to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Runs of `kvx-out` that are played again and again, each time with another fault, and what must hold after each.
+//! Runs of `kvx-out` that are repeated, each time with another fault, and the conditions that must hold after each.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::PathBuf;
@@ -11,18 +11,20 @@ use super::{Place, Run, lines, sha256, wait_for};
 /// A run of `kvx-out` that has something to do.
 pub struct Scenario {
     pub name: &'static str,
-    /// What is installed, by kvx-out, if anything. If it is the new document already, its handler is still pending.
+    /// The file that kvx-out has installed before, if any. If it is the new document already, its handler is pending.
     pub old: Option<Look>,
     pub new: Look,
-    /// `-f`: the file, or a link to it.
+    /// The value of `-f`: the file, or a link to it.
     pub file: &'static str,
     /// The watch that starts the run: on the checksum, or on the folder.
     pub watch: Option<&'static str>,
-    /// More of them; `-o` is given where the owner is to be another.
+    /// More options. `-o` is added if the owner is to change.
     pub options: &'static [&'static str],
-    /// Not so where a file is written in place: then only what the next run makes of it is promised.
+    /// Whether a reader sees only whole files. Not with `--in-place`: there, only the file after the next run is
+    /// promised.
     pub whole: bool,
-    /// So many faults are met: some fewer than were seen, so that this cannot become a test of nothing.
+    /// The minimum number of faults that are met, a little less than observed, so that the test cannot become empty
+    /// unnoticed.
     pub at_least: usize,
 }
 
@@ -37,10 +39,10 @@ pub struct Look {
 #[derive(Clone, Copy, PartialEq)]
 pub enum Owner {
     Ours,
-    /// Where we may give files away; otherwise ours.
+    /// Another user, if this test may give files away; otherwise the test's own user.
     Daemon,
 }
-/// What a reader sees: content, mode, user and group.
+/// A file as a reader sees it: content, mode, user and group.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen(String, u32, u32, u32);
 
@@ -56,12 +58,12 @@ impl Look {
     }
 }
 
-/// A place where a scenario is played again and again.
+/// A place where a scenario is run repeatedly.
 pub struct Site {
     scenario: &'static Scenario,
     place: Place,
     payload: Vec<u8>,
-    /// What kvx-out records before.
+    /// The state file before the run, and its content.
     stamp: Option<(PathBuf, Vec<u8>)>,
 }
 
@@ -87,7 +89,7 @@ impl Site {
         site
     }
 
-    /// Everything as it was before the run.
+    /// Restores everything as it was before the run.
     pub fn reset(&self) {
         for name in ["out", "state", "reloads"].map(|name| self.place.path().join(name)) {
             let _ = if name.is_dir() { std::fs::remove_dir_all(name) } else { std::fs::remove_file(name) };
@@ -120,7 +122,7 @@ impl Site {
         Some(Seen(content, is.mode() & 0o7777, is.uid(), is.gid()))
     }
 
-    /// Without a handler, for the old file as it is to be.
+    /// A run without a handler, which installs the old file.
     fn bare(&self) -> Run {
         Run::new("kvx-out", &self.place.consul.address)
             .args(["-k", &self.place.key, "--timeout", "6s", "--handler-timeout", "6s", "--state-dir"])
@@ -129,10 +131,10 @@ impl Site {
             .arg(self.place.path().join(self.scenario.file))
     }
 
-    /// As a timer runs it: without a payload.
+    /// A run as a timer starts it: without a payload.
     fn kvx_out(&self) -> Run {
         let reloads = self.place.path().join("reloads");
-        // Where a fault comes while it runs, it is to run for long enough to be seen.
+        // If a fault happens while the handler runs, it must run long enough for the test to see it.
         let handler = format!("[ -z \"$SLOW\" ] || sleep 0.2; sha256sum < \"$KVX_FILE\" >> {}", reloads.display());
         let run = self.bare().args(["-e", &format!("sh -c '{handler}'")]).args(self.scenario.options);
         let owner = self.scenario.old.map_or(Owner::Ours, |old| old.owner);
@@ -152,7 +154,7 @@ impl Site {
         trace
     }
 
-    /// What each run of the handler found in the file.
+    /// The checksum of the file at each run of the handler.
     fn reloads(&self) -> Vec<String> {
         let reloads = super::whole_lines(&self.place.path().join("reloads"));
         reloads.iter().map(|line| line.trim_end_matches('-').trim_end().to_owned()).collect()
@@ -167,12 +169,13 @@ impl Site {
         }
         let case = format!("{fault}, {}\n{:?}, {:?}", trace.met().line, trace.end, trace.stderr);
         if fault.kills() {
-            // Its handler goes on, as documented.
+            // The handler keeps running, as documented.
             wait_for("the handler's end", 10, || trace.left_running().is_empty().then_some(()));
         } else {
             assert_eq!(trace.left_running(), [""; 0], "{case}");
             trace.assert_end_is_published(fault, &case);
-            // It cannot tell what is its own where it cannot even look, nor take away anything where nothing can be.
+            // A run cannot clean up if these calls fail from then on: it cannot recognise its own files, or cannot
+            // remove any file.
             let blind = fault.lasts && ["statx", "newfstatat", "unlinkat"].contains(&fault.call.as_str());
             let beside = if self.place.path().join("out").exists() { self.place.beside() } else { Vec::new() };
             assert!(blind || beside.iter().all(|name| name == "hosts"), "a leftover: {case}");
@@ -181,14 +184,15 @@ impl Site {
         assert!(!self.scenario.whole || is == self.old() || is == new, "{case}\n{is:?}");
         let checksum = sha256(lines(self.scenario.new.lines));
         assert!(reloads.iter().all(|reload| *reload == checksum), "{case}\n{reloads:?}");
-        // An unreadable mark of kvexpress's is taken for a lock.
+        // An unreadable marker of kvexpress counts as a lock.
         if trace.end == End::Exited(0) && !trace.stderr.contains("locked on this node") {
             assert_eq!((is, reloads), (new, vec![checksum]), "it said that it is done: {case}");
         }
         self.converges(&case);
     }
 
-    /// The next run finishes what was begun, and the one after it has nothing to do, even if the payload comes again.
+    /// Asserts that the next run completes the work, and that the run after it has nothing to do, even with the same
+    /// payload.
     fn converges(&self, case: &str) {
         let next = self.kvx_out().run();
         assert_eq!(next.status.code(), Some(0), "the run after {case}\n{}", next.stderr);

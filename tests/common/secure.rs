@@ -14,13 +14,13 @@ use super::certificates::Pair;
 /// How a connection ends.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Goodbye {
-    /// As TLS has it.
+    /// With TLS's close_notify.
     Said,
-    /// Without a word, as if it were cut.
+    /// Without close_notify, as if the connection were cut.
     Unsaid,
 }
 
-/// Answers with what the server at `target` (one that closes its connections) says; at the address that it returns.
+/// Starts a TLS server that passes requests to `target`, which must close its connections. Returns its address.
 pub fn secure(target: &str, pair: &Pair, goodbye: Goodbye) -> String {
     let chain = vec![CertificateDer::from_pem_file(&pair.certificate).unwrap()];
     let key = PrivateKeyDer::from_pem_file(&pair.key).unwrap();
@@ -33,7 +33,7 @@ pub fn secure(target: &str, pair: &Pair, goodbye: Goodbye) -> String {
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let (config, target) = (config.clone(), target.clone());
-            // An error is the client's going away: it does not like our certificate.
+            // An error means that the client closed the connection, because it rejected the certificate.
             thread::spawn(move || drop(serve(client, &target, config, goodbye)));
         }
     });

@@ -1,4 +1,4 @@
-//! Our programs under strace: which system calls they make, and what becomes of a fault at one of them.
+//! Runs programs under strace: which system calls they make, and what happens after a fault at one of them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::{Ran, Run};
 
-/// So many seconds a run may take: more than any of ours promises.
+/// The maximum duration of a run, in seconds: longer than every limit of the programs.
 const LIMIT: u64 = 120;
 const KILL: &str = "signal=KILL";
 const INTERRUPTED: &str = "error=EINTR";
@@ -22,11 +22,11 @@ const STARTS: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
 pub struct Fault {
     pub call: String,
     pub nth: usize,
-    /// In strace's words: `signal=KILL`, before the call is made; `error=EIO`, instead of making it.
+    /// The fault in strace's syntax: `signal=KILL` before the call, or `error=EIO` instead of the call.
     pub what: &'static str,
-    /// At all calls of this name that follow, too: a disk that is full stays full.
+    /// Whether all later calls of this name fail as well, as on a full disk.
     pub lasts: bool,
-    /// The program has started another by then.
+    /// Whether the program has started another program by then.
     pub late: bool,
 }
 
@@ -35,20 +35,20 @@ impl Fault {
         self.what == KILL
     }
 
-    /// It means only that the call is to be made again.
+    /// Whether the fault only means that the call has to be repeated.
     pub fn only_interrupts(&self) -> bool {
         self.what == INTERRUPTED
     }
 }
 
-/// As strace is told.
+/// The fault as strace's option.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:when={}{}", self.call, self.what, self.nth, if self.lasts { "+" } else { "" })
     }
 }
 
-/// A system call, as strace writes it.
+/// A system call, as strace prints it.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub name: String,
@@ -58,29 +58,29 @@ pub struct Call {
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
     Exited(i32),
-    /// By this signal.
+    /// A signal killed it.
     Killed(String),
 }
 
-/// A run that was watched: the program itself, not what it starts.
+/// A traced run: the calls of the program itself, without its child processes.
 #[derive(Debug)]
 pub struct Trace {
     pub calls: Vec<Call>,
     pub end: End,
     pub stderr: String,
-    /// Which of the calls met the fault: the first that did.
+    /// The index of the first call that met the fault.
     pub at: Option<usize>,
     session: String,
 }
 
 impl Trace {
-    /// Runs it under strace, which writes to `log`, in a session of its own; and waits for it, but for nothing that it
-    /// has started.
+    /// Runs it under strace, which writes to `log`, in a session of its own. Waits for the program, but not for its
+    /// child processes.
     pub fn of(run: Run, stdin: impl AsRef<[u8]>, options: &[&str], fault: Option<&Fault>, log: &Path) -> Trace {
         let mut command = Command::new("setsid");
         command.args(["timeout", "--signal=KILL", &LIMIT.to_string(), "strace", "-o"]).arg(log).args(options);
         command.args(fault.iter().flat_map(|fault| ["-e".into(), format!("inject={fault}")]));
-        // What cargo sets for tests would have the loader look for libraries in many places.
+        // cargo sets LD_LIBRARY_PATH for tests, which would make the loader search many directories.
         command.args(["-E", "LD_LIBRARY_PATH", "-E", "RUST_BACKTRACE"]);
         command.arg(run.command.get_program()).args(run.command.get_args());
         for (name, value) in run.command.get_envs() {
@@ -92,7 +92,7 @@ impl Trace {
         let started = Instant::now();
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let session = child.id().to_string();
-        // It may end before it has read it.
+        // The error is ignored: the run may end before it has read stdin.
         drop(child.stdin.take().unwrap().write_all(stdin.as_ref()));
         let stderr = Ran::from(child.wait_with_output().unwrap()).stderr;
         assert!(started.elapsed() < Duration::from_secs(LIMIT), "it does not end: {fault:?}, {stderr}");
@@ -106,7 +106,8 @@ impl Trace {
         Trace { calls, end, stderr, at, session }
     }
 
-    /// The faults that a run with these calls can meet: at each a kill and errors, and from each on errors for good.
+    /// The faults that a run with these calls can meet: at each call a kill and errors, and errors at all calls from
+    /// then on.
     pub fn faults(&self) -> Vec<Fault> {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         let mut faults = Vec::new();
@@ -132,16 +133,17 @@ impl Trace {
         &self.calls[self.at.expect("a fault that was met")]
     }
 
-    /// Whether there was a call of this name until the one that met the fault.
+    /// Whether a call of this name was made up to the one that met the fault.
     fn had(&self, name: &str) -> bool {
         self.calls[..=self.at.expect("a fault that was met")].iter().any(|call| call.name == name)
     }
 
-    /// It ended as published, and said what it did or why it could not, once it was in our hands. Before, it is in the
-    /// loader's, which ends it with 127, or with SIGSEGV where it has no memory to say so in (its mmap). Then it is in those
-    /// of Rust's standard library, which aborts where it cannot look at stdin, stdout and stderr (its poll), ignore SIGPIPE
-    /// (its first rt_sigaction) or make a stack for telling of a stack overflow (its mmap and mprotect, with a panic's
-    /// message). After that neither Rust nor libc ends it: an allocator that gets no memory from brk takes it from mmap.
+    /// Asserts that the run ended with a published status, and logged what it did or why it could not. That holds once
+    /// kvx's own code runs. Before, the loader ends the process with 127, or with SIGSEGV if it has no memory for its
+    /// message (its mmap). Then Rust's standard library aborts if it cannot poll stdin, stdout and stderr, ignore
+    /// SIGPIPE (its first rt_sigaction), or make a stack for reporting a stack overflow (its mmap and mprotect, with a
+    /// panic's message). After that, neither Rust nor libc ends the process: an allocator that gets no memory from brk
+    /// uses mmap.
     pub fn assert_end_is_published(&self, fault: &Fault, case: &str) {
         let (call, by_loader, by_std) = (self.met(), !self.had("poll"), self.had("poll") && !self.had(OURS));
         assert!(!fault.only_interrupts() || !self.had(OURS) || self.end == End::Exited(0), "{case}");
@@ -162,9 +164,9 @@ impl Trace {
         assert!(!self.stderr.contains("panicked"), "{case}");
     }
 
-    /// Whether the fault keeps it from saying anything.
+    /// Whether the fault prevents the run from writing to stderr.
     fn is_mute(&self, fault: &Fault) -> bool {
-        // Opened once more, for each line, it has another number.
+        // stderr is opened again for each line, and then has another descriptor.
         let again =
             |call: &Call| call.line.split_once("\"/proc/self/fd/2\"")?.1.rsplit_once(" = ").map(|(_, n)| n.to_owned());
         let mut number = "2".to_owned();
@@ -176,14 +178,14 @@ impl Trace {
         !fault.only_interrupts() && self.calls.iter().any(is_met)
     }
 
-    /// What it has started and has not ended, as the kernel tells it; what is killed already, and zombies, are nobody's
-    /// matter any more.
+    /// The child processes that have not ended, from /proc. Killed processes and zombies do not count.
     pub fn left_running(&self) -> Vec<String> {
         let processes = std::fs::read_dir("/proc").unwrap().flatten();
         let stats = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
         stats
             .filter(|stat| {
-                // From its state on: see proc(5), with PF_EXITING of the flags, and SIGKILL of the pending signals.
+                // The fields of proc(5) from the state on. Checks PF_EXITING in the flags, and SIGKILL in the pending
+                // signals.
                 let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
                 let has = |field: usize, bit: u64| fields[field].parse::<u64>().unwrap() & bit != 0;
                 let ends = ["Z", "X"].contains(&fields[0]) || has(6, 4) || has(28, 1 << 8);
@@ -193,8 +195,8 @@ impl Trace {
     }
 }
 
-/// The first call of our own: the binaries ask for chance before anything else. Until then it is the loader's turn, and
-/// then, from its poll on, that of Rust's standard library.
+/// The first system call of kvx's own code, which reads the process id for its random seed. Earlier calls are the
+/// loader's and, from poll on, those of Rust's standard library.
 const OURS: &str = "getpid";
 
 impl Call {
@@ -204,14 +206,14 @@ impl Call {
         is_name.then(|| Call { name: name.to_owned(), line: line.to_owned() })
     }
 
-    /// What may come instead of it; nothing instead of calls that do not return.
+    /// The errors that are injected instead of the call; none for calls that do not return.
     fn errors(&self) -> &'static [&'static str] {
         match self.name.as_str() {
             "execve" | "exit_group" | "rt_sigreturn" => &[],
             "mkdir" | "mkdirat" | "rename" | "renameat" | "link" | "symlink" => {
                 &["error=EIO", "error=EACCES", "error=ENOSPC"]
             }
-            "openat2" => &["error=ENOSYS", "error=EACCES"], // Older kernels do not have it.
+            "openat2" => &["error=ENOSYS", "error=EACCES"], // Older kernels do not have openat2.
             "openat" if self.line.contains("O_CREAT") => &["error=EIO", "error=EACCES", "error=ENOSPC"],
             "write" if self.line.starts_with("write(2,") => &["error=EIO", INTERRUPTED],
             "write" | "pwrite64" | "ftruncate" | "fallocate" | "fsync" | "fdatasync" => &["error=EIO", "error=ENOSPC"],
@@ -219,11 +221,11 @@ impl Call {
                 &["error=EIO", "error=EACCES"]
             }
             "unlink" | "unlinkat" | "rmdir" | "fchown" | "chown" | "fchmod" | "chmod" => &["error=EIO", "error=EACCES"],
-            // Not files: a signal does not interrupt reading them, and libc would not make the call again.
+            // No EINTR for files: a signal does not interrupt reading them, and libc would not repeat the call.
             "read" if !self.line.starts_with("read(0,") => &["error=EIO"],
             "poll" | "read" | "recvfrom" | "sendto" | "wait4" => &["error=EIO", INTERRUPTED],
             "mmap" | "mremap" | "mprotect" | "munmap" => &["error=ENOMEM"],
-            "brk" => &["retval=0"], // It knows no errors: it returns where the break is.
+            "brk" => &["retval=0"], // brk has no errors: it returns the current break.
             name if STARTS.contains(&name) => &["error=EAGAIN"],
             _ => &["error=EIO"],
         }
@@ -240,7 +242,7 @@ impl End {
     }
 }
 
-/// How many faults were met, or were not.
+/// The numbers of faults that were met and were not met.
 #[derive(Default)]
 pub struct Met {
     kills: AtomicUsize,
@@ -258,7 +260,7 @@ impl Met {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Tells, and panics where there were fewer than there should be.
+    /// Prints the numbers, and panics if fewer than `at_least` faults were met.
     #[allow(clippy::print_stdout, reason = "seen with --nocapture")]
     pub fn tell(&self, scenario: &str, at_least: usize) {
         let [kills, errors, missed] = [&self.kills, &self.errors, &self.missed].map(|n| n.load(Ordering::Relaxed));
@@ -267,7 +269,7 @@ impl Met {
     }
 }
 
-/// Panics, and says what to do, where there is no strace.
+/// Panics if strace is missing, and says what to do.
 pub fn needed() {
     let found = Command::new("strace").arg("--version").stdout(Stdio::null()).status();
     assert!(found.is_ok_and(|status| status.success()), "strace is not on PATH: install it (apt-get install strace)");

@@ -1,4 +1,4 @@
-//! The project's scripts that get what the tests need from this machine's package manager, or build it: one at a time.
+//! The project's scripts that install or build what the tests need. Only one runs at a time.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -6,15 +6,16 @@ use std::sync::{Mutex, MutexGuard};
 
 use super::page::project;
 
-/// apt-get lets only one run at a time change the machine, and two tests that miss the same program would both get it.
+/// Held while something is installed: apt-get has a lock of its own and fails, and two tests could install the same
+/// program.
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// Until it is dropped, no test installs anything on this machine.
+/// As long as the guard lives, no test installs anything on this machine.
 pub fn nothing_is_installed() -> MutexGuard<'static, ()> {
     INSTALLING.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Whether this machine has a program, or gets it; says so if not.
+/// Whether a program is installed or can be installed; reports the skipped test if not.
 pub fn has(program: &str) -> bool {
     let _one_at_a_time = nothing_is_installed();
     let has = script("need").arg(program).status().unwrap().success();
@@ -24,7 +25,7 @@ pub fn has(program: &str) -> bool {
     has
 }
 
-/// The path that such a script prints.
+/// The path that a script of the project prints.
 pub fn path_from(name: &str, arguments: &[&str]) -> PathBuf {
     let _one_at_a_time = nothing_is_installed();
     let output = script(name).args(arguments).stderr(Stdio::inherit()).output().unwrap();

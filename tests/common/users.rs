@@ -1,4 +1,4 @@
-//! Other users and machines, as far as this one can play them: another uid, another hostname.
+//! Other users and machines, simulated: another uid, another hostname.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -10,10 +10,10 @@ use super::{Place, Ran};
 
 /// A local user without a name, a group or a home.
 pub const ALICE: u32 = 54_201;
-/// Another one.
+/// Another local user.
 pub const BOB: u32 = 54_202;
 
-/// Whether this test may play other users; says so if not.
+/// Whether this test can become other users; reports the skipped test if not.
 pub fn can(what: &str) -> bool {
     let can = nix::unistd::getuid().is_root();
     if !can {
@@ -22,7 +22,7 @@ pub fn can(what: &str) -> bool {
     can
 }
 
-/// Whether namespaces of this kind can be made here; says so if not.
+/// Whether namespaces of this kind can be created here; reports the skipped test if not.
 pub fn has_namespace(option: &str, what: &str) -> bool {
     let has = Command::new("unshare").args([option, "true"]).output().is_ok_and(|ran| ran.status.success());
     if !has {
@@ -31,14 +31,14 @@ pub fn has_namespace(option: &str, what: &str) -> bool {
     has
 }
 
-/// A directory of this user's, with this mode.
+/// Creates a directory of this user, with this mode.
 pub fn directory_of(user: u32, path: &Path, mode: u32) {
     std::fs::create_dir_all(path).unwrap();
     chown(path, Some(user), Some(user)).unwrap();
     std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
 }
 
-/// One of our programs in a place that every user can enter, to be run by this user.
+/// A run of a program of kvx as this user, from a place that every user can enter.
 pub fn as_user(place: &Place, user: u32, program: &str) -> Run {
     std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let copy = place.path().join(program);
@@ -50,7 +50,7 @@ pub fn as_user(place: &Place, user: u32, program: &str) -> Run {
     Run::new("/usr/bin/setpriv", &place.consul.address).args(setpriv).arg(copy)
 }
 
-/// The same command on a machine of that name.
+/// Runs the command on a machine with this hostname.
 pub fn on_machine(name: &str, run: Run) -> Ran {
     let mut elsewhere = Run::new("/usr/bin/unshare", "");
     elsewhere.command.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", name]);

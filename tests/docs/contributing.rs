@@ -1,4 +1,4 @@
-//! CONTRIBUTING.md leads to what is there: files, rooms, make's targets.
+//! The names in CONTRIBUTING.md exist: files, modules, make's targets.
 
 use std::path::Path;
 

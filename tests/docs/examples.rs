@@ -1,4 +1,5 @@
-//! What users copy works as it stands: every file of `examples/`, with its paths replaced by a test's own, and the demo.
+//! The files that users copy work unchanged: every file of `examples/`, with its paths replaced by a test's own, and
+//! the demo.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

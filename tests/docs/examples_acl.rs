@@ -1,5 +1,5 @@
 //! On a Consul with ACLs: the policies of `examples/` allow what each part does and nothing else, and the commands of
-//! examples/README.md set everything up as they stand.
+//! examples/README.md, run unchanged, set everything up.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

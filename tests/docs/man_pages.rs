@@ -1,4 +1,5 @@
-//! The manual pages say what the programs do: no option undocumented and none invented, and every command line in them runs.
+//! The manual pages match the programs: every option is documented, no other option is, and every command line in them
+//! runs.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;

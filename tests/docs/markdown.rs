@@ -1,5 +1,6 @@
-//! The commands in README.md and docs/ run as they stand: on a real Consul, in a house of their own (tests/common/house.rs says what
-//! it replaces, and why). What the pages name besides is in markdown_names.rs, the runbook's messages in runbook.rs.
+//! The commands in README.md and docs/ run unchanged on a real Consul, in a simulated node (tests/common/house.rs says
+//! what it replaces, and why). Other names in the pages are tested in markdown_names.rs, the runbook's messages in
+//! runbook.rs.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What the pages name is there: options, commands, variables, statuses, tests, other pages.
+//! The names in the pages exist: options, commands, variables, statuses, tests, other pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What is installed, packaged and released is whole, works, and can be taken away again.
+//! What is installed, packaged and released is complete, works, and can be removed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

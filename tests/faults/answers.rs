@@ -1,10 +1,10 @@
-//! Promises 5 and 6 on a bad network: one clear line, a distinct exit status, nothing lost, and it never waits for
-//! ever. Whatever happens, the target stays byte for byte what it was, nothing is left beside it, no handler runs, and
-//! the pair in Consul is whole.
+//! Promises 5 and 6 on a bad network: one clear line, a distinct exit status, nothing lost, and no endless wait. After
+//! every fault, the target is byte for byte unchanged, nothing is left next to it, no handler ran, and the pair in
+//! Consul is intact.
 //!
-//! A gate in front of a real Consul does it, since no Consul does it when asked: what is no HTTP or none of Consul's
-//! (another server at that address, a proxy on the way), overload and rate limits (not to be had on demand), and
-//! connections that break or stall at a certain byte. What a real Consul can be made to show is in bad_documents.rs and
+//! A gate in front of a real Consul produces the faults that a real Consul does not produce on request: answers that
+//! are not HTTP or not Consul's (another server at that address, a proxy), overload and rate limits, and connections
+//! that break or stall at a certain byte. Faults that a real Consul can produce are in bad_documents.rs and
 //! stalled_agents.rs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! Promises 1 and 5: what is torn, too short, too large, missing or garbage, in Consul, in a payload or in an input, is
-//! one clear line and a distinct exit status, and changes nothing.
+//! Promises 1 and 5: a torn, short, large, missing or garbage document, in Consul, a payload or the input, is one clear
+//! line and a distinct exit status, and changes nothing.
 
 use std::time::Instant;
 

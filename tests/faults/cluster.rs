@@ -1,5 +1,5 @@
-//! Promises 1, 3, 5 and 6 in a real cluster: three servers, of which one after the other is killed or paused, and an agent on
-//! a node, through which kvx works. Nothing is torn, nothing lost, nothing installed twice, and what a run says is true.
+//! Promises 1, 3, 5 and 6 in a real cluster: three servers that are killed or paused one after the other, and a node's
+//! agent that kvx uses. Nothing is torn or lost or installed twice, and the log lines are true.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

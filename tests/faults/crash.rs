@@ -1,9 +1,9 @@
-//! Promises 1, 2 and 3 against every fault there can be: at each system call that a run makes, it is killed, or the call
-//! fails, once or from then on. A reader sees the old or the new file, whole and with its owner and mode; no handler runs
-//! for a document that is not in place; and the next run makes everything as it should be. The same for the pair in
-//! Consul. And what a power loss leaves is a matter of the order of the calls.
+//! Promises 1, 2 and 3 against every possible fault: at each system call of a run, the run is killed, or the call
+//! fails, once or from then on. A reader sees the old or the new file, whole and with its owner and mode; no handler
+//! runs for a document that is not installed; and the next run completes the work. The same for the pair in Consul. The
+//! order of the calls decides what a power loss leaves.
 //!
-//! The calls vary a little from run to run: whether a fault was met is seen in strace's own words.
+//! The calls vary a little from run to run: whether a fault was met is seen in strace's output.
 
 use std::sync::Mutex;
 

@@ -1,4 +1,4 @@
-//! What others write to Consul, print or name their files: nothing of it reaches a terminal, a log or a table as it is.
+//! Text of others in Consul, in program output and in file names: no terminal, log or table gets it unescaped.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
-//! What a local user does to the files and directories of a run of root's: neither its file nor its rights become that user's,
-//! and it is not held up.
+//! Attacks of a local user on the files and directories of a run as root: the user gains neither the file nor root's
+//! permissions, and cannot block the run.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,5 @@
-//! Owner, mode and ACL of a file that a local user may change: no right of hers is taken over, and none of root's is
-//! given to her.
+//! Owner, mode and ACL of a file that a local user can change: none of the user's permissions are adopted, and none of
+//! root's are given away.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, chown};

@@ -1,5 +1,5 @@
-//! Symbolic links and renamed directories of a local user, in the way of a run of root's: they lead nowhere, and
-//! nothing is emptied, opened or held up.
+//! Symbolic links and renamed directories of a local user in the path of a run as root: they redirect nothing, and
+//! nothing is truncated, opened or blocked.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};

@@ -1,4 +1,4 @@
-//! What a run inherits from whoever has started it, and its handler and check from the run: signals, umask, limits, working
+//! What a run inherits from its parent process, and its handler and check from the run: signals, umask, limits, working
 //! directory, environment, descriptors, terminal.
 
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! Consul does what is asked, and its answer is lost: what a run then says is true, nothing is done twice, and the pair
-//! in Consul is whole. (The faults are those of a gate in front of a real Consul.)
+//! Consul does what a request asks, but the answer is lost (a gate in front of a real Consul loses it): the log line is
+//! true, nothing is done twice, and the pair in Consul is intact.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

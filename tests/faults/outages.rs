@@ -1,5 +1,5 @@
-//! Promises 5 and 6: what a real Consul, a real network and a real resolver refuse or never answer. (What they cannot be made
-//! to do on demand is in answers.rs, what a cluster does in cluster.rs.)
+//! Promises 5 and 6 when a real Consul, network or resolver refuses or never answers. (Faults that these cannot produce
+//! on request are in answers.rs, those of a cluster in cluster.rs.)
 
 use std::io::Write;
 use std::net::{TcpStream, UdpSocket};

@@ -1,4 +1,5 @@
-//! The first process of a container has no default actions: TERM, INT and HUP end kvx there as anywhere else.
+//! kvx as the first process of a container, where signals have no default actions: TERM, INT and HUP end it as anywhere
+//! else.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};

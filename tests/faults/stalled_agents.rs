@@ -1,5 +1,5 @@
-//! Promise 6: a real agent that is not there, stalls, or is killed and comes back is waited for, but not for ever; and
-//! nothing is lost.
+//! Promise 6: kvx waits for a real agent that is down, stalls, or is killed and restarted, but not forever; and nothing
+//! is lost.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;

@@ -1,5 +1,5 @@
-//! What is recorded of a file is believed only if no other user and no other machine can have written it, and it says how the
-//! last run ended. On a real Consul, with real other users.
+//! A recorded state is trusted only if no other user and no other machine can have written it, and it says how the last
+//! run ended. On a real Consul, with real other users.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

@@ -1,5 +1,5 @@
-//! A run that meets a fault, in every way in which it can be started: it ends in time, with one line and the published
-//! status, and all is as it was.
+//! A run that meets a fault, started in every possible way: it ends in time, with one line and the published status,
+//! and everything is unchanged.
 
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What others answer, listen on and store: nothing of it leads a request astray, shows a secret, or costs more than it
-//! may.
+//! Untrusted servers and data: no answer, listener or stored value misdirects a request, reveals a secret, or uses more
+//! time or memory than the limits allow.
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};

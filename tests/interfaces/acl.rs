@@ -1,5 +1,5 @@
-//! Promise 5: bad permissions are one clear line, a distinct exit status, and nothing lost. On real agents whose ACLs
-//! deny everything that is not allowed.
+//! Promise 5: missing permissions are one clear line and a distinct exit status, and nothing is lost. On real agents
+//! whose ACLs deny everything that is not allowed.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, Weak};

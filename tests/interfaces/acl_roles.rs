@@ -1,5 +1,5 @@
-//! On a Consul with ACLs: the permissions of a node and of an operator suffice for what each does, for nothing else,
-//! and `kvx` says which are missing.
+//! On a Consul with ACLs: the permissions of a node and of an operator are sufficient for their work and for nothing
+//! else, and `kvx` says which are missing.
 
 use super::acl::{Guarded, MASTER, REMEDY, Rights, UNKNOWN};
 use crate::common::{Run, lines, sha256};

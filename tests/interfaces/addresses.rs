@@ -1,5 +1,4 @@
-//! Which Consul is asked: addresses, namespaces and datacenters, and what is said of those that cannot be meant or are
-//! not there.
+//! Which Consul a run uses: addresses, namespaces and datacenters, and the messages for invalid and nonexistent ones.
 
 use super::acl::large;
 use crate::common::gate::{Act, Gate, http};

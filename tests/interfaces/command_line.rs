@@ -1,4 +1,5 @@
-//! Promise 5: bad input is one clear line and a distinct exit status. The command line: help, spellings, contradictions.
+//! Promise 5: bad input is one clear line and a distinct exit status. The command line: help, spellings,
+//! contradictions.
 
 use crate::common::{self, Place, Ran, Run, lines};
 

@@ -1,4 +1,4 @@
-//! What the shells complete is what the programs take: in the real bash, zsh and fish, with the keys of a real Consul.
+//! Shell completions are what the programs accept: in the real bash, zsh and fish, with the keys of a real Consul.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! What reads all files of a directory passes over the one in which a new file is prepared and checked; and a check sees the
-//! file by its real name.
+//! Programs that read all files of a directory ignore the temporary file in which a new document is prepared and
+//! checked; and a check sees the file under its real name.
 
 use std::fs;
 use std::process::Command;

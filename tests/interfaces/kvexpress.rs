@@ -1,5 +1,5 @@
 //! Called kvexpress, kvx does what kvexpress's watches and scripts rely on. The golden values were written by kvexpress
-//! 1.16 (one by 1.14), the same under Consul 1.8.7 and 1.20.6.
+//! 1.16 (one by 1.14), and are the same under Consul 1.8.7 and 1.20.6.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;

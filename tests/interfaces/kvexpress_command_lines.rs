@@ -1,5 +1,5 @@
-//! Subcommand lines of kvexpress's documents and of its users, and what they mean. Pure. What is said of kvexpress was seen
-//! with its version 1.16.
+//! Command lines of kvexpress's subcommands, from its documents and its users, and their meaning. No I/O. Facts about
+//! kvexpress were observed with version 1.16.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

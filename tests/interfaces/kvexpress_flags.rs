@@ -1,4 +1,4 @@
-//! Called kvexpress, kvx takes kvexpress's flags and its config file, and says which of them do nothing.
+//! Called kvexpress, kvx accepts kvexpress's flags and its config file, and reports the flags that do nothing.
 
 use std::net::UdpSocket;
 use std::process::Command;

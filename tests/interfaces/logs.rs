@@ -1,4 +1,4 @@
-//! `--log-format json`: every line is one object, whatever happens, and no document is in it.
+//! `--log-format json`: every line is one object, in every case, and none contains a document.
 
 use crate::common::{self, Place, Ran, Run, lines, lock_of, sha256};
 use serde_json::{Value, json};

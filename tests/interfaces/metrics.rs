@@ -1,5 +1,5 @@
-//! What is told to dogstatsd of each run, as whom kvexpress's dashboards know; and that it costs the run nothing,
-//! whether it listens or not.
+//! Metrics and events for dogstatsd, with the names and tags of kvexpress's dashboards. A dogstatsd that does not
+//! listen does not affect the run.
 
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;

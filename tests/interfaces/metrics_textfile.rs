@@ -1,5 +1,5 @@
-//! What a run writes for Prometheus (`--metrics-textfile`): how the last run went, in a form that node_exporter and
-//! promtool take.
+//! Metrics for Prometheus (`--metrics-textfile`): how the last run ended, in a format that node_exporter and promtool
+//! accept.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;

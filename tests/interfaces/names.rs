@@ -1,5 +1,5 @@
-//! Promise 5: bad input is one clear line and a distinct exit status. What nobody types on purpose is refused before it is stored,
-//! or created, where it is not found again; and only what kvx itself would write is taken for a key.
+//! Promise 5: bad input is one clear line and a distinct exit status. A name that is probably a mistake is rejected
+//! before it is stored or created; and only names that kvx itself would write count as keys.
 
 use std::fs;
 use std::os::unix::fs::symlink;

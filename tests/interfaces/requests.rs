@@ -1,5 +1,5 @@
-//! Promise 4: nothing changed means nothing done; for a watch that brings its payload, not even a request. Every request
-//! is counted, in front of a real Consul, and is what it should be.
+//! Promise 4: without a change, nothing is done; a watch whose payload contains the document sends no request at all.
+//! Every request is counted and compared, in front of a real Consul.
 
 use crate::common::gate::{Gate, Request};
 use crate::common::proxy::Counter;

@@ -1,4 +1,4 @@
-//! Where a token and a login are taken from, and where they do not go: Consul gets them, and they are never shown.
+//! Where a token and a login come from, and where they do not go: Consul gets them, and they are never printed.
 
 use std::path::PathBuf;
 

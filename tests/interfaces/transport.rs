@@ -1,5 +1,5 @@
-//! Every way to a real Consul: plain, TLS, mutual TLS, a unix socket, with and without ACLs. The same commands do the
-//! same.
+//! Every connection to a real Consul: plain, TLS, mutual TLS, a unix socket, with and without ACLs. The same commands
+//! do the same on each.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

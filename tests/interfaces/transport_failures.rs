@@ -1,5 +1,5 @@
-//! What is wrong with a way to Consul is one clear line that names the cause and the remedy; nothing is lost, and
-//! nothing is waited for for ever.
+//! A connection to Consul that cannot be made is one clear line with cause and remedy; nothing is lost, and nothing
+//! waits forever.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! `kvx clean`: it takes away what kvx has left of a file, and nothing of the user's.
+//! `kvx clean`: removes what kvx left behind for a file, and nothing of the user's.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

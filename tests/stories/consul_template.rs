@@ -1,5 +1,5 @@
-//! Promises 3 and 5 under a real Consul Template, which runs `kvx-in` as a template's `command`: what it renders arrives
-//! verified, and the ways to get it wrong are told and lose nothing.
+//! Promises 3 and 5 under a real Consul Template, which runs `kvx-in` as a template's `command`: its output arrives
+//! verified, and mistakes in the configuration are reported and lose nothing.
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `kvx copy`: a document goes to another key as it is stored, value, Flags and checksum together, or not at all.
+//! `kvx copy`: copies the stored document to another key, with value, Flags and checksum together, or not at all.
 
 use crate::common::proxy::Counter;
 use crate::common::{Place, Run, golden, lines, sha256};

@@ -1,4 +1,4 @@
-//! `kvx diff`: the difference between a key and a file, as diff prints it.
+//! `kvx diff`: the difference between a key and a file, in the format of diff.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Promise 1: never a torn, short or unverified file. Promise 3: what arrived is reloaded, and what is pending is paid.
-//! Promise 4: nothing changed means nothing done. The story of `kvx-out`.
+//! The story of `kvx-out`. Promise 1: never a torn, short or unverified file. Promise 3: after an installation the
+//! handler runs, and a pending handler is retried. Promise 4: without a change, nothing is done.
 
 use std::os::unix::fs::{MetadataExt, symlink};
 

@@ -1,5 +1,5 @@
-//! What kvx-out records of a file: which handlers are pending, and what becomes of that if it is lost, broken, or kept
-//! by two.
+//! The state that kvx-out records of a file: which handlers are pending, and what happens if the state is lost,
+//! damaged, or written by two runs.
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 

@@ -1,5 +1,5 @@
-//! What a document must pass before it counts: `--check`, `--max-shrink`. What is refused changes nothing, anywhere.
-//! (Lines and sizes are in the stories: `download.rs`, `upload.rs`.)
+//! `--check` and `--max-shrink`, which a document must pass before it is uploaded or installed. A rejected document
+//! changes nothing. (Lines and sizes are in `download.rs` and `upload.rs`.)
 
 use std::os::unix::fs::MetadataExt;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Promise 3: what arrived is reloaded. Promise 6: it never waits for ever. Handlers, and the signals around them.
+//! Handlers and signals. Promise 3: after an installation, the handler runs. Promise 6: kvx never waits forever.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};

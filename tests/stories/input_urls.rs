@@ -1,5 +1,5 @@
-//! A document from a URL (`-u`): what the server says is followed, bounded and believed only as far as it may be, and
-//! nothing of Consul's is told to it.
+//! A document from a URL (`-u`): redirects, sizes and times are limited, the server's answer is checked, and Consul's
+//! token is never sent to it.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

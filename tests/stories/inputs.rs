@@ -1,4 +1,4 @@
-//! What goes in, and in which form: sorted, compressed, though the key is stopped. Promise 5: whatever is wrong with it
+//! The input of kvx-in, and its options: sorted, compressed, uploaded although the key is stopped. Promise 5: bad input
 //! is one clear line, and nothing is sent to Consul.
 
 use crate::common::gate::{Act, Gate, Step, http};

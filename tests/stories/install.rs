@@ -1,5 +1,5 @@
-//! Promise 1: a reader never sees a torn, short or unverified file. What becomes of links, of directories that are
-//! missing, of disks that are full, and of users without the permissions.
+//! Promise 1: a reader never sees a torn, short or unverified file. Links, missing directories, full disks, and users
+//! without permissions.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;

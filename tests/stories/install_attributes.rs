@@ -1,4 +1,5 @@
-//! Promise 1: a reader never sees a half-owned file. Mode, owner, ACL and SELinux label are as given, or as they were.
+//! Promise 1: a reader never sees a file with only some of its attributes. Mode, owner, ACL and SELinux label are as
+//! given on the command line, or unchanged.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `--in-place`: the file stays the same file. What a run that died has left half written is finished by the next.
+//! `--in-place`: the file keeps its inode. The next run completes a file that a killed run left half written.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

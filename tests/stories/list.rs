@@ -1,4 +1,4 @@
-//! `kvx list`: the names of the keys, in order, and nothing else.
+//! `kvx list`: prints the names of the keys, in order, and nothing else.
 
 use super::operator::NOBODY;
 use crate::common::Place;

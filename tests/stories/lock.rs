@@ -1,5 +1,5 @@
-//! `kvx lock`: a locked file stays as it is, next to it and in Consul stands who locked it and why, and what goes wrong
-//! in between locks nothing.
+//! `kvx lock`: a locked file is left unchanged; the marker next to it and the key in Consul say who locked it and why;
+//! a lock that fails halfway locks nothing.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

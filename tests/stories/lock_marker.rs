@@ -1,5 +1,5 @@
-//! A lock's marker next to the file: no program takes it for configuration, every name has room for it, a stranger's does not
-//! count, and one that cannot be read is not taken for absent.
+//! The marker of a lock next to the file: programs do not take it for configuration, it exists for names of any length,
+//! a marker of another user is ignored, and an unreadable marker does not count as absent.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

@@ -1,5 +1,5 @@
-//! Promises 1 and 2 against time and company: a reader sees one document after the other, each whole, and never an older
-//! one again; writers that race leave a pair that verifies; handlers of one file never overlap.
+//! Promises 1 and 2 over time and with concurrent runs: a reader sees whole documents in order, and never an older one
+//! again; concurrent uploads leave a pair that verifies; handlers of one file never overlap.
 
 use std::collections::BTreeSet;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The commands that a person types, as the tests of stop, lock and unlock run them.
+//! The operator's commands, for the tests of stop, lock and unlock.
 
 use std::fs::{self, File};
 use std::path::PathBuf;

@@ -1,5 +1,4 @@
-//! How a watch's payload is understood, and what else stdin may be: a new document, a key that is gone, a key without a
-//! name, garbage.
+//! A watch's payload, and other content of stdin: a new document, a deleted key, a key without a name, garbage.
 
 use super::download::assert_untouched;
 use crate::common::{Place, Ran, Run, lines};

@@ -1,4 +1,4 @@
-//! `kvx raw` and `kvx-out --raw`: any value of Consul's, as it is, without a checksum.
+//! `kvx raw` and `kvx-out --raw`: any value in Consul, unchanged and without a checksum.
 
 use std::fs::{self, File};
 

@@ -1,4 +1,5 @@
-//! `kvx status`: it shows how everything is, and its exit status is 0 only if all is well. On a real Consul.
+//! `kvx status`: shows the state of all files and keys; the exit status is 0 only if there is no problem. On a real
+//! Consul.
 
 use std::fs;
 use std::os::unix::fs::symlink;

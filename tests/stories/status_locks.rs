@@ -1,4 +1,4 @@
-//! `kvx status` of locked files: each marker is shown, and only of the files that were asked about.
+//! `kvx status` of locked files: each marker is shown, but only those of the requested files.
 
 use std::fs;
 use std::os::unix::fs::symlink;

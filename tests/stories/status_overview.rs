@@ -1,4 +1,4 @@
-//! `kvx status` of everything: the whole table and the whole JSON, of files and keys in every state.
+//! `kvx status` of everything: the whole table and the whole JSON, for files and keys in every state.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! `kvx status` where something cannot be read: a Consul that is down, odd files in the state directory, a path that is
-//! not text. It says so, and shows the rest.
+//! `kvx status` when something cannot be read: Consul is down, the state directory contains other files, a path is not
+//! UTF-8. It reports that and shows the rest.
 
 use std::fs;
 use std::os::unix::fs::symlink;

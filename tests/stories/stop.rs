@@ -1,5 +1,5 @@
-//! `kvx stop` and `kvx resume`: a stop says who set it, when and why; a resumption brings what was uploaded meanwhile;
-//! and what goes wrong in between leaves a stop where it was.
+//! `kvx stop` and `kvx resume`: a stop says who set it, when and why; after resuming, the documents that were uploaded
+//! in the meantime are installed; a resume that fails halfway leaves the stop in place.
 
 use std::collections::BTreeSet;
 use std::fs;

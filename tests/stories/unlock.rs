@@ -1,5 +1,5 @@
-//! `kvx unlock`: it says how to catch up, and with `--run` does it, by the command line that has installed the file and
-//! by no other.
+//! `kvx unlock`: prints how to catch up, and with `--run` does it, with the command line that installed the file and no
+//! other.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,5 +1,5 @@
-//! Promise 2: data and checksum change together, and a torn pair is repaired. Promise 4: nothing changed means nothing
-//! done. Promise 5: bad input is one clear line, and nothing is lost. The story of `kvx-in`.
+//! The story of `kvx-in`. Promise 2: data and checksum change together, and a torn pair is repaired. Promise 4: without
+//! a change, nothing is done. Promise 5: bad input is one clear line, and nothing is lost.
 
 use std::process::Stdio;
 

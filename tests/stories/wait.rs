@@ -1,4 +1,4 @@
-//! `--wait`: for start-up scripts, which run before anybody has uploaded anything, or before Consul is up.
+//! `--wait`: for start-up scripts that run before the first upload, or before Consul is up.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;

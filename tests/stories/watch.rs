@@ -1,5 +1,5 @@
-//! Promises 3 and 4 under real watches: what was uploaded arrives and is reloaded once; a watch that fires without a
-//! change costs nothing. In agents (`watches` of their configuration) and in `consul watch`.
+//! Promises 3 and 4 under real watches, in agents (`watches` of their configuration) and in `consul watch`: an upload
+//! is installed and reloaded once, and a watch that fires without a change costs nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
-//! Watches in the forms in which people write them, in agents and in `consul watch`, as the tests of watches start
-//! them.
+//! The usual forms of watches, in an agent's configuration and in `consul watch`, for the tests of watches.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! A drawing in characters: what its lines join, and which of them are boxes.
+//! A drawing in characters: which cells its lines connect, and which lines are boxes.
 
 /// A class, the corners from the upper left clockwise, and what else the borders are made of.
 const BOXES: [(&str, [char; 4], &str); 5] = [

@@ -1,5 +1,5 @@
-//! The pictures are what they were drawn from: diagrams from the texts beside them, the terminal from what the demo says.
-//! With UPDATE_PICTURES, they are drawn anew (`make pictures`).
+//! The pictures match their sources: diagrams are drawn from the texts next to them, the terminal from the output of
+//! the demo. With UPDATE_PICTURES, they are redrawn (`make pictures`).
 
 mod diagram;
 mod grid;

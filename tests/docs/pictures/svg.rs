@@ -1,5 +1,5 @@
-//! What all pictures have in common: a frame with a ground of its own, so that they can be read on a light page and on a
-//! dark one, and colours for both.
+//! The frame of all pictures: a background of its own, so that they can be read on light and dark pages, and colours
+//! for both.
 
 /// A class, and its declarations in light and in dark.
 pub type Colours = [(&'static str, &'static str, &'static str)];

@@ -1,4 +1,4 @@
-//! A terminal's output as SVG: its text, with the few colours that the demo has.
+//! A terminal's output as SVG: its text, with the few colours that the demo uses.
 
 use super::svg::{Colours, escaped, picture};
 
