@@ -95,7 +95,7 @@ enum Termination {
     Exit,
 }
 
-/// Holds the signals of [`PASSED_ON`] as long as this value lives: they do not end the process, but are recorded.
+/// Holds TERM, INT and HUP as long as this value lives: they are recorded and do not end the process.
 #[derive(Debug)]
 pub struct Signals(&'static Handlers);
 
