@@ -2,11 +2,13 @@
 //! requests and answers.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use super::servers;
 
 /// The purpose of a request to the KV store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,24 +73,19 @@ impl Gate {
 
     /// A gate that listens on this address.
     pub fn at(address: &str, target: &str, rule: impl Fn(&Request) -> Act + Send + Sync + 'static) -> Gate {
-        let listener = TcpListener::bind(address).unwrap();
-        let address = listener.local_addr().unwrap().to_string();
         let shared = Arc::new(Shared {
             target: target.to_owned(),
             rule: Box::new(rule),
             connections: AtomicUsize::new(0),
             seen: Mutex::default(),
         });
-        let gate = Gate { address, shared: shared.clone() };
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let shared = shared.clone();
-                shared.connections.fetch_add(1, Ordering::SeqCst);
-                // An error means that the client or Consul closed its connection.
-                thread::spawn(move || drop(shared.serve(client)));
-            }
-        });
-        gate
+        let (counted, served) = (shared.clone(), shared.clone());
+        let count = move || {
+            counted.connections.fetch_add(1, Ordering::SeqCst);
+        };
+        // An error means that the client or Consul closed its connection.
+        let address = servers::start(address, count, move |client| drop(served.serve(client)));
+        Gate { address, shared }
     }
 
     /// A gate that passes everything.

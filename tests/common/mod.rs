@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod run;
 pub mod scenario;
 pub mod secure;
+pub mod servers;
 pub mod strace;
 pub mod tools;
 pub mod users;
@@ -204,6 +205,7 @@ impl Place {
 /// Checks all cases, `at_once` of them at the same time, and panics with the names of those that fail.
 pub fn each<C: Sync>(at_once: usize, cases: &[C], name: impl Fn(&C) -> String + Sync, check: impl Fn(&C) + Sync) {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let started = Mutex::new(Vec::new()); // One case may use a server that another has started.
     thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
@@ -212,6 +214,7 @@ pub fn each<C: Sync>(at_once: usize, cases: &[C], name: impl Fn(&C) -> String + 
                         failed.lock().unwrap().push(name(case));
                     }
                 }
+                started.lock().unwrap().push(servers::started_here());
             });
         }
     });

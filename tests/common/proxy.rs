@@ -1,10 +1,12 @@
 //! A proxy between a program under test and a real Consul, which counts requests and bytes.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use super::servers;
 
 /// A proxy that passes everything on, and counts the requests and the bytes in both directions.
 pub struct Counter {
@@ -15,31 +17,25 @@ pub struct Counter {
 
 impl Counter {
     pub fn to(target: &str) -> Counter {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let counter = Counter { address, requests: Arc::default(), bytes: Arc::default() };
-        let (target, requests, bytes) = (target.to_owned(), counter.requests.clone(), counter.bytes.clone());
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (target, requests, bytes) = (target.clone(), requests.clone(), bytes.clone());
-                thread::spawn(move || {
-                    let server = TcpStream::connect(&target).unwrap();
-                    let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                    let count = move |passed: &[u8]| {
-                        bytes.fetch_add(passed.len(), Ordering::Relaxed);
-                    };
-                    let count_too = count.clone();
-                    thread::spawn(move || pass(from_server, to_client, count_too));
-                    let mut seen = Vec::new();
-                    pass(client, server, |passed| {
-                        count(passed);
-                        seen.extend_from_slice(passed);
-                        take_request_lines(&mut seen, &requests);
-                    });
-                });
-            }
-        });
-        counter
+        let (requests, bytes) = (Arc::<Mutex<_>>::default(), Arc::<AtomicUsize>::default());
+        let (target, lines, passed_on) = (target.to_owned(), requests.clone(), bytes.clone());
+        let pass_all = move |client: TcpStream| {
+            let server = TcpStream::connect(&target).unwrap();
+            let (from_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            let bytes = passed_on.clone();
+            let count = move |passed: &[u8]| {
+                bytes.fetch_add(passed.len(), Ordering::Relaxed);
+            };
+            let count_too = count.clone();
+            thread::spawn(move || pass(from_server, to_client, count_too));
+            let mut seen = Vec::new();
+            pass(client, server, |passed| {
+                count(passed);
+                seen.extend_from_slice(passed);
+                take_request_lines(&mut seen, &lines);
+            });
+        };
+        Counter { address: servers::start("127.0.0.1:0", || (), pass_all), requests, bytes }
     }
 
     /// The request lines since the last call, such as `PUT /v1/txn HTTP/1.1`.

@@ -1,15 +1,15 @@
 //! TLS in front of a plain server.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
-use std::thread;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, Stream};
 
 use super::certificates::Pair;
+use super::servers;
 
 /// How a connection ends.
 #[derive(Clone, Copy, PartialEq)]
@@ -27,17 +27,9 @@ pub fn secure(target: &str, pair: &Pair, goodbye: Goodbye) -> String {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
     let target = target.to_owned();
-    thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let (config, target) = (config.clone(), target.clone());
-            // An error means that the client closed the connection, because it rejected the certificate.
-            thread::spawn(move || drop(serve(client, &target, config, goodbye)));
-        }
-    });
-    address
+    // An error means that the client closed the connection, because it rejected the certificate.
+    servers::start("127.0.0.1:0", || (), move |client| drop(serve(client, &target, config.clone(), goodbye)))
 }
 
 fn serve(mut client: TcpStream, target: &str, config: Arc<ServerConfig>, goodbye: Goodbye) -> std::io::Result<()> {
