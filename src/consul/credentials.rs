@@ -1,4 +1,4 @@
-//! As whom we ask: the ACL token and the login, which nobody else may see.
+//! The ACL token and the HTTP login for Consul. Neither may appear in a message.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,68 +13,69 @@ use crate::env::Env;
 use crate::error::{Error, Result, Status};
 use crate::util::read;
 
-/// A value for a header that nobody may see.
+/// The secret value of a header.
 #[derive(Clone)]
 pub struct Secret {
     value: HeaderValue,
-    /// What of it is nobody else's business.
+    /// The texts that must not appear in a message.
     texts: Vec<String>,
-    /// The option or variable that it is from.
+    /// The option or variable that it comes from.
     source: &'static str,
 }
 
-/// Who asks.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
-    /// X-Consul-Token.
+    /// The header X-Consul-Token.
     pub token: Option<Secret>,
-    /// Authorization.
+    /// The header Authorization.
     pub authorization: Option<Secret>,
 }
 
 impl Credentials {
-    /// Finds out. A token file is read at each run, so that a token may be replaced at any time.
+    /// Reads the credentials from the options and the environment. A token file is read in each run, so that its token can be
+    /// replaced at any time.
     ///
     /// # Errors
-    /// 78: a token file that cannot be read, a token that is none.
-    pub fn find(flags: &ConnectOptions, env: &Env) -> Result<Credentials> {
+    /// 78 if the token file cannot be read, or a token has characters that a header cannot carry.
+    pub fn from_options(flags: &ConnectOptions, env: &Env) -> Result<Credentials> {
         Ok(Credentials { token: token(flags, env)?, authorization: authorization(env)? })
     }
 
-    /// As whom, in words.
-    pub fn who(&self) -> String {
+    /// For messages: which token was sent, without the token itself.
+    pub fn description(&self) -> String {
         match &self.token {
-            Some(Secret { source, .. }) => format!("with the token of {source}"),
+            Some(Secret { source, .. }) => format!("with the token from {source}"),
             None => "without a token".into(),
         }
     }
 
-    /// Whether an answer repeats one of our secrets, or enough of it, in whatever letters: then none of it is for people.
-    pub fn are_in(&self, answer: &str) -> bool {
+    /// Whether an answer repeats a secret or a recognizable part of it, in any encoding or case. Such an answer is not shown.
+    pub fn appear_in(&self, answer: &str) -> bool {
         let texts = || [&self.token, &self.authorization].into_iter().flatten().flat_map(|secret| &secret.texts);
-        let plain = reduced(answer);
+        let plain = normalized(answer);
         texts().any(|text| !text.is_empty() && answer.contains(text.as_str()))
             || texts().any(|text| {
-                let secret = reduced(text);
-                let mut pieces = secret.as_bytes().windows(ENOUGH.min(secret.len()).max(1));
+                let secret = normalized(text);
+                let mut pieces = secret.as_bytes().windows(MIN_PIECE.min(secret.len()).max(1));
                 pieces.any(|piece| plain.as_bytes().windows(piece.len()).any(|window| window == piece))
             })
     }
 }
 
-/// So many characters of a secret are a part that lets others guess the rest, or know it again.
-const ENOUGH: usize = 8;
+/// The number of characters from which on a part of a secret must not be shown: it identifies the secret, or helps to guess it.
+const MIN_PIECE: usize = 8;
 
-/// What is left of a text however it is written: percent-decoded (twice: a proxy may have coded what was coded), in lower case,
-/// and without what may separate.
-fn reduced(text: &str) -> String {
+/// A text without its differences in encoding: percent-decoded twice (a proxy may have encoded it once more), in lower case, and
+/// without separators.
+fn normalized(text: &str) -> String {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let text = decoded(&decoded(text));
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The flag; a token file beats the token beside it, and an empty one that a variable names falls back to it, as for Consul's
-/// own client. But who names a file does not want to be nobody.
+/// The token, in this order: `-t`, `--token-file`, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_TOKEN. As in Consul's own client, an empty
+/// CONSUL_HTTP_TOKEN_FILE falls back to CONSUL_HTTP_TOKEN. Unlike there, it is an error if that is unset, too: an operator who
+/// names a token file does not want anonymous requests.
 fn token(flags: &ConnectOptions, env: &Env) -> Result<Option<Secret>> {
     if let Some(token) = &flags.token {
         return secret(token, "-t").map(Some);
@@ -83,12 +84,12 @@ fn token(flags: &ConnectOptions, env: &Env) -> Result<Option<Secret>> {
         let empty = || unusable("--token-file", path, "is empty; write the token into it, or name another file");
         return token_in(path, "--token-file")?.map_or_else(|| Err(empty()), |token| Ok(Some(token)));
     }
-    let beside = || env.text("CONSUL_HTTP_TOKEN")?.map(|token| secret(&token, "CONSUL_HTTP_TOKEN")).transpose();
-    let Some(path) = env.text("CONSUL_HTTP_TOKEN_FILE")?.map(PathBuf::from) else { return beside() };
+    let from_variable = || env.text("CONSUL_HTTP_TOKEN")?.map(|token| secret(&token, "CONSUL_HTTP_TOKEN")).transpose();
+    let Some(path) = env.text("CONSUL_HTTP_TOKEN_FILE")?.map(PathBuf::from) else { return from_variable() };
     let source = "CONSUL_HTTP_TOKEN_FILE";
     match token_in(&path, source)? {
         Some(token) => Ok(Some(token)),
-        None => match beside()? {
+        None => match from_variable()? {
             Some(token) => Ok(Some(token)),
             None => Err(unusable(source, &path, "is empty, and CONSUL_HTTP_TOKEN is not set; write the token into it")),
         },
@@ -97,7 +98,7 @@ fn token(flags: &ConnectOptions, env: &Env) -> Result<Option<Secret>> {
 
 fn token_in(path: &Path, source: &'static str) -> Result<Option<Secret>> {
     let bytes = read::named(path, source)?;
-    if let Some(encoding) = marked(&bytes) {
+    if let Some(encoding) = byte_order_mark(&bytes) {
         let why =
             format!("begins with a byte order mark ({encoding}), as some editors write it; save it as plain ASCII");
         return Err(unusable(source, path, &why));
@@ -108,8 +109,8 @@ fn token_in(path: &Path, source: &'static str) -> Result<Option<Secret>> {
     }
 }
 
-/// The encoding whose mark these bytes begin with.
-fn marked(bytes: &[u8]) -> Option<&'static str> {
+/// The encoding whose byte order mark begins the file, if there is one.
+fn byte_order_mark(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xef, 0xbb, 0xbf, ..] => Some("UTF-8"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
@@ -137,7 +138,7 @@ fn secret(text: &str, source: &'static str) -> Result<Secret> {
             Ok(Secret { value, texts: vec![text.to_owned()], source })
         }
         Err(_) => Err(Status::Configuration
-            .error(format!("{source} holds characters that no token has; is it the right file or variable?"))),
+            .error(format!("{source} has characters that a token cannot have; is it the right file or variable?"))),
     }
 }
 
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_again_in_whatever_letters() {
+    fn a_secret_is_recognized_in_any_encoding_and_case() {
         let ours = credentials("5ec7e75e-c7e7-5ec7-e75e-c7e75ec7aaaa", "bob:open-sesame");
         for answer in [
             "token 5ec7e75e-c7e7-5ec7-e75e-c7e75ec7aaaa",
@@ -182,15 +183,15 @@ mod tests {
             "Authorization: Basic Ym9iOm9wZW4tc2VzYW1l",
             "password OPEN SESAME",
         ] {
-            assert!(ours.are_in(answer), "{answer}");
+            assert!(ours.appear_in(answer), "{answer}");
         }
         for answer in
             ["", "ACL not found", "5ec7e75", "Permission denied: token with AccessorID '11111111-2222'", "bob"]
         {
-            assert!(!ours.are_in(answer), "{answer}");
+            assert!(!ours.appear_in(answer), "{answer}");
         }
-        assert!(credentials("root", "").are_in("ROOT") && !credentials("root", "").are_in("roo"));
-        assert!(credentials("--//--", "").are_in("a--//--b"));
-        assert!(!credentials("", "").are_in("anything"));
+        assert!(credentials("root", "").appear_in("ROOT") && !credentials("root", "").appear_in("roo"));
+        assert!(credentials("--//--", "").appear_in("a--//--b"));
+        assert!(!credentials("", "").appear_in("anything"));
     }
 }

@@ -1,7 +1,8 @@
-//! Which Consul, and as whom: flags, then the environment of Consul's own client, then `127.0.0.1:8500`.
+//! Where Consul is and with which credentials it is asked: options, then the variables of Consul's own client, then
+//! `127.0.0.1:8500`.
 //!
-//! The rules are those of Consul's Go client (`api/api.go`), but that what cannot be understood is an error here, where
-//! the client warns and goes on.
+//! The rules are those of Consul's Go client (`api/api.go`), with one difference: where that client warns about an invalid value
+//! and continues, kvx fails.
 
 use std::fmt;
 
@@ -18,13 +19,13 @@ use crate::util::strconv;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8500";
 
-/// A Consul agent's HTTP API, and who asks.
+/// The HTTP API of a Consul agent, with the credentials for it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     pub(super) address: Address,
-    pub(super) way: Route,
+    pub(super) route: Route,
     pub(super) has_client_certificate: bool,
-    /// `&dc=...&ns=...&partition=...`, to follow another parameter, or empty.
+    /// `&dc=...&ns=...&partition=...`, to be appended to other parameters, or empty.
     query: String,
     namespace: Option<String>,
     partition: Option<String>,
@@ -32,11 +33,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Finds out.
+    /// Reads the options and the environment.
     ///
     /// # Errors
-    /// 78: an address, a boolean, a token or a certificate that makes no sense, or a file that cannot be read.
-    pub fn find(flags: &ConnectOptions, context: &Context) -> Result<Endpoint> {
+    /// 78 if an address, boolean, token or certificate is invalid, or a file cannot be read.
+    pub fn from_options(flags: &ConnectOptions, context: &Context) -> Result<Endpoint> {
         let (source, address) = match (&flags.address, context.env.text("CONSUL_HTTP_ADDR")?) {
             (Some(address), _) => ("-s", address.clone()),
             (None, Some(address)) => ("CONSUL_HTTP_ADDR", address),
@@ -54,33 +55,32 @@ impl Endpoint {
                 Some(format!("&{name}={}", utf8_percent_encode(value.as_ref()?, NON_ALPHANUMERIC)))
             })
             .collect();
-        let (way, has_client_certificate) = match &address.socket {
+        let (route, has_client_certificate) = match &address.socket {
             Some(path) => (Route::Socket(path.clone()), false),
-            None if address.is_https() => tls::find(flags, &address.host(), verify, context)?,
+            None if address.is_https() => tls::from_options(flags, &address.host(), verify, context)?,
             None => (Route::Plain, false),
         };
         Ok(Endpoint {
             address,
-            way,
+            route,
             has_client_certificate,
             query,
             namespace,
             partition,
-            credentials: Credentials::find(flags, &context.env)?,
+            credentials: Credentials::from_options(flags, &context.env)?,
         })
     }
 
-    /// Namespace and partition, of Consul Enterprise.
+    /// Namespace and partition (Consul Enterprise).
     pub(super) fn tenancy(&self) -> (Option<&str>, Option<&str>) {
         (self.namespace.as_deref(), self.partition.as_deref())
     }
 
-    /// Whether either is set.
     pub(super) fn has_tenancy(&self) -> bool {
         self.tenancy() != (None, None)
     }
 
-    /// The URL of an API path such as `txn` or `kv/hosts`, with this server's parameters and the given one.
+    /// The URL of an API path such as `txn` or `kv/hosts`, with the given parameters and those of the endpoint.
     pub(super) fn url(&self, path: &str, parameter: &str) -> String {
         let query = format!("{parameter}{}", self.query);
         match query.trim_start_matches('&') {
@@ -90,7 +90,6 @@ impl Endpoint {
     }
 }
 
-/// The address, for people.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address.fmt(f)

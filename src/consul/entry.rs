@@ -1,4 +1,4 @@
-//! One key with its value, as Consul writes it in JSON: in a transaction's results and in a watch's payload alike.
+//! A key with its value, as Consul writes it in JSON, both in the results of a transaction and in the payload of a watch.
 
 use std::fmt;
 
@@ -7,35 +7,35 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-/// A key's state in the KV store.
+/// The state of a key in the KV store.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
 pub struct Entry {
-    /// Its whole path, without a leading slash.
+    /// The full path, without a leading slash.
     pub key: String,
-    /// 0 where a transaction's `get-or-empty` found nothing.
+    /// 0 if a transaction's `get-or-empty` did not find the key.
     #[serde(default)]
     pub create_index: u64,
-    /// The index of its last change. Grows, but for the restore of a snapshot.
+    /// The Raft index of the last change. It grows with each change, and decreases only when a snapshot is restored.
     pub modify_index: u64,
-    /// The writer's own number; kvexpress says with 1 that the value is brotli.
+    /// A number that the writer chooses; in kvexpress, 1 means that the value is brotli.
     #[serde(default)]
     pub flags: u64,
-    /// Decoded. An empty value is `null` in JSON.
+    /// The value, decoded from base64. In JSON an empty value is `null`.
     #[serde(default, deserialize_with = "base64")]
     pub value: Vec<u8>,
 }
 
-/// What is stored under a key.
+/// A value to be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value<'a> {
-    /// The value itself.
+    /// The bytes of the value.
     pub bytes: &'a [u8],
-    /// The writer's own number; kvexpress says with 1 that the value is brotli.
+    /// See [`Entry::flags`].
     pub flags: u64,
 }
 
-/// Of no Flags.
+/// A value with Flags 0.
 impl<'a> From<&'a [u8]> for Value<'a> {
     fn from(bytes: &'a [u8]) -> Value<'a> {
         Value { bytes, flags: 0 }
@@ -43,13 +43,13 @@ impl<'a> From<&'a [u8]> for Value<'a> {
 }
 
 impl Entry {
-    /// Whether this is what it holds, Flags included.
+    /// Whether value and Flags are equal to these.
     pub fn holds(&self, value: Value) -> bool {
         self.value == value.bytes && self.flags == value.flags
     }
 }
 
-/// Decodes straight from the JSON text, without a copy of it on the way.
+/// Decodes base64 directly from the JSON text, without an intermediate copy.
 fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     struct Base64;
     impl Visitor<'_> for Base64 {

@@ -1,4 +1,4 @@
-//! What kvx asks of the KV store: read some keys in one go, change some in one go.
+//! The requests to the KV store: read several keys in one request, change several keys in one transaction.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use serde::de::DeserializeOwned;
 use super::client::{Body, Call, Client};
 use super::entry::{Entry, Value};
 use super::failure::{Failure, Result};
-use super::transaction::{Change, Complaint, Op, Transaction};
+use super::transaction::{Change, Op, Rejection, Transaction};
 use crate::error::Status;
 
-/// What may stand in a path as it is: the unreserved characters of RFC 3986, and the slash.
+/// The characters that are not percent-encoded in a path: the unreserved ones of RFC 3986, and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A follower hears of its leader many times a second.
-const FRESH: Duration = Duration::from_secs(5);
+/// The longest time since the last contact with the leader at which an answer counts as fresh. A healthy follower has contact
+/// several times a second.
+const MAX_LAST_CONTACT: Duration = Duration::from_secs(5);
 
-/// How sure a read is that nobody knows better. In Consul's own words.
+/// The consistency of a read, by Consul's own names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
-    /// The leader answers, which in rare moments another has overtaken without its knowledge.
+    /// The leader answers. In rare moments a new leader has been elected already, so that the answer is old.
     #[default]
     Default,
-    /// Any server answers, even without a leader; it may be behind.
+    /// Any server answers, even without a leader. The answer may be old.
     Stale,
-    /// The leader answers once the others have confirmed that it is one.
+    /// The leader answers after a quorum has confirmed that it still leads.
     Consistent,
 }
 
 impl Consistency {
-    /// As the API wants it.
     fn parameter(self) -> &'static str {
         match self {
             Consistency::Default => "",
@@ -39,8 +39,8 @@ impl Consistency {
         }
     }
 
-    /// Behind other parameters.
-    pub(super) fn also(self, others: &str) -> String {
+    /// Appends the parameter to others.
+    pub(super) fn append_to(self, others: &str) -> String {
         match self.parameter() {
             "" => others.into(),
             parameter => format!("{others}&{parameter}"),
@@ -48,42 +48,41 @@ impl Consistency {
     }
 }
 
-/// What became of a change.
+/// The result of a change.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ChangeResult {
-    /// Done.
+    /// The change was made.
     Done,
-    /// Not done: an index was not what it should be. Consul's words.
-    ///
-    /// `repeated` says that an earlier try of the same change got no answer: it may have been done then, and the index
-    /// may be other for that reason.
+    /// The change was not made, because an index did not match.
     Lost {
-        /// Consul's words.
+        /// Consul's message.
         why: String,
-        /// Whether the change was sent more than once.
+        /// Whether the change was sent more than once. An earlier attempt, whose answer was lost, may have made the change; the
+        /// index may differ for that reason.
         repeated: bool,
     },
-    /// Not even sent: no transaction can carry it.
+    /// The change was not sent, because it exceeds the size limit of a transaction.
     TooLarge,
 }
 
-/// What a read found: the keys that are there.
+/// The keys that a read found.
 #[derive(Debug, Default)]
 pub struct Entries {
     found: Vec<Entry>,
-    behind: Option<Duration>,
+    last_contact: Option<Duration>,
 }
 
 impl Entries {
-    /// Takes out the entry of exactly this key, if it is there.
+    /// Removes and returns the entry of exactly this key.
     pub fn take(&mut self, key: &str) -> Option<Entry> {
         let at = self.found.iter().position(|entry| entry.key == key)?;
         Some(self.found.swap_remove(at))
     }
 
-    /// Whether the server that answered has heard of the leader just now: what it does not know is some seconds old at most.
+    /// Whether the answering server had contact with the leader within the last 5 seconds, so that it can miss only changes that
+    /// are newer than that.
     pub fn is_fresh(&self) -> bool {
-        self.behind.is_some_and(|behind| behind <= FRESH)
+        self.last_contact.is_some_and(|ago| ago <= MAX_LAST_CONTACT)
     }
 
     fn has(&self, key: &str) -> bool {
@@ -92,65 +91,65 @@ impl Entries {
 }
 
 impl Client<'_> {
-    /// Reads keys as they are at one moment: documents, and marks on them.
+    /// Reads the keys of documents and of markers, all at the same moment.
     ///
-    /// One request. On Consul before 1.14, which does not know `get-or-empty`, one more; and there, what is denied looks
-    /// absent, so one more for each document that is absent, to tell (a mark that is denied looks absent).
+    /// This takes one request. Consul before 1.14 does not know `get-or-empty` and needs another. There a denied key looks like a
+    /// missing one, so each missing document takes one more request to find out; a denied marker counts as missing.
     ///
     /// # Errors
-    /// 77 where a key is denied, and as [`Client`] says.
-    pub fn read(&self, consistency: Consistency, documents: &[&str], marks: &[&str]) -> Result<Entries> {
-        let (found, denied) = self.read_each(consistency, documents, marks)?;
+    /// 77 if a key is denied; 65, 69 and 78 as for every request.
+    pub fn read(&self, consistency: Consistency, documents: &[&str], markers: &[&str]) -> Result<Entries> {
+        let (found, denied) = self.read_each(consistency, documents, markers)?;
         denied.into_iter().next().map_or(Ok(found), |(_, denial)| Err(denial))
     }
 
-    /// The same where some may be denied: what was found, and what was denied.
+    /// Like [`Client::read`], but returns the denied keys with their errors next to the entries that were found.
     ///
     /// # Errors
-    /// As [`Client`] says.
+    /// 65, 69, 77 and 78 as for every request.
     pub fn read_each<'k>(
         &self,
         consistency: Consistency,
         documents: &[&'k str],
-        marks: &[&'k str],
+        markers: &[&'k str],
     ) -> Result<(Entries, Vec<(&'k str, Failure)>)> {
-        if let (Some(first), true) = (documents.first(), self.server().has_tenancy()) {
-            // A Consul without namespaces would take the default one, without a word; to this it says 400.
+        if let (Some(first), true) = (documents.first(), self.endpoint().has_tenancy()) {
+            // In a transaction, Consul without namespaces silently uses the default one. This request it answers with 400.
             denial(self.assert_readable(first, consistency))?;
         }
-        let keys: Vec<&str> = documents.iter().chain(marks).copied().collect();
+        let keys: Vec<&str> = documents.iter().chain(markers).copied().collect();
         let mut found = match self.get("get-or-empty", consistency, &keys)? {
-            Transaction::Done(found, behind) => Entries { found, behind },
-            Transaction::Failed(complaint) if complaint.is_unknown_verb() => {
+            Transaction::Done(found, last_contact) => Entries { found, last_contact },
+            Transaction::Rejected(rejection) if rejection.is_unknown_verb() => {
                 return self.read_before_1_14(consistency, documents, &keys);
             }
             failed => return Err(self.cannot_read(failed)),
         };
-        // Every key that may be read has a result, an absent one with CreateIndex 0; a denied one is left out.
+        // The answer has a result for each readable key, with CreateIndex 0 if the key is missing. Denied keys have no result.
         let left_out = keys.into_iter().filter(|key| !found.has(key));
-        let denied = left_out.map(|key| (key, self.errors().denied("it is left out of what was found", key))).collect();
+        let denied = left_out.map(|key| (key, self.errors().denied("it is missing in the answer", key))).collect();
         found.found.retain(|entry| entry.create_index > 0);
         Ok((found, denied))
     }
 
-    /// The paths of all keys in a folder, in order; what may not be read is left out.
+    /// The paths of all keys in a folder, sorted. Consul omits the keys that the token must not list.
     ///
     /// # Errors
-    /// As [`Client`] says.
+    /// 65, 69, 77 and 78 as for every request.
     pub fn list(&self, folder: &str) -> Result<Vec<String>> {
-        self.under(folder, "keys")
+        self.get_folder(folder, "keys")
     }
 
-    /// All keys in a folder with their values, as they are at one moment; what may not be read is left out.
+    /// All keys in a folder with their values at the same moment. Consul omits the keys that the token must not read.
     ///
     /// # Errors
-    /// As [`Client`] says.
+    /// 65, 69, 77 and 78 as for every request.
     pub fn all(&self, folder: &str) -> Result<Vec<Entry>> {
-        self.under(folder, "recurse")
+        self.get_folder(folder, "recurse")
     }
 
-    /// Nothing in it, and nothing that may be read, look the same.
-    fn under<T: DeserializeOwned>(&self, folder: &str, parameter: &str) -> Result<Vec<T>> {
+    /// Consul's answer is the same for an empty folder and for one without readable keys.
+    fn get_folder<T: DeserializeOwned>(&self, folder: &str, parameter: &str) -> Result<Vec<T>> {
         let answer = self.call(&Call { path: &path(&format!("{folder}/")), parameter, body: Body::None })?;
         match answer.status {
             404 => Ok(Vec::new()),
@@ -165,7 +164,7 @@ impl Client<'_> {
         keys: &[&str],
     ) -> Result<(Entries, Vec<(&'k str, Failure)>)> {
         let found = match self.get("get-tree", consistency, keys)? {
-            Transaction::Done(found, behind) => Entries { found, behind },
+            Transaction::Done(found, last_contact) => Entries { found, last_contact },
             failed => return Err(self.cannot_read(failed)),
         };
         let mut denied = Vec::new();
@@ -181,38 +180,40 @@ impl Client<'_> {
 
     fn cannot_read(&self, failed: Transaction) -> Failure {
         match failed {
-            Transaction::Failed(complaint) => {
-                self.errors().unavailable(&format!("it cannot read: \"{}\"", complaint.what))
+            Transaction::Rejected(rejection) => {
+                self.errors().unavailable(&format!("the read failed: \"{}\"", rejection.message))
             }
-            _ => Failure::TooLarge(Status::Refused.error("the key is too long to ask for; use a shorter one")),
+            _ => Failure::TooLarge(Status::Refused.error("the key is too long; use a shorter one")),
         }
     }
 
-    /// Fails if the key may not be read. (It may have come to be since: no matter, the next run sees it.)
+    /// Fails if Consul denies reading the key. The value is ignored: if the key has been created since, the next run reads it.
     fn assert_readable(&self, key: &str, consistency: Consistency) -> Result<()> {
-        let parameter = consistency.also("raw");
+        let parameter = consistency.append_to("raw");
         self.call(&Call { path: &path(key), parameter: &parameter, body: Body::None }).map(drop)
     }
 
-    /// Does all of the changes, or none.
+    /// Makes all of the changes, or none.
     ///
     /// # Errors
-    /// 77 where one is denied, and as [`Client`] says.
+    /// 77 if one is denied; 65, 69 and 78 as for every request.
     pub fn change(&self, changes: &[Change]) -> Result<ChangeResult> {
         match self.transact("", changes.iter().map(Op::change).collect())? {
             Transaction::Done(..) => Ok(ChangeResult::Done),
-            Transaction::Failed(complaint) if complaint.is_denial() => {
-                Err(self.errors().denied(&complaint.what, &complaint.key))
+            Transaction::Rejected(rejection) if rejection.is_denial() => {
+                Err(self.errors().denied(&rejection.message, &rejection.key))
             }
-            Transaction::Failed(Complaint { what, repeated, .. }) => Ok(ChangeResult::Lost { why: what, repeated }),
+            Transaction::Rejected(Rejection { message, repeated, .. }) => {
+                Ok(ChangeResult::Lost { why: message, repeated })
+            }
             Transaction::TooLarge => Ok(ChangeResult::TooLarge),
         }
     }
 
-    /// Sets a value that no transaction can carry, if the key's index is still that one (0: it does not exist).
+    /// Sets a value that is too large for a transaction, if the key still has this index (0: if it does not exist).
     ///
     /// # Errors
-    /// 77 where it is denied, 65 where it is above Consul's limit, and as [`Client`] says.
+    /// 77 if it is denied, 65 if the value exceeds Consul's limit; 69 and 78 as for every request.
     pub fn put(&self, key: &str, value: Value, index: u64) -> Result<ChangeResult> {
         let parameter = match value.flags {
             0 => format!("cas={index}"),
@@ -227,15 +228,15 @@ impl Client<'_> {
     }
 }
 
-/// A denial is an answer, too.
-fn denial(asked: Result<()>) -> Result<Option<Failure>> {
-    match asked {
+/// Turns a denial from an error into a value.
+fn denial(result: Result<()>) -> Result<Option<Failure>> {
+    match result {
         Err(denial @ Failure::Denied(_)) => Ok(Some(denial)),
-        asked => asked.map(|()| None),
+        other => other.map(|()| None),
     }
 }
 
-/// Where a key is in the API.
+/// The path of a key in the API.
 pub(super) fn path(key: &str) -> String {
     format!("kv/{}", utf8_percent_encode(key, PATH))
 }

@@ -1,4 +1,4 @@
-//! Consul's HTTP API and the layout of keys in its KV store. Knows HTTP and keys, not checksums.
+//! A client of Consul's HTTP API. It knows HTTP and keys, not documents and checksums.
 
 mod address;
 mod blocking;

@@ -1,4 +1,4 @@
-//! Whom we trust, and with which certificate we present ourselves: the files and variables of Consul's own client.
+//! TLS to Consul: the trusted CAs and the client certificate, from the options and variables of Consul's own client.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,12 +17,17 @@ use crate::net::trust::{self, certificates, wrong};
 use crate::net::{self, Route};
 use crate::util::read;
 
-/// How to speak TLS with Consul: flags, then variables, then the system's own roots; for the server of this host. And
-/// whether we present ourselves.
+/// The TLS configuration for this host, and whether it has a client certificate. Options come before variables, and variables
+/// before the system's CAs.
 ///
 /// # Errors
-/// 78: a file that cannot be read or holds something else, half of a pair.
-pub(super) fn find(flags: &ConnectOptions, host: &str, verify: bool, context: &Context) -> Result<(Route, bool)> {
+/// 78 if a file cannot be read or has the wrong content, or only one of certificate and key is given.
+pub(super) fn from_options(
+    flags: &ConnectOptions,
+    host: &str,
+    verify: bool,
+    context: &Context,
+) -> Result<(Route, bool)> {
     let file = |flag: &Option<PathBuf>, option: &'static str, variable: &'static str| {
         Result::Ok(match flag {
             Some(path) => Some((path.clone(), option)),
@@ -38,7 +43,7 @@ pub(super) fn find(flags: &ConnectOptions, host: &str, verify: bool, context: &C
         builder.with_root_certificates(roots(ca_file, ca_path, context)?)
     } else {
         context.warn(
-            "warning: whoever answers as Consul is believed without a check of its certificate (CONSUL_HTTP_SSL_VERIFY)",
+            "warning: Consul's certificate is not verified, so another server can pose as Consul (CONSUL_HTTP_SSL_VERIFY)",
         );
         let unverified = Unverified(builder.crypto_provider().clone());
         builder.dangerous().with_custom_certificate_verifier(Arc::new(unverified))
@@ -50,10 +55,8 @@ pub(super) fn find(flags: &ConnectOptions, host: &str, verify: bool, context: &C
             let (chain, private) = (certificates(&certificate, option)?, private_key(&key, key_option)?);
             builder.with_client_auth_cert(chain, private).map_err(|cause| {
                 let what = match cause {
-                    rustls::Error::InconsistentKeys(_) => "do not fit; are they of one pair?".into(),
-                    other => format!(
-                        "cannot be used: {other}; make them of RSA (2048 bits or more), P-256, P-384 or Ed25519"
-                    ),
+                    rustls::Error::InconsistentKeys(_) => "do not match; are they one pair?".into(),
+                    other => format!("cannot be used: {other}; use RSA (2048 bits or more), P-256, P-384 or Ed25519"),
                 };
                 let (certificate, key) = (certificate.display(), key.display());
                 Status::Configuration.error(format!("the client certificate {certificate} and the key {key} {what}"))
@@ -72,14 +75,15 @@ pub(super) fn find(flags: &ConnectOptions, host: &str, verify: bool, context: &C
         (None, None) => (host.to_owned(), "the address"),
     };
     let server_name = ServerName::try_from(name.clone())
-        .map_err(|_| Status::Configuration.error(format!("{source}: \"{name}\" is no server's name")))?;
+        .map_err(|_| Status::Configuration.error(format!("{source}: \"{name}\" is not the name of a server")))?;
     Ok((Route::Tls(Tls { config: Arc::new(config), server_name }), has_client_certificate))
 }
-fn half(given: &str, missing: &str, how: &str) -> Error {
-    Status::Configuration.error(format!("there is a client {given}, but no {missing}; give it by {how}"))
+
+fn half(given: &str, missing: &str, ways: &str) -> Error {
+    Status::Configuration.error(format!("there is a client {given}, but no {missing}; name it with {ways}"))
 }
 
-/// A CA file beats a directory of them; without either, the system's.
+/// A CA file takes precedence over a CA directory. Without both, the system's CAs apply.
 fn roots(
     file: Option<(PathBuf, &str)>,
     directory: Option<(PathBuf, &str)>,
@@ -93,7 +97,7 @@ fn roots(
     if roots.is_empty() {
         let ways = context.either(&["--ca-file", "CONSUL_CACERT"]);
         return Err(Status::Configuration.error(format!(
-            "there is no CA certificate to check Consul's with; name one with {ways}, or install ca-certificates"
+            "there is no CA certificate to verify Consul's with; name one with {ways}, or install ca-certificates"
         )));
     }
     Ok(roots)
@@ -101,10 +105,10 @@ fn roots(
 
 fn private_key(path: &Path, source: &str) -> Result<PrivateKeyDer<'static>> {
     PrivateKeyDer::from_pem_slice(&read::named(path, source)?)
-        .map_err(|_| wrong(source, path, "holds no private key in PEM, or one that a password protects"))
+        .map_err(|_| wrong(source, path, "has no private key in PEM, or the key is protected by a password"))
 }
 
-/// CONSUL_HTTP_SSL_VERIFY=false. What the handshake itself proves is still checked.
+/// For CONSUL_HTTP_SSL_VERIFY=false: accepts any certificate. The signatures of the handshake are still verified.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 

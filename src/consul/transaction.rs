@@ -1,4 +1,4 @@
-//! Consul's transactions as they go over the wire: operations there, results or complaints back.
+//! The wire format of Consul's transactions: operations in the request, results or errors in the answer.
 
 use std::time::Duration;
 
@@ -10,24 +10,23 @@ use super::client::{Body, Call, Client};
 use super::entry::{Entry, Value};
 use super::failure::Result;
 
-/// The body of a transaction may be this large (Consul's `txn_max_req_len`; tried: a value of 393,174 bytes passes,
-/// 393,180 is 413, on 1.8.7 and 1.20.6).
-const LARGEST: usize = 512 * 1024;
+/// The largest body of a transaction, in bytes (Consul's `txn_max_req_len`). Tried on 1.8.7 and 1.20.6: a value of 393,174 bytes is
+/// accepted, one of 393,180 is answered with 413.
+const MAX_BODY: usize = 512 * 1024;
 
-/// A change of one key, as part of a transaction. Consul's own verbs.
+/// A change of one key in a transaction. The names are Consul's verbs.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
-    /// Sets the value, whatever it was.
+    /// Sets the value unconditionally.
     Set(&'a str, Value<'a>),
-    /// Sets the value if the index is still that one; 0 means that it does not exist.
+    /// Sets the value if the key still has this index; 0 means that the key must not exist.
     Cas(&'a str, Value<'a>, u64),
-    /// Deletes the key if the index is still that one.
+    /// Deletes the key if it still has this index.
     DeleteCas(&'a str, u64),
-    /// Changes nothing, but fails if the index is not that one any more.
+    /// Changes nothing, but fails if the key does not have this index.
     CheckIndex(&'a str, u64),
 }
 
-/// One operation.
 #[derive(Serialize)]
 pub(super) struct Op<'a> {
     #[serde(rename = "KV")]
@@ -45,7 +44,7 @@ struct Kv<'a> {
     flags: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u64>,
-    /// A transaction heeds no `?ns=` and `?partition=` (tried): each operation says it.
+    /// A transaction ignores `?ns=` and `?partition=` (tried), so each operation carries namespace and partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,12 +52,11 @@ struct Kv<'a> {
 }
 
 impl<'a> Op<'a> {
-    /// Reads a key with one of Consul's verbs.
+    /// Reads a key with this verb.
     pub fn get(verb: &'a str, key: &'a str) -> Op<'a> {
         Op { kv: Kv { verb, key, ..Kv::default() } }
     }
 
-    /// Makes a change.
     pub fn change(change: &Change<'a>) -> Op<'a> {
         let (verb, key, value, index) = match *change {
             Change::Set(key, value) => ("set", key, Some(value), None),
@@ -66,55 +64,55 @@ impl<'a> Op<'a> {
             Change::DeleteCas(key, index) => ("delete-cas", key, None, Some(index)),
             Change::CheckIndex(key, index) => ("check-index", key, None, Some(index)),
         };
-        let flags = value.map(|value| value.flags).filter(|&flags| flags != 0); // 0 without a word.
+        let flags = value.map(|value| value.flags).filter(|&flags| flags != 0); // Consul's default is 0.
         let value = value.map(|value| BASE64_STANDARD.encode(value.bytes));
         Op { kv: Kv { verb, key, value, flags, index, ..Kv::default() } }
     }
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 pub(super) enum Transaction {
-    /// All was done; this was found, by a server that was so far behind the leader.
+    /// All operations were done. The entries that were read, and the time since the answering server's last contact with the leader.
     Done(Vec<Entry>, Option<Duration>),
-    /// Nothing was done.
-    Failed(Complaint),
-    /// Nothing was sent: it is larger than Consul takes.
+    /// Consul did nothing.
+    Rejected(Rejection),
+    /// Nothing was sent, because the body exceeds Consul's limit.
     TooLarge,
 }
 
-/// Why a transaction failed.
-pub(super) struct Complaint {
-    /// Consul's words.
-    pub what: String,
-    /// The same as they came, with what is not for people.
+/// Why Consul rejected a transaction.
+pub(super) struct Rejection {
+    /// Consul's message, safe to show.
+    pub message: String,
+    /// The message as Consul sent it.
     raw: String,
-    /// Of the operation that failed.
+    /// The key of the operation that failed.
     pub key: String,
-    /// Whether an earlier try may have had its effect.
+    /// Whether an earlier attempt of the same transaction may have succeeded.
     pub repeated: bool,
 }
 
-impl Complaint {
-    /// In a transaction a denied write is 409, not 403.
+impl Rejection {
+    /// In a transaction, Consul answers a denied write with 409, not 403.
     pub fn is_denial(&self) -> bool {
         self.raw.to_ascii_lowercase().contains("permission denied")
     }
 
-    /// A verb that this Consul is too old for. It counts as a write there: a token that may only read is denied it
-    /// (tried on 1.8.7), while a read is never denied in a transaction, but left out.
+    /// Whether this Consul is too old for the verb of a read. Old versions treat an unknown verb as a write, and deny it to a
+    /// read-only token (tried on 1.8.7). A denial therefore means an unknown verb, since a transaction omits denied reads.
     pub fn is_unknown_verb(&self) -> bool {
         self.raw.contains("unknown KV verb") || self.is_denial()
     }
 }
 
-/// Any other JSON is not Consul's: an answer without `Results` must not pass for a success.
+/// The answer. `Results` is mandatory, so that JSON from another server does not pass for a success.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answered {
+struct TxnResponse {
     #[serde(deserialize_with = "Option::deserialize")]
     results: Option<Vec<ResultItem>>,
     #[serde(default)]
-    errors: Option<Vec<Problem>>,
+    errors: Option<Vec<TxnError>>,
 }
 
 #[derive(Deserialize)]
@@ -125,50 +123,50 @@ struct ResultItem {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Problem {
+struct TxnError {
     #[serde(default)]
     op_index: usize,
     what: String,
 }
 
 impl Client<'_> {
-    /// Does all of the operations, or none. The parameter is a read's consistency.
+    /// Does all of the operations, or none. `parameter` is the consistency of a read.
     pub(super) fn transact<'a>(&'a self, parameter: &str, mut ops: Vec<Op<'a>>) -> Result<Transaction> {
-        let tenancy = self.server().tenancy();
+        let tenancy = self.endpoint().tenancy();
         for op in &mut ops {
             (op.kv.namespace, op.kv.partition) = tenancy;
         }
-        // Strings and numbers: serde_json has nothing to fail at.
+        // Serializing strings and numbers cannot fail.
         let body = serde_json::to_vec(&ops).unwrap_or_default();
-        if body.len() > LARGEST {
+        if body.len() > MAX_BODY {
             return Ok(Transaction::TooLarge);
         }
-        let answer = self.call(&Call { path: "txn", parameter, body: Body::Json(&body) })?;
-        if answer.status == 404 {
+        let reply = self.call(&Call { path: "txn", parameter, body: Body::Json(&body) })?;
+        if reply.status == 404 {
             return Err(self.errors().not_consul("HTTP 404 for /v1/txn"));
         }
-        let Ok(answered) = serde_json::from_slice::<Answered>(&answer.body) else {
-            return Err(self.errors().unexpected(answer.status));
+        let Ok(response) = serde_json::from_slice::<TxnResponse>(&reply.body) else {
+            return Err(self.errors().unexpected(reply.status));
         };
-        match (answer.status, answered.results) {
+        match (reply.status, response.results) {
             (200, Some(found)) => {
-                Ok(Transaction::Done(found.into_iter().map(|found| found.kv).collect(), answer.behind))
+                Ok(Transaction::Done(found.into_iter().map(|item| item.kv).collect(), reply.last_contact))
             }
             (409, _) => {
-                let problem = answered.errors.unwrap_or_default().into_iter().next();
-                let key = problem.as_ref().and_then(|problem| ops.get(problem.op_index)).map(|op| op.kv.key.to_owned());
-                let said = || String::from_utf8_lossy(&answer.body).into_owned();
-                let raw = problem.map_or_else(said, |problem| problem.what);
-                let what = match self.errors().words(&raw) {
-                    words if words.is_empty() => {
-                        "its words are not shown: there are none, or they repeat a secret".into()
+                let error = response.errors.unwrap_or_default().into_iter().next();
+                let key = error.as_ref().and_then(|error| ops.get(error.op_index)).map(|op| op.kv.key.to_owned());
+                let body = || String::from_utf8_lossy(&reply.body).into_owned();
+                let raw = error.map_or_else(body, |error| error.what);
+                let message = match self.errors().message(&raw) {
+                    message if message.is_empty() => {
+                        "Consul's message is not shown: it is empty or repeats a secret".into()
                     }
-                    words => words,
+                    message => message,
                 };
                 let key = key.unwrap_or_default();
-                Ok(Transaction::Failed(Complaint { what, raw, key, repeated: answer.repeated }))
+                Ok(Transaction::Rejected(Rejection { message, raw, key, repeated: reply.repeated }))
             }
-            _ => Err(self.errors().unexpected(answer.status)),
+            _ => Err(self.errors().unexpected(reply.status)),
         }
     }
 }

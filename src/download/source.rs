@@ -129,7 +129,7 @@ impl<'a> Source<'a> {
         deadline: Deadline,
         context: &'a Context,
     ) -> Result<Source<'a>> {
-        let endpoint = Endpoint::find(&order.consul, context)?;
+        let endpoint = Endpoint::from_options(&order.consul, context)?;
         let client = Client::new(endpoint, deadline, order.guards.max_size, context);
         Ok(Source { client, order, context, location: Location::of(subject, &order.prefix), purpose })
     }
@@ -235,6 +235,6 @@ impl<'a> Source<'a> {
 
     /// The error that the key is not in Consul.
     pub fn no_such_key(&self) -> Error {
-        self.location.absent(self.client.server())
+        self.location.absent(self.client.endpoint())
     }
 }

@@ -16,12 +16,12 @@ const SLACK: Duration = Duration::from_secs(1);
 /// Waits for a document's checksum, which kvexpress writes last.
 pub(super) fn until_there(order: &SourceOrder, subject: &Subject, limit: Duration, context: &Context) -> Result<()> {
     let patience = Deadline::within(limit);
-    let server = Endpoint::find(&order.consul, context)?;
+    let server = Endpoint::from_options(&order.consul, context)?;
     let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, context);
     let location = Location::of(subject, &order.prefix);
     if client.await_key(location.last(), patience, order.consistency)? {
         Ok(())
     } else {
-        Err(location.absent_after(client.server(), Some(limit)))
+        Err(location.absent_after(client.endpoint(), Some(limit)))
     }
 }

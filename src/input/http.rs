@@ -183,6 +183,6 @@ fn refused(cause: &io::Error) -> Option<String> {
         client_certificate: "it wants a client certificate; let `-- curl --cert` read it",
     };
     match refusal(cause, &remedies)? {
-        Refusal::OfTheirs(why) | Refusal::OfOurs(why) => Some(why),
+        Refusal::Server(why) | Refusal::Configuration(why) => Some(why),
     }
 }

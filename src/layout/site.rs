@@ -29,7 +29,7 @@ impl Site {
     /// # Errors
     /// 78.
     pub fn client<'w>(&self, context: &'w Context) -> Result<Client<'w>> {
-        let server = Endpoint::find(&self.consul, context)?;
+        let server = Endpoint::from_options(&self.consul, context)?;
         Ok(Client::new(server, Deadline::within(self.timeout), document::LARGEST, context))
     }
 }

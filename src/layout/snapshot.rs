@@ -138,6 +138,6 @@ pub fn verified(client: &Client, paths: KeyPaths) -> Result<VerifiedPair> {
     match Snapshot::read(client, Consistency::Default, &location, None, None)?.state {
         PairState::Verified(pair) => Ok(pair),
         PairState::Torn(torn) => Err(location.torn(torn.why, None)),
-        PairState::Absent => Err(location.absent(client.server())),
+        PairState::Absent => Err(location.absent(client.endpoint())),
     }
 }

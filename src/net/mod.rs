@@ -1,5 +1,5 @@
-//! How a connection is made, to Consul and to whom a URL names: a name resolved, a TCP or unix socket connected, TLS on
-//! top where it is wanted. Knows nobody's requests.
+//! Connections to Consul and to the servers of URLs: name resolution, TCP or unix socket, and TLS. This module does not know what
+//! the requests mean.
 
 mod near;
 pub(crate) mod refusal;
@@ -20,23 +20,23 @@ use ureq::unversioned::transport::{Connector, TcpConnector};
 
 pub(crate) use self::near::Trail;
 pub(crate) use self::resolver::look_up;
-use self::resolver::{Lookup, Nowhere};
+use self::resolver::{Lookup, NoLookup};
 use self::tls::{Tls, TlsConnector};
 use self::unix::UnixConnector;
 
-/// How somebody is reached.
+/// The transport to a server.
 #[derive(Clone, Debug)]
 pub(crate) enum Route {
-    /// By TCP.
+    /// TCP.
     Plain,
-    /// By TCP and TLS.
+    /// TCP with TLS.
     Tls(Tls),
-    /// By the unix socket at this path, whatever the URI says.
+    /// The unix socket at this path. The host of the URI is ignored.
     Socket(PathBuf),
 }
 
-/// As we ask everybody: no proxy (by default even 127.0.0.1 would go through it), redirects and error statuses as they
-/// come.
+/// The configuration of all agents. There is no proxy, since ureq would use it even for 127.0.0.1. Redirects and error statuses
+/// are returned as answers.
 pub(crate) fn config() -> ConfigBuilder<AgentScope> {
     Config::builder()
         .http_status_as_error(false)
@@ -48,19 +48,19 @@ pub(crate) fn config() -> ConfigBuilder<AgentScope> {
         .output_buffer_size(4 * 1024)
 }
 
-/// Connects this way, each time it is asked to; if this is part of a chain of redirects, only where that may lead.
-pub(crate) fn agent(way: &Route, config: Config, trail: Option<&Trail>) -> Agent {
-    match way {
-        Route::Plain => Agent::with_parts(config, TcpConnector::default(), Lookup::along(trail)),
+/// An agent that connects by this route. `trail` restricts the addresses if the request is part of a chain of redirects.
+pub(crate) fn agent(route: &Route, config: Config, trail: Option<&Trail>) -> Agent {
+    match route {
+        Route::Plain => Agent::with_parts(config, TcpConnector::default(), Lookup::new(trail)),
         Route::Tls(tls) => {
-            let connector = TcpConnector::default().chain(TlsConnector::with(tls.clone()));
-            Agent::with_parts(config, connector, Lookup::along(trail))
+            let connector = TcpConnector::default().chain(TlsConnector::new(tls.clone()));
+            Agent::with_parts(config, connector, Lookup::new(trail))
         }
-        Route::Socket(path) => Agent::with_parts(config, UnixConnector::to(path.clone()), Nowhere),
+        Route::Socket(path) => Agent::with_parts(config, UnixConnector::new(path.clone()), NoLookup),
     }
 }
 
-/// It has a host, and a port that is one if it has any (a number above 65535 parses, and is none).
+/// Whether the authority has a host, and its port, if it has one, is valid. The parser accepts ports above 65535.
 pub(crate) fn is_reachable(authority: &Authority) -> bool {
     let after_host = authority.as_str().strip_prefix(authority.host());
     !authority.host().is_empty() && (after_host == Some("") || authority.port_u16().is_some_and(|port| port > 0))
@@ -71,7 +71,7 @@ pub(crate) fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Why there is no connection, where another remedy fits than to look at the server.
+/// Why a connection failed, with its own remedy, for a cause that is not the server's.
 #[derive(Clone, Debug)]
 pub(crate) struct Explained {
     pub why: String,
@@ -79,7 +79,7 @@ pub(crate) struct Explained {
 }
 
 impl Explained {
-    /// What it is of.
+    /// The explanation that an error carries.
     pub fn in_error(cause: &io::Error) -> Option<&Explained> {
         cause.get_ref()?.downcast_ref()
     }

@@ -1,5 +1,5 @@
-//! Which addresses are this machine's own, or of its link: a server elsewhere must not lead there by a redirect, where agents
-//! and metadata services answer whoever asks from this machine.
+//! The addresses of this machine and of its network link. A remote server must not redirect there, because agents and metadata
+//! services answer every request from this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,40 +7,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Explained;
 
-/// Where a chain of redirects has led. Judged by the addresses that are connected to: a URL's text proves nothing, since any name
-/// may have any address.
+/// A chain of redirects. It is judged by the addresses of the connections, not by the URLs, since any name can have any address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trail {
-    /// Whether one of its servers was elsewhere.
-    has_left: Arc<AtomicBool>,
+    /// Whether the chain has included a remote server.
+    was_remote: Arc<AtomicBool>,
 }
 
 impl Trail {
-    /// Goes on to one of these addresses, if it may.
+    /// Adds a server with these addresses, or fails if a remote server has redirected to a near one.
     pub(super) fn admit(&self, addresses: &[SocketAddr]) -> Result<(), Explained> {
         let near = addresses.iter().map(SocketAddr::ip).find(|address| is_near(*address));
-        if let Some(address) = near.filter(|_| self.has_left.load(Ordering::Relaxed)) {
+        if let Some(address) = near.filter(|_| self.was_remote.load(Ordering::Relaxed)) {
             return Err(Explained {
-                why: format!(
-                    "a server elsewhere redirects to {address}, an address of this machine or its network link"
-                ),
-                remedy: "give the URL that is meant".into(),
+                why: format!("a remote server redirects to {address}, an address of this machine or its network link"),
+                remedy: "give the final URL".into(),
             });
         }
         if addresses.iter().any(|address| !is_near(address.ip())) {
-            self.has_left.store(true, Ordering::Relaxed);
+            self.was_remote.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
 }
 
-/// Loopback, link-local, unspecified (Linux takes it for loopback) or multicast, also as an IPv4 address within IPv6.
+/// Whether the address is loopback, link-local, unspecified (Linux connects to loopback then) or multicast. This includes IPv4
+/// addresses within IPv6 ones.
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_near_v4(address),
         IpAddr::V6(address) => {
             let is_itself = address.is_loopback() || address.is_unicast_link_local() || address.is_multicast();
-            is_itself || within(address).is_some_and(is_near_v4)
+            is_itself || embedded_v4(address).is_some_and(is_near_v4)
         }
     }
 }
@@ -51,9 +49,9 @@ fn is_near_v4(address: Ipv4Addr) -> bool {
     address.is_loopback() || address.is_link_local() || is_this_network || is_to_many
 }
 
-/// The IPv4 address in a mapped (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`, `::` among them) or translated (`64:ff9b::a.b.c.d`)
-/// one.
-fn within(address: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 address in a mapped (`::ffff:a.b.c.d`), compatible (`::a.b.c.d`, which includes `::`) or translated
+/// (`64:ff9b::a.b.c.d`) IPv6 address.
+fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
             let [.., a, b, c, d] = address.octets();
@@ -96,7 +94,7 @@ mod tests {
     ];
 
     #[test]
-    fn who_has_left_does_not_come_back() {
+    fn a_remote_server_cannot_redirect_to_this_machine() {
         for near in NEAR {
             for far in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "fc00::1", "::ffff:192.0.2.1", "64:ff9b::c000:201"] {
                 let trail = Trail::default();
@@ -108,9 +106,9 @@ mod tests {
         }
     }
 
-    /// A name of both kinds may be asked at either.
+    /// The connection may go to any address of a name.
     #[test]
-    fn a_server_that_may_be_elsewhere_is() {
+    fn a_name_with_a_remote_address_counts_as_remote() {
         let trail = Trail::default();
         assert!(admits(&trail, &["127.0.0.1", "192.0.2.1"]) && !admits(&trail, &["127.0.0.1"]));
     }

@@ -1,53 +1,53 @@
-//! Why TLS was refused, by the server or by us, and what helps.
+//! Explains TLS refusals, by the server or by us, with a remedy.
 
 use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
-/// What TLS refuses, and so does not pass by itself: cause and remedy.
+/// A TLS refusal, which a retry does not change: cause and remedy.
 pub(crate) enum Refusal {
-    /// Who answers is not who it should be, or no TLS can be spoken with it.
-    OfTheirs(String),
-    /// It does not want us as we are, or is no server for TLS.
-    OfOurs(String),
+    /// The server's certificate is not acceptable, or there is no TLS version or cipher in common.
+    Server(String),
+    /// The server does not accept this client, or does not speak TLS: the configuration is wrong.
+    Configuration(String),
 }
 
-/// What helps, where that depends on whom we ask.
+/// The remedies that depend on the kind of server.
 pub(crate) struct Remedies<'a> {
-    /// Its certificate is of a CA that is not trusted.
+    /// For a server certificate from an untrusted CA.
     pub unknown_ca: &'a str,
-    /// Its certificate has another name: what helps besides to ask it by that one.
+    /// For a server certificate with another name: appended to the advice to connect by that name.
     pub other_name: &'a str,
-    /// It says that it does not have the name that we ask for.
+    /// For a server that does not have the name that was sent.
     pub unknown_name: &'a str,
-    /// It does not speak TLS.
+    /// For a server that does not speak TLS.
     pub plain: &'a str,
-    /// It wants a certificate of ours, or another: all of it, cause and remedy.
+    /// For a server that requires a client certificate, or another one: both cause and remedy.
     pub client_certificate: &'a str,
 }
 
-/// What of a failure is TLS's refusal.
+/// The refusal if the error is one; `None` for transient errors.
 pub(crate) fn refusal(cause: &io::Error, remedies: &Remedies) -> Option<Refusal> {
     Some(match cause.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::InvalidCertificate(wrong) => Refusal::OfTheirs(certificate(wrong, remedies)),
-        rustls::Error::AlertReceived(received) => Refusal::OfOurs(alert(*received, remedies)?),
+        rustls::Error::InvalidCertificate(wrong) => Refusal::Server(certificate(wrong, remedies)),
+        rustls::Error::AlertReceived(received) => Refusal::Configuration(alert(*received, remedies)?),
         rustls::Error::InvalidMessage(_) => {
-            Refusal::OfOurs(format!("what answers does not speak TLS; {}", remedies.plain))
+            Refusal::Configuration(format!("the server does not speak TLS; {}", remedies.plain))
         }
-        rustls::Error::DecryptError => return None, // Broken on the way.
-        rustls::Error::FailedToGetCurrentTime => Refusal::OfOurs(
-            "certificates cannot be checked, since it is before 1970 here; set this machine's clock".into(),
+        rustls::Error::DecryptError => return None, // The data was damaged in transit.
+        rustls::Error::FailedToGetCurrentTime => Refusal::Configuration(
+            "certificates cannot be verified, since this machine's clock is before 1970; set the clock".into(),
         ),
-        other => Refusal::OfTheirs(format!("no TLS connection can be made: {other}; {MODERN}")),
+        other => Refusal::Server(format!("no TLS connection can be made: {other}; {MODERN}")),
     })
 }
 
-const MODERN: &str = "it must know TLS 1.2 or newer, with ECDHE and AES-GCM or ChaCha20";
+const MODERN: &str = "the server must support TLS 1.2 or newer, with ECDHE and AES-GCM or ChaCha20";
 
-/// What a server means by an alert; none for those that pass.
+/// Explains the server's alert; `None` for transient ones.
 fn alert(alert: AlertDescription, remedies: &Remedies) -> Option<String> {
     use AlertDescription as Alert;
-    let ours = remedies.client_certificate;
+    let client_certificate = remedies.client_certificate;
     let why = match alert {
         Alert::CertificateRequired
         | Alert::NoCertificate
@@ -57,12 +57,14 @@ fn alert(alert: AlertDescription, remedies: &Remedies) -> Option<String> {
         | Alert::CertificateExpired
         | Alert::CertificateUnknown
         | Alert::UnknownCA
-        | Alert::AccessDenied => ours.into(),
-        Alert::HandshakeFailure => format!("we do not agree: either {MODERN}; or {ours}"),
-        Alert::ProtocolVersion | Alert::InsufficientSecurity => format!("we do not agree; {MODERN}"),
-        Alert::UnrecognisedName => format!("it does not have that name; {}", remedies.unknown_name),
+        | Alert::AccessDenied => client_certificate.into(),
+        Alert::HandshakeFailure => {
+            format!("the TLS handshake failed: either {MODERN}; or {client_certificate}")
+        }
+        Alert::ProtocolVersion | Alert::InsufficientSecurity => format!("the TLS handshake failed; {MODERN}"),
+        Alert::UnrecognisedName => format!("the server does not have this name; {}", remedies.unknown_name),
         Alert::CloseNotify | Alert::InternalError | Alert::BadRecordMac | Alert::UserCanceled => return None,
-        _ => "it refuses to speak TLS with us".into(),
+        _ => "the server refuses the TLS connection".into(),
     };
     Some(format!("{why} (TLS alert {alert:?})"))
 }
@@ -76,13 +78,13 @@ fn certificate(wrong: &CertificateError, remedies: &Remedies) -> String {
             format!("{wrong}; wait, or set this machine's clock")
         }
         CertificateError::UnknownIssuer => {
-            format!("its certificate is of a CA that is not trusted here; {}", remedies.unknown_ca)
+            format!("its certificate is from a CA that is not trusted here; {}", remedies.unknown_ca)
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("{wrong}; ask it by a name that it has{}", remedies.other_name)
+            format!("{wrong}; use a name that the certificate has{}", remedies.other_name)
         }
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "its certificate is that of a CA itself; issue one from it for the server".into()
+            "its certificate is a CA certificate; issue a server certificate from that CA".into()
         }
         other => format!("its certificate cannot be trusted: {other}"),
     }

@@ -1,4 +1,4 @@
-//! From a name to addresses: the only place where a name is looked up, for Consul, for URLs and for metrics.
+//! Name resolution for Consul, URLs and metrics.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -13,13 +13,13 @@ use ureq::unversioned::transport::{NextTimeout, time};
 use super::near::Trail;
 use super::{Explained, bare};
 
-/// The addresses of a host, looked up within `limit`; `None` after that.
+/// Resolves a host; `None` if the resolver does not answer within `limit`.
 ///
-/// An address is itself. `localhost` is this machine, IPv4 first: that is where agents listen by default, and a resolver that
-/// puts `::1` first would lead to whoever listens there.
+/// `localhost` is always 127.0.0.1, then ::1, without a lookup: agents listen on IPv4 by default, and with a resolver that puts
+/// `::1` first another program could answer there.
 ///
 /// # Errors
-/// The resolver's, with a remedy where it is not that the name is unknown.
+/// The resolver's error, or an [`Explained`] one if no thread can be started.
 pub(crate) fn look_up(host: &str, port: u16, limit: Option<Duration>) -> io::Result<Option<Vec<SocketAddr>>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(Some(vec![SocketAddr::new(address, port)]));
@@ -29,12 +29,12 @@ pub(crate) fn look_up(host: &str, port: u16, limit: Option<Duration>) -> io::Res
         return Ok(Some(loopback.map(|address| SocketAddr::new(address, port)).into()));
     }
     let name = host.to_owned();
-    let look = move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-    let Some(limit) = limit else { return look().map(Some) };
-    let (found, result) = sync_channel(1);
-    // Left alone when it takes too long: it ends with the process.
-    let looking = std::thread::Builder::new().spawn(move || found.send(look()));
-    looking.map_err(|cause| Explained {
+    let resolve = move || (name.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+    let Some(limit) = limit else { return resolve().map(Some) };
+    let (sender, result) = sync_channel(1);
+    // A lookup cannot be cancelled. After the limit, the thread is left running until the process ends.
+    let thread = std::thread::Builder::new().spawn(move || sender.send(resolve()));
+    thread.map_err(|cause| Explained {
         why: format!("{host} cannot be looked up, since no thread can be started ({cause})"),
         remedy: "let this user run more processes (ulimit -u, TasksMax=), or write an address instead of the name"
             .into(),
@@ -42,17 +42,16 @@ pub(crate) fn look_up(host: &str, port: u16, limit: Option<Duration>) -> io::Res
     result.recv_timeout(limit).ok().transpose()
 }
 
-/// ureq's own resolver starts a thread even for `127.0.0.1`, panics where it cannot, and takes `localhost` for what the system's
-/// says.
+/// Resolves by [`look_up`]. It replaces ureq's resolver, which starts a thread even for `127.0.0.1`, panics if it cannot, and asks
+/// the system for `localhost`.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
-    /// Where the redirects have led so far that this connection is part of.
+    /// The chain of redirects that the connection is part of.
     trail: Option<Trail>,
 }
 
 impl Lookup {
-    /// As part of a chain of redirects.
-    pub fn along(trail: Option<&Trail>) -> Lookup {
+    pub fn new(trail: Option<&Trail>) -> Lookup {
         Lookup { trail: trail.cloned() }
     }
 }
@@ -70,19 +69,19 @@ impl Resolver for Lookup {
             trail.admit(&found).map_err(io::Error::from)?;
         }
         let mut addresses = self.empty();
-        found.into_iter().for_each(|address| drop(addresses.try_push(address))); // It takes so many, and more are of no use.
+        found.into_iter().for_each(|address| drop(addresses.try_push(address))); // The list has a fixed capacity.
         if addresses.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(addresses) }
     }
 }
 
-/// Nobody needs to be found behind a socket: it is asked by its path.
+/// The resolver for unix sockets, which need no address.
 #[derive(Debug)]
-pub(super) struct Nowhere;
+pub(super) struct NoLookup;
 
-impl Resolver for Nowhere {
+impl Resolver for NoLookup {
     fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let mut one = self.empty();
-        one.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)); // ureq wants one.
+        one.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)); // ureq requires an address.
         Ok(one)
     }
 }
@@ -92,7 +91,7 @@ mod tests {
     use super::look_up;
 
     #[test]
-    fn localhost_is_this_machine_by_ipv4_first() {
+    fn localhost_is_resolved_to_ipv4_first() {
         for host in ["localhost", "LocalHost", "localhost."] {
             let found = look_up(host, 8500, None).ok().flatten().unwrap_or_default();
             assert_eq!(

@@ -1,5 +1,5 @@
-//! TLS over whatever was connected, by rustls. (Not ureq's own: that one knows no other name than the address's, and
-//! panics over a key that does not fit its certificate.)
+//! TLS over a connection, by rustls. ureq's own TLS is not used, because it verifies no other name than the address's, and panics
+//! if a key does not match its certificate.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,7 +16,6 @@ use ureq::unversioned::transport::{
 
 use crate::error::Status;
 
-/// How to speak TLS.
 #[derive(Clone)]
 pub(crate) struct Tls {
     pub config: Arc<ClientConfig>,
@@ -30,17 +29,17 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// To say whom to trust.
+/// The beginning of a TLS configuration; the caller adds the trusted CAs.
 ///
 /// # Errors
-/// None that can be met: ring knows our versions of TLS.
+/// 78 if ring does not support the TLS versions, which cannot happen.
 pub(crate) fn builder() -> crate::error::Result<ConfigBuilder<ClientConfig, WantsVerifier>> {
     ClientConfig::builder_with_details(Arc::new(ring::default_provider()), Arc::new(Clock))
         .with_safe_default_protocol_versions()
         .map_err(|cause| Status::Configuration.error(format!("TLS: {cause}")))
 }
 
-/// rustls's own panics where the clock of this machine says that it is before 1970.
+/// Replaces rustls's clock, which panics if this machine's clock is before 1970.
 #[derive(Debug)]
 struct Clock;
 
@@ -50,13 +49,11 @@ impl TimeProvider for Clock {
     }
 }
 
-/// Adds TLS.
 #[derive(Debug)]
 pub(super) struct TlsConnector(Tls);
 
 impl TlsConnector {
-    /// Like this.
-    pub fn with(tls: Tls) -> TlsConnector {
+    pub fn new(tls: Tls) -> TlsConnector {
         TlsConnector(tls)
     }
 }
@@ -69,28 +66,29 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let connection = ClientConnection::new(self.0.config.clone(), self.0.server_name.clone());
         let mut connection = connection.map_err(io::Error::other)?;
         let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
-        socket.set_timeout(left(details));
-        let shaken = connection.complete_io(&mut socket);
-        shaken.map_err(|cause| alert_or(cause, &mut connection, &mut socket))?;
+        socket.set_timeout(remaining(details));
+        let handshake = connection.complete_io(&mut socket);
+        handshake.map_err(|cause| alert_or(cause, &mut connection, &mut socket))?;
         let buffers = LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
         Ok(Some(TlsTransport { buffers, stream: StreamOwned { conn: connection, sock: socket } }))
     }
 }
 
-/// Who refuses us says so and goes; then to write fails first. What he has said may still be there to be read.
+/// The server's TLS alert, if it sent one, otherwise `cause`. A server that refuses the connection sends an alert and closes it; our
+/// next write fails before the alert is read.
 fn alert_or(cause: io::Error, connection: &mut ClientConnection, socket: &mut TransportAdapter) -> io::Error {
     if matches!(cause.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
         while matches!(connection.read_tls(socket), Ok(1..)) {
-            if let Err(refusal) = connection.process_new_packets() {
-                return io::Error::new(ErrorKind::InvalidData, refusal);
+            if let Err(alert) = connection.process_new_packets() {
+                return io::Error::new(ErrorKind::InvalidData, alert);
             }
         }
     }
     cause
 }
 
-/// Of the time to connect, what the TCP connection has not taken.
-fn left(details: &ConnectionDetails) -> NextTimeout {
+/// The rest of the connect timeout after the TCP connection.
+fn remaining(details: &ConnectionDetails) -> NextTimeout {
     let after = match (details.timeout.after, details.now, (details.current_time)()) {
         (Duration::Exact(after), Instant::Exact(began), Instant::Exact(now)) => {
             Duration::Exact(after.saturating_sub(now.saturating_duration_since(began)))
@@ -100,7 +98,6 @@ fn left(details: &ConnectionDetails) -> NextTimeout {
     NextTimeout { after, ..details.timeout }
 }
 
-/// A connection with TLS on it.
 pub(super) struct TlsTransport {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,

@@ -1,4 +1,4 @@
-//! A unix socket, through ureq's own interface for transports.
+//! HTTP over a unix socket, as a transport for ureq.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,17 +12,16 @@ use ureq::unversioned::transport::{
 
 use super::Explained;
 
-/// Connects to one socket, whatever the URI says.
+/// Connects to the socket at this path. The host of the URI is ignored.
 #[derive(Debug)]
 pub(super) struct UnixConnector(PathBuf);
 
 impl UnixConnector {
-    /// To the socket at this path.
-    pub fn to(path: PathBuf) -> UnixConnector {
+    pub fn new(path: PathBuf) -> UnixConnector {
         UnixConnector(path)
     }
 
-    /// Never waits: a listener whose queue is full says so, and is asked again later, as all that passes.
+    /// Connects without blocking. A full queue of the listener is a transient error, which the client retries.
     fn connect(&self) -> io::Result<UnixStream> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
@@ -31,9 +30,9 @@ impl UnixConnector {
             Ok(()) => {}
             Err(Errno::EAGAIN) => return Err(io::Error::other("its queue is full")),
             Err(Errno::EACCES) => {
-                let why = "this user may not use the socket".into();
+                let why = "this user has no access to the socket".into();
                 let remedy =
-                    "let this user write to it, or its group (unix_sockets in the agent's configuration)".into();
+                    "give this user or its group write access (unix_sockets in the agent's configuration)".into();
                 return Err(Explained { why, remedy }.into());
             }
             Err(errno) => return Err(errno.into()),
@@ -83,7 +82,7 @@ impl Transport for UnixTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        false // Another request makes another connection: a socket on the same machine costs nothing.
+        false // Each request makes a new connection, which costs nothing on the same machine.
     }
 }
 

@@ -69,7 +69,7 @@ pub fn stop(order: &StopOrder, context: &Context) -> Result<Stopped> {
         return Err(Status::NoSuchKey.error(format!(
             "there is no {} in Consul at {}, nothing is stopped; check -k and -p, or stop what is not there yet with --force",
             folder.checksum,
-            client.server()
+            client.endpoint()
         )));
     }
     let reason = order.reason.text(None, context);

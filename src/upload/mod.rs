@@ -38,7 +38,7 @@ pub fn run(order: &UploadOrder, context: &Context) -> Result<UploadReport> {
 fn upload(order: &UploadOrder, context: &Context) -> Result<UploadEffect> {
     let document = read(order, context)?;
     let ours = EncodedDocument::new(document, order.form)?;
-    let endpoint = Endpoint::find(&order.consul, context)?;
+    let endpoint = Endpoint::from_options(&order.consul, context)?;
     let client = Client::new(endpoint, Deadline::within(order.timeout), document::LARGEST, context);
     converge(&order.terms, ours, &client, context)
 }

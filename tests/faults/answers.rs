@@ -45,7 +45,7 @@ fn faults() -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut add = |name, act, status, tries, says| faults.push(Fault { name, act, status, tries, says });
     let every = Duration::from_millis(20);
-    let is_it_up = "is the agent up? -s or CONSUL_HTTP_ADDR names another";
+    let is_it_up = "is the agent up? choose another with -s or CONSUL_HTTP_ADDR";
     let is_it_consul = "is it Consul's HTTP port";
 
     // What passes is tried again.
@@ -111,7 +111,7 @@ fn faults() -> Vec<Fault> {
         ("an index below zero", r#"{"Results":[{"KV":{"Key":"a","ModifyIndex":-1,"Value":"YQ=="}}],"Errors":null}"#),
         ("a result that is no entry", r#"{"Results":[{"Node":{"Node":"a"}}],"Errors":null}"#),
     ] {
-        let says = ["HTTP 200, but not an answer of Consul's", is_it_consul];
+        let says = ["HTTP 200, but not an answer from Consul", is_it_consul];
         add(name, Act::Say(http("200 OK", body)), 69, Tries::One, says);
     }
 

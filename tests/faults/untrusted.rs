@@ -281,7 +281,7 @@ fn a_remedy_names_nothing_that_the_program_does_not_have() {
     let kvexpress = |arguments: &[&str]| Run::new(link.to_str().unwrap(), "").args(arguments).run();
     let file = place.file().display().to_string();
     let down = kvexpress(&["out", "-k", "x", "-f", &file, "-s", "127.0.0.1:1"]).expect(69);
-    let down = down.says(&["is the agent up? -s names another"]);
+    let down = down.says(&["is the agent up? choose another with -s"]);
     let refused = Gate::to("", |_| Act::Say(http("403 Forbidden", "Permission denied")));
     let denied =
         kvexpress(&["out", "-k", "x", "-f", &file, "-s", &refused.address]).expect(77).says(&["CONSUL_HTTP_TOKEN"]);

@@ -14,7 +14,7 @@ pub const MASTER: &str = "00000000-aaaa-bbbb-cccc-0123456789ab";
 pub const UNKNOWN: &str = "99999999-dddd-eeee-ffff-9876543210fe";
 
 /// What to do about a denial.
-pub const REMEDY: [&str; 3] = ["the token needs more rights", "CONSUL_HTTP_TOKEN", "--token-file"];
+pub const REMEDY: [&str; 3] = ["more permissions", "CONSUL_HTTP_TOKEN", "--token-file"];
 
 /// A place on an agent with ACLs, whose document is looked at and put there with the master token.
 pub struct Guarded {
@@ -330,8 +330,8 @@ fn no_token_an_unknown_one_and_one_without_rights_are_denied() {
     let data = guarded.place.kv("data");
     for (name, token, says, who, remedy) in [
         ("none", "", data.as_str(), "without a token", REMEDY[0]),
-        ("unknown", UNKNOWN, "ACL not found", "with the token of CONSUL_HTTP_TOKEN", "does not know it"),
-        ("powerless", &powerless, &data, "with the token of CONSUL_HTTP_TOKEN", REMEDY[0]),
+        ("unknown", UNKNOWN, "ACL not found", "with the token from CONSUL_HTTP_TOKEN", "does not know this token"),
+        ("powerless", &powerless, &data, "with the token from CONSUL_HTTP_TOKEN", REMEDY[0]),
     ] {
         let started = Instant::now();
         let key = guarded.place.key.as_str();

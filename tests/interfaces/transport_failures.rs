@@ -31,13 +31,13 @@ fn what_is_wrong_with_a_way_is_said_with_its_remedy_and_not_tried_again() {
             "an unknown CA",
             Way::to("").flag("-s", &https).flag("--ca-file", &other_ca.file),
             69,
-            &["of a CA that is not trusted here", "--ca-file", "CONSUL_CACERT"],
+            &["from a CA that is not trusted here", "--ca-file", "CONSUL_CACERT"],
         ),
         (
             "the system's CAs",
             Way::to("").flag("-s", &https).variable("SSL_CERT_FILE", &other_ca.file),
             69,
-            &["of a CA that is not trusted"],
+            &["from a CA that is not trusted"],
         ),
         (
             "another name",
@@ -49,13 +49,13 @@ fn what_is_wrong_with_a_way_is_said_with_its_remedy_and_not_tried_again() {
             "no client certificate",
             Way::to("").flag("-s", &https).flag("--ca-file", ca),
             78,
-            &["wants a client certificate", "--client-cert", "CONSUL_CLIENT_KEY"],
+            &["requires a client certificate", "--client-cert", "CONSUL_CLIENT_KEY"],
         ),
         (
             "a client certificate of another CA",
             with(&stranger),
             78,
-            &["does not accept our client certificate", "of its CA", "TLS alert"],
+            &["does not accept our client certificate", "from its CA", "TLS alert"],
         ),
         (
             "a client certificate that has expired",
@@ -136,9 +136,9 @@ fn files_that_make_no_sense_are_78_before_anybody_is_asked() {
         (way().variable("CONSUL_CACERT", "/nowhere"), &["CONSUL_CACERT", "/nowhere"]),
         (way().variable("CONSUL_CAPATH", "/nowhere"), &["CONSUL_CAPATH", "/nowhere"]),
         (way().variable("CONSUL_CAPATH", &bad_directory), &["CONSUL_CAPATH", "notes", "no certificate"]),
-        (way().flag("--ca-file", &empty), &["--ca-file", "holds no certificate in PEM"]),
-        (way().flag("--ca-file", &garbage), &["--ca-file", "holds no certificate in PEM"]),
-        (way().flag("--ca-file", &none), &["--ca-file", "holds no certificate that can be read"]),
+        (way().flag("--ca-file", &empty), &["--ca-file", "has no certificate in PEM"]),
+        (way().flag("--ca-file", &garbage), &["--ca-file", "has no certificate in PEM"]),
+        (way().flag("--ca-file", &none), &["--ca-file", "has no valid certificate"]),
         (
             way().variable("SSL_CERT_FILE", &empty).variable("SSL_CERT_DIR", &bad_directory),
             &["there is no CA certificate", "--ca-file", "ca-certificates"],
@@ -153,7 +153,10 @@ fn files_that_make_no_sense_are_78_before_anybody_is_asked() {
             trusting().flag("--client-cert", &one.certificate).flag("--client-key", &locked),
             &["--client-key", "no private key", "password"],
         ),
-        (trusting().flag("--tls-server-name", "no name"), &["--tls-server-name", "no name", "no server's name"]),
+        (
+            trusting().flag("--tls-server-name", "no name"),
+            &["--tls-server-name", "no name", "not the name of a server"],
+        ),
     ];
     for (way, says) in cases {
         way.kvx_out(&place).run().expect(78).says(&[&place.key]).says(says);
@@ -229,7 +232,7 @@ fn a_refusal_that_comes_while_we_still_write_is_heard_all_the_same() {
     let mut strace = std::process::Command::new("strace");
     strace.args(["-o", "/dev/null", "-e", "trace=sendto", "-e", "inject=sendto:delay_enter=30000:when=3+"]);
     let ran = Ran::from(strace.arg(run.command.get_program()).args(run.command.get_args()).output().unwrap());
-    ran.expect(78).says(&["wants a client certificate", "TLS alert"]);
+    ran.expect(78).says(&["requires a client certificate", "TLS alert"]);
 }
 
 #[test]

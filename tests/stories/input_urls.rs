@@ -268,7 +268,7 @@ fn https_is_of_the_systems_cas_and_never_led_back_to_http() {
     let asked = plain.connections();
     let wrong: [(&str, &Ca, &[&str]); 7] = [
         (&format!("{good}/down"), &ca, &["/down cannot be read: it redirects from https to http"]),
-        (&format!("{good}/hosts"), &other_ca, &["of a CA that is not trusted here", "SSL_CERT_FILE"]),
+        (&format!("{good}/hosts"), &other_ca, &["from a CA that is not trusted here", "SSL_CERT_FILE"]),
         (&format!("{expired}/hosts"), &ca, &["certificate expired", "clock"]),
         (&format!("{named}/hosts"), &ca, &["not valid for name \"127.0.0.1\"", "intranet.example"]),
         (&format!("{cut}/cut"), &ca, &["the connection broke before its end"]),
@@ -283,7 +283,7 @@ fn https_is_of_the_systems_cas_and_never_led_back_to_http() {
     // What says whom to trust as Consul says nothing of others.
     let consuls = trusting(to_nobody(&place), &other_ca).arg("--ca-file").arg(&ca.file);
     let consuls = consuls.env("CONSUL_CACERT", &ca.file).env("CONSUL_HTTP_SSL_VERIFY", "false");
-    consuls.args(["-u", &format!("{good}/hosts")]).run().expect(74).says(&["of a CA that is not trusted here"]);
+    consuls.args(["-u", &format!("{good}/hosts")]).run().expect(74).says(&["from a CA that is not trusted here"]);
     let none = to_nobody(&place).env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
     none.args(["-u", &format!("{good}/hosts")])
         .run()
