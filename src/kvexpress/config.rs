@@ -21,7 +21,7 @@ pub fn apply(options: Flags, context: &Context) -> Result<Flags> {
         return Ok(options);
     }
     let path = Path::new(&options.config);
-    let text = String::from_utf8(read::named(path, "-C")?).map_err(|_| "it is not UTF-8".to_owned());
+    let text = String::from_utf8(read::config_file(path, "-C")?).map_err(|_| "it is not UTF-8".to_owned());
     let merged = text.and_then(|text| {
         let (merged, unknown) = merge(options.clone(), &text)?;
         if !unknown.is_empty() {

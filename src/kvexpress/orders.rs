@@ -86,7 +86,7 @@ pub fn job(command: Subcommand, flags: Flags, context: &Context) -> Result<Job> 
         Subcommand::Lock => {
             let reason = Some(options.reason.clone()).filter(|reason| !reason.is_empty()).map(Reason::Literal);
             let marker = lock::Marker::Visible(options.chmod);
-            let manner = lock::LockOptions { reason, program: PROGRAM, marker, present: Present::IsReplaced };
+            let manner = lock::LockOptions { reason, program: PROGRAM, marker, present: Present::Replace };
             (Task::Lock(locked(&options)?, manner), None)
         }
         Subcommand::Unlock => (Task::Unlock(locked(&options)?), None),
@@ -186,7 +186,7 @@ fn stop(options: &Flags) -> Result<StopOrder> {
         key: key("-k", &options.key)?,
         reason: Reason::Literal(needed("-r", &options.reason)?.to_owned()),
         force: true,
-        present: Present::IsReplaced,
+        present: Present::Replace,
         site: site(options)?,
     })
 }

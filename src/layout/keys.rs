@@ -1,4 +1,4 @@
-//! kvexpress's layout of keys in the KV store: both programs read each other's.
+//! The layout of keys in the KV store. It is kvexpress's layout, so both programs can read each other's keys.
 //!
 //! ```text
 //! PREFIX/KEY/data      PREFIX/KEY/checksum      PREFIX/KEY/stop
@@ -12,28 +12,28 @@ use std::path::Path;
 use super::names;
 use crate::document::Checksum;
 
-/// The KV folder of all keys.
+/// The folder of all keys in the KV store (`-p`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix(String);
 
-/// The name of one file in transit, as in `-k`. It may have slashes.
+/// The name of a document (`-k`). It may contain slashes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(String);
 
-/// What a file is made of.
+/// The source of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// `-k`: a document with its checksum.
     Document(Key),
-    /// `--raw`: the value of any key in the KV store, as it is.
+    /// `--raw`: the plain value of any key in the KV store.
     Value(ValuePath),
 }
 
-/// The path of a value in the KV store, without slashes around it.
+/// The path of a value in the KV store, without leading and trailing slashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValuePath(String);
 
-/// Where a key is in the KV store.
+/// The paths of a key in the KV store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPaths {
     /// `PREFIX/KEY/data`.
@@ -45,28 +45,28 @@ pub struct KeyPaths {
 }
 
 impl KeyPaths {
-    /// Of this key.
+    /// The paths of this key.
     pub fn of(prefix: &Prefix, key: &Key) -> KeyPaths {
         let path = |part: Part| format!("{prefix}/{key}/{}", part.name());
         KeyPaths { data: path(Part::Data), checksum: path(Part::Checksum), stop: path(Part::Stop) }
     }
 }
 
-/// The part of a key's folder that a path in the KV store names.
+/// An entry in the folder of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The document, perhaps encoded.
+    /// The document, possibly encoded.
     Data,
-    /// Its checksum.
+    /// The checksum of the document.
     Checksum,
-    /// The mark that nobody installs it, and why.
+    /// The stop: while it exists, the document is not installed. Its value is the reason.
     Stop,
 }
 
-/// The folder of the locks, which is therefore no key's name.
+/// The folder of the locks. A key cannot have this name.
 const LOCKS: &str = "locks";
 
-/// kvexpress's own.
+/// kvexpress's default.
 impl Default for Prefix {
     fn default() -> Prefix {
         Prefix("kvexpress".into())
@@ -74,17 +74,17 @@ impl Default for Prefix {
 }
 
 impl Prefix {
-    /// Reads a prefix. Slashes around it are dropped (kvexpress drops a leading one).
+    /// Parses a prefix. Leading and trailing slashes are dropped (kvexpress drops a leading one).
     pub fn parse(text: &str) -> Result<Prefix, String> {
         names::path_decoded(text).map(Prefix)
     }
 
-    /// The lock of a file, given by its absolute path, on one host.
+    /// The path of the lock of a file, which is given by its absolute path, on one host.
     pub fn lock(&self, file: &Path, hostname: &str) -> String {
         format!("{}/{LOCKS}/{}/{hostname}", self.0, Checksum::of(file.as_os_str().as_bytes()))
     }
 
-    /// Splits the path of a lock into the hash of the file's path, and the host; none where it is not exactly a lock's.
+    /// Splits the path of a lock into the hash of the file's path and the host; `None` if it is not the path of a lock.
     pub fn split_lock<'a>(&self, path: &'a str) -> Option<(&'a str, &'a str)> {
         let (hash, host) = path.strip_prefix(&self.locks())?.strip_prefix('/')?.split_once('/')?;
         let is_hash = Checksum::parse(hash.as_bytes()).is_some_and(|known| known.to_string() == hash);
@@ -96,8 +96,8 @@ impl Prefix {
         format!("{}/{LOCKS}", self.0)
     }
 
-    /// Splits a path in the KV store into the key and its part; none where it is not exactly the path that [`KeyPaths`] has for
-    /// them. `KEY//data` is another path than `KEY/data`: what stands there is neither the key's document nor its stop.
+    /// Splits a path in the KV store into the key and its part; `None` if it is not exactly a path of [`KeyPaths`]. For example,
+    /// `KEY//data` is another path than `KEY/data`, so it is neither the key's document nor its stop.
     pub fn split(&self, path: &str) -> Option<(Key, Part)> {
         let (name, part) = path.strip_prefix(&self.0)?.strip_prefix('/')?.rsplit_once('/')?;
         let part = [Part::Data, Part::Checksum, Part::Stop].into_iter().find(|known| known.name() == part)?;
@@ -107,8 +107,8 @@ impl Prefix {
 }
 
 impl Key {
-    /// Reads a key. Slashes around it are dropped; empty segments, `.` and `..` (which HTTP servers tidy away), and what some
-    /// Consul does not find again, are refused, and so is the folder of the locks.
+    /// Parses a key. Leading and trailing slashes are dropped. Rejected are empty segments, `.` and `..` (which HTTP servers
+    /// remove), names that some version of Consul does not find again, and the folder of the locks.
     pub fn parse(text: &str) -> Result<Key, String> {
         let key = names::path_decoded(text)?;
         match key.split('/').next() {
@@ -117,12 +117,12 @@ impl Key {
         }
     }
 
-    /// Whether its folder is in what could be another key's.
+    /// Whether the key's folder is inside a folder that could be another key's.
     pub fn is_nested(&self) -> bool {
         self.0.contains('/')
     }
 
-    /// Whether `other` is in this key's folder, and therefore in the payload of a `keyprefix` watch on it.
+    /// Whether `other` is in this key's folder, so that a `keyprefix` watch on this key has it in its payload.
     pub fn contains(&self, other: &Key) -> bool {
         other.0.strip_prefix(&self.0).is_some_and(|rest| rest.starts_with('/'))
     }
@@ -139,12 +139,13 @@ impl Part {
 }
 
 impl ValuePath {
-    /// Reads a path. Slashes around it are dropped. It is only read, so it may be percent-encoded, as others may have it.
+    /// Parses a path. Leading and trailing slashes are dropped. kvx only reads values, so it accepts percent-encoded names, which
+    /// other programs may have chosen.
     pub fn parse(text: &str) -> Result<ValuePath, String> {
         names::path(text).map(ValuePath)
     }
 
-    /// As the API wants it.
+    /// The path as the API expects it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! What kvx keeps, in Consul and next to a file, and in which form: kvexpress's layout.
+//! The layout of what kvx stores, in Consul and next to a file. It is compatible with kvexpress.
 
 pub mod keys;
 pub mod lock_file;

@@ -1,4 +1,4 @@
-//! What Consul holds for one key, data and checksum together, and whether they belong together.
+//! The pair of data and checksum that Consul stores for a key, and whether they match.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use crate::document::encoding;
 use crate::document::{self, Checksum, Verified};
 use crate::layout::keys::KeyPaths;
 
-/// Data and checksum as they were read, at one moment.
+/// Data and checksum, read at the same moment.
 #[derive(Debug, Default)]
 pub struct Pair {
     /// `PREFIX/KEY/data`.
@@ -16,18 +16,18 @@ pub struct Pair {
     pub checksum: Option<Entry>,
 }
 
-/// Whether data and checksum are there, and match.
+/// The state of a pair.
 #[derive(Debug)]
 pub enum PairState {
-    /// Neither is there.
+    /// Neither data nor checksum exists.
     Absent,
-    /// They do not match: half of an upload by kvexpress (two PUTs), an upload that died, an edit by hand.
+    /// Data and checksum do not match. Possible causes are an unfinished upload by kvexpress (two PUTs) and an edit by hand.
     Torn(Torn),
-    /// The document.
+    /// Data and checksum match.
     Verified(VerifiedPair),
 }
 
-/// A pair that verifies.
+/// A pair whose data and checksum match.
 #[derive(Debug)]
 pub struct VerifiedPair {
     /// The document.
@@ -36,28 +36,28 @@ pub struct VerifiedPair {
     pub encoded: Option<Vec<u8>>,
     /// The Flags of the stored value.
     pub flags: u64,
-    /// The index of the checksum, which changes whenever the document does.
+    /// The index of the checksum, which changes with each change of the document.
     pub index: u64,
-    /// The index of the data alone.
+    /// The index of the data.
     pub data_index: u64,
 }
 
-/// A pair that does not verify.
+/// A pair whose data and checksum do not match.
 #[derive(Debug)]
 pub struct Torn {
-    /// Why, for people.
+    /// The cause, for messages.
     pub why: &'static str,
-    /// What is there of it.
+    /// The entries that exist.
     pub pair: Pair,
 }
 
 impl Pair {
-    /// Out of what was read.
+    /// Takes the pair out of the entries that were read.
     pub fn take(entries: &mut Entries, folder: &KeyPaths) -> Pair {
         Pair { data: entries.take(&folder.data), checksum: entries.take(&folder.checksum) }
     }
 
-    /// Whether data and checksum are there, and match.
+    /// Checks whether data and checksum exist and match.
     pub fn verify(self) -> PairState {
         let torn = |why, data, checksum| PairState::Torn(Torn { why, pair: Pair { data, checksum } });
         let (data, entry) = match (self.data, self.checksum) {
@@ -74,13 +74,13 @@ impl Pair {
             Ok((document, encoded)) => {
                 PairState::Verified(VerifiedPair { document, encoded, flags, index, data_index })
             }
-            Err(value) => torn("its data does not have its checksum", Some(Entry { value, ..data }), Some(entry)),
+            Err(value) => torn("its data does not match its checksum", Some(Entry { value, ..data }), Some(entry)),
         }
     }
 }
 
 impl PairState {
-    /// A value that is a document by itself, without a checksum next to it.
+    /// The state of a value without a checksum (`--raw`): it is a document by itself.
     pub fn of_value(value: Option<Entry>) -> PairState {
         match value {
             Some(Entry { value, flags, modify_index: index, .. }) => {
@@ -93,12 +93,12 @@ impl PairState {
 }
 
 impl Torn {
-    /// Whether its data is this, to the letter.
+    /// Whether the stored data is equal to this, byte by byte.
     pub fn has_data(&self, value: Value) -> bool {
         self.pair.data.as_ref().is_some_and(|data| data.holds(value))
     }
 
-    /// What would be the document if its checksum were.
+    /// The document that the data would be if its checksum matched.
     pub fn data(&self) -> Cow<'_, [u8]> {
         let Some(data) = &self.pair.data else { return Cow::Borrowed(&[]) };
         let brotli = Some(&data.value).filter(|_| data.flags == encoding::BROTLI);
@@ -106,7 +106,7 @@ impl Torn {
         decoded.map_or(Cow::Borrowed(&data.value), Cow::Owned)
     }
 
-    /// Whether its checksum is this one, to the letter.
+    /// Whether the stored checksum is equal to this, byte by byte.
     pub fn has_checksum(&self, checksum: Checksum) -> bool {
         self.pair.checksum.as_ref().is_some_and(|entry| entry.value == checksum.to_string().as_bytes())
     }

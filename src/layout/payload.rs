@@ -1,6 +1,6 @@
-//! The JSON that a Consul watch writes to its handler's stdin. Pure.
+//! Parses the payload: the JSON that a Consul watch writes to the stdin of its handler. Pure.
 //!
-//! A payload is a hint: watches coalesce, repeat and come late. What may be done on its word alone, `download` decides.
+//! A payload is only a hint, since watches merge changes, repeat them and are late. `download` decides what a payload alone permits.
 
 use crate::consul::Entry;
 use crate::document::Checksum;
@@ -10,21 +10,21 @@ use crate::layout::keys::{Key, Part, Prefix, Subject, ValuePath};
 use crate::layout::marker::reason;
 use crate::layout::pair::Pair;
 
-/// Why this run was started, as far as stdin tells.
+/// What started this run, according to stdin.
 #[derive(Debug)]
 pub enum Trigger {
-    /// No payload, or none of ours: ask Consul.
+    /// There is no payload, or it is not about this key. Consul has to be asked.
     Unknown,
-    /// `null`: the key is not there yet, deleted, or may not be read. Consul does not say which.
+    /// `null`: the key does not exist yet, was deleted, or is denied. Consul does not say which.
     Nothing,
-    /// A `key` watch: at this index the document has this checksum, where the payload tells.
+    /// A `key` watch: the document's checksum, if the payload has it, at this index.
     Changed(Option<Checksum>, u64),
-    /// A `keyprefix` watch: all of the key's folder, the reason of a stop included.
+    /// A `keyprefix` watch: the key's folder with data and checksum, and the reason of a stop.
     Prefix(Pair, Option<String>),
 }
 
 impl Trigger {
-    /// The checksum that the document has, and the index at which it has it, as far as the payload tells.
+    /// The checksum of the document and its index, if the payload has them.
     pub fn names(&self) -> Option<(Checksum, u64)> {
         match self {
             Trigger::Changed(checksum, index) => checksum.map(|checksum| (checksum, *index)),
@@ -35,7 +35,8 @@ impl Trigger {
         }
     }
 
-    /// The same after a while: what it brought may have been overtaken, and is to be asked for.
+    /// The trigger after a delay. The document in the payload may be outdated, so only its checksum is kept, and Consul has to be
+    /// asked.
     pub fn expire(self) -> Trigger {
         match (&self, self.names()) {
             (Trigger::Prefix(..), Some((checksum, index))) => Trigger::Changed(Some(checksum), index),
@@ -45,20 +46,20 @@ impl Trigger {
     }
 }
 
-/// Reads a payload about `wanted`; without it, the payload must name a key.
+/// Parses a payload about `wanted`. Without `wanted`, the payload must name a key.
 ///
 /// # Errors
-/// As [`read`].
+/// Those of [`read`].
 pub fn about(text: &[u8], wanted: Option<&Subject>, prefix: &Prefix) -> Result<(Option<Subject>, Trigger)> {
     match wanted {
         None => read(text, None, prefix).map(|(key, trigger)| (key.map(Subject::Document), trigger)),
         Some(Subject::Document(key)) => Ok((wanted.cloned(), read(text, Some(key), prefix)?.1)),
-        Some(Subject::Value(path)) => Ok((wanted.cloned(), of_value(text, path))),
+        Some(Subject::Value(path)) => Ok((wanted.cloned(), value_trigger(text, path))),
     }
 }
 
-/// Of a `key` watch on the value itself.
-fn of_value(text: &[u8], path: &ValuePath) -> Trigger {
+/// The trigger of a `key` watch on a plain value (`--raw`).
+fn value_trigger(text: &[u8], path: &ValuePath) -> Trigger {
     match text.trim_ascii() {
         b"null" => Trigger::Nothing,
         one => match serde_json::from_slice::<Entry>(one) {
@@ -70,12 +71,12 @@ fn of_value(text: &[u8], path: &ValuePath) -> Trigger {
     }
 }
 
-/// Reads a payload. `wanted` is the key of `-k`; without it, the payload must name one.
+/// Parses a payload. `wanted` is the key of `-k`. Without it, the payload must name a key.
 ///
-/// With `-k`, what is no payload of that key means only that something happened: [`Trigger::Unknown`].
+/// With `-k`, any text that is not a payload of that key gives [`Trigger::Unknown`].
 ///
 /// # Errors
-/// Without `-k`: 65 where it cannot be parsed, 64 where it does not name one key under the prefix.
+/// Without `-k`: 65 if the text is not a payload, 64 if it does not name exactly one key under the prefix.
 pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Option<Key>, Trigger)> {
     let parsed = match text.trim_ascii() {
         b"" => None,
@@ -83,12 +84,12 @@ pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Optio
         list if list.starts_with(b"[") => serde_json::from_slice(list).ok(),
         one => serde_json::from_slice(one).ok().map(|entry| vec![entry]),
     };
-    let folder = !text.trim_ascii().starts_with(b"{");
+    let is_folder = !text.trim_ascii().starts_with(b"{");
     let Some(entries): Option<Vec<Entry>> = parsed else {
         return match wanted {
             Some(_) => Ok((None, Trigger::Unknown)),
             None => Err(Status::Refused.error(
-                "stdin is no payload of a `key` or `keyprefix` watch; name the key with -k, or make a watch run this",
+                "stdin is not the payload of a `key` or `keyprefix` watch; name the key with -k, or run this by a watch",
             )),
         };
     };
@@ -98,32 +99,32 @@ pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Optio
         .collect();
     let key = match wanted {
         Some(key) => key.clone(),
-        None => only_key(&named, folder).ok_or_else(|| {
+        None => only_key(&named, is_folder).ok_or_else(|| {
             Status::Usage.error(format!(
                 "the watch's payload does not name one key under {prefix}/; name it with -k, or the prefix with -p"
             ))
         })?,
     };
-    let ours = named.into_iter().filter(|(of, _, _)| *of == key).map(|(_, part, entry)| (part, entry));
-    let trigger = if folder { of_folder(ours) } else { of_one(ours) };
+    let parts = named.into_iter().filter(|(name, _, _)| *name == key).map(|(_, part, entry)| (part, entry));
+    let trigger = if is_folder { folder_trigger(parts) } else { entry_trigger(parts) };
     Ok((Some(key), trigger))
 }
 
-/// The one key that is named, or the one whose folder holds all others: a watch on `PREFIX/app/` also brings `app/nginx`.
-/// Where `app` is not there, it brings `app/nginx` alone, as a watch on that would: so of a folder, the key must be one
-/// that is in no other's.
-fn only_key(named: &[(Key, Part, Entry)], folder: bool) -> Option<Key> {
+/// The only key in the payload, or the key whose folder contains all others: a watch on `PREFIX/app/` has `app/nginx` in its
+/// payload, too. If `app` does not exist, the payload is the same as that of a watch on `app/nginx`. It is then unclear which key
+/// is meant, so the key of a folder must not be nested.
+fn only_key(named: &[(Key, Part, Entry)], is_folder: bool) -> Option<Key> {
     let mut keys = named.iter().map(|(key, _, _)| key);
     let first = keys.next()?;
     let outermost = keys.fold(first, |outer, key| if key.contains(outer) { key } else { outer });
     let all = named.iter().all(|(key, _, _)| key == outermost || outermost.contains(key));
-    (all && !(folder && outermost.is_nested())).then(|| outermost.clone())
+    (all && !(is_folder && outermost.is_nested())).then(|| outermost.clone())
 }
 
-fn of_folder(ours: impl Iterator<Item = (Part, Entry)>) -> Trigger {
+fn folder_trigger(parts: impl Iterator<Item = (Part, Entry)>) -> Trigger {
     let mut pair = Pair::default();
     let mut stop = None;
-    for (part, entry) in ours {
+    for (part, entry) in parts {
         match part {
             Part::Data => pair.data = Some(entry),
             Part::Checksum => pair.checksum = Some(entry),
@@ -133,8 +134,8 @@ fn of_folder(ours: impl Iterator<Item = (Part, Entry)>) -> Trigger {
     if pair.data.is_none() && pair.checksum.is_none() { Trigger::Unknown } else { Trigger::Prefix(pair, stop) }
 }
 
-fn of_one(mut ours: impl Iterator<Item = (Part, Entry)>) -> Trigger {
-    match ours.next() {
+fn entry_trigger(mut parts: impl Iterator<Item = (Part, Entry)>) -> Trigger {
+    match parts.next() {
         None => Trigger::Unknown,
         Some((Part::Checksum, entry)) => Trigger::Changed(Checksum::parse(&entry.value), entry.modify_index),
         Some((Part::Data, entry)) if entry.flags == encoding::BROTLI => Trigger::Changed(None, entry.modify_index),

@@ -1,4 +1,4 @@
-//! Where keys are: in which Consul, under which prefix.
+//! The Consul and the prefix that a command works on.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use crate::error::Result;
 use crate::layout::keys::Prefix;
 use crate::util::time::Deadline;
 
-/// Without `--timeout`.
+/// The default of `--timeout`.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Which keys, in which Consul.
+/// The Consul and the prefix that a command works on.
 #[derive(Clone)]
 pub struct Site {
     /// `-p`.
     pub prefix: Prefix,
-    /// Which Consul, and as whom.
+    /// Address, token and TLS.
     pub consul: ConnectOptions,
-    /// `--timeout`: for all talk with Consul.
+    /// `--timeout`: the limit for all requests to Consul together.
     pub timeout: Duration,
 }
 
 impl Site {
-    /// A client for it.
+    /// A client for this Consul. The timeout begins now.
     ///
     /// # Errors
-    /// 78.
+    /// 78 if the address, a token or the TLS configuration is invalid.
     pub fn client<'w>(&self, context: &'w Context) -> Result<Client<'w>> {
-        let server = Endpoint::from_options(&self.consul, context)?;
-        Ok(Client::new(server, Deadline::within(self.timeout), document::LARGEST, context))
+        let endpoint = Endpoint::from_options(&self.consul, context)?;
+        Ok(Client::new(endpoint, Deadline::within(self.timeout), document::LARGEST, context))
     }
 }

@@ -1,5 +1,5 @@
-//! A key in Consul as it is at one moment: its document, and whether it is stopped or the file locked. Every part of kvx that
-//! reads a document reads it here, and says in the same words what is wrong with it.
+//! A snapshot of a key in Consul: its document, its stop and the lock of the file at the same moment. Every part of kvx reads
+//! documents through this module, so that the same error always has the same message.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::layout::keys::{KeyPaths, Prefix, Subject};
 use crate::layout::marker;
 use crate::layout::pair::{Pair, PairState, VerifiedPair};
 
-/// Where a document is in Consul.
+/// The location of a document in Consul.
 #[derive(Debug)]
 pub enum Location {
-    /// Data with a checksum next to it.
+    /// A pair of data and checksum.
     Pair(KeyPaths),
-    /// A single value, by its path (`--raw`).
+    /// The path of a single value (`--raw`).
     Value(String),
 }
 
 impl Location {
-    /// Where a subject's document is.
+    /// The location of a subject's document.
     pub fn of(subject: &Subject, prefix: &Prefix) -> Location {
         match subject {
             Subject::Document(key) => Location::Pair(KeyPaths::of(prefix, key)),
@@ -27,7 +27,7 @@ impl Location {
         }
     }
 
-    /// The path of the document itself.
+    /// The path of the data.
     pub fn data(&self) -> &str {
         match self {
             Location::Pair(paths) => &paths.data,
@@ -35,7 +35,7 @@ impl Location {
         }
     }
 
-    /// The path that a writer sets last.
+    /// The path that an upload writes last.
     pub fn last(&self) -> &str {
         match self {
             Location::Pair(paths) => &paths.checksum,
@@ -65,16 +65,16 @@ impl Location {
         }
     }
 
-    /// The error that nothing is stored there.
+    /// The error for a document that does not exist.
     pub fn absent(&self, endpoint: &Endpoint) -> Error {
         self.absent_after(endpoint, None)
     }
 
-    /// The same after waiting for it.
+    /// The error for a document that does not exist, also after waiting for it.
     pub fn absent_after(&self, endpoint: &Endpoint, waited: Option<Duration>) -> Error {
         let (path, remedy) = match self {
             Location::Pair(paths) => (&paths.data, "upload it with kvx-in, or check -k and -p"),
-            Location::Value(path) => (path, "put it there, or check --raw, which takes a whole path"),
+            Location::Value(path) => (path, "write it, or check --raw, which takes the full path of a key"),
         };
         Status::NoSuchKey.error(match waited {
             None => format!("there is no {path} in Consul at {endpoint}; {remedy}"),
@@ -86,7 +86,7 @@ impl Location {
         })
     }
 
-    /// The error that data and checksum do not match, also after so long.
+    /// The error for data and checksum that do not match, also after waiting for a matching pair.
     pub fn torn(&self, why: &str, waited: Option<Duration>) -> Error {
         let waited = waited.map(|limit| format!(" (for {})", humantime::format_duration(limit))).unwrap_or_default();
         let paths = self.documents().join(" and ");
@@ -95,14 +95,14 @@ impl Location {
     }
 }
 
-/// What one read brought.
+/// The result of one read.
 #[derive(Debug)]
 pub struct Snapshot {
     /// The document.
     pub state: PairState,
-    /// Why the key is stopped, if it is and that was asked for.
+    /// The reason of the stop, if its path was given and it is set.
     pub stop: Option<String>,
-    /// Why the file is locked, if it is and that was asked for.
+    /// The reason of the lock, if its path was given and it is set.
     pub lock: Option<String>,
     /// See [`Entries::is_fresh`].
     pub is_fresh: bool,
@@ -112,7 +112,7 @@ impl Snapshot {
     /// Reads a document, and the stop and the lock at these paths.
     ///
     /// # Errors
-    /// As [`Client::read`].
+    /// Those of [`Client::read`].
     pub fn read(
         client: &Client,
         consistency: Consistency,
@@ -129,10 +129,10 @@ impl Snapshot {
     }
 }
 
-/// The document of a key, which must be there and verify.
+/// Reads the document of a key.
 ///
 /// # Errors
-/// 66, 75; 69, 77, 78.
+/// 66 if it does not exist, 75 if it is torn; 65, 69, 77 and 78 as [`Client::read`].
 pub fn verified(client: &Client, paths: KeyPaths) -> Result<VerifiedPair> {
     let location = Location::Pair(paths);
     match Snapshot::read(client, Consistency::Default, &location, None, None)?.state {

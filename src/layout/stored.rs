@@ -1,4 +1,4 @@
-//! A document in the form in which Consul stores it: as it is, or compressed. Pure.
+//! A document in its stored form, plain or compressed. Pure.
 
 use std::cell::OnceCell;
 
@@ -8,41 +8,41 @@ use crate::document::{LARGEST, Verified};
 use crate::error::{Result, Status};
 use crate::layout::pair::VerifiedPair;
 
-/// How to store a document.
+/// The form in which a document is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// The bytes of the document.
     Plain,
-    /// `-z`: brotli under Flags 1, which kvexpress from 1.16 on reads.
+    /// `-z`: brotli with Flags 1, which kvexpress can read from 1.16 on.
     Compressed,
 }
 
-/// A document, and the value and the Flags out of which whoever reads them gets it back. It is compressed once somebody
-/// looks: what is in Consul already is not worth it.
+/// A document with its stored value and Flags. It is compressed only when the value is needed, since compressing is wasted if
+/// Consul has the document already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedDocument {
     document: Verified,
     flags: u64,
-    /// None where the document's own bytes are the value.
+    /// `None` if the value is the document itself.
     encoded: OnceCell<Option<Vec<u8>>>,
 }
 
 impl EncodedDocument {
-    /// To be stored in this form.
+    /// A document to be stored in this form.
     ///
     /// # Errors
-    /// 65: it is so large that nobody would decode it.
+    /// 65 if the document is larger than a reader decodes.
     pub fn new(document: Verified, form: Encoding) -> Result<EncodedDocument> {
         match form {
             Encoding::Plain => Ok(EncodedDocument { document, flags: 0, encoded: OnceCell::from(None) }),
             Encoding::Compressed if document.bytes().len() > LARGEST => Err(Status::Refused.error(format!(
-                "the document is larger than {LARGEST} bytes, which nobody would decode; split it, or leave -z out"
+                "the document is larger than {LARGEST} bytes, the maximum for compressed documents; split it, or omit -z"
             ))),
             Encoding::Compressed => Ok(EncodedDocument { document, flags: encoding::BROTLI, encoded: OnceCell::new() }),
         }
     }
 
-    /// The document of a pair as it is stored, to be stored elsewhere without a change.
+    /// The document of a pair, to be stored elsewhere in the same form.
     pub fn of_pair(pair: VerifiedPair) -> EncodedDocument {
         let VerifiedPair { document, encoded, flags, .. } = pair;
         EncodedDocument { document, flags, encoded: OnceCell::from(encoded) }
@@ -53,17 +53,17 @@ impl EncodedDocument {
         &self.document
     }
 
-    /// The document alone.
+    /// The document.
     pub fn into_document(self) -> Verified {
         self.document
     }
 
-    /// What is stored.
+    /// The value and the Flags to store.
     pub fn value(&self) -> Value<'_> {
         Value { bytes: self.encoded().unwrap_or(self.document.bytes()), flags: self.flags }
     }
 
-    /// The value, where it is not the document as it is.
+    /// The value, if it is not the document itself.
     pub fn encoded(&self) -> Option<&[u8]> {
         self.encoded.get_or_init(|| Some(encoding::to_brotli(self.document.bytes()))).as_deref()
     }

@@ -54,7 +54,7 @@ pub fn clean(order: &CleanOrder, context: &Context) -> Result<Vec<PathBuf>> {
 fn take_away(order: &CleanOrder, target: &Target, gone: &mut Vec<PathBuf>) -> Result<()> {
     gone.extend(target.sweep()?);
     for suffix in OF_KVEXPRESS {
-        gone.extend(install::remove(&path::with(&order.file, suffix))?);
+        gone.extend(install::remove(&path::with_suffix(&order.file, suffix))?);
     }
     if order.removes_file {
         gone.extend(install::remove(&order.file)?);

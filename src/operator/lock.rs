@@ -116,7 +116,7 @@ pub fn lock(order: &LockOrder, manner: &LockOptions, context: &Context) -> Resul
         )
     };
     let now = marker::read(&client, &path);
-    if let (Present::Stays, Ok(Some(before))) = (manner.present, &now) {
+    if let (Present::Keep, Ok(Some(before))) = (manner.present, &now) {
         return Err(taken(before));
     }
     // Half a lock, or one by hand, is replaced; but not unseen.

@@ -77,7 +77,7 @@ impl StateFile {
     /// Where the copy is that a check is shown, if other users can change the file's directory, or one above it. No other user can
     /// change the state directory or one above it. The name says whose copy it is, so that it is found again if this run is killed.
     pub fn place_of_copy(&self) -> PathBuf {
-        path::with(self.file.path(), ".check")
+        path::with_suffix(self.file.path(), ".check")
     }
 
     /// Removes the copy that a killed run has left.

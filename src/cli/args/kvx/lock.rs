@@ -65,7 +65,7 @@ impl LockArgs {
     /// The order.
     pub fn order(self) -> (LockOrder, LockOptions) {
         let site = self.site();
-        let present = if self.replace { Present::IsReplaced } else { Present::Stays };
+        let present = if self.replace { Present::Replace } else { Present::Keep };
         let reason = self.reason.map(Reason::ToSign);
         let manner = LockOptions { reason, program: "kvx", marker: Marker::Hidden, present };
         (LockOrder { file: self.file, site, state_dir: self.state_dir }, manner)

@@ -59,7 +59,7 @@ impl StopArgs {
 
     /// The order.
     pub fn order(self) -> StopOrder {
-        let present = if self.replace { Present::IsReplaced } else { Present::Stays };
+        let present = if self.replace { Present::Replace } else { Present::Keep };
         StopOrder { site: self.site(), key: self.key, reason: Reason::ToSign(self.reason), force: self.force, present }
     }
 }
