@@ -1,5 +1,5 @@
-//! What a run finds around it and did not choose: environment, chance, and who listens. The binaries make it; nothing
-//! else in the library asks the process.
+//! The context of a run: environment, randomness, logger and counters. Only the binaries create it from the process; tests create
+//! their own.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -14,36 +14,36 @@ use crate::telemetry::outcome::{Direction, Outcome};
 use crate::util::text;
 use crate::util::time::Random;
 
-/// How much a run tells.
+/// How much a run logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verbosity {
     /// Errors only.
     Quiet,
-    /// What was done; nothing where nothing was.
+    /// Also warnings and changes, but not unchanged files.
     Normal,
-    /// Also what was not done, and what it waits for.
+    /// Also unchanged files, retries and other details.
     Verbose,
 }
 
-/// The surroundings of a run.
+/// The context of a run.
 #[derive(Debug)]
 pub struct Context {
-    /// Variables, the command line and the name of this node.
+    /// Variables, command line and hostname.
     pub env: Env,
-    /// Chance, for jitter.
+    /// Randomness for delays.
     pub random: Random,
-    /// How much to tell.
+    /// How much to log.
     pub verbosity: Verbosity,
-    /// Where to tell it.
+    /// Where to log.
     pub logger: Logger,
-    /// Whether an option or a variable means something to this program: remedies are made of those.
+    /// Whether this program knows an option or a variable, so that a remedy may name it.
     knows: fn(&str) -> bool,
     started: Instant,
     retries: Cell<u64>,
 }
 
 impl Context {
-    /// The process's own. The seed is of the clock and the process: enough for jitter.
+    /// The context of this process. The random seed is made of the clock and the process ID, which suffices for delays.
     pub fn of_this_process(verbosity: Verbosity, logger: Logger) -> Context {
         let process = std::process::id();
         let clock = std::time::UNIX_EPOCH.elapsed().unwrap_or(Duration::ZERO).as_nanos();
@@ -59,49 +59,44 @@ impl Context {
         }
     }
 
-    /// Of a program that does not know all of our options and variables.
+    /// For a program that knows only some of kvx's options and variables, such as kvexpress.
     pub fn with_vocabulary(self, knows: fn(&str) -> bool) -> Context {
         Context { knows, ..self }
     }
 
-    /// Those of some options and variables that this program knows.
+    /// The options and variables of the list that this program knows.
     pub fn known<'w>(&self, words: &[&'w str]) -> Vec<&'w str> {
         words.iter().copied().filter(|word| (self.knows)(word)).collect()
     }
 
-    /// The same as a choice: `-s or CONSUL_HTTP_ADDR`.
+    /// The known options and variables as a choice: `-s or CONSUL_HTTP_ADDR`.
     pub fn either(&self, words: &[&str]) -> String {
-        listed(&self.known(words), "or")
+        enumeration(&self.known(words), "or")
     }
 
-    /// The same as a list: `CONSUL_NAMESPACE and --dc`.
+    /// The known options and variables as an enumeration: `CONSUL_NAMESPACE and --dc`.
     pub fn all(&self, words: &[&str]) -> String {
-        listed(&self.known(words), "and")
+        enumeration(&self.known(words), "and")
     }
 
-    /// Counts that Consul is asked once more.
+    /// Counts a retry of a request to Consul, for metrics.
     pub fn count_retry(&self) {
         self.retries.set(self.retries.get().saturating_add(1));
     }
 
-    /// What is known of any run that has ended.
+    /// The outcome of a run, to be completed by the caller.
     pub fn outcome(&self, direction: Direction, prefix: impl Display) -> Outcome {
         Outcome::new(direction, prefix, self.started.elapsed(), self.retries.get())
     }
 
-    /// Tells something. All that a run tells goes through here, or into the logger.
-    pub fn tell(&self, line: &str) {
-        self.logger.log(Level::Info, line);
-    }
-
-    /// Tells what came of the run: what was done, or, with `-v`, that nothing was.
+    /// Logs the result of the run. A result that is not news is logged only with `-v`.
     pub fn conclude(&self, is_news: bool, line: impl FnOnce() -> String, outcome: Option<&Outcome>) {
         if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && is_news) {
             self.logger.conclude(&line(), outcome);
         }
     }
 
-    /// Logs why the run failed.
+    /// Logs the error that ends the run.
     pub fn fail(&self, error: &Error, outcome: Option<&Outcome>) {
         let error = match error.status() {
             Status::Usage => error.clone().and(&format!("see {} --help", self.logger.program())),
@@ -115,64 +110,68 @@ impl Context {
     pub fn note(&self, level: Level, line: &str) {
         match level {
             Level::Error | Level::Warn => self.warn(line),
-            Level::Info => self.tell(line),
+            Level::Info => self.log(Level::Info, line),
             Level::Debug => self.detail(|| line.to_owned()),
         }
     }
 
-    /// Tells a detail, with `-v`.
+    /// Logs a detail, with `-v` only.
     pub fn detail(&self, line: impl FnOnce() -> String) {
         if self.verbosity == Verbosity::Verbose {
-            self.logger.log(Level::Debug, &line());
+            self.log(Level::Debug, &line());
         }
     }
 
-    /// Warns, unless nothing but errors is wanted.
+    /// Logs a warning, unless only errors are to be logged.
     pub fn warn(&self, line: &str) {
         if self.verbosity != Verbosity::Quiet {
-            self.logger.log(Level::Warn, line);
+            self.log(Level::Warn, line);
         }
     }
 
-    /// Tells a person at a terminal that it is their turn: they may not expect stdin to be read.
+    /// If stdin is a terminal, logs that kvx reads from it, since it would otherwise seem to hang.
     pub fn hint_at_terminal(&self, what: &str) {
         if self.verbosity != Verbosity::Quiet && std::io::stdin().is_terminal() {
-            self.tell(&format!("reading {what} from the terminal; end it with Ctrl-D"));
+            self.log(Level::Info, &format!("reading {what} from the terminal; end it with Ctrl-D"));
         }
     }
 
-    /// Whether somebody looks on.
+    /// Whether the log goes to a terminal.
     pub fn is_at_terminal(&self) -> bool {
         std::io::stderr().is_terminal()
     }
 
-    /// Tells that something takes its time: with `-v`, and to a person at a terminal.
+    /// Logs why the run takes time, with `-v` or at a terminal.
     pub fn progress(&self, line: impl FnOnce() -> String) {
         if self.verbosity == Verbosity::Verbose || (self.verbosity == Verbosity::Normal && self.is_at_terminal()) {
-            self.logger.log(Level::Debug, &line());
+            self.log(Level::Debug, &line());
         }
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        self.logger.log(level, line);
     }
 }
 
-fn listed(words: &[&str], last: &str) -> String {
+fn enumeration(words: &[&str], conjunction: &str) -> String {
     match words {
-        [words @ .., end] if !words.is_empty() => format!("{} {last} {end}", words.join(", ")),
+        [words @ .., last] if !words.is_empty() => format!("{} {conjunction} {last}", words.join(", ")),
         words => words.concat(),
     }
 }
 
-/// Prints to stdout what others have written: bytes as they are, but what a person sees at a terminal.
+/// Prints text from outside of kvx to stdout: unchanged to a file or pipe, escaped to a terminal.
 ///
 /// # Errors
-/// 73.
+/// 73 if stdout cannot be written.
 pub fn show(bytes: &[u8]) -> Result<()> {
     if std::io::stdout().is_terminal() { print(text::lines_of(bytes).as_bytes()) } else { print(bytes) }
 }
 
-/// Prints to stdout. A reader that has seen enough is no failure.
+/// Prints to stdout. A closed pipe is not an error.
 ///
 /// # Errors
-/// 73.
+/// 73 if stdout cannot be written.
 pub fn print(bytes: &[u8]) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

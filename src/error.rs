@@ -1,30 +1,30 @@
-//! What can go wrong, as the person at the terminal and the script see it: one line and an exit status.
+//! Errors: a message of one line, and the exit status.
 
 use std::fmt;
 
-/// The published exit statuses, in the terms of `sysexits.h`. Success is 0 and has no variant: whatever is meant to be
-/// (unchanged, stopped, locked) is a success, since Consul Template and `consul watch` end when their command fails.
+/// The published exit statuses, with the numbers of `sysexits.h`. Success is 0 and has no variant. Intended outcomes (unchanged,
+/// stopped, locked) are successes, since Consul Template and `consul watch` exit when their command fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// The handler failed, or could not be run. It stays pending.
+    /// The handler failed or could not be run. It stays pending.
     HandlerFailed = 1,
-    /// The command line makes no sense.
+    /// The command line is invalid.
     Usage = 64,
-    /// A guard refused the document (too short, too large, wrong checksum), or the payload is none.
+    /// A guard or check rejected the document, or stdin is not a payload.
     Refused = 65,
-    /// The key is not in Consul.
+    /// The key does not exist in Consul.
     NoSuchKey = 66,
-    /// Consul cannot be reached, or does not answer as Consul does.
+    /// Consul cannot be reached, or another server answers.
     Unavailable = 69,
-    /// The file, or what kvx records of it, cannot be written.
+    /// The file or its state cannot be written.
     CannotWrite = 73,
     /// The input cannot be read.
     CannotRead = 74,
-    /// Somebody else was faster, is busy with it or is half done: try again.
+    /// Another writer was faster, another run is busy, or an upload is unfinished. A retry can succeed.
     TryAgain = 75,
     /// Consul's ACLs deny it.
     Denied = 77,
-    /// The environment or a file it names makes no sense.
+    /// The configuration is invalid: the environment, or a file that it or an option names.
     Configuration = 78,
 }
 
@@ -35,16 +35,16 @@ impl Status {
     }
 }
 
-/// A failure that is counted as what it is, not only as one with its status.
+/// A kind of error that has its own metric, apart from that of its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A document of fewer lines than `-l`.
+    /// The document has fewer lines than `-l`.
     TooShort,
-    /// Data and checksum in Consul do not belong together.
+    /// Data and checksum in Consul do not match.
     Torn,
 }
 
-/// A failure on its way up to the binary, the only place that prints it.
+/// An error. Only `cli` prints it and exits with its status.
 #[derive(Clone, Debug)]
 pub struct Error {
     status: Status,
@@ -52,51 +52,49 @@ pub struct Error {
     kind: Option<Kind>,
 }
 
-/// What every fallible function here returns.
+/// The result of kvx's own functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// The exit status to end with.
+    /// The exit status.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// What it is counted as.
+    /// The kind, if it has its own metric.
     pub fn kind(&self) -> Option<Kind> {
         self.kind
     }
 
-    /// The same failure, counted as this.
+    /// Sets the kind.
     pub fn counted_as(self, kind: Kind) -> Error {
         Error { kind: Some(kind), ..self }
     }
 
-    /// The same failure, said of `subject` (a key, a path).
+    /// Prefixes the message with its subject, a key or a path.
     pub fn of(self, subject: impl fmt::Display) -> Error {
         Error { message: format!("{subject}: {}", self.message), ..self }
     }
 
-    /// The same failure, with what follows from it.
+    /// Appends a consequence or a remedy to the message.
     pub fn and(self, consequence: &str) -> Error {
         Error { message: format!("{}; {consequence}", self.message), ..self }
     }
-}
 
-impl Error {
-    /// The same failure for a program that does not have all of our options: without the remedies that name only others. A wrong
-    /// one is worse than none.
+    /// Removes the remedies that do not work in a program with fewer options, such as kvexpress. A remedy is a clause after the
+    /// first `; `. It is removed if it names options or variables and the program knows none of them.
     pub fn without_remedies_but(self, knows: fn(&str) -> bool) -> Error {
-        let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let is_name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let is_variable = |word: &str| word.contains('_') && !word.contains(|c: char| c.is_ascii_lowercase());
         let is_name = |word: &&str| word.starts_with('-') || is_variable(word);
-        let misleads = |clause: &str| {
-            let mut names = clause.split(|c| !is_of_a_name(c)).filter(is_name).peekable();
+        let is_unusable = |clause: &str| {
+            let mut names = clause.split(|c| !is_name_char(c)).filter(is_name).peekable();
             names.peek().is_some() && !names.any(knows)
         };
         let mut clauses = self.message.split("; ");
-        let what = clauses.next().unwrap_or_default().to_owned();
-        let remedies = clauses.filter(|clause| !misleads(clause));
-        let message = remedies.fold(what, |message, clause| format!("{message}; {clause}"));
+        let cause = clauses.next().unwrap_or_default().to_owned();
+        let remedies = clauses.filter(|clause| !is_unusable(clause));
+        let message = remedies.fold(cause, |message, clause| format!("{message}; {clause}"));
         Error { message, ..self }
     }
 }

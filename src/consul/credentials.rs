@@ -97,7 +97,7 @@ fn token(flags: &ConnectOptions, env: &Env) -> Result<Option<Secret>> {
 }
 
 fn token_in(path: &Path, source: &'static str) -> Result<Option<Secret>> {
-    let bytes = read::named(path, source)?;
+    let bytes = read::config_file(path, source)?;
     if let Some(encoding) = byte_order_mark(&bytes) {
         let why =
             format!("begins with a byte order mark ({encoding}), as some editors write it; save it as plain ASCII");

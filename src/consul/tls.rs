@@ -104,7 +104,7 @@ fn roots(
 }
 
 fn private_key(path: &Path, source: &str) -> Result<PrivateKeyDer<'static>> {
-    PrivateKeyDer::from_pem_slice(&read::named(path, source)?)
+    PrivateKeyDer::from_pem_slice(&read::config_file(path, source)?)
         .map_err(|_| wrong(source, path, "has no private key in PEM, or the key is protected by a password"))
 }
 

@@ -14,13 +14,12 @@ impl Checksum {
         Checksum(Sha256::digest(bytes).into())
     }
 
-    /// A digest that was computed bit by bit elsewhere.
+    /// A SHA-256 digest that the caller has computed.
     pub fn from_digest(digest: [u8; 32]) -> Checksum {
         Checksum(digest)
     }
 
-    /// Reads 64 hex digits of either case; blanks and a newline around them are forgiven, since people put them there by
-    /// hand. Anything else is none.
+    /// Parses 64 hex digits in either case. White space around them is ignored, since checksums are sometimes edited by hand.
     pub fn parse(text: &[u8]) -> Option<Checksum> {
         let text = text.trim_ascii();
         let mut bytes = [0; 32];
@@ -34,7 +33,7 @@ impl Checksum {
         Some(Checksum(bytes))
     }
 
-    /// The first digits, for people.
+    /// The first 8 digits, for messages.
     pub fn short(&self) -> impl fmt::Display + use<> {
         let mut hex = self.to_string();
         hex.truncate(8);

@@ -1,4 +1,4 @@
-//! What would change, as a unified diff: as `diff -u` writes it, for people and for patch(1).
+//! Unified diffs in the format of `diff -u`, which patch(1) can apply.
 
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -7,24 +7,24 @@ use imara_diff::{Algorithm, Diff, Hunk, InternedInput, Token};
 
 use crate::util::text::size;
 
-/// So many lines that are the same are shown around what is not.
+/// The number of unchanged lines around a change.
 const CONTEXT: u32 = 3;
 
-/// More than this, of both documents together, is not compared: a hundred bytes in Consul may decode into 64 MB of empty lines,
-/// each of which costs more here than it has.
+/// The maximum size of both documents together, in bytes. Larger documents are not compared: a hundred bytes in Consul can decode
+/// into 64 MB of empty lines, and a line needs more memory here than its text.
 const LARGEST: usize = 8 * 1024 * 1024;
 
-/// What a comparison may cost.
+/// The limits of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// After that, all of the one is shown as replaced by all of the other: what differs in many lines of few kinds can take long.
+    /// The time. After that, the diff replaces all lines: a comparison of many lines with few different texts can take very long.
     pub time: Duration,
-    /// About so many bytes of text are made; what would follow is left out.
+    /// The approximate size of the diff, in bytes. The rest is omitted.
     pub text: usize,
 }
 
-/// From `old` to `new`, each with its name; empty where they are the same. Lines are compared and shown byte by byte, whatever
-/// they are encoded in.
+/// The diff from `old` to `new`, each given with its name; empty if they are equal. Lines are compared and shown as bytes, so any
+/// encoding works.
 pub fn unified(old: (&[u8], &str), new: (&[u8], &str), limits: Limits) -> Vec<u8> {
     let ((old, old_name), (new, new_name)) = (old, new);
     if old == new {
@@ -37,58 +37,58 @@ pub fn unified(old: (&[u8], &str), new: (&[u8], &str), limits: Limits) -> Vec<u8
         return text;
     }
     let (before, after) = (old.to_vec(), new.to_vec());
-    let (done, result) = sync_channel(1);
-    // Left alone when it takes too long: it ends with the process.
-    drop(std::thread::Builder::new().spawn(move || done.send(hunks(&before, &after, limits.text))));
-    text.extend(result.recv_timeout(limits.time).unwrap_or_else(|_| replaced(old, new, limits.text)));
+    let (sender, result) = sync_channel(1);
+    // A comparison cannot be cancelled. After the limit, the thread is left running until the process ends.
+    drop(std::thread::Builder::new().spawn(move || sender.send(hunks(&before, &after, limits.text))));
+    text.extend(result.recv_timeout(limits.time).unwrap_or_else(|_| replace_all(old, new, limits.text)));
     text
 }
 
-fn hunks(old: &[u8], new: &[u8], most: usize) -> Vec<u8> {
+fn hunks(old: &[u8], new: &[u8], limit: usize) -> Vec<u8> {
     let input = InternedInput::new(old, new);
-    // The crate's own printer counts the lines before the first hunk wrong (0.2.0).
+    // imara-diff 0.2.0 has a printer, but it counts the lines before the first hunk wrong.
     let mut diff = Diff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);
-    let mut text = Text { bytes: Vec::new(), most };
-    let mut near: Vec<Hunk> = Vec::new();
+    let mut text = Text { bytes: Vec::new(), limit };
+    let mut group: Vec<Hunk> = Vec::new();
     for hunk in diff.hunks() {
-        let apart = near.last().is_some_and(|last| hunk.before.start.saturating_sub(last.before.end) > 2 * CONTEXT);
-        if apart {
-            show(&near, &input, &mut text);
-            near.clear();
+        let is_apart = group.last().is_some_and(|last| hunk.before.start.saturating_sub(last.before.end) > 2 * CONTEXT);
+        if is_apart {
+            print_group(&group, &input, &mut text);
+            group.clear();
         }
         if text.is_full() {
             break;
         }
-        near.push(hunk);
+        group.push(hunk);
     }
-    show(&near, &input, &mut text);
+    print_group(&group, &input, &mut text);
     text.bytes
 }
 
-/// All of it.
-fn replaced(old: &[u8], new: &[u8], most: usize) -> Vec<u8> {
+/// A diff that replaces all lines.
+fn replace_all(old: &[u8], new: &[u8], limit: usize) -> Vec<u8> {
     let input = InternedInput::new(old, new);
     let lines = |side: &[Token]| u32::try_from(side.len()).unwrap_or(u32::MAX);
-    let mut text = Text { bytes: Vec::new(), most };
-    show(&[Hunk { before: 0..lines(&input.before), after: 0..lines(&input.after) }], &input, &mut text);
+    let mut text = Text { bytes: Vec::new(), limit };
+    print_group(&[Hunk { before: 0..lines(&input.before), after: 0..lines(&input.after) }], &input, &mut text);
     text.bytes
 }
 
-/// What has been made of it.
+/// The diff so far.
 struct Text {
     bytes: Vec<u8>,
-    most: usize,
+    limit: usize,
 }
 
 impl Text {
     fn is_full(&self) -> bool {
-        self.bytes.len() >= self.most
+        self.bytes.len() >= self.limit
     }
 }
 
-/// Hunks so near to each other that they share their context, under one header.
-fn show(hunks: &[Hunk], input: &InternedInput<&[u8]>, text: &mut Text) {
+/// Prints hunks that share their context under one header.
+fn print_group(hunks: &[Hunk], input: &InternedInput<&[u8]>, text: &mut Text) {
     let (Some(first), Some(last)) = (hunks.first(), hunks.last()) else { return };
     let total = |lines: usize| u32::try_from(lines).unwrap_or(u32::MAX);
     let before = first.before.start.min(CONTEXT);
@@ -96,7 +96,7 @@ fn show(hunks: &[Hunk], input: &InternedInput<&[u8]>, text: &mut Text) {
     let range = |start: u32, end: u32| {
         let (start, end) = (start.saturating_sub(before), end.saturating_add(after));
         match end.saturating_sub(start) {
-            0 => format!("{start},0"), // Nothing, behind this line.
+            0 => format!("{start},0"), // An empty range is given by the line before it.
             1 => format!("{}", start.saturating_add(1)),
             lines => format!("{},{lines}", start.saturating_add(1)),
         }
@@ -105,22 +105,22 @@ fn show(hunks: &[Hunk], input: &InternedInput<&[u8]>, text: &mut Text) {
     text.bytes.extend(format!("@@ -{old} +{new} @@\n").into_bytes());
     let mut at = first.before.start.saturating_sub(before);
     for hunk in hunks {
-        lines(b' ', &input.before, at, hunk.before.start, input, text);
-        lines(b'-', &input.before, hunk.before.start, hunk.before.end, input, text);
-        lines(b'+', &input.after, hunk.after.start, hunk.after.end, input, text);
+        print_lines(b' ', &input.before, at, hunk.before.start, input, text);
+        print_lines(b'-', &input.before, hunk.before.start, hunk.before.end, input, text);
+        print_lines(b'+', &input.after, hunk.after.start, hunk.after.end, input, text);
         at = hunk.before.end;
     }
-    lines(b' ', &input.before, at, at.saturating_add(after), input, text);
+    print_lines(b' ', &input.before, at, at.saturating_add(after), input, text);
 }
 
-fn lines(mark: u8, side: &[Token], start: u32, end: u32, input: &InternedInput<&[u8]>, text: &mut Text) {
+fn print_lines(sign: u8, side: &[Token], start: u32, end: u32, input: &InternedInput<&[u8]>, text: &mut Text) {
     for token in side.iter().take(end as usize).skip(start as usize) {
         if text.is_full() {
             return;
         }
-        let line = input.interner[*token]; // Of the same input: it is there.
-        text.bytes.push(mark);
-        let room = text.most.saturating_sub(text.bytes.len());
+        let line = input.interner[*token]; // The token comes from this input, so the index exists.
+        text.bytes.push(sign);
+        let room = text.limit.saturating_sub(text.bytes.len());
         text.bytes.extend_from_slice(line.get(..room).unwrap_or(line));
         if line.len() <= room && !line.ends_with(b"\n") {
             text.bytes.extend_from_slice(b"\n\\ No newline at end of file\n");
@@ -136,7 +136,7 @@ mod tests {
 
     fn within(time: Duration, text: usize, old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> String {
         let text = unified((old.as_ref(), "f"), (new.as_ref(), "g"), Limits { time, text });
-        text.into_iter().map(char::from).collect() // Byte by byte.
+        text.into_iter().map(char::from).collect() // One character per byte.
     }
 
     fn of(old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> String {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_what_diff_prints() {
+    fn the_format_is_that_of_diff() {
         let many: String = (1..=20).map(|n| format!("{n}\n")).collect();
         let cases: [(&str, &str, &str); 8] = [
             ("a\n", "a\n", ""),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_shown_as_replaced() {
+    fn after_the_time_limit_all_lines_are_replaced() {
         let (old, new) = ("a\nb\n".repeat(100_000), "b\na\n".repeat(100_000));
         let text = within(Duration::from_millis(50), usize::MAX, &old, &new);
         assert!(text.contains("@@ -1,200000 +1,200000 @@\n-a\n-b\n"));
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_differ_in_bytes_that_are_no_utf8_are_shown() {
+    fn lines_that_are_not_utf8_are_compared() {
         let text = of(b"caf\xe9\nthe same\xff\n", b"caf\xe8\nthe same\xff\n");
         assert!(text.ends_with("@@ -1,2 +1,2 @@\n-caf\u{e9}\n+caf\u{e8}\n the same\u{ff}\n"), "{text}");
     }
 
     #[test]
-    fn what_is_too_large_is_not_compared_and_no_more_text_is_made_than_is_wanted() {
+    fn too_large_documents_are_not_compared_and_the_diff_is_limited() {
         let (old, new) = ("\n".repeat(LARGEST - 1), "a\n");
         assert_eq!(of(&old, new), "--- f\n+++ g\nDocuments differ (too large to show: 8.3 MB and 2 B)\n");
         assert_eq!(of(&old, &old), "");

@@ -1,5 +1,5 @@
-//! How a document may be stored: as it is, brotli, or gzip in base64. Pure, and bounded: a small value may decode into a
-//! very large one.
+//! The encodings of a stored document: brotli, or gzip in base64. Pure. Decoders have a limit, since a small value can decode into
+//! a very large one.
 
 use std::io::Read;
 
@@ -7,33 +7,33 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use brotli::enc::BrotliEncoderParams;
 
-/// The Flags under which kvexpress from 1.16 on stores brotli.
+/// The Flags with which kvexpress stores brotli from 1.16 on.
 pub const BROTLI: u64 = 1;
 
-/// Decodes at most `limit` bytes; more, or what is not encoded so, is none.
+/// Decodes a value into at most `limit` bytes; `None` if the result is larger or the value is not in this encoding.
 pub type Decoder = fn(&[u8], usize) -> Option<Vec<u8>>;
 
-/// So much is compressed as well as it can be, as kvexpress does: half a second at most. It takes two more for each
-/// megabyte, where a tenth is lost by not trying.
-const THOROUGHLY: usize = 512 * 1024;
+/// The largest document that is compressed with the highest quality, as kvexpress does; that takes at most half a second. Each
+/// megabyte would take two more seconds; the lower quality costs only a tenth in size.
+const MAX_BEST_QUALITY: usize = 512 * 1024;
 
-/// As brotli.
+/// Compresses with brotli.
 pub fn to_brotli(bytes: &[u8]) -> Vec<u8> {
-    let quality = if bytes.len() <= THOROUGHLY { 11 } else { 9 };
+    let quality = if bytes.len() <= MAX_BEST_QUALITY { 11 } else { 9 };
     let params = BrotliEncoderParams { quality, size_hint: bytes.len(), ..BrotliEncoderParams::default() };
     let mut encoded = Vec::new();
     match brotli::BrotliCompress(&mut &*bytes, &mut encoded, &params) {
         Ok(_) => encoded,
-        Err(_) => Vec::new(), // Memory has nothing to fail at; and nothing decodes to no document.
+        Err(_) => Vec::new(), // Writing to memory cannot fail. An empty value would not decode to any document.
     }
 }
 
-/// Brotli, as kvexpress >= 1.16 writes with `-z`.
+/// Decodes brotli, which kvexpress writes with `-z` from 1.16 on.
 pub fn brotli(encoded: &[u8], limit: usize) -> Option<Vec<u8>> {
     bounded(brotli::Decompressor::new(encoded, 4096), limit)
 }
 
-/// Gzip in base64, as older kvexpress writes with `-z`.
+/// Decodes gzip in base64, which older versions of kvexpress write with `-z`.
 pub fn gzip_base64(encoded: &[u8], limit: usize) -> Option<Vec<u8>> {
     let gzip = BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?;
     bounded(flate2::read::MultiGzDecoder::new(gzip.as_slice()), limit)

@@ -1,48 +1,48 @@
-//! Tests that a document must pass before it is let through, on the way in and on the way out. Pure.
+//! Guards: limits that a document must meet to be uploaded or installed. Pure.
 
 use crate::document::{Size, Verified};
 use crate::error::{Error, Kind, Result, Status};
 use crate::util::text::size;
 
-/// No larger a document is let through unless `--max-size` says so.
+/// The default maximum size of a document to install, in bytes (`--max-size`).
 pub const LARGEST: usize = 16 * 1024 * 1024;
 
-/// No larger a value is stored unless `--max-size` says so: Consul's own limit (`kv_max_value_size`).
+/// The default maximum size of a value to upload, in bytes (`--max-size`). It is Consul's default limit (`kv_max_value_size`).
 pub const LARGEST_VALUE: usize = 512 * 1024;
 
-/// What a document must be like.
+/// The limits of a document.
 #[derive(Clone, Copy, Debug)]
 pub struct Guards {
-    /// `-l`: at least so many lines.
+    /// `-l`: the minimum number of lines.
     pub min_lines: u64,
-    /// `--max-size`: at most so many bytes.
+    /// `--max-size`: the maximum size in bytes.
     pub max_size: usize,
-    /// `--max-shrink`: how much smaller than the one before, in lines or in bytes. None where anything goes: as with
-    /// `--force`, and with 100.
+    /// `--max-shrink`: the maximum decrease from the previous document, in lines and in bytes. `None` without a limit, as with
+    /// `--force` or 100.
     pub max_shrink: Option<Percent>,
 }
 
-/// A share, of 0 to 100.
+/// A percentage from 0 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percent(u8);
 
 impl Percent {
-    /// None where it is more than all.
+    /// A percentage; `None` above 100.
     pub fn new(percent: u8) -> Option<Percent> {
         (percent <= 100).then_some(Percent(percent))
     }
 
-    /// Whether it is less than all.
+    /// Whether it limits anything, which 100 % does not.
     pub fn is_a_limit(self) -> bool {
         self.0 < 100
     }
 }
 
 impl Guards {
-    /// Lets it through, or says why not.
+    /// Checks the size and the number of lines.
     ///
     /// # Errors
-    /// 65.
+    /// 65 if the document is rejected.
     pub fn check(&self, document: &Verified) -> Result<()> {
         let length = document.bytes().len();
         if length > self.max_size {
@@ -55,27 +55,25 @@ impl Guards {
                 1 => format!("{} has 1 line", document.checksum().short()),
                 n => format!("{} has {n} lines", document.checksum().short()),
             };
-            let refused = Status::Refused.error(format!(
-                "the document {has}, at least {} are wanted; if it is meant to be so short, lower -l",
-                self.min_lines
-            ));
-            return Err(refused.counted_as(Kind::TooShort));
+            let rejected = Status::Refused
+                .error(format!("the document {has}, minimum {}; if that is intended, lower -l", self.min_lines));
+            return Err(rejected.counted_as(Kind::TooShort));
         }
         Ok(())
     }
 
-    /// Lets it through in place of a document of that size, or says why not.
+    /// Checks the decrease in size from the previous document.
     ///
     /// # Errors
-    /// 65.
+    /// 65 if the document is rejected.
     pub fn check_shrinkage(&self, document: &Verified, before: Size) -> Result<()> {
-        let Some(Percent(most)) = self.max_shrink else { return Ok(()) };
+        let Some(Percent(max)) = self.max_shrink else { return Ok(()) };
         let now = document.size();
         for (unit, before, now) in [("lines", before.lines(), now.lines()), ("bytes", before.bytes(), now.bytes())] {
-            let gone = u128::from(before.saturating_sub(now)).saturating_mul(100);
-            if gone > u128::from(before).saturating_mul(most.into()) {
+            let decrease = u128::from(before.saturating_sub(now)).saturating_mul(100);
+            if decrease > u128::from(before).saturating_mul(max.into()) {
                 return Err(Status::Refused.error(format!(
-                    "the document {} would shrink from {before} {unit} to {now}, by more than {most} % (--max-shrink); if it is meant to, let it through once with --force",
+                    "the document {} would shrink from {before} {unit} to {now}, by more than {max} % (--max-shrink); if that is intended, accept it once with --force",
                     document.checksum().short()
                 )));
             }
@@ -84,9 +82,8 @@ impl Guards {
     }
 }
 
-/// A document of more than `most` bytes.
-pub fn too_large(is: &str, most: usize) -> Error {
-    Status::Refused.error(format!(
-        "the document is {is}, at most {most} bytes are allowed; if it is meant to be so large, raise --max-size"
-    ))
+/// The error for a document of more than `max` bytes; `actual` is its size, or "too large" if that is unknown.
+pub fn too_large(actual: &str, max: usize) -> Error {
+    Status::Refused
+        .error(format!("the document is {actual}, maximum {max} bytes; if that is intended, raise --max-size"))
 }

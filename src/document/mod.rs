@@ -1,5 +1,4 @@
-//! A document: its bytes with their checksum, what they must be like, and how they may be encoded. Pure: no I/O. The only maker
-//! of [`Verified`].
+//! Documents: bytes with their checksum, guards, encodings and diffs. Pure: no I/O. Only this module makes a [`Verified`].
 
 mod checksum;
 pub mod diff;

@@ -1,4 +1,4 @@
-//! The bytes of a document with their checksum. The only maker of [`Verified`]. Pure.
+//! The bytes of a document with their checksum. Pure.
 
 use std::fmt;
 
@@ -7,33 +7,34 @@ use super::encoding;
 use super::size::Size;
 use crate::util::text::size;
 
-/// No document is decoded into more bytes than this, whoever stored it: a small value may decode into a very large one.
-/// (What the guards let through is less: `--max-size`.)
+/// The maximum size of a decoded document, in bytes. A small value can decode into a very large one. The guards have a lower
+/// limit by default (`--max-size`).
 pub const LARGEST: usize = 64 * 1024 * 1024;
 
-/// A document whose bytes have its checksum. It can only be made by verifying (or by computing the checksum), so what
-/// takes one cannot be given anything else.
+/// A document whose bytes match its checksum. Its constructors verify or compute the checksum, so a function that takes a
+/// `Verified` cannot get unverified bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Verified {
     bytes: Vec<u8>,
     checksum: Checksum,
-    /// Counted once: guards, lines and metrics all want it.
+    /// Counted once, since guards, log lines and metrics need it.
     size: Size,
 }
 
 impl Verified {
-    /// Our own bytes: the checksum is computed here.
+    /// A document from these bytes; the checksum is computed.
     pub fn ours(bytes: Vec<u8>) -> Verified {
         let (checksum, size) = (Checksum::of(&bytes), Size::of(&bytes));
         Verified { bytes, checksum, size }
     }
 
-    /// The document in `raw`, as it is stored under `flags`, if it has `checksum`, and the raw bytes if they are an encoding of
-    /// it; otherwise `raw` again.
+    /// Decodes a stored value and verifies the document. Returns the document, with the raw value if that is an encoding of it.
     ///
-    /// If the raw bytes have the checksum, they are the document; otherwise they are decoded by their Flags (kvexpress
-    /// from 1.16 on: 1 is brotli); otherwise as gzip in base64, which older kvexpress wrote under Flags 0; otherwise
-    /// data and checksum do not match.
+    /// The forms are tried in this order: the raw value itself, brotli if the Flags are 1 (kvexpress from 1.16 on), gzip in base64
+    /// (older versions of kvexpress, with Flags 0). The first document with the right checksum is taken.
+    ///
+    /// # Errors
+    /// The raw value again, if no form matches the checksum.
     pub fn decode(raw: Vec<u8>, flags: u64, checksum: Checksum) -> Result<(Verified, Option<Vec<u8>>), Vec<u8>> {
         let raw = Verified::ours(raw);
         if raw.checksum == checksum {
@@ -57,18 +58,18 @@ impl Verified {
         &self.bytes
     }
 
-    /// Its checksum.
+    /// The checksum of the document.
     pub fn checksum(&self) -> Checksum {
         self.checksum
     }
 
-    /// How large it is.
+    /// The size of the document.
     pub fn size(&self) -> Size {
         self.size
     }
 }
 
-/// Without the content, which belongs in no log.
+/// Without the content, which must not appear in logs.
 impl fmt::Debug for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Verified({self})")

@@ -1,4 +1,4 @@
-//! Reading what comes in, bounded in size and time: a document's bytes, or a watch's payload.
+//! Reads the document of an upload from a file, stdin, a URL or a command, limited in size and time.
 
 mod http;
 pub mod url;
@@ -22,7 +22,7 @@ use crate::process::{self, Exit, ExitKind};
 use crate::util::read::{ReadError, bounded};
 use crate::util::time::Deadline;
 
-/// Where a document comes from.
+/// The source of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// stdin.
@@ -31,12 +31,12 @@ pub enum Input {
     File(PathBuf),
     /// `-u URL`.
     Url(Url),
-    /// `-- CMD ARGS`: a program's stdout, which counts only if it exits 0.
+    /// `-- CMD ARGS`: the stdout of a program, which must exit with status 0.
     Command(Vec<OsString>),
 }
 
 impl Input {
-    /// The file, if it is one.
+    /// The path of the file, if the source is one.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Input::File(path) => Some(path),
@@ -44,39 +44,40 @@ impl Input {
         }
     }
 
-    /// Reads it to its end, at most `most` bytes and within `limit`.
+    /// Reads a document of at most `max_size` bytes within `limit`.
     ///
     /// # Errors
-    /// 74 where it cannot be read to its end, 65 where it is larger.
-    pub fn read(&self, most: usize, limit: Duration, context: &Context) -> Result<Vec<u8>> {
+    /// 74 if it cannot be read completely, 65 if it is larger.
+    pub fn read(&self, max_size: usize, limit: Duration, context: &Context) -> Result<Vec<u8>> {
         match self {
             Input::Stdin => {
                 context.hint_at_terminal("the document");
-                let all = bounded(io::stdin().as_fd(), most, Deadline::within(limit));
-                all.map_err(|trouble| cannot(trouble, "stdin", most))
+                let bytes = bounded(io::stdin().as_fd(), max_size, Deadline::within(limit));
+                bytes.map_err(|cause| unreadable(cause, "stdin", max_size))
             }
             Input::File(path) => {
                 let name = path.display().to_string();
-                // Not blocking, so that a FIFO that nobody writes to keeps to the deadline; and a terminal does not become ours.
+                // Opening is non-blocking, so that a FIFO without a writer does not exceed the deadline; and a terminal does
+                // not become the controlling terminal.
                 let mut options = fs_err::OpenOptions::new();
                 options.read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
                 let file = options.open(path).map_err(|cause| {
                     Status::CannotRead.error(format!("{cause}; name a file that this user may read"))
                 })?;
-                bounded(file.as_fd(), most, Deadline::within(limit)).map_err(|trouble| cannot(trouble, &name, most))
+                let bytes = bounded(file.as_fd(), max_size, Deadline::within(limit));
+                bytes.map_err(|cause| unreadable(cause, &name, max_size))
             }
-            Input::Url(url) => fetch(url, most, limit, context),
-            Input::Command(argv) => output(argv, most, limit),
+            Input::Url(url) => fetch(url, max_size, limit, context),
+            Input::Command(argv) => output(argv, max_size, limit),
         }
     }
 }
 
-/// Why a stream could not be read to its end, or was too large.
-fn cannot(trouble: ReadError, what: &str, most: usize) -> Error {
-    match trouble {
-        ReadError::TooLarge => too_large("too large", most).of(what),
+fn unreadable(cause: ReadError, what: &str, max_size: usize) -> Error {
+    match cause {
+        ReadError::TooLarge => too_large("too large", max_size).of(what),
         ReadError::TooSlow(limit) => Status::CannotRead.error(format!(
-            "{what} has not ended within {}; end it, or give it longer with --timeout",
+            "{what} has not ended within {}; close it, or raise --timeout",
             humantime::format_duration(limit)
         )),
         ReadError::Io(cause) => {
@@ -85,21 +86,21 @@ fn cannot(trouble: ReadError, what: &str, most: usize) -> Error {
     }
 }
 
-fn output(argv: &[OsString], most: usize, limit: Duration) -> Result<Vec<u8>> {
+fn output(argv: &[OsString], max_size: usize, limit: Duration) -> Result<Vec<u8>> {
     let [program, arguments @ ..] = argv else { return Err(Status::Usage.error("after -- a command is missing")) };
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::inherit()).stderr(Stdio::inherit());
     let (program, within) = (program.to_string_lossy(), humantime::format_duration(limit));
-    let failed = |how: String| Err(Status::CannotRead.error(format!("`{program}` {how}; nothing was uploaded")));
-    match process::capture(command, limit, most) {
+    let failed = |why: String| Err(Status::CannotRead.error(format!("`{program}` {why}; nothing was uploaded")));
+    match process::capture(command, limit, max_size) {
         Ok((Exit { interrupted: Some(signal), .. }, _)) => failed(format!("was told to end ({signal})")),
-        Ok((Exit { kind, .. }, all)) => match kind {
-            ExitKind::Exited(status) if status.success() => Ok(all),
+        Ok((Exit { kind, .. }, bytes)) => match kind {
+            ExitKind::Exited(status) if status.success() => Ok(bytes),
             ExitKind::Exited(status) => failed(format!("failed ({status})")),
             ExitKind::Unsupervised(cause) => failed(format!("could not be watched ({cause}) and was killed")),
-            ExitKind::TooMuch => Err(too_large("too large", most).of(format_args!("the output of `{program}`"))),
+            ExitKind::TooMuch => Err(too_large("too large", max_size).of(format_args!("the output of `{program}`"))),
             ExitKind::OutputOpen => failed(format!(
-                "has exited, but something that it started could still write to its stdout after {within} (--timeout)"
+                "has exited, but a program that it started still had its stdout open after {within} (--timeout)"
             )),
             ExitKind::TooSlow | ExitKind::Unkillable => failed(format!("took longer than {within} (--timeout)")),
         },

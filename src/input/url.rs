@@ -1,4 +1,4 @@
-//! The address of a document on the web, and where a redirect leads from there. Pure.
+//! The URL of a document (`-u`), and the target of a redirect. Pure.
 
 use std::fmt;
 
@@ -10,21 +10,21 @@ use ureq::http::{HeaderValue, Uri};
 
 use crate::net::{bare, is_reachable};
 
-/// An http or https URL that can be asked. Shown without its query: that may be a secret, as the login is.
+/// An http or https URL. Messages show neither its query nor its login, since both may be secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
-    /// Without a login.
+    /// Host and port, without a login.
     authority: Authority,
     path: PathAndQuery,
-    /// As the header Authorization has it.
+    /// The login as the value of the header Authorization.
     login: Option<HeaderValue>,
 }
 
 impl Url {
-    /// Reads one. `user:password@` before the host becomes basic auth, as for curl and Go.
+    /// Parses a URL. `user:password@` before the host becomes basic authentication, as in curl and Go.
     pub fn parse(text: &str) -> Result<Url, &'static str> {
-        const WRONG: &str = "it is no URL; write http://HOST/PATH or https://HOST/PATH";
+        const WRONG: &str = "it is not a URL; write http://HOST/PATH or https://HOST/PATH";
         let uri: Uri = text.trim().parse().map_err(|_| WRONG)?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else { return Err(WRONG) };
@@ -42,10 +42,10 @@ impl Url {
         Ok(Url { scheme, authority, path, login })
     }
 
-    /// Where the Location of its answer leads. The login goes along only to the same server.
+    /// The target of a redirect from this URL to `location`. The login is kept only for the same server.
     pub fn redirected(&self, location: &str) -> Result<Url, &'static str> {
         let location = location.split('#').next().unwrap_or_default().trim();
-        let here = || format!("{}://{}", self.scheme, self.authority);
+        let server = || format!("{}://{}", self.scheme, self.authority);
         let target = if has_scheme(location) {
             location.to_owned()
         } else if location.starts_with("//") {
@@ -58,17 +58,17 @@ impl Url {
             };
             let path = match path {
                 "" => self.path.path().to_owned(),
-                absolute if absolute.starts_with('/') => tidy(absolute),
-                beside => {
+                absolute if absolute.starts_with('/') => normalize(absolute),
+                relative => {
                     let folder = self.path.path().rsplit_once('/').map_or("", |(folder, _)| folder);
-                    tidy(&format!("{folder}/{beside}"))
+                    normalize(&format!("{folder}/{relative}"))
                 }
             };
-            format!("{}{path}{}", here(), query.map(|query| format!("?{query}")).unwrap_or_default())
+            format!("{}{path}{}", server(), query.map(|query| format!("?{query}")).unwrap_or_default())
         };
-        let mut target = Url::parse(&target).map_err(|_| "to what is no http or https URL")?;
+        let mut target = Url::parse(&target).map_err(|_| "to a URL that is not http or https")?;
         if self.is_https() && !target.is_https() {
-            return Err("from https to http, where anybody on the way could change it");
+            return Err("from https to http, where the document could be changed in transit");
         }
         if target.login.is_none() && target.server() == self.server() {
             target.login.clone_from(&self.login);
@@ -76,23 +76,23 @@ impl Url {
         Ok(target)
     }
 
-    /// Whether it is to be reached by TLS.
+    /// Whether the scheme is https.
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS
     }
 
-    /// The name or number of the host, without brackets.
+    /// The host name or IP address, without brackets.
     pub fn host(&self) -> &str {
         bare(self.authority.host())
     }
 
-    /// What to ask for. None of its parts has anything to fail at.
+    /// The URI without the login. Building it cannot fail, since all of its parts are valid.
     pub(crate) fn uri(&self) -> Result<Uri, ureq::http::Error> {
         let uri = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         uri.path_and_query(self.path.clone()).build()
     }
 
-    /// The header Authorization.
+    /// The value of the header Authorization.
     pub(crate) fn login(&self) -> Option<&HeaderValue> {
         self.login.as_ref()
     }
@@ -107,7 +107,7 @@ fn basic(login: &str) -> HeaderValue {
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
     let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
     let both = [decoded(user), decoded(password)].join(&b':');
-    // Base64 has nothing that a header may not have.
+    // Base64 is always valid in a header.
     let header = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(both)));
     let mut header = header.unwrap_or_else(|_| HeaderValue::from_static(""));
     header.set_sensitive(true);
@@ -120,8 +120,8 @@ fn has_scheme(location: &str) -> bool {
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
-/// Without `.` and `..` (RFC 3986, 5.2.4).
-fn tidy(path: &str) -> String {
+/// Removes `.` and `..` from a path (RFC 3986, 5.2.4).
+fn normalize(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for segment in path.split('/').skip(1) {
         match segment {
@@ -130,8 +130,8 @@ fn tidy(path: &str) -> String {
             segment => kept.push(segment),
         }
     }
-    let open = matches!(path.rsplit('/').next(), Some("." | "..")) && !kept.is_empty();
-    format!("/{}{}", kept.join("/"), if open { "/" } else { "" })
+    let is_folder = matches!(path.rsplit('/').next(), Some("." | "..")) && !kept.is_empty();
+    format!("/{}{}", kept.join("/"), if is_folder { "/" } else { "" })
 }
 
 impl fmt::Display for Url {
@@ -140,7 +140,7 @@ impl fmt::Display for Url {
     }
 }
 
-/// No more than people see.
+/// Like `Display`, without secrets.
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -96,7 +96,7 @@ fn walk(directory: &Path, source: &str) -> Result<Vec<PathBuf>> {
 
 /// The certificates in a PEM file; other blocks are skipped.
 pub(crate) fn certificates(path: &Path, source: &str) -> Result<Vec<CertificateDer<'static>>> {
-    let text = read::named(path, source)?;
+    let text = read::config_file(path, source)?;
     // Reading stops at a block without an end.
     let blocks = CertificateDer::pem_slice_iter(&text);
     let complete = blocks.take_while(|block| !matches!(block, Err(pem::Error::MissingSectionEnd { .. })));

@@ -1,4 +1,4 @@
-//! Small tools that know nothing of kvx: text, time, paths, and files that other users may have put there.
+//! Small tools that do not depend on kvx: text, time, paths, and access to files that other users may have created.
 
 pub mod open;
 pub mod ownership;

@@ -1,5 +1,5 @@
-//! The one way to open what stands in a directory that other users may write: no link is followed, no device is touched, no FIFO
-//! or lease is waited for, and no terminal becomes ours.
+//! Opens files in directories that other users can write to. It follows no link, waits for no FIFO or lease, and does not acquire
+//! a controlling terminal. All such files are opened by this module.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -11,21 +11,21 @@ use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-/// For every open of a file that others may have put there.
+/// The flags for every file that another user may have created.
 pub const CAREFULLY: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
 
-/// A regular file, to be read.
+/// Opens a regular file for reading.
 ///
 /// # Errors
-/// It is not there, is a link, or is not a regular file; or the system's own.
+/// The file does not exist, is a link or not a regular file, or the system's error.
 pub fn regular(path: &Path) -> io::Result<File> {
     regular_with(OpenOptions::new().read(true), path)
 }
 
-/// A regular file, opened with these options. What it creates is always regular.
+/// Opens a regular file with these options, which may create it.
 ///
 /// # Errors
-/// As [`regular`].
+/// Those of [`regular`].
 pub fn regular_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.custom_flags(CAREFULLY.bits()).open(path)?;
     match file.metadata()?.is_file() {
@@ -34,19 +34,19 @@ pub fn regular_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
     }
 }
 
-/// A directory, to be worked in or synced.
+/// Opens a directory, to access its entries or to sync it.
 ///
 /// # Errors
-/// It is not there, is a link, or is not a directory; or the system's own.
+/// The directory does not exist, is a link or not a directory, or the system's error.
 pub fn directory(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(CAREFULLY.union(OFlag::O_DIRECTORY).bits()).open(path)
 }
 
-/// Whether nothing is in an open directory. One that was just made has nothing: another, with something in it, may have been put
-/// in its place before it was opened, and what is done to the new one must not be done to that.
+/// Whether an open directory is empty. A new directory is: if it has entries, another user has replaced it before it was opened, and
+/// it must not be changed.
 ///
 /// # Errors
-/// The system's own.
+/// The system's error.
 pub fn is_empty(directory: impl AsFd) -> io::Result<bool> {
     let mut entries = Dir::openat(directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     for entry in entries.iter() {

@@ -1,4 +1,4 @@
-//! Reading what may never end, or be too large: within a time and up to a size. And the files that the configuration names.
+//! Reads streams and configuration files with limits of time and size.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,28 +13,28 @@ use nix::poll::{PollFd, PollFlags, poll};
 use crate::error::{Error, Result, Status};
 use crate::util::time::Deadline;
 
-/// More than all CAs of the world take.
-const LARGEST: usize = 4 * 1024 * 1024;
-/// So long for a pipe, as from `<(vault read ...)`.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The maximum size of a configuration file, in bytes. A bundle of all public CAs is smaller.
+const MAX_SIZE: usize = 4 * 1024 * 1024;
+/// The limit for a configuration file that is a pipe, such as `<(vault read ...)`.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why reading ended early.
+/// Why a stream was not read to its end.
 #[derive(Debug)]
 pub enum ReadError {
-    /// There is more than was allowed.
+    /// The stream is larger than the limit.
     TooLarge,
-    /// No end within the deadline, so long.
+    /// The stream has not ended within this time.
     TooSlow(Duration),
-    /// The system says.
+    /// The system's error.
     Io(io::Error),
 }
 
 /// Reads a descriptor to its end.
 ///
 /// # Errors
-/// [`ReadError`].
-pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result::Result<Vec<u8>, ReadError> {
-    let mut all = Vec::new();
+/// The stream is larger than `max_size`, has not ended at the deadline, or cannot be read.
+pub fn bounded(from: BorrowedFd, max_size: usize, deadline: Deadline) -> std::result::Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
     let mut buffer = [0; 4 * 1024];
     loop {
         match poll(&mut [PollFd::new(from, PollFlags::POLLIN)], deadline.for_poll()) {
@@ -43,12 +43,12 @@ pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result
             Err(errno) => return Err(ReadError::Io(errno.into())),
         }
         match nix::unistd::read(from, &mut buffer) {
-            Ok(0) => return Ok(all),
-            Ok(n) => all.extend_from_slice(buffer.get(..n).unwrap_or_default()),
+            Ok(0) => return Ok(bytes),
+            Ok(n) => bytes.extend_from_slice(buffer.get(..n).unwrap_or_default()),
             Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(errno) => return Err(ReadError::Io(errno.into())),
         }
-        if all.len() > most {
+        if bytes.len() > max_size {
             return Err(ReadError::TooLarge);
         }
         if deadline.left().is_zero() {
@@ -57,20 +57,20 @@ pub fn bounded(from: BorrowedFd, most: usize, deadline: Deadline) -> std::result
     }
 }
 
-/// Reads a file of the configuration, such as a token or a certificate, that `source` names.
+/// Reads a configuration file, such as a token or a certificate. `source` is the option or variable that names it.
 ///
 /// # Errors
-/// 78.
-pub fn named(path: &Path, source: &str) -> Result<Vec<u8>> {
+/// 78 if it cannot be read within the limits.
+pub fn config_file(path: &Path, source: &str) -> Result<Vec<u8>> {
     let mut options = fs_err::OpenOptions::new();
     options.read(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
     let file = options.open(path).map_err(|cause| unreadable(source, &cause.to_string()))?;
-    bounded(file.as_fd(), LARGEST, Deadline::within(PATIENCE)).map_err(|trouble| {
+    bounded(file.as_fd(), MAX_SIZE, Deadline::within(TIMEOUT)).map_err(|cause| {
         let path = path.display();
         unreadable(
             source,
-            &match trouble {
-                ReadError::TooLarge => format!("{path} is larger than {LARGEST} bytes"),
+            &match cause {
+                ReadError::TooLarge => format!("{path} is larger than {MAX_SIZE} bytes"),
                 ReadError::TooSlow(limit) => {
                     format!("{path} has not ended within {}", humantime::format_duration(limit))
                 }
@@ -80,7 +80,7 @@ pub fn named(path: &Path, source: &str) -> Result<Vec<u8>> {
     })
 }
 
-/// A file of the configuration cannot be read.
+/// The error for a configuration file that cannot be read.
 pub fn unreadable(source: &str, cause: &str) -> Error {
-    Status::Configuration.error(format!("{source}: {cause}; it must be there and readable for this user"))
+    Status::Configuration.error(format!("{source}: {cause}; it must exist and be readable by this user"))
 }

@@ -1,4 +1,4 @@
-//! A value as Go reads it: Consul's own client and kvexpress are written in it. Pure.
+//! Parses values as Go does, since Consul's own client and kvexpress are written in Go. Pure.
 
 /// `strconv.ParseBool`.
 pub fn boolean(text: &str) -> Option<bool> {
@@ -9,7 +9,7 @@ pub fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// `strconv.ParseInt`: decimal, or in another base behind `0x`, `0o`, `0b` or `0`.
+/// `strconv.ParseInt`: decimal, or in another base after `0x`, `0o`, `0b` or `0`.
 pub fn integer(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix(['-', '+']) {
         Some(digits) => (text.starts_with('-'), digits),
@@ -23,7 +23,7 @@ pub fn integer(text: &str) -> Option<i64> {
         _ => (10, digits),
     };
     if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
-        return None; // A second sign.
+        return None; // `from_str_radix` would accept a second sign.
     }
     let number = i64::from_str_radix(digits, base).ok()?;
     Some(if negative { number.saturating_neg() } else { number })
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers_are_gos() {
+    fn integers_are_parsed_as_by_go() {
         for (text, number) in [
             ("10", Some(10)),
             ("-1", Some(-1)),

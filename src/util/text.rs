@@ -1,22 +1,23 @@
-//! Text for people. Whatever a document, a key, a path, a peer or a child process contributed to it, it passes through here on
-//! its way to a terminal or a text log, so that it can neither move the cursor nor pose as lines of ours. Pure.
+//! Makes text safe to print. All text from documents, keys, paths, servers and child processes is escaped here before it goes to a
+//! terminal or a text log, so that it can neither move the cursor nor imitate kvx's own lines. Pure.
 
 use std::borrow::Cow;
 
-/// The longest text of others that becomes part of a line, in characters.
-const LONGEST: usize = 300;
+/// The maximum length of foreign text within a line, in characters.
+const MAX_EXCERPT: usize = 300;
 
-/// As one line: a newline or tab becomes a blank, and what a terminal would obey or hide is shown as an escape, such as `\x1b`.
+/// Text as one line: a newline or tab becomes a blank, and characters that a terminal would interpret or hide become escapes such as
+/// `\x1b`.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t').then_some(' '))
 }
 
-/// The same over several lines: newlines and tabs stay.
+/// Text as several lines: like [`line`], but newlines and tabs stay.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t').then_some(c))
 }
 
-/// The same of bytes: one that is not UTF-8 is shown as `\xe9`, so that different bytes look different.
+/// Bytes as several lines: like [`lines`], but a byte that is not UTF-8 is shown as `\xe9`, so that different bytes look different.
 pub fn lines_of(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -26,39 +27,40 @@ pub fn lines_of(bytes: &[u8]) -> String {
     text
 }
 
-/// How many bytes at the end are the beginning of a character that the next bytes may complete.
+/// The number of bytes at the end that begin a UTF-8 character without completing it.
 pub fn incomplete(bytes: &[u8]) -> usize {
     let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
     std::str::from_utf8(last).err().filter(|wrong| wrong.error_len().is_none()).map_or(0, |_| last.len())
 }
 
-/// JSON in which it is escaped, too: the same values for a parser, and nothing for a terminal to obey. Serializers escape C0 only.
+/// JSON with unsafe characters as escapes: a parser reads the same values, and a terminal has nothing to interpret. This is necessary
+/// since serializers escape C0 only.
 pub fn json(json: &str) -> Cow<'_, str> {
-    let is_unsafe = |c: char| is_unsafe(c) && c != '\n'; // Between values; within one it is escaped already.
+    let is_unsafe = |c: char| is_unsafe(c) && c != '\n'; // A newline is between values; within a value it is escaped already.
     if !json.contains(is_unsafe) {
         return json.into();
     }
     let mut safe = String::with_capacity(json.len().saturating_add(16));
     for c in json.chars() {
         match is_unsafe(c) {
-            true => safe.push_str(&format!("\\u{:04x}", u32::from(c))), // None is above U+FFFF.
+            true => safe.push_str(&format!("\\u{:04x}", u32::from(c))), // No unsafe character is above U+FFFF.
             false => safe.push(c),
         }
     }
     safe.into()
 }
 
-/// What someone wrote, as part of a line of ours: trimmed, and at most 300 characters.
+/// Foreign text as part of a line: escaped, trimmed, and at most 300 characters.
 pub fn excerpt(text: &str) -> String {
-    line(text.trim()).chars().take(LONGEST).collect()
+    line(text.trim()).chars().take(MAX_EXCERPT).collect()
 }
 
-/// As one word of a command line that a person may copy: what a shell reads back is `text`, whatever it contains.
+/// Text quoted as one word of a command line that an operator can copy: a shell reads back exactly `text`.
 pub fn quoted(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return shell_words::quote(text);
     }
-    // In $'...', which bash, zsh and ksh read. UTF-8 bytes, since \u depends on the shell's locale.
+    // bash, zsh and ksh read $'...'. The escapes are UTF-8 bytes, since \u depends on the shell's locale.
     let mut quoted = String::from("$'");
     for c in text.chars() {
         match c {
@@ -73,19 +75,19 @@ pub fn quoted(text: &str) -> Cow<'_, str> {
     quoted.into()
 }
 
-/// Words as a command line that a person may copy.
+/// Words as a command line that an operator can copy.
 pub fn command(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a terminal would obey it, or show the text around it in another order or on another line: C0, DEL and C1, bidi
-/// controls, line and paragraph separators.
+/// Whether a terminal would interpret the character, or show the text around it in another order or on another line: C0, DEL, C1,
+/// bidi controls, line and paragraph separators.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A size for people: `512 B`, `30.6 KB`, `1.2 MB` (of 1000, as kvexpress's users know it from their tools).
+/// A size for messages: `512 B`, `30.6 KB`, `1.2 MB`. A KB has 1000 bytes.
 pub fn size(bytes: usize) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),
@@ -118,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_obey_is_shown() {
+    fn control_characters_are_escaped() {
         assert_eq!(
             line("a\x1b[2K\rall is well\n\u{9b}b\u{202e}c\x7f"),
             "a\\x1b[2K\\rall is well \\x9bb\\u{202e}c\\x7f"
@@ -137,15 +139,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_unsafe_is_left(text in any::<String>()) {
+        fn no_unsafe_character_remains(text in any::<String>()) {
             prop_assert!(!line(&text).contains(is_unsafe));
             prop_assert!(!quoted(&text).contains(is_unsafe));
             prop_assert!(!lines(&text).contains(|c| is_unsafe(c) && !matches!(c, '\n' | '\t')));
-            prop_assert!(excerpt(&text).chars().count() <= LONGEST);
+            prop_assert!(excerpt(&text).chars().count() <= MAX_EXCERPT);
         }
 
         #[test]
-        fn bytes_are_shown_in_a_way_that_tells_them_apart(bytes in any::<Vec<u8>>(), text in any::<String>()) {
+        fn different_bytes_look_different(bytes in any::<Vec<u8>>(), text in any::<String>()) {
             let shown = lines_of(&bytes);
             prop_assert!(!shown.contains(|c| is_unsafe(c) && !matches!(c, '\n' | '\t')));
             prop_assert!(shown.len() <= bytes.len().saturating_mul(4) && incomplete(&bytes) < 4);
@@ -153,7 +155,7 @@ mod tests {
         }
 
         #[test]
-        fn json_has_the_same_value_and_nothing_to_obey(text in any::<String>(), odd in "[\u{7f}-\u{9f}\u{2028}-\u{202e}]*") {
+        fn json_keeps_its_value_and_has_no_unsafe_characters(text in any::<String>(), odd in "[\u{7f}-\u{9f}\u{2028}-\u{202e}]*") {
             let value = serde_json::Value::from(text + &odd);
             let written = serde_json::to_string(&value).unwrap_or_default();
             let safe = json(&written);

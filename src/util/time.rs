@@ -1,10 +1,10 @@
-//! Deadlines, and the waits between tries.
+//! Deadlines, times for messages, and the delays between retries.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::PollTimeout;
 
-/// The end of somebody's patience.
+/// A limit of time that begins when it is created.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     started: Instant,
@@ -12,22 +12,22 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// A deadline this long from now.
+    /// A deadline after this time from now.
     pub fn within(limit: Duration) -> Deadline {
         Deadline { started: Instant::now(), limit }
     }
 
-    /// What is spent.
+    /// The time since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// What is left; zero once it is over.
+    /// The remaining time; zero after the deadline.
     pub fn left(&self) -> Duration {
         self.limit.saturating_sub(self.started.elapsed())
     }
 
-    /// What is spent, for people: in whole milliseconds up to a second, then in whole seconds.
+    /// The time since the start for messages: in milliseconds below one second, otherwise in seconds.
     pub fn spent(&self) -> impl std::fmt::Display + use<> {
         let spent = self.started.elapsed();
         humantime::format_duration(match spent.as_secs() {
@@ -36,36 +36,36 @@ impl Deadline {
         })
     }
 
-    /// What is left, for poll(2): rounded up, so that it does not spin through the last millisecond.
+    /// The remaining time for poll(2). It is rounded up, so that a loop does not spin during the last millisecond.
     pub fn for_poll(&self) -> PollTimeout {
         PollTimeout::try_from(self.left().saturating_add(Duration::from_micros(999))).unwrap_or(PollTimeout::MAX)
     }
 
-    /// How long it was from the start.
+    /// The full time from the start to the deadline.
     pub fn limit(&self) -> Duration {
         self.limit
     }
 }
 
-/// Now, in seconds since 1970.
+/// The current time in seconds since 1970; 0 if the clock is before that.
 pub fn seconds_now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
-/// A time in UTC, to the second, for people: `2026-11-27T14:02:11Z`.
+/// A time in UTC to the second, for messages: `2026-11-27T14:02:11Z`.
 ///
-/// One before 1970 or after the year 9999, as a wrong clock or file may have it, is `unknown`: humantime panics at the one and
-/// fails to print the other.
+/// The result is `unknown` before 1970 and after the year 9999, which a wrong clock or a damaged file can give: humantime panics in
+/// the first case and fails in the second.
 pub fn rfc3339(time: SystemTime) -> String {
     written(time, |time| printed(humantime::format_rfc3339_seconds(time)))
 }
 
-/// The same to the millisecond.
+/// Like [`rfc3339`], to the millisecond.
 pub fn rfc3339_millis(time: SystemTime) -> String {
     written(time, |time| printed(humantime::format_rfc3339_millis(time)))
 }
 
-/// How long ago that was, for people, in its largest unit: `40s ago`, `3h ago`. A time to come is `0s ago`.
+/// The age of a time for messages, in its largest unit: `40s ago`, `3h ago`. A time in the future is `0s ago`.
 pub fn ago(time: SystemTime) -> String {
     let seconds = time.elapsed().unwrap_or(Duration::ZERO).as_secs();
     match seconds {
@@ -80,35 +80,36 @@ fn written(time: SystemTime, print: impl FnOnce(SystemTime) -> Option<String>) -
     Some(time).filter(|time| *time >= SystemTime::UNIX_EPOCH).and_then(print).unwrap_or_else(|| "unknown".into())
 }
 
-/// Unlike `to_string`, without a panic where it fails.
+/// Like `to_string`, but without a panic if formatting fails.
 fn printed(time: impl std::fmt::Display) -> Option<String> {
     let mut text = String::new();
     std::fmt::write(&mut text, format_args!("{time}")).ok().map(|()| text)
 }
 
-/// What a last try may take.
-const LAST_TRY: Duration = Duration::from_millis(50);
+/// The time that is reserved for the last attempt before the deadline.
+const LAST_ATTEMPT: Duration = Duration::from_millis(50);
 
-/// Waits that grow from try to try, with full jitter (a random share of the whole), so that a thousand nodes that failed
-/// together do not come back together.
+/// Exponential backoff with full jitter: each delay is random between zero and a growing maximum. A thousand nodes that failed at the
+/// same time therefore retry at different times.
 #[derive(Debug)]
 pub struct Backoff {
     ceiling: Duration,
-    most: Duration,
+    max: Duration,
 }
 
 impl Backoff {
-    /// Waits of at most `first`, then twice that, and so on up to `most`.
-    pub fn new(first: Duration, most: Duration) -> Backoff {
-        Backoff { ceiling: first, most }
+    /// Delays of at most `first`, then twice that, and so on up to `max`.
+    pub fn new(first: Duration, max: Duration) -> Backoff {
+        Backoff { ceiling: first, max }
     }
 
-    /// Sleeps before the next try, of which there is always one at the end; false, at once, where there is no time for it.
+    /// Sleeps before the next attempt. It ends early enough for a last attempt before the deadline. Returns false at once if there is
+    /// no time for another attempt.
     #[must_use]
     pub fn sleep(&mut self, deadline: Deadline, random: &Random) -> bool {
         let wait = random.up_to(self.ceiling);
-        self.ceiling = self.ceiling.saturating_mul(2).min(self.most);
-        let left = deadline.left().saturating_sub(LAST_TRY);
+        self.ceiling = self.ceiling.saturating_mul(2).min(self.max);
+        let left = deadline.left().saturating_sub(LAST_ATTEMPT);
         if left.is_zero() {
             return false;
         }
@@ -117,19 +118,19 @@ impl Backoff {
     }
 }
 
-/// Chance, for jitter only.
+/// Pseudorandom numbers, for delays only.
 #[derive(Debug)]
 pub struct Random(std::cell::Cell<u64>);
 
 impl Random {
-    /// The same seed gives the same chances.
+    /// The same seed gives the same numbers.
     pub fn seeded(seed: u64) -> Random {
         Random(std::cell::Cell::new(seed))
     }
 
-    fn up_to(&self, most: Duration) -> Duration {
+    fn up_to(&self, max: Duration) -> Duration {
         let mut rng = fastrand::Rng::with_seed(self.0.get());
-        let wait = most.mul_f64(rng.f64());
+        let wait = max.mul_f64(rng.f64());
         self.0.set(rng.get_seed());
         wait
     }

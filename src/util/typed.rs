@@ -1,12 +1,12 @@
-//! Names and paths that a person or a script has typed. What nobody types on purpose is refused, before it is stored where it
+//! Validates names and paths from the command line. Characters that are there by accident are rejected before a name is stored that
 //! cannot be found again. Pure.
 
 use std::path::{Path, PathBuf};
 
-/// A control character is an accident: a file named `hosts\r` is not the one that was meant.
+/// Rejects control characters, which are there by accident: a file is never meant to be named `hosts\r`.
 ///
 /// # Errors
-/// It has one. The reason shows it as an escape.
+/// The text has a control character. The message shows it as an escape.
 pub fn plain(text: &str) -> Result<&str, String> {
     match text.chars().find(|c| c.is_control()) {
         None => Ok(text),
@@ -17,12 +17,13 @@ pub fn plain(text: &str) -> Result<&str, String> {
     }
 }
 
-/// A path of any kind.
+/// Parses a path.
 pub fn path(text: &str) -> Result<PathBuf, String> {
     plain(text).map(PathBuf::from)
 }
 
-/// `-f` of kvx-out: a file, or `-`. A stream by another name would be replaced by a file, not written to.
+/// Parses the destination of kvx-out (`-f`): a file, or `-` for stdout. A path such as `/dev/stdout` is rejected, since kvx-out would
+/// replace it by a file instead of writing to the stream.
 pub fn destination(text: &str) -> Result<PathBuf, String> {
     match path(text)? {
         path if is_stream(&path) => Err("it is a stream, not a file; kvx-out prints to stdout with -f -".into()),
@@ -30,26 +31,26 @@ pub fn destination(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Whether it is a name for what a process has open. (Of /proc, nothing can be replaced.)
+/// Whether the path names an open file of a process, or is in /proc, where no file can be replaced.
 fn is_stream(path: &Path) -> bool {
     ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|stream| path.starts_with(stream))
 }
 
-/// A character that is not printable: Consul's API answers 400 for a path that has one, so that what a transaction has stored
-/// under it is out of reach for Consul's own tools. None where there is none.
+/// The first character that is not printable. Consul's API answers 400 for a path with such a character, so Consul's own tools
+/// cannot read a key that a transaction has stored under it.
 ///
-/// By Go's rule: letters, marks, numbers, punctuation, symbols and the blank are printable, and no other white space, formatting,
-/// private or unassigned character.
+/// The rule is Go's: letters, marks, numbers, punctuation, symbols and the blank are printable. Other white space and formatting,
+/// private or unassigned characters are not.
 pub fn unprintable(text: &str) -> Option<char> {
     text.chars().find(|c| !is_printable(*c))
 }
 
-/// By the standard library's own tables, which have the same rule.
+/// Uses the tables of the standard library, which follow the same rule.
 fn is_printable(c: char) -> bool {
     match c {
         ' '..='~' => true,
         c if c.is_ascii() => false,
-        // Behind another, so that a combining mark counts as one.
+        // The preceding letter keeps `escape_debug` from escaping a combining mark.
         c => String::from_iter(['a', c]).escape_debug().count() == 2,
     }
 }
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_types_on_purpose_is_named() {
+    fn control_characters_are_rejected() {
         assert_eq!(plain("/etc/höst s\u{200e}"), Ok("/etc/höst s\u{200e}"));
         assert!(plain("hosts\r").is_err_and(|why| why.contains("CRLF")));
         for (text, shown) in
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_not_printable() {
+    fn invisible_characters_are_not_printable() {
         let seen = "aZ 09~`'\"\\äßжλ日本한ا\u{301}\u{fe0f}€→🦀";
         assert_eq!(unprintable(seen), None);
         for c in "\t\n\r\u{7f}\u{85}\u{a0}\u{ad}\u{61c}\u{1680}\u{180e}\u{2003}\u{200b}\u{200d}\u{200e}\u{2028}\u{202e}\u{2060}\u{2066}\u{3000}\u{e000}\u{fdd0}\u{feff}\u{fff9}\u{e0041}\u{10ffff}".chars() {

@@ -26,7 +26,7 @@ fn contents() -> Vec<Content> {
         status: 75,
         says: [why, "upload the document again with kvx-in"],
     };
-    let no_match = "its data does not have its checksum";
+    let no_match = "its data does not match its checksum";
     let mut cases = vec![
         torn("a wrong checksum", raw(document.as_bytes()), Some(sha256("other")), no_match),
         torn("data without its last byte", raw(&document.as_bytes()[..document.len() - 1]), whole.clone(), no_match),
@@ -53,7 +53,7 @@ fn contents() -> Vec<Content> {
     };
     refused("a short file", lines(9), ["has 9 lines, at least 10", "lower -l"]);
     refused("an empty file", String::new(), ["is empty, at least 10", "lower -l"]);
-    refused("a file larger than allowed", lines(14_000), ["at most 65536 bytes", "--max-size"]);
+    refused("a file larger than allowed", lines(14_000), ["maximum 65536 bytes", "--max-size"]);
     refused("an answer larger than allowed", large(1), ["larger than", "--max-size"]);
     cases
 }
@@ -198,10 +198,10 @@ fn kvx_in_sends_nothing_of_an_input_that_is_bad() {
     let bad = |name, arguments, stdin, status, says| Input { name, arguments, stdin, status, says };
     let cases = [
         bad("empty", &[], String::new(), 65, &["stdin was empty", "< FILE", "-l 0"]),
-        bad("short", &[], lines(9), 65, &["has 9 lines, at least 10 are wanted", "lower -l"]),
-        bad("no line ends", &[], "x".repeat(5_000), 65, &["has 1 line, at least 10 are wanted", "lower -l"]),
-        bad("too large", &[], "xxxx\n".repeat(200_000), 65, &["at most 524288 bytes", "--max-size"]),
-        bad("larger than asked", &["--max-size=100"], lines(100), 65, &["at most 100 bytes", "--max-size"]),
+        bad("short", &[], lines(9), 65, &["has 9 lines, minimum 10", "lower -l"]),
+        bad("no line ends", &[], "x".repeat(5_000), 65, &["has 1 line, minimum 10", "lower -l"]),
+        bad("too large", &[], "xxxx\n".repeat(200_000), 65, &["maximum 524288 bytes", "--max-size"]),
+        bad("larger than asked", &["--max-size=100"], lines(100), 65, &["maximum 100 bytes", "--max-size"]),
         bad(
             "no such file",
             &["-f", "/nonexistent"],

@@ -118,10 +118,10 @@ fn a_server_elsewhere_does_not_lead_back_to_this_machine() {
         ran.says(&[
             &place.key,
             &far.address,
-            "by way of http://",
+            "redirected to http://",
             "redirects to ",
             "an address of this machine",
-            "give the URL",
+            "give the final URL",
         ]);
         assert_eq!((near.connections(), place.document()), (0, None), "{to}");
         // Nor by a server here that leads there.

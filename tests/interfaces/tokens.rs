@@ -51,9 +51,9 @@ fn a_token_is_taken_from_a_flag_then_a_file_then_the_environment() {
         if status == 78 {
             let what = if arguments.is_empty() { file } else { "--token-file" };
             let (path, why) = match name {
-                "a directory" => ("/", "must be there and readable"),
+                "a directory" => ("/", "must exist and be readable"),
                 "an empty --token-file" | "an empty file alone" => (empty.as_str(), "is empty"),
-                _ => (missing.as_str(), "must be there and readable"),
+                _ => (missing.as_str(), "must exist and be readable"),
             };
             ran.says(&["kvx-in: ", &place.key, what, path, why]);
             assert_eq!(gate.connections(), 0, "{name}: nobody is asked");

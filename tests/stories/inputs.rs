@@ -263,7 +263,7 @@ fn there_is_one_input_only() {
         ran.says(&["give one of -f, -u and a command behind --, not several", "--help"]);
     }
     for wrong in ["ftp://host/", "host/path", "/path", "http://", "http://:80/", "http://h:99999/", "http://a b/", ""] {
-        to_nobody(&place).args(["-u", wrong]).run().expect(64).says(&["it is no URL", "http://HOST/PATH", "--help"]);
+        to_nobody(&place).args(["-u", wrong]).run().expect(64).says(&["it is not a URL", "http://HOST/PATH", "--help"]);
     }
     for secret in
         ["ftp://anna:hunter2@host/", "http://anna:hunter2@", "//anna:hunter2@host", "http://a:hunter2  x@host/"]
@@ -280,7 +280,7 @@ fn there_is_one_input_only() {
     for secret in ["anna:hunter2@host/page", "htp://host/page?key=hunter2", "ftp://host/page?key=hunter2"] {
         for way in [&["-u", secret][..], &["--url", secret], &[&format!("--url={secret}")], &[&format!("-zu{secret}")]]
         {
-            let ran = to_nobody(&place).args(way).run().expect(64).says(&["it is no URL"]);
+            let ran = to_nobody(&place).args(way).run().expect(64).says(&["it is not a URL"]);
             assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
         }
     }
@@ -345,5 +345,5 @@ fn kvexpresss_own_words_sort_compress_and_read_from_a_url() {
     let mut sorted: Vec<String> = (1..=20).map(|line: u32| line.to_string()).collect();
     sorted.sort();
     assert_compressed(&place, sorted.join("\n").as_bytes());
-    kvexpress().args(["-k", &place.key, "-u", "no url"]).run().expect(64).says(&["-u", "it is no URL"]);
+    kvexpress().args(["-k", &place.key, "-u", "no url"]).run().expect(64).says(&["-u", "it is not a URL"]);
 }

@@ -155,7 +155,7 @@ fn a_stop_that_somebody_else_sets_meanwhile_is_not_lost_unseen() {
     let (consul, at) = (place.consul.clone(), place.kv("stop"));
     let gate = gate_with_somebody(&place, |_| true, move |nth| consul.put(&at, format!("{nth} times")));
     let ran = stop(&place, "ours").args(["-s", &gate.address, "--replace"]).run().expect(75);
-    ran.says(&[&place.key, "others were faster", "run it again"]);
+    ran.says(&[&place.key, "other writers were faster", "run it again"]);
     assert_eq!(place.consul.text(&place.kv("stop")).as_deref(), Some("10 times"));
 }
 

@@ -66,7 +66,7 @@ fn a_command_counts_only_if_it_succeeds() {
         (&["sh", "-c", "seq 50; exec sleep 600"], 74, &["took longer than 1s", "--timeout"]),
         (&["yes"], 65, &["output of `yes`", "too large", "524288 bytes", "--max-size"]),
         (&["sh", "-c", "trap '' TERM; exec yes"], 65, &["too large", "--max-size"]),
-        (&["sh", "-c", "seq 50; sleep 60 & exit 0"], 74, &["has exited, but something that it started", "after 1s"]),
+        (&["sh", "-c", "seq 50; sleep 60 & exit 0"], 74, &["has exited, but a program that it started", "after 1s"]),
     ];
     for (command, status, says) in failing {
         let ran = place.kvx_in().args(["--timeout", "1s", "--"]).args(command).run().expect(status);
@@ -145,7 +145,7 @@ fn guards_refuse_what_is_too_short_or_too_large() {
     // Lines are counted as kvexpress counts: newlines, or one where there is none.
     let cases: [(&str, String, Option<&str>); 7] = [
         ("10", lines(10), None),
-        ("10", lines(9), Some("has 9 lines, at least 10 are wanted")),
+        ("10", lines(9), Some("has 9 lines, minimum 10")),
         ("10", lines(10).trim_end().to_owned(), Some("has 9 lines")),
         ("1", "no newline".into(), None),
         ("2", "no newline".into(), Some("has 1 line,")),
