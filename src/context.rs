@@ -1,5 +1,5 @@
-//! The context of a run: environment, randomness, logger and counters. Only the binaries create it from the process; tests create
-//! their own.
+//! The context of a run: environment, randomness, logger and counters. Only the binaries create it from the process;
+//! tests create their own.
 
 use std::cell::Cell;
 use std::fmt::Display;

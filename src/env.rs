@@ -1,5 +1,5 @@
-//! The environment of the process: variables, command line and hostname. The rest of the library reads them only through this
-//! module.
+//! The environment of the process: variables, command line and hostname. The rest of the library reads them only
+//! through this module.
 
 use std::ffi::OsString;
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The published exit statuses, with the numbers of `sysexits.h`. Success is 0 and has no variant. Intended outcomes (unchanged,
-/// stopped, locked) are successes, since Consul Template and `consul watch` exit when their command fails.
+/// The published exit statuses, with the numbers of `sysexits.h`. Success is 0 and has no variant. Intended outcomes
+/// (unchanged, stopped, locked) are successes, since Consul Template and `consul watch` exit when their command fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// The handler failed or could not be run. It stays pending.
@@ -81,8 +81,8 @@ impl Error {
         Error { message: format!("{}; {consequence}", self.message), ..self }
     }
 
-    /// Removes the remedies that do not work in a program with fewer options, such as kvexpress. A remedy is a clause after the
-    /// first `; `. It is removed if it names options or variables and the program knows none of them.
+    /// Removes the remedies that do not work in a program with fewer options, such as kvexpress. A remedy is a clause
+    /// after the first `; `. It is removed if it names options or variables and the program knows none of them.
     pub fn without_remedies_but(self, knows: fn(&str) -> bool) -> Error {
         let is_name_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let is_variable = |word: &str| word.contains('_') && !word.contains(|c: char| c.is_ascii_lowercase());

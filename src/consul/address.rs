@@ -1,4 +1,5 @@
-//! The address of Consul's HTTP API: `host:port`, `http://`, `https://` or `unix://`, as Consul's own client accepts it.
+//! The address of Consul's HTTP API: `host:port`, `http://`, `https://` or `unix://`, as Consul's own client accepts
+//! it.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -25,8 +26,8 @@ pub struct Address {
 }
 
 impl Address {
-    /// Parses an address. `source` is the option or variable that it comes from. `tls` is CONSUL_HTTP_SSL: it turns an address
-    /// without a scheme or with `http://` into https, as Consul's client does.
+    /// Parses an address. `source` is the option or variable that it comes from. `tls` is CONSUL_HTTP_SSL: it turns an
+    /// address without a scheme or with `http://` into https, as Consul's client does.
     ///
     /// # Errors
     /// 78 if the address is invalid.

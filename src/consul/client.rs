@@ -1,4 +1,5 @@
-//! HTTP to one Consul agent, with one deadline, retries, and answers of limited size. This file alone decides what is retried.
+//! HTTP to one Consul agent, with one deadline, retries, and answers of limited size. This file alone decides what is
+//! retried.
 
 use std::io::Read;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use crate::context::Context;
 use crate::net::{self, Explained};
 use crate::util::time::{Backoff, Deadline};
 
-/// The timeout of a single attempt. It is longer than the 7 to 12 s that an agent takes to answer "No cluster leader", and shorter
-/// than a long deadline, so that a dead connection is replaced in time.
+/// The timeout of a single attempt. It is longer than the 7 to 12 s that an agent takes to answer "No cluster leader",
+/// and shorter than a long deadline, so that a dead connection is replaced in time.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -63,15 +64,16 @@ pub(super) struct Reply {
     pub body: Vec<u8>,
     /// X-Consul-Index; 0 if the header is missing.
     pub index: u64,
-    /// The time since the answering server last heard from the leader (X-Consul-LastContact); `None` if it knows no leader.
+    /// The time since the answering server last heard from the leader (X-Consul-LastContact); `None` if it knows no
+    /// leader.
     pub last_contact: Option<Duration>,
     /// Whether the request was sent more than once. An earlier attempt may have succeeded although its answer was lost.
     pub repeated: bool,
 }
 
 impl<'w> Client<'w> {
-    /// A client whose requests, retries included, end at `deadline`. It reads values of up to `max_value` bytes; in Consul's JSON
-    /// a value takes a third more.
+    /// A client whose requests, retries included, end at `deadline`. It reads values of up to `max_value` bytes; in
+    /// Consul's JSON a value takes a third more.
     pub fn new(endpoint: Endpoint, deadline: Deadline, max_value: usize, context: &'w Context) -> Client<'w> {
         let agent = net::agent(&endpoint.route, net::config().timeout_connect(Some(CONNECT_TIMEOUT)).build(), None);
         let limit = (max_value / 3).saturating_mul(4).saturating_add(64 * 1024);
@@ -98,9 +100,9 @@ impl<'w> Client<'w> {
 
     /// Sends a request, and retries transient errors until the deadline.
     ///
-    /// Transient errors are: connections that fail or break, 429 (the agent's limit or a rate limit), 500 (no leader), 502, 503
-    /// (rate limit) and 504. All other answers are final, and so is a TLS refusal (see `net::refusal`). Since a request may
-    /// arrive twice, a write must be safe to repeat (`cas`).
+    /// Transient errors are: connections that fail or break, 429 (the agent's limit or a rate limit), 500 (no leader),
+    /// 502, 503 (rate limit) and 504. All other answers are final, and so is a TLS refusal (see `net::refusal`). Since
+    /// a request may arrive twice, a write must be safe to repeat (`cas`).
     pub(super) fn call(&self, call: &Call) -> Result<Reply> {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut attempts: u32 = 1;

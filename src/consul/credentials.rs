@@ -32,8 +32,8 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Reads the credentials from the options and the environment. A token file is read in each run, so that its token can be
-    /// replaced at any time.
+    /// Reads the credentials from the options and the environment. A token file is read in each run, so that its token
+    /// can be replaced at any time.
     ///
     /// # Errors
     /// 78 if the token file cannot be read, or a token has characters that a header cannot carry.
@@ -49,7 +49,8 @@ impl Credentials {
         }
     }
 
-    /// Whether an answer repeats a secret or a recognizable part of it, in any encoding or case. Such an answer is not shown.
+    /// Whether an answer repeats a secret or a recognizable part of it, in any encoding or case. Such an answer is not
+    /// shown.
     pub fn appear_in(&self, answer: &str) -> bool {
         let texts = || [&self.token, &self.authorization].into_iter().flatten().flat_map(|secret| &secret.texts);
         let plain = normalized(answer);
@@ -62,20 +63,21 @@ impl Credentials {
     }
 }
 
-/// The number of characters from which on a part of a secret must not be shown: it identifies the secret, or helps to guess it.
+/// The number of characters from which on a part of a secret must not be shown: it identifies the secret, or helps to
+/// guess it.
 const MIN_PIECE: usize = 8;
 
-/// A text without its differences in encoding: percent-decoded twice (a proxy may have encoded it once more), in lower case, and
-/// without separators.
+/// A text without its differences in encoding: percent-decoded twice (a proxy may have encoded it once more), in lower
+/// case, and without separators.
 fn normalized(text: &str) -> String {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let text = decoded(&decoded(text));
     text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The token, in this order: `-t`, `--token-file`, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_TOKEN. As in Consul's own client, an empty
-/// CONSUL_HTTP_TOKEN_FILE falls back to CONSUL_HTTP_TOKEN. Unlike there, it is an error if that is unset, too: an operator who
-/// names a token file does not want anonymous requests.
+/// The token, in this order: `-t`, `--token-file`, CONSUL_HTTP_TOKEN_FILE, CONSUL_HTTP_TOKEN. As in Consul's own
+/// client, an empty CONSUL_HTTP_TOKEN_FILE falls back to CONSUL_HTTP_TOKEN. Unlike there, it is an error if that is
+/// unset, too: an operator who names a token file does not want anonymous requests.
 fn token(flags: &ConnectOptions, env: &Env) -> Result<Option<Secret>> {
     if let Some(token) = &flags.token {
         return secret(token, "-t").map(Some);

@@ -1,8 +1,8 @@
 //! Where Consul is and with which credentials it is asked: options, then the variables of Consul's own client, then
 //! `127.0.0.1:8500`.
 //!
-//! The rules are those of Consul's Go client (`api/api.go`), with one difference: where that client warns about an invalid value
-//! and continues, kvx fails.
+//! The rules are those of Consul's Go client (`api/api.go`), with one difference: where that client warns about an
+//! invalid value and continues, kvx fails.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! A key with its value, as Consul writes it in JSON, both in the results of a transaction and in the payload of a watch.
+//! A key with its value, as Consul writes it in JSON, both in the results of a transaction and in the payload of a
+//! watch.
 
 use std::fmt;
 

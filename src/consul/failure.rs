@@ -9,7 +9,8 @@ use crate::net::Explained;
 use crate::net::refusal::{Refusal, Remedies, refusal};
 use crate::util::text;
 
-/// The longest error message that is read, in bytes. A longer answer is not Consul's but, for example, the HTML page of a proxy.
+/// The longest error message that is read, in bytes. A longer answer is not Consul's but, for example, the HTML page of
+/// a proxy.
 pub(super) const LONGEST_MESSAGE: usize = 4096;
 
 /// Why a request to Consul failed.

@@ -14,8 +14,8 @@ use crate::error::Status;
 /// The characters that are not percent-encoded in a path: the unreserved ones of RFC 3986, and the slash.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// The longest time since the last contact with the leader at which an answer counts as fresh. A healthy follower has contact
-/// several times a second.
+/// The longest time since the last contact with the leader at which an answer counts as fresh. A healthy follower has
+/// contact several times a second.
 const MAX_LAST_CONTACT: Duration = Duration::from_secs(5);
 
 /// The consistency of a read, by Consul's own names.
@@ -57,8 +57,8 @@ pub enum ChangeResult {
     Lost {
         /// Consul's message.
         why: String,
-        /// Whether the change was sent more than once. An earlier attempt, whose answer was lost, may have made the change; the
-        /// index may differ for that reason.
+        /// Whether the change was sent more than once. An earlier attempt, whose answer was lost, may have made the
+        /// change; the index may differ for that reason.
         repeated: bool,
     },
     /// The change was not sent, because it exceeds the size limit of a transaction.
@@ -79,8 +79,8 @@ impl Entries {
         Some(self.found.swap_remove(at))
     }
 
-    /// Whether the answering server had contact with the leader within the last 5 seconds, so that it can miss only changes that
-    /// are newer than that.
+    /// Whether the answering server had contact with the leader within the last 5 seconds, so that it can miss only
+    /// changes that are newer than that.
     pub fn is_fresh(&self) -> bool {
         self.last_contact.is_some_and(|ago| ago <= MAX_LAST_CONTACT)
     }
@@ -93,8 +93,9 @@ impl Entries {
 impl Client<'_> {
     /// Reads the keys of documents and of markers, all at the same moment.
     ///
-    /// This takes one request. Consul before 1.14 does not know `get-or-empty` and needs another. There a denied key looks like a
-    /// missing one, so each missing document takes one more request to find out; a denied marker counts as missing.
+    /// This takes one request. Consul before 1.14 does not know `get-or-empty` and needs another. There a denied key
+    /// looks like a missing one, so each missing document takes one more request to find out; a denied marker counts as
+    /// missing.
     ///
     /// # Errors
     /// 77 if a key is denied; 65, 69 and 78 as for every request.
@@ -114,7 +115,8 @@ impl Client<'_> {
         markers: &[&'k str],
     ) -> Result<(Entries, Vec<(&'k str, Failure)>)> {
         if let (Some(first), true) = (documents.first(), self.endpoint().has_tenancy()) {
-            // In a transaction, Consul without namespaces silently uses the default one. This request it answers with 400.
+            // In a transaction, Consul without namespaces silently uses the default one. This request it answers with
+            // 400.
             denial(self.assert_readable(first, consistency))?;
         }
         let keys: Vec<&str> = documents.iter().chain(markers).copied().collect();
@@ -125,7 +127,8 @@ impl Client<'_> {
             }
             failed => return Err(self.cannot_read(failed)),
         };
-        // The answer has a result for each readable key, with CreateIndex 0 if the key is missing. Denied keys have no result.
+        // The answer has a result for each readable key, with CreateIndex 0 if the key is missing. Denied keys have no
+        // result.
         let left_out = keys.into_iter().filter(|key| !found.has(key));
         let denied = left_out.map(|key| (key, self.errors().denied("it is missing in the answer", key))).collect();
         found.found.retain(|entry| entry.create_index > 0);
@@ -187,7 +190,8 @@ impl Client<'_> {
         }
     }
 
-    /// Fails if Consul denies reading the key. The value is ignored: if the key has been created since, the next run reads it.
+    /// Fails if Consul denies reading the key. The value is ignored: if the key has been created since, the next run
+    /// reads it.
     fn assert_readable(&self, key: &str, consistency: Consistency) -> Result<()> {
         let parameter = consistency.append_to("raw");
         self.call(&Call { path: &path(key), parameter: &parameter, body: Body::None }).map(drop)

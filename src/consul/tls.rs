@@ -17,8 +17,8 @@ use crate::net::trust::{self, certificates, wrong};
 use crate::net::{self, Route};
 use crate::util::read;
 
-/// The TLS configuration for this host, and whether it has a client certificate. Options come before variables, and variables
-/// before the system's CAs.
+/// The TLS configuration for this host, and whether it has a client certificate. Options come before variables, and
+/// variables before the system's CAs.
 ///
 /// # Errors
 /// 78 if a file cannot be read or has the wrong content, or only one of certificate and key is given.
@@ -42,9 +42,7 @@ pub(super) fn from_options(
     let builder = if verify {
         builder.with_root_certificates(roots(ca_file, ca_path, context)?)
     } else {
-        context.warn(
-            "warning: Consul's certificate is not verified, so another server can pose as Consul (CONSUL_HTTP_SSL_VERIFY)",
-        );
+        context.warn("warning: Consul's certificate is not verified (CONSUL_HTTP_SSL_VERIFY)");
         let unverified = Unverified(builder.crypto_provider().clone());
         builder.dangerous().with_custom_certificate_verifier(Arc::new(unverified))
     };

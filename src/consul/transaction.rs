@@ -10,8 +10,8 @@ use super::client::{Body, Call, Client};
 use super::entry::{Entry, Value};
 use super::failure::Result;
 
-/// The largest body of a transaction, in bytes (Consul's `txn_max_req_len`). Tried on 1.8.7 and 1.20.6: a value of 393,174 bytes is
-/// accepted, one of 393,180 is answered with 413.
+/// The largest body of a transaction, in bytes (Consul's `txn_max_req_len`). Tried on 1.8.7 and 1.20.6: a value of
+/// 393,174 bytes is accepted, one of 393,180 is answered with 413.
 const MAX_BODY: usize = 512 * 1024;
 
 /// A change of one key in a transaction. The names are Consul's verbs.
@@ -72,7 +72,8 @@ impl<'a> Op<'a> {
 
 /// The result of a transaction.
 pub(super) enum Transaction {
-    /// All operations were done. The entries that were read, and the time since the answering server's last contact with the leader.
+    /// All operations were done. The entries that were read, and the time since the answering server's last contact
+    /// with the leader.
     Done(Vec<Entry>, Option<Duration>),
     /// Consul did nothing.
     Rejected(Rejection),
@@ -98,8 +99,9 @@ impl Rejection {
         self.raw.to_ascii_lowercase().contains("permission denied")
     }
 
-    /// Whether this Consul is too old for the verb of a read. Old versions treat an unknown verb as a write, and deny it to a
-    /// read-only token (tried on 1.8.7). A denial therefore means an unknown verb, since a transaction omits denied reads.
+    /// Whether this Consul is too old for the verb of a read. Old versions treat an unknown verb as a write, and deny
+    /// it to a read-only token (tried on 1.8.7). A denial therefore means an unknown verb, since a transaction omits
+    /// denied reads.
     pub fn is_unknown_verb(&self) -> bool {
         self.raw.contains("unknown KV verb") || self.is_denial()
     }

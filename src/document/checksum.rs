@@ -19,7 +19,8 @@ impl Checksum {
         Checksum(digest)
     }
 
-    /// Parses 64 hex digits in either case. White space around them is ignored, since checksums are sometimes edited by hand.
+    /// Parses 64 hex digits in either case. White space around them is ignored, since checksums are sometimes edited by
+    /// hand.
     pub fn parse(text: &[u8]) -> Option<Checksum> {
         let text = text.trim_ascii();
         let mut bytes = [0; 32];

@@ -10,21 +10,22 @@ use crate::util::text::size;
 /// The number of unchanged lines around a change.
 const CONTEXT: u32 = 3;
 
-/// The maximum size of both documents together, in bytes. Larger documents are not compared: a hundred bytes in Consul can decode
-/// into 64 MB of empty lines, and a line needs more memory here than its text.
+/// The maximum size of both documents together, in bytes. Larger documents are not compared: a hundred bytes in Consul
+/// can decode into 64 MB of empty lines, and a line needs more memory here than its text.
 const LARGEST: usize = 8 * 1024 * 1024;
 
 /// The limits of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The time. After that, the diff replaces all lines: a comparison of many lines with few different texts can take very long.
+    /// The time. After that, the diff replaces all lines: a comparison of many lines with few different texts can take
+    /// very long.
     pub time: Duration,
     /// The approximate size of the diff, in bytes. The rest is omitted.
     pub text: usize,
 }
 
-/// The diff from `old` to `new`, each given with its name; empty if they are equal. Lines are compared and shown as bytes, so any
-/// encoding works.
+/// The diff from `old` to `new`, each given with its name; empty if they are equal. Lines are compared and shown as
+/// bytes, so any encoding works.
 pub fn unified(old: (&[u8], &str), new: (&[u8], &str), limits: Limits) -> Vec<u8> {
     let ((old, old_name), (new, new_name)) = (old, new);
     if old == new {

@@ -1,5 +1,5 @@
-//! The encodings of a stored document: brotli, or gzip in base64. Pure. Decoders have a limit, since a small value can decode into
-//! a very large one.
+//! The encodings of a stored document: brotli, or gzip in base64. Pure. Decoders have a limit, since a small value can
+//! decode into a very large one.
 
 use std::io::Read;
 
@@ -13,8 +13,8 @@ pub const BROTLI: u64 = 1;
 /// Decodes a value into at most `limit` bytes; `None` if the result is larger or the value is not in this encoding.
 pub type Decoder = fn(&[u8], usize) -> Option<Vec<u8>>;
 
-/// The largest document that is compressed with the highest quality, as kvexpress does; that takes at most half a second. Each
-/// megabyte would take two more seconds; the lower quality costs only a tenth in size.
+/// The largest document that is compressed with the highest quality, as kvexpress does; that takes at most half a
+/// second. Each megabyte would take two more seconds; the lower quality costs only a tenth in size.
 const MAX_BEST_QUALITY: usize = 512 * 1024;
 
 /// Compresses with brotli.

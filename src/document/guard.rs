@@ -7,7 +7,8 @@ use crate::util::text::size;
 /// The default maximum size of a document to install, in bytes (`--max-size`).
 pub const LARGEST: usize = 16 * 1024 * 1024;
 
-/// The default maximum size of a value to upload, in bytes (`--max-size`). It is Consul's default limit (`kv_max_value_size`).
+/// The default maximum size of a value to upload, in bytes (`--max-size`). It is Consul's default limit
+/// (`kv_max_value_size`).
 pub const LARGEST_VALUE: usize = 512 * 1024;
 
 /// The limits of a document.
@@ -17,8 +18,8 @@ pub struct Guards {
     pub min_lines: u64,
     /// `--max-size`: the maximum size in bytes.
     pub max_size: usize,
-    /// `--max-shrink`: the maximum decrease from the previous document, in lines and in bytes. `None` without a limit, as with
-    /// `--force` or 100.
+    /// `--max-shrink`: the maximum decrease from the previous document, in lines and in bytes. `None` without a limit,
+    /// as with `--force` or 100.
     pub max_shrink: Option<Percent>,
 }
 

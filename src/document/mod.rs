@@ -1,4 +1,5 @@
-//! Documents: bytes with their checksum, guards, encodings and diffs. Pure: no I/O. Only this module makes a [`Verified`].
+//! Documents: bytes with their checksum, guards, encodings and diffs. Pure: no I/O. Only this module makes a
+//! [`Verified`].
 
 mod checksum;
 pub mod diff;

@@ -32,7 +32,8 @@ impl Size {
         self.bytes
     }
 
-    /// The number of lines as kvexpress counts them: the number of `\n`, or 1 if there is none. An empty document has 0 lines.
+    /// The number of lines as kvexpress counts them: the number of `\n`, or 1 if there is none. An empty document has 0
+    /// lines.
     pub fn lines(&self) -> u64 {
         match self.newlines {
             0 if self.bytes > 0 => 1,

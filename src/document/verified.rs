@@ -7,12 +7,12 @@ use super::encoding;
 use super::size::Size;
 use crate::util::text::size;
 
-/// The maximum size of a decoded document, in bytes. A small value can decode into a very large one. The guards have a lower
-/// limit by default (`--max-size`).
+/// The maximum size of a decoded document, in bytes. A small value can decode into a very large one. The guards have a
+/// lower limit by default (`--max-size`).
 pub const LARGEST: usize = 64 * 1024 * 1024;
 
-/// A document whose bytes match its checksum. Its constructors verify or compute the checksum, so a function that takes a
-/// `Verified` cannot get unverified bytes.
+/// A document whose bytes match its checksum. Its constructors verify or compute the checksum, so a function that takes
+/// a `Verified` cannot get unverified bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Verified {
     bytes: Vec<u8>,
@@ -28,10 +28,11 @@ impl Verified {
         Verified { bytes, checksum, size }
     }
 
-    /// Decodes a stored value and verifies the document. Returns the document, with the raw value if that is an encoding of it.
+    /// Decodes a stored value and verifies the document. Returns the document, with the raw value if that is an
+    /// encoding of it.
     ///
-    /// The forms are tried in this order: the raw value itself, brotli if the Flags are 1 (kvexpress from 1.16 on), gzip in base64
-    /// (older versions of kvexpress, with Flags 0). The first document with the right checksum is taken.
+    /// The forms are tried in this order: the raw value itself, brotli if the Flags are 1 (kvexpress from 1.16 on),
+    /// gzip in base64 (older versions of kvexpress, with Flags 0). The first document with the right checksum is taken.
     ///
     /// # Errors
     /// The raw value again, if no form matches the checksum.

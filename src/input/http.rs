@@ -1,4 +1,5 @@
-//! Reads a document from a URL. An answer is accepted only if it is surely the complete document, not an error page or a part.
+//! Reads a document from a URL. An answer is accepted only if it is surely the complete document, not an error page or
+//! a part.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -21,8 +22,8 @@ use crate::util::time::Deadline;
 
 const MAX_REDIRECTS: usize = 10;
 
-/// Reads a document of at most `max_size` bytes within `limit`. It follows redirects, uses no proxy, and sends no credentials of
-/// Consul.
+/// Reads a document of at most `max_size` bytes within `limit`. It follows redirects, uses no proxy, and sends no
+/// credentials of Consul.
 ///
 /// # Errors
 /// 74 if the document cannot be read completely, 65 if it is larger.
@@ -151,8 +152,8 @@ impl Fetch<'_> {
     }
 }
 
-/// Whether the answer states its length, by Content-Length or by chunks. Without it, the end of the connection would end the
-/// document, also if the connection was cut: ureq does not distinguish the two, even with TLS.
+/// Whether the answer states its length, by Content-Length or by chunks. Without it, the end of the connection would
+/// end the document, also if the connection was cut: ureq does not distinguish the two, even with TLS.
 fn has_length(response: &Response<Body>) -> bool {
     let chunked = header(response, &TRANSFER_ENCODING).is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
     response.headers().contains_key(CONTENT_LENGTH) || (chunked && response.version() == Version::HTTP_11)
@@ -162,8 +163,8 @@ fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> Option<&'r str
     response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// A TLS configuration with the system's CAs and without a client certificate. The options and variables for TLS apply to Consul
-/// only.
+/// A TLS configuration with the system's CAs and without a client certificate. The options and variables for TLS apply
+/// to Consul only.
 fn system_tls(context: &Context) -> Result<Arc<ClientConfig>> {
     let roots = trust::of_the_system(&context.env)?;
     if roots.is_empty() {

@@ -96,8 +96,8 @@ impl Prefix {
         format!("{}/{LOCKS}", self.0)
     }
 
-    /// Splits a path in the KV store into the key and its part; `None` if it is not exactly a path of [`KeyPaths`]. For example,
-    /// `KEY//data` is another path than `KEY/data`, so it is neither the key's document nor its stop.
+    /// Splits a path in the KV store into the key and its part; `None` if it is not exactly a path of [`KeyPaths`]. For
+    /// example, `KEY//data` is another path than `KEY/data`, so it is neither the key's document nor its stop.
     pub fn split(&self, path: &str) -> Option<(Key, Part)> {
         let (name, part) = path.strip_prefix(&self.0)?.strip_prefix('/')?.rsplit_once('/')?;
         let part = [Part::Data, Part::Checksum, Part::Stop].into_iter().find(|known| known.name() == part)?;
@@ -107,8 +107,8 @@ impl Prefix {
 }
 
 impl Key {
-    /// Parses a key. Leading and trailing slashes are dropped. Rejected are empty segments, `.` and `..` (which HTTP servers
-    /// remove), names that some version of Consul does not find again, and the folder of the locks.
+    /// Parses a key. Leading and trailing slashes are dropped. Rejected are empty segments, `.` and `..` (which HTTP
+    /// servers remove), names that some version of Consul does not find again, and the folder of the locks.
     pub fn parse(text: &str) -> Result<Key, String> {
         let key = names::path_decoded(text)?;
         match key.split('/').next() {
@@ -139,8 +139,8 @@ impl Part {
 }
 
 impl ValuePath {
-    /// Parses a path. Leading and trailing slashes are dropped. kvx only reads values, so it accepts percent-encoded names, which
-    /// other programs may have chosen.
+    /// Parses a path. Leading and trailing slashes are dropped. kvx only reads values, so it accepts percent-encoded
+    /// names, which other programs may have chosen.
     pub fn parse(text: &str) -> Result<ValuePath, String> {
         names::path(text).map(ValuePath)
     }

@@ -1,4 +1,5 @@
-//! The markers in Consul, stops and locks, with their reasons. All changes are compare-and-set, so that no concurrent change is lost.
+//! The markers in Consul, stops and locks, with their reasons. All changes are compare-and-set, so that no concurrent
+//! change is lost.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ const MAX_ATTEMPTS: usize = 10;
 /// The reason of a marker without one.
 pub const NO_REASON: &str = "no reason given";
 
-/// The reason of a stop or lock. As in kvexpress, a marker with an empty value does not count, so it has none; one with only white
-/// space counts.
+/// The reason of a stop or lock. As in kvexpress, a marker with an empty value does not count, so it has none; one with
+/// only white space counts.
 pub fn text_of(marker: &Entry) -> Option<String> {
     let text = text::excerpt(&String::from_utf8_lossy(&marker.value));
     (!marker.value.is_empty()).then_some(if text.is_empty() { NO_REASON.into() } else { text })
@@ -68,8 +69,8 @@ pub fn set(client: &Client, path: &str, text: &str, present: Present, context: &
     })
 }
 
-/// Deletes a marker and returns its reason, if it existed. If an answer is lost, the delete is repeated; Consul answers the second
-/// one with success, too (tried).
+/// Deletes a marker and returns its reason, if it existed. If an answer is lost, the delete is repeated; Consul answers
+/// the second one with success, too (tried).
 pub fn clear(client: &Client, path: &str, context: &Context) -> Result<Option<String>> {
     converge(client, context, || match client.read(Consistency::Default, &[], &[path])?.take(path) {
         None => Ok((ChangeResult::Done, None)),

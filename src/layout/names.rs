@@ -1,5 +1,5 @@
-//! Validation of paths in the KV store. Only paths are accepted that every version of Consul, its command line and its UI can find
-//! again. Pure.
+//! Validation of paths in the KV store. Only paths are accepted that every version of Consul, its command line and its
+//! UI can find again. Pure.
 
 use percent_encoding::percent_decode_str;
 
@@ -33,8 +33,9 @@ pub fn path(text: &str) -> Result<String, String> {
     Ok(path.to_owned())
 }
 
-/// Parses a path that kvx writes to. Consul from 1.22 on and proxies percent-decode it, possibly more than once, so every decoded
-/// form must be valid, too. `a%2Fb` is accepted. `%2e%2e` and `a%20b` are rejected, since they could mean another folder or a blank.
+/// Parses a path that kvx writes to. Consul from 1.22 on and proxies percent-decode it, possibly more than once, so
+/// every decoded form must be valid, too. `a%2Fb` is accepted. `%2e%2e` and `a%20b` are rejected, since they could mean
+/// another folder or a blank.
 pub fn path_decoded(text: &str) -> Result<String, String> {
     let given = path(text)?;
     let mut read = given.clone();

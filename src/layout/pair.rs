@@ -21,7 +21,8 @@ pub struct Pair {
 pub enum PairState {
     /// Neither data nor checksum exists.
     Absent,
-    /// Data and checksum do not match. Possible causes are an unfinished upload by kvexpress (two PUTs) and an edit by hand.
+    /// Data and checksum do not match. Possible causes are an unfinished upload by kvexpress (two PUTs) and an edit by
+    /// hand.
     Torn(Torn),
     /// Data and checksum match.
     Verified(VerifiedPair),

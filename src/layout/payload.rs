@@ -1,6 +1,7 @@
 //! Parses the payload: the JSON that a Consul watch writes to the stdin of its handler. Pure.
 //!
-//! A payload is only a hint, since watches merge changes, repeat them and are late. `download` decides what a payload alone permits.
+//! A payload is only a hint, since watches merge changes, repeat them and are late. `download` decides what a payload
+//! alone permits.
 
 use crate::consul::Entry;
 use crate::document::Checksum;
@@ -35,8 +36,8 @@ impl Trigger {
         }
     }
 
-    /// The trigger after a delay. The document in the payload may be outdated, so only its checksum is kept, and Consul has to be
-    /// asked.
+    /// The trigger after a delay. The document in the payload may be outdated, so only its checksum is kept, and Consul
+    /// has to be asked.
     pub fn expire(self) -> Trigger {
         match (&self, self.names()) {
             (Trigger::Prefix(..), Some((checksum, index))) => Trigger::Changed(Some(checksum), index),
@@ -89,7 +90,7 @@ pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Optio
         return match wanted {
             Some(_) => Ok((None, Trigger::Unknown)),
             None => Err(Status::Refused.error(
-                "stdin is not the payload of a `key` or `keyprefix` watch; name the key with -k, or run this by a watch",
+                "stdin is not the payload of a `key` or `keyprefix` watch; name the key with -k, or run it by a watch",
             )),
         };
     };
@@ -110,9 +111,9 @@ pub fn read(text: &[u8], wanted: Option<&Key>, prefix: &Prefix) -> Result<(Optio
     Ok((Some(key), trigger))
 }
 
-/// The only key in the payload, or the key whose folder contains all others: a watch on `PREFIX/app/` has `app/nginx` in its
-/// payload, too. If `app` does not exist, the payload is the same as that of a watch on `app/nginx`. It is then unclear which key
-/// is meant, so the key of a folder must not be nested.
+/// The only key in the payload, or the key whose folder contains all others: a watch on `PREFIX/app/` has `app/nginx`
+/// in its payload, too. If `app` does not exist, the payload is the same as that of a watch on `app/nginx`. It is then
+/// unclear which key is meant, so the key of a folder must not be nested.
 fn only_key(named: &[(Key, Part, Entry)], is_folder: bool) -> Option<Key> {
     let mut keys = named.iter().map(|(key, _, _)| key);
     let first = keys.next()?;

@@ -1,5 +1,5 @@
-//! A snapshot of a key in Consul: its document, its stop and the lock of the file at the same moment. Every part of kvx reads
-//! documents through this module, so that the same error always has the same message.
+//! A snapshot of a key in Consul: its document, its stop and the lock of the file at the same moment. Every part of kvx
+//! reads documents through this module, so that the same error always has the same message.
 
 use std::time::Duration;
 

@@ -17,8 +17,8 @@ pub enum Encoding {
     Compressed,
 }
 
-/// A document with its stored value and Flags. It is compressed only when the value is needed, since compressing is wasted if
-/// Consul has the document already.
+/// A document with its stored value and Flags. It is compressed only when the value is needed, since compressing is
+/// wasted if Consul has the document already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedDocument {
     document: Verified,
@@ -36,7 +36,7 @@ impl EncodedDocument {
         match form {
             Encoding::Plain => Ok(EncodedDocument { document, flags: 0, encoded: OnceCell::from(None) }),
             Encoding::Compressed if document.bytes().len() > LARGEST => Err(Status::Refused.error(format!(
-                "the document is larger than {LARGEST} bytes, the maximum for compressed documents; split it, or omit -z"
+                "the document is larger than {LARGEST} bytes, the maximum with -z; split it, or omit -z"
             ))),
             Encoding::Compressed => Ok(EncodedDocument { document, flags: encoding::BROTLI, encoded: OnceCell::new() }),
         }

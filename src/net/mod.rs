@@ -1,5 +1,5 @@
-//! Connections to Consul and to the servers of URLs: name resolution, TCP or unix socket, and TLS. This module does not know what
-//! the requests mean.
+//! Connections to Consul and to the servers of URLs: name resolution, TCP or unix socket, and TLS. This module does not
+//! know what the requests mean.
 
 mod near;
 pub(crate) mod refusal;
@@ -35,8 +35,8 @@ pub(crate) enum Route {
     Socket(PathBuf),
 }
 
-/// The configuration of all agents. There is no proxy, since ureq would use it even for 127.0.0.1. Redirects and error statuses
-/// are returned as answers.
+/// The configuration of all agents. There is no proxy, since ureq would use it even for 127.0.0.1. Redirects and error
+/// statuses are returned as answers.
 pub(crate) fn config() -> ConfigBuilder<AgentScope> {
     Config::builder()
         .http_status_as_error(false)
@@ -48,7 +48,8 @@ pub(crate) fn config() -> ConfigBuilder<AgentScope> {
         .output_buffer_size(4 * 1024)
 }
 
-/// An agent that connects by this route. `trail` restricts the addresses if the request is part of a chain of redirects.
+/// An agent that connects by this route. `trail` restricts the addresses if the request is part of a chain of
+/// redirects.
 pub(crate) fn agent(route: &Route, config: Config, trail: Option<&Trail>) -> Agent {
     match route {
         Route::Plain => Agent::with_parts(config, TcpConnector::default(), Lookup::new(trail)),

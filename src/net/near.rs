@@ -1,5 +1,5 @@
-//! The addresses of this machine and of its network link. A remote server must not redirect there, because agents and metadata
-//! services answer every request from this machine.
+//! The addresses of this machine and of its network link. A remote server must not redirect there, because agents and
+//! metadata services answer every request from this machine.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Explained;
 
-/// A chain of redirects. It is judged by the addresses of the connections, not by the URLs, since any name can have any address.
+/// A chain of redirects. It is judged by the addresses of the connections, not by the URLs, since any name can have any
+/// address.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trail {
     /// Whether the chain has included a remote server.
@@ -31,8 +32,8 @@ impl Trail {
     }
 }
 
-/// Whether the address is loopback, link-local, unspecified (Linux connects to loopback then) or multicast. This includes IPv4
-/// addresses within IPv6 ones.
+/// Whether the address is loopback, link-local, unspecified (Linux connects to loopback then) or multicast. This
+/// includes IPv4 addresses within IPv6 ones.
 fn is_near(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_near_v4(address),

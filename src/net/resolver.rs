@@ -15,8 +15,8 @@ use super::{Explained, bare};
 
 /// Resolves a host; `None` if the resolver does not answer within `limit`.
 ///
-/// `localhost` is always 127.0.0.1, then ::1, without a lookup: agents listen on IPv4 by default, and with a resolver that puts
-/// `::1` first another program could answer there.
+/// `localhost` is always 127.0.0.1, then ::1, without a lookup: agents listen on IPv4 by default, and with a resolver
+/// that puts `::1` first another program could answer there.
 ///
 /// # Errors
 /// The resolver's error, or an [`Explained`] one if no thread can be started.
@@ -42,8 +42,8 @@ pub(crate) fn look_up(host: &str, port: u16, limit: Option<Duration>) -> io::Res
     result.recv_timeout(limit).ok().transpose()
 }
 
-/// Resolves by [`look_up`]. It replaces ureq's resolver, which starts a thread even for `127.0.0.1`, panics if it cannot, and asks
-/// the system for `localhost`.
+/// Resolves by [`look_up`]. It replaces ureq's resolver, which starts a thread even for `127.0.0.1`, panics if it
+/// cannot, and asks the system for `localhost`.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     /// The chain of redirects that the connection is part of.

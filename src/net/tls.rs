@@ -1,5 +1,5 @@
-//! TLS over a connection, by rustls. ureq's own TLS is not used, because it verifies no other name than the address's, and panics
-//! if a key does not match its certificate.
+//! TLS over a connection, by rustls. ureq's own TLS is not used, because it verifies no other name than the address's,
+//! and panics if a key does not match its certificate.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -74,8 +74,8 @@ impl<In: Transport> Connector<In> for TlsConnector {
     }
 }
 
-/// The server's TLS alert, if it sent one, otherwise `cause`. A server that refuses the connection sends an alert and closes it; our
-/// next write fails before the alert is read.
+/// The server's TLS alert, if it sent one, otherwise `cause`. A server that refuses the connection sends an alert and
+/// closes it; our next write fails before the alert is read.
 fn alert_or(cause: io::Error, connection: &mut ClientConnection, socket: &mut TransportAdapter) -> io::Error {
     if matches!(cause.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) {
         while matches!(connection.read_tls(socket), Ok(1..)) {

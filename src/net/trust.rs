@@ -65,8 +65,8 @@ const BUNDLES: [&str; 6] = [
 ];
 const DIRECTORIES: &str = "/etc/ssl/certs:/etc/pki/tls/certs";
 
-/// SSL_CERT_FILE, or the first existing bundle; then the files in SSL_CERT_DIR. If SSL_CERT_DIR is unset and there is no bundle,
-/// the files in the default directories.
+/// SSL_CERT_FILE, or the first existing bundle; then the files in SSL_CERT_DIR. If SSL_CERT_DIR is unset and there is
+/// no bundle, the files in the default directories.
 fn files_of_the_system(env: &Env) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = match env.text("SSL_CERT_FILE")? {
         Some(file) => vec![file.into()],

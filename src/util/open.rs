@@ -1,5 +1,5 @@
-//! Opens files in directories that other users can write to. It follows no link, waits for no FIFO or lease, and does not acquire
-//! a controlling terminal. All such files are opened by this module.
+//! Opens files in directories that other users can write to. It follows no link, waits for no FIFO or lease, and does
+//! not acquire a controlling terminal. All such files are opened by this module.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -42,8 +42,8 @@ pub fn directory(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(CAREFULLY.union(OFlag::O_DIRECTORY).bits()).open(path)
 }
 
-/// Whether an open directory is empty. A new directory is: if it has entries, another user has replaced it before it was opened, and
-/// it must not be changed.
+/// Whether an open directory is empty. A new directory is: if it has entries, another user has replaced it before it
+/// was opened, and it must not be changed.
 ///
 /// # Errors
 /// The system's error.

@@ -1,13 +1,13 @@
-//! Makes text safe to print. All text from documents, keys, paths, servers and child processes is escaped here before it goes to a
-//! terminal or a text log, so that it can neither move the cursor nor imitate kvx's own lines. Pure.
+//! Makes text safe to print. All text from documents, keys, paths, servers and child processes is escaped here before
+//! it goes to a terminal or a text log, so that it can neither move the cursor nor imitate kvx's own lines. Pure.
 
 use std::borrow::Cow;
 
 /// The maximum length of foreign text within a line, in characters.
 const MAX_EXCERPT: usize = 300;
 
-/// Text as one line: a newline or tab becomes a blank, and characters that a terminal would interpret or hide become escapes such as
-/// `\x1b`.
+/// Text as one line: a newline or tab becomes a blank, and characters that a terminal would interpret or hide become
+/// escapes such as `\x1b`.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t').then_some(' '))
 }
@@ -17,7 +17,8 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t').then_some(c))
 }
 
-/// Bytes as several lines: like [`lines`], but a byte that is not UTF-8 is shown as `\xe9`, so that different bytes look different.
+/// Bytes as several lines: like [`lines`], but a byte that is not UTF-8 is shown as `\xe9`, so that different bytes
+/// look different.
 pub fn lines_of(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -33,10 +34,10 @@ pub fn incomplete(bytes: &[u8]) -> usize {
     std::str::from_utf8(last).err().filter(|wrong| wrong.error_len().is_none()).map_or(0, |_| last.len())
 }
 
-/// JSON with unsafe characters as escapes: a parser reads the same values, and a terminal has nothing to interpret. This is necessary
-/// since serializers escape C0 only.
+/// JSON with unsafe characters as escapes: a parser reads the same values, and a terminal has nothing to interpret.
+/// This is necessary since serializers escape C0 only.
 pub fn json(json: &str) -> Cow<'_, str> {
-    let is_unsafe = |c: char| is_unsafe(c) && c != '\n'; // A newline is between values; within a value it is escaped already.
+    let is_unsafe = |c: char| is_unsafe(c) && c != '\n'; // A newline separates values. Within one it is escaped.
     if !json.contains(is_unsafe) {
         return json.into();
     }
@@ -80,8 +81,8 @@ pub fn command(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a terminal would interpret the character, or show the text around it in another order or on another line: C0, DEL, C1,
-/// bidi controls, line and paragraph separators.
+/// Whether a terminal would interpret the character, or show the text around it in another order or on another line:
+/// C0, DEL, C1, bidi controls, line and paragraph separators.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -155,7 +156,7 @@ mod tests {
         }
 
         #[test]
-        fn json_keeps_its_value_and_has_no_unsafe_characters(text in any::<String>(), odd in "[\u{7f}-\u{9f}\u{2028}-\u{202e}]*") {
+        fn json_keeps_its_value_and_becomes_safe(text in any::<String>(), odd in "[\u{7f}-\u{9f}\u{2028}-\u{202e}]*") {
             let value = serde_json::Value::from(text + &odd);
             let written = serde_json::to_string(&value).unwrap_or_default();
             let safe = json(&written);

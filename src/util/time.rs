@@ -54,8 +54,8 @@ pub fn seconds_now() -> u64 {
 
 /// A time in UTC to the second, for messages: `2026-11-27T14:02:11Z`.
 ///
-/// The result is `unknown` before 1970 and after the year 9999, which a wrong clock or a damaged file can give: humantime panics in
-/// the first case and fails in the second.
+/// The result is `unknown` before 1970 and after the year 9999, which a wrong clock or a damaged file can give:
+/// humantime panics in the first case and fails in the second.
 pub fn rfc3339(time: SystemTime) -> String {
     written(time, |time| printed(humantime::format_rfc3339_seconds(time)))
 }
@@ -89,8 +89,8 @@ fn printed(time: impl std::fmt::Display) -> Option<String> {
 /// The time that is reserved for the last attempt before the deadline.
 const LAST_ATTEMPT: Duration = Duration::from_millis(50);
 
-/// Exponential backoff with full jitter: each delay is random between zero and a growing maximum. A thousand nodes that failed at the
-/// same time therefore retry at different times.
+/// Exponential backoff with full jitter: each delay is random between zero and a growing maximum. A thousand nodes that
+/// failed at the same time therefore retry at different times.
 #[derive(Debug)]
 pub struct Backoff {
     ceiling: Duration,
@@ -103,8 +103,8 @@ impl Backoff {
         Backoff { ceiling: first, max }
     }
 
-    /// Sleeps before the next attempt. It ends early enough for a last attempt before the deadline. Returns false at once if there is
-    /// no time for another attempt.
+    /// Sleeps before the next attempt. It ends early enough for a last attempt before the deadline. Returns false at
+    /// once if there is no time for another attempt.
     #[must_use]
     pub fn sleep(&mut self, deadline: Deadline, random: &Random) -> bool {
         let wait = random.up_to(self.ceiling);

@@ -1,5 +1,5 @@
-//! Validates names and paths from the command line. Characters that are there by accident are rejected before a name is stored that
-//! cannot be found again. Pure.
+//! Validates names and paths from the command line. Characters that are there by accident are rejected before a name is
+//! stored that cannot be found again. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -22,8 +22,8 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
     plain(text).map(PathBuf::from)
 }
 
-/// Parses the destination of kvx-out (`-f`): a file, or `-` for stdout. A path such as `/dev/stdout` is rejected, since kvx-out would
-/// replace it by a file instead of writing to the stream.
+/// Parses the destination of kvx-out (`-f`): a file, or `-` for stdout. A path such as `/dev/stdout` is rejected, since
+/// kvx-out would replace it by a file instead of writing to the stream.
 pub fn destination(text: &str) -> Result<PathBuf, String> {
     match path(text)? {
         path if is_stream(&path) => Err("it is a stream, not a file; kvx-out prints to stdout with -f -".into()),
@@ -36,11 +36,11 @@ fn is_stream(path: &Path) -> bool {
     ["/dev/fd", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/proc"].iter().any(|stream| path.starts_with(stream))
 }
 
-/// The first character that is not printable. Consul's API answers 400 for a path with such a character, so Consul's own tools
-/// cannot read a key that a transaction has stored under it.
+/// The first character that is not printable. Consul's API answers 400 for a path with such a character, so Consul's
+/// own tools cannot read a key that a transaction has stored under it.
 ///
-/// The rule is Go's: letters, marks, numbers, punctuation, symbols and the blank are printable. Other white space and formatting,
-/// private or unassigned characters are not.
+/// The rule is Go's: letters, marks, numbers, punctuation, symbols and the blank are printable. Other white space and
+/// formatting, private or unassigned characters are not.
 pub fn unprintable(text: &str) -> Option<char> {
     text.chars().find(|c| !is_printable(*c))
 }

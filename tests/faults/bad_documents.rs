@@ -36,13 +36,13 @@ fn contents() -> Vec<Content> {
         torn("a flipped bit", raw(document.replacen('1', "0", 1).as_bytes()), whole.clone(), no_match),
         torn("brotli that is none", Some((vec![0xce, 0xb2, 0xcf, 0x81], 1)), whole.clone(), no_match),
         torn("base64 that is no gzip", raw(b"SGVsbG8gd29ybGQ="), whole.clone(), no_match),
-        torn("an empty checksum", raw(document.as_bytes()), Some(String::new()), "no SHA-256"),
-        torn("a checksum that is none", raw(document.as_bytes()), Some("0123abcd".into()), "no SHA-256"),
+        torn("an empty checksum", raw(document.as_bytes()), Some(String::new()), "not a SHA-256"),
+        torn("a checksum that is none", raw(document.as_bytes()), Some("0123abcd".into()), "not a SHA-256"),
         torn(
             "a checksum without its last digit",
             raw(document.as_bytes()),
             Some(sha256(&document)[..63].into()),
-            "no SHA-256",
+            "not a SHA-256",
         ),
         torn("data alone", raw(document.as_bytes()), None, "data without a checksum"),
         torn("a checksum alone", None, whole, "a checksum without data"),
@@ -52,7 +52,7 @@ fn contents() -> Vec<Content> {
         cases.push(Content { name, data, checksum, status: 65, says });
     };
     refused("a short file", lines(9), ["has 9 lines, at least 10", "lower -l"]);
-    refused("an empty file", String::new(), ["is empty, at least 10", "lower -l"]);
+    refused("an empty file", String::new(), ["is empty, minimum 10", "lower -l"]);
     refused("a file larger than allowed", lines(14_000), ["maximum 65536 bytes", "--max-size"]);
     refused("an answer larger than allowed", large(1), ["larger than", "--max-size"]);
     cases

@@ -86,7 +86,7 @@ const NAMES: [(&str, &str); 24] = [
     ("a\u{9b}b", "\\u{9b}"),
     (" a", "a blank at an end"),
     ("a ", "a blank at an end"),
-    ("a/ b", "a blank at an end, or next to a slash"),
+    ("a/ b", "a blank at an end or next to a slash"),
     ("a/../b", "`..`"),
     ("a/./b", "`.`"),
     ("a//b", "an empty segment"),

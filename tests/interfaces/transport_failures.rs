@@ -147,7 +147,7 @@ fn files_that_make_no_sense_are_78_before_anybody_is_asked() {
         (trusting().variable("CONSUL_CLIENT_KEY", &one.key), &["no certificate", "--client-cert"]),
         (
             trusting().flag("--client-cert", &one.certificate).flag("--client-key", &two.key),
-            &["do not fit", "one pair"],
+            &["do not match", "one pair"],
         ),
         (
             trusting().flag("--client-cert", &one.certificate).flag("--client-key", &locked),
@@ -322,5 +322,5 @@ fn a_key_that_others_may_not_read_is_named() {
     run.args(["-k", &place.key, "-s", "https://127.0.0.1:1", "--ca-file"]).arg(&ca.file).arg("--client-cert");
     run.arg(&pair.certificate).arg("--client-key").arg(&pair.key).args(["--", "seq", "20"]).current_dir("/");
     let ran = Ran::from(run.output().unwrap()).expect(78);
-    ran.says(&["--client-key", "client-key.pem", "Permission denied", "readable for this user"]);
+    ran.says(&["--client-key", "client-key.pem", "Permission denied", "readable by this user"]);
 }
