@@ -72,7 +72,7 @@ fn cleaning_a_link_or_a_file_that_is_not_there_harms_nothing() {
     clean(&place.file()).arg("-v").run().expect(0).says(&["removed nothing"]);
     assert!(place.path().join("out/hosts.last").is_dir(), "a directory is not one of kvexpress's files");
     let unknown = place.kvx("clean").args(["--state-dir", "/dev/null", "-f"]).arg(place.file()).run().expect(74);
-    unknown.says(&["what is recorded", "--state-dir"]);
+    unknown.says(&["the recorded state", "--state-dir"]);
 }
 
 #[test]

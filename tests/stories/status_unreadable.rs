@@ -117,7 +117,12 @@ fn what_lies_about_in_the_state_directory_does_not_matter() {
     assert_eq!(of_file(&place, 0)["files"], clean["files"]);
     // A state directory that is a file, though, is an error.
     status(&place).arg("--state-dir=/dev/null").run().expect(64);
-    place.kvx("status").args(["--state-dir", "/dev/null"]).run().expect(74).says(&["what is recorded", "--state-dir"]);
+    place
+        .kvx("status")
+        .args(["--state-dir", "/dev/null"])
+        .run()
+        .expect(74)
+        .says(&["the recorded state", "--state-dir"]);
     // One that is not there is not created.
     let nowhere = place.path().join("nowhere");
     place.kvx("status").args(["-k", &place.key, "--state-dir"]).arg(&nowhere).run().expect(0);
