@@ -1,4 +1,4 @@
-//! The story of `kvx-out`: a document from Consul into one file, then the handler.
+//! A run of `kvx-out`: read a document from Consul, install it into one file, then run the handler.
 
 mod order;
 mod reconcile;
@@ -18,7 +18,7 @@ pub use self::order::{
 use self::reconcile::Reconciler;
 use self::report::FileChange;
 pub use self::report::{Applied, DownloadReport, Effect};
-use self::source::{Before, Obtained, Source, TriggerKind};
+use self::source::{Fetched, LocalCopy, Source, TriggerKind};
 use crate::context::{Context, show};
 use crate::error::{Error, Result};
 use crate::install::{Target, WriteMode};
@@ -31,23 +31,24 @@ use crate::state::{self, StateFile};
 use crate::util::path;
 use crate::util::time::Deadline;
 
-/// A failure says that another run was waited for if that took longer than this.
-const LONG: Duration = Duration::from_secs(1);
+/// If a run waited longer than this for another run of the file, its failure message says so.
+const NOTABLE_WAIT: Duration = Duration::from_secs(1);
 
-/// How a run ended. Its subject is known also if it failed.
+/// How a run ended. The subject is known even if the run failed.
 #[derive(Debug)]
 pub struct DownloadRun {
-    /// The order's subject, or the one that the payload names.
+    /// The subject from the command line, or from the payload.
     pub subject: Option<Subject>,
-    /// 1 to 78, as published. The file is what it was then, unless the message says that the document is in place.
+    /// What the run did, or an error with one of the published statuses (1 to 78). After an error the file is unchanged,
+    /// unless the message says that the document is installed.
     pub result: Result<DownloadReport>,
 }
 
-/// Downloads, as ordered.
+/// Downloads and installs a document, as `order` says.
 pub fn run(order: &DownloadOrder, context: &Context) -> DownloadRun {
     match trigger::read(&order.source, context) {
         Ok((Some(subject), trigger)) => {
-            let result = effect(order, &subject, trigger, context);
+            let result = perform(order, &subject, trigger, context);
             let subject = Some(subject);
             DownloadRun { result: result.map(|effect| DownloadReport { subject: subject.clone(), effect }), subject }
         }
@@ -56,23 +57,23 @@ pub fn run(order: &DownloadOrder, context: &Context) -> DownloadRun {
         }
         Err(error) => {
             let subject = order.source.subject.clone();
-            record::early(order, subject.as_ref(), &error, context);
+            record::without_lock(order, subject.as_ref(), &error, context);
             DownloadRun { subject, result: Err(error) }
         }
     }
 }
 
-fn effect(order: &DownloadOrder, subject: &Subject, trigger: Trigger, context: &Context) -> Result<Effect> {
+fn perform(order: &DownloadOrder, subject: &Subject, trigger: Trigger, context: &Context) -> Result<Effect> {
     let trigger = match (order.source.splay, trigger) {
         (None, trigger) | (_, trigger @ Trigger::Nothing) => trigger,
         (Some(splay), trigger) => {
             splay::sleep(splay, subject, context);
-            trigger.expire() // In the meantime the key may have been stopped, or have another document.
+            trigger.expire() // While this run slept, the key may have been stopped or its document replaced.
         }
     };
     if let (Some(limit), Trigger::Unknown) = (order.source.wait, &trigger) {
-        wait::until_there(&order.source, subject, limit, context)
-            .inspect_err(|error| record::early(order, Some(subject), error, context))
+        wait::for_key(&order.source, subject, limit, context)
+            .inspect_err(|error| record::without_lock(order, Some(subject), error, context))
             .map_err(|error| error.of(subject))?;
     }
     match (&order.target.to, trigger) {
@@ -88,17 +89,17 @@ fn effect(order: &DownloadOrder, subject: &Subject, trigger: Trigger, context: &
     }
 }
 
-/// What a run on a file is about.
+/// What a run does with one file.
 struct Assignment<'a> {
     order: &'a DownloadOrder,
     subject: &'a Subject,
     target: &'a Target,
-    /// The file as it is named, absolute.
+    /// The file's path as the command line names it, made absolute but with its symbolic links.
     named: &'a Path,
     context: &'a Context,
 }
 
-/// Everything about the file is decided and done under its lock, and how that ended is recorded.
+/// Takes the file's lock, installs the document, runs the handler, and records the result in the state file.
 fn install(
     order: &DownloadOrder,
     subject: &Subject,
@@ -108,12 +109,13 @@ fn install(
 ) -> Result<Effect> {
     let (started, named) = (Instant::now(), path::absolute(path));
     let locked = lock(order, path, &named, context);
-    let (target, mut state_file) = locked.inspect_err(|error| record::early(order, Some(subject), error, context))?;
-    let about = Assignment { order, subject, target: &target, named: &named, context };
-    let done = apply(&about, trigger, started, &mut state_file);
-    record::under_lock(&done, &about, &mut state_file);
+    let (target, mut state_file) =
+        locked.inspect_err(|error| record::without_lock(order, Some(subject), error, context))?;
+    let assignment = Assignment { order, subject, target: &target, named: &named, context };
+    let done = apply(&assignment, trigger, started, &mut state_file);
+    record::under_lock(&done, &assignment, &mut state_file);
     let waited = state_file.waited();
-    let explain = |error: Error| match waited < LONG {
+    let explain = |error: Error| match waited < NOTABLE_WAIT {
         true => error,
         false => error.and(&format!(
             "before that, it had waited {} for another run of this file",
@@ -128,66 +130,67 @@ fn lock(order: &DownloadOrder, path: &Path, named: &Path, context: &Context) -> 
     let state_dir = state::directory(order.target.state_dir.as_deref(), &context.env)?;
     let state_file = StateFile::open(&state_dir, target.path(), Deadline::within(order.target.patience), context)?;
     if state_file.is_new() && named != target.path() {
-        drop(state::sweep_abandoned(&state_dir, named, target.path())); // What cannot be swept is garbage, no more.
+        drop(state::sweep_abandoned(&state_dir, named, target.path())); // A leftover that cannot be removed does no harm.
     }
     Ok((target, state_file))
 }
 
-fn apply(about: &Assignment, trigger: Trigger, started: Instant, state_file: &mut StateFile) -> Result<Effect> {
-    let Assignment { order, subject, target, named, context } = *about;
-    let DownloadOrder { source: from, target: to, after } = order;
-    let wanted = to.attributes.look_up()?;
-    let deadline = Deadline::within(from.timeout);
+fn apply(assignment: &Assignment, trigger: Trigger, started: Instant, state_file: &mut StateFile) -> Result<Effect> {
+    let Assignment { order, subject, target, named, context } = *assignment;
+    let DownloadOrder { source: source_order, target: target_order, after } = order;
+    let wanted = target_order.attributes.look_up()?;
+    let deadline = Deadline::within(source_order.timeout);
     target.sweep()?;
-    let installed = target.installed(from.guards.max_size)?;
+    let installed = target.installed(source_order.guards.max_size)?;
     let file = Reconciler {
-        from,
-        to,
+        source_order,
+        target_order,
         after,
         subject,
         target,
-        path: named.to_owned(),
+        named,
         wanted,
         installed: installed.as_ref(),
         context,
     };
 
     if let Some((checksum, index)) = trigger.names()
-        && file.is_right(checksum, state_file.state())
+        && file.is_up_to_date(checksum, state_file.state())
     {
         let command = file.command(state_file.state());
         state_file.record_index(index, command, wanted)?;
         return Ok(unchanged(target, checksum, state_file));
     }
-    if !to.ignores_lock
+    if !target_order.ignores_lock
         && let Some(reason) = lock_file::reason(target.named())?
     {
         return file.unchanged_because(Effect::Locked(reason), state_file.state());
     }
-    let (kind, before) = (TriggerKind::by(&trigger), Before::of(&trigger, state_file.state(), installed.as_ref()));
-    let obtained = match source::of_payload(trigger, &before, from.ignores_stop) {
-        Some(obtained) => obtained,
+    let kind = TriggerKind::of(&trigger);
+    let local = LocalCopy::new(&trigger, state_file.state(), installed.as_ref());
+    let fetched = match source::from_payload(trigger, &local, source_order.ignores_stop) {
+        Some(fetched) => fetched,
         None => {
-            let lock = (!to.ignores_lock).then(|| from.prefix.lock(named, &context.env.hostname()));
-            Source::new(from, subject, lock, deadline, context)?.ask(kind, &before)?
+            let lock = (!target_order.ignores_lock).then(|| source_order.prefix.lock(named, &context.env.hostname()));
+            Source::for_file(source_order, subject, lock, deadline, context)?.fetch(kind, &local)?
         }
     };
-    let VerifiedPair { document, index, .. } = match obtained {
-        Obtained::Document(pair) => pair,
-        Obtained::Stopped(reason) => return file.unchanged_because(Effect::Stopped(reason), state_file.state()),
-        Obtained::Locked(reason) => return file.unchanged_because(Effect::Locked(reason), state_file.state()),
-        Obtained::Gone => return Ok(Effect::Nothing),
+    let VerifiedPair { document, index, .. } = match fetched {
+        Fetched::Document(pair) => pair,
+        Fetched::Stopped(reason) => return file.unchanged_because(Effect::Stopped(reason), state_file.state()),
+        Fetched::Locked(reason) => return file.unchanged_because(Effect::Locked(reason), state_file.state()),
+        Fetched::Gone => return Ok(Effect::Nothing),
     };
-    from.guards.check(&document)?;
+    source_order.guards.check(&document)?;
     let change = file.apply(&document, index, deadline, state_file)?;
     let took = started.elapsed();
     let handler = file.run_pending_handler(&document, state_file)?;
     if change == FileChange::None && handler.is_none() {
         return Ok(unchanged(target, document.checksum(), state_file));
     }
-    let other_names = match to.write_mode {
+    let other_names = match target_order.write_mode {
         WriteMode::Rename => installed.map_or(0, |installed| installed.other_names()),
-        WriteMode::InPlace => 0, // It is still one file.
+        WriteMode::InPlace => 0, // All hard links still name the same file.
     };
     let (path, other_handlers_pending) = (target.path().to_owned(), are_others_pending(state_file));
     Ok(Effect::Applied(Applied { path, document, change, other_names, took, handler, other_handlers_pending }))
@@ -198,17 +201,17 @@ fn unchanged(target: &Target, checksum: crate::document::Checksum, state_file: &
     Effect::Unchanged { path: target.path().to_owned(), checksum, other_handlers_pending }
 }
 
-/// Whether handlers are pending once this run's own has succeeded.
+/// Whether handlers of other command lines are pending. Call it after this run's own handler has succeeded.
 fn are_others_pending(state_file: &StateFile) -> bool {
     state_file.state().is_some_and(|state| !state.pending.is_empty())
 }
 
-/// Prints the document. Nothing is installed, so neither a stop nor a lock forbids it: the reader gets the whole document.
+/// Prints the document. Nothing is installed, so a stop or a lock does not prevent it.
 fn to_stdout(order: &SourceOrder, subject: &Subject, trigger: Trigger, context: &Context) -> Result<Effect> {
-    let source = Source::to_print(order, subject, Deadline::within(order.timeout), context)?;
-    let (document, stop) = match source.settled(order.consistency)?? {
+    let source = Source::for_stdout(order, subject, Deadline::within(order.timeout), context)?;
+    let (document, stop) = match source.read_settled(order.consistency)?? {
         Snapshot { state: PairState::Verified(pair), stop, .. } => (pair.document, stop),
-        _ if TriggerKind::by(&trigger) == TriggerKind::ByThisKey => return Ok(Effect::Nothing),
+        _ if TriggerKind::of(&trigger) == TriggerKind::Payload => return Ok(Effect::Nothing),
         _ => return Err(source.no_such_key()),
     };
     order.guards.check(&document)?;

@@ -1,4 +1,4 @@
-//! What to install, where, and what to run then: the command line in three parts, each for the room that needs it.
+//! The parsed command line of `kvx-out`, in three parts: which document, which file, which handler.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,30 +10,30 @@ use crate::layout::keys::{Prefix, Subject};
 use crate::process::check::Check;
 use crate::process::handler::Handler;
 
-/// What a run may take in addition to its limits while it has the file's lock: until a check and a handler that do not end are
-/// killed, and until their output is read.
-const GRACES: Duration = Duration::from_secs(14);
+/// How long a run can hold the file's lock beyond its two limits: the time to kill a check and a handler that do not end, and
+/// to read their output.
+const GRACE: Duration = Duration::from_secs(14);
 
-/// How long another run on the same file is waited for, if both have these limits: as long as it may take.
+/// How long to wait for another run on the same file: as long as a run with these limits can take.
 pub fn patience(timeout: Duration, handler_timeout: Duration) -> Duration {
-    timeout.saturating_add(handler_timeout).saturating_add(GRACES)
+    timeout.saturating_add(handler_timeout).saturating_add(GRACE)
 }
 
-/// What to do, from the command line.
+/// What `kvx-out` does, parsed from the command line.
 #[derive(Clone)]
 pub struct DownloadOrder {
-    /// Which document, and how it is read.
+    /// Which document to read, and how.
     pub source: SourceOrder,
-    /// Where it goes.
+    /// Where to install it.
     pub target: TargetOrder,
-    /// What is run then.
+    /// What to run afterwards.
     pub after: AfterOrder,
 }
 
-/// Which document, and how it is read.
+/// Which document to read, and how.
 #[derive(Clone)]
 pub struct SourceOrder {
-    /// `-k`, `--raw`; without them, the payload names the key.
+    /// `-k` or `--raw`. If `None`, the payload names the key.
     pub subject: Option<Subject>,
     /// `-p`.
     pub prefix: Prefix,
@@ -45,17 +45,17 @@ pub struct SourceOrder {
     pub ignores_stop: bool,
     /// `-l`, `--max-size`, `--max-shrink`.
     pub guards: Guards,
-    /// `--payload`, or what suggests one.
+    /// `--payload`, or whether the environment implies a payload.
     pub stdin: Stdin,
-    /// `--splay`: the longest wait before anything is done.
+    /// `--splay`: maximum delay before the run starts.
     pub splay: Option<Duration>,
-    /// `--wait`: the longest wait for a key that does not exist yet.
+    /// `--wait`: maximum wait for a key that does not exist yet.
     pub wait: Option<Duration>,
-    /// `--timeout`: for the payload, and then for all requests to Consul and the check.
+    /// `--timeout`: limit for reading the payload, and again for all requests to Consul and the check together.
     pub timeout: Duration,
 }
 
-/// Where the document goes.
+/// Where and how to install the document.
 #[derive(Clone)]
 pub struct TargetOrder {
     /// `-f`.
@@ -72,19 +72,19 @@ pub struct TargetOrder {
     pub state_dir: Option<PathBuf>,
     /// `--ignore-lock`.
     pub ignores_lock: bool,
-    /// How long another run on the same file is waited for: as long as one may take.
+    /// How long to wait for another run on the same file; see [`patience`].
     pub patience: Duration,
 }
 
-/// What is run once the document is installed.
+/// What to run after the document is installed.
 #[derive(Clone)]
 pub struct AfterOrder {
     /// `-e` or `-- ARGV`.
     pub handler: Option<Handler>,
     /// `--always-run`.
     pub policy: HandlerPolicy,
-    /// The command line, to be run again later by another program; none where it holds a secret, means something else elsewhere,
-    /// or was for this run only.
+    /// The command line, recorded so that `kvx unlock --run` can repeat it. `None` if it contains a secret, depends on the
+    /// working directory, or was for this run only.
     pub command: Option<Vec<String>>,
 }
 
@@ -93,12 +93,12 @@ pub struct AfterOrder {
 pub enum Destination {
     /// A file, replaced atomically.
     File(PathBuf),
-    /// `-f -`: stdout; no state and no handler.
+    /// `-f -`: stdout, without state and handler.
     Stdout,
 }
 
 impl Destination {
-    /// The file, if it is one.
+    /// The file's path, unless the destination is stdout.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Destination::File(path) => Some(path),
@@ -107,20 +107,20 @@ impl Destination {
     }
 }
 
-/// When the handler is run.
+/// When to run the handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandlerPolicy {
-    /// When it has not succeeded yet for what is installed.
+    /// Only while it has not succeeded for the installed document.
     WhenPending,
-    /// At each run, whatever has changed.
+    /// On every run.
     Always,
 }
 
-/// Whether there is a payload on stdin.
+/// Whether stdin carries a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdin {
     /// A watch's payload.
     Payload,
-    /// Another program's; it may never end.
+    /// Stdin is not read: it may belong to another program and never end.
     Untouched,
 }

@@ -1,7 +1,7 @@
-//! One file and what is pending for it: install, mend, run.
+//! Brings one file up to date: installs the document, restores owner and mode, runs the pending handler.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Instant;
 
 use super::report::{Effect, FileChange, HandlerReason, HandlerRun};
@@ -16,32 +16,32 @@ use crate::state::{HandlerRecord, State, StateFile};
 use crate::util::text;
 use crate::util::time::Deadline;
 
-/// The file that is to be right, as it is and as it is wanted.
+/// The installed file, and what the order wants it to be.
 pub(super) struct Reconciler<'a> {
-    pub from: &'a SourceOrder,
-    pub to: &'a TargetOrder,
+    pub source_order: &'a SourceOrder,
+    pub target_order: &'a TargetOrder,
     pub after: &'a AfterOrder,
     pub subject: &'a Subject,
     pub target: &'a Target,
-    /// As it is named, absolute.
-    pub path: PathBuf,
+    /// The file's path as the command line names it, made absolute but with its symbolic links.
+    pub named: &'a Path,
     pub wanted: Wanted,
     pub installed: Option<&'a Installed>,
     pub context: &'a Context,
 }
 
 impl Reconciler<'_> {
-    /// Nothing to install, to mend, to make sure of or to run.
-    pub fn is_right(&self, checksum: Checksum, state: Option<&State>) -> bool {
-        !self.was_begun(checksum, state)
+    /// Whether the file has this document, owner and mode, its last installation is finished, and no handler is pending.
+    pub fn is_up_to_date(&self, checksum: Checksum, state: Option<&State>) -> bool {
+        !self.is_unfinished(checksum, state)
             && self
                 .installed
                 .is_some_and(|installed| installed.checksum == Some(checksum) && installed.has(&self.wanted))
-            && self.is_pending(checksum, state).is_none()
+            && self.handler_to_run(checksum, state).is_none()
     }
 
-    /// Why the handler has to be run, if it has.
-    fn is_pending(&self, checksum: Checksum, state: Option<&State>) -> Option<(&Handler, HandlerReason)> {
+    /// The handler and the reason to run it, unless it has succeeded for this document.
+    fn handler_to_run(&self, checksum: Checksum, state: Option<&State>) -> Option<(&Handler, HandlerReason)> {
         let handler = self.after.handler.as_ref()?;
         if state.is_none_or(|state| state.is_pending(&handler.id(), checksum)) {
             Some((handler, HandlerReason::Pending))
@@ -50,30 +50,36 @@ impl Reconciler<'_> {
         }
     }
 
-    /// A run died, or could not be sure, after it had begun to put this document in its place.
-    fn was_begun(&self, checksum: Checksum, state: Option<&State>) -> bool {
+    /// Whether a run began to install this document, and then died or could not be sure that it is on disk.
+    fn is_unfinished(&self, checksum: Checksum, state: Option<&State>) -> bool {
         state.is_some_and(|state| state.unfinished && state.has_document(checksum))
     }
 
-    /// `--in-place`, and a run has died in the middle of it: the file is no document at all.
+    /// Whether a run with `--in-place` died while it wrote: the file's content is not a document.
     fn is_half_written(&self, state: Option<&State>) -> bool {
         let checksum = self.installed.and_then(|installed| installed.checksum);
-        self.to.write_mode == WriteMode::InPlace
+        self.target_order.write_mode == WriteMode::InPlace
             && state
                 .is_some_and(|state| state.unfinished && !checksum.is_some_and(|checksum| state.has_document(checksum)))
     }
 
-    /// Nothing is done, because somebody wants it so. But half a file is nobody's wish.
+    /// Leaves the file unchanged, because the key is stopped or the file is locked. If the file is half written, that is an
+    /// error: the stop or lock prevents its repair.
     pub fn unchanged_because(&self, because: Effect, state: Option<&State>) -> Result<Effect> {
         if !self.is_half_written(state) {
             return Ok(because);
         }
-        let (Effect::Stopped(reason) | Effect::Locked(reason)) = because else { return Ok(because) };
+        let (why, remedy) = match because {
+            Effect::Stopped(reason) => (format!("the key is stopped: {reason}"), "`kvx resume` the key"),
+            Effect::Locked(reason) => (format!("the file is locked: {reason}"), "`kvx unlock` the file"),
+            because => return Ok(because),
+        };
         Err(Status::CannotWrite.error(format!(
-            "a run that died has left it half written (--in-place), and it may not be put right: {reason}; take that mark away, or put the file right by hand"
+            "half written by a run that died (--in-place), and not repaired, since {why}; {remedy}, or repair the file by hand"
         )))
     }
 
+    /// Installs the document, or restores owner and mode if the file has it already, and records that.
     pub fn apply(
         &self,
         document: &Verified,
@@ -81,7 +87,7 @@ impl Reconciler<'_> {
         deadline: Deadline,
         state_file: &mut StateFile,
     ) -> Result<FileChange> {
-        let begun = self.was_begun(document.checksum(), state_file.state());
+        let unfinished = self.is_unfinished(document.checksum(), state_file.state());
         match self.installed {
             Some(installed) if installed.checksum == Some(document.checksum()) => {
                 let change = if installed.has(&self.wanted) {
@@ -89,7 +95,7 @@ impl Reconciler<'_> {
                 } else {
                     self.restore_attributes(document, installed)?
                 };
-                if begun {
+                if unfinished {
                     installed.sync(self.target)?;
                 }
                 state_file.adopt(self.state(document, index, state_file.state()))?;
@@ -97,21 +103,23 @@ impl Reconciler<'_> {
             }
             installed => {
                 state_file.sweep_copy();
-                let new = Replacement::prepare(self.target, document, &self.wanted, installed, self.to.write_mode)?;
-                // What was begun in place had passed, and is ended.
-                if !(begun && self.to.write_mode == WriteMode::InPlace) {
+                let write_mode = self.target_order.write_mode;
+                let new = Replacement::prepare(self.target, document, &self.wanted, installed, write_mode)?;
+                // An unfinished in-place write is completed without another check: the document passed before it began.
+                if !(unfinished && write_mode == WriteMode::InPlace) {
                     self.guard(document, &new, deadline, state_file)?;
                 }
                 let new = new.write()?;
-                // Before the file changes: whatever comes between, all its handlers are pending. Afterwards would be too
-                // late: an upload that goes back to the document before would find its old state.
+                // The new state is recorded before the file changes, so that a run that dies in between leaves all handlers
+                // pending. If it were recorded afterwards, and the key then got the previous document again, the next run
+                // would find the old state and not run them.
                 let before = state_file.state().cloned();
                 state_file.record(self.state(document, index, before.as_ref()))?;
-                if self.to.write_mode == WriteMode::InPlace {
-                    state_file.sync()?; // Or else nobody knew, after a power loss, that the file is half of one.
+                if write_mode == WriteMode::InPlace {
+                    state_file.sync()?; // After a power loss, the state must say that the file may be half written.
                 }
-                let placed = new.put().inspect_err(|_| match self.to.write_mode {
-                    WriteMode::Rename => state_file.restore(before), // The file is as it was, too.
+                let placed = new.put().inspect_err(|_| match write_mode {
+                    WriteMode::Rename => state_file.restore(before), // The file was not changed either.
                     WriteMode::InPlace => {}
                 })?;
                 placed.onto_disk()?;
@@ -121,22 +129,22 @@ impl Reconciler<'_> {
         }
     }
 
-    /// Gives the file owner and mode, where its content is right. Whoever it no longer lets in, or no longer belongs to, may have
-    /// it open: then it is another file that gets them, and takes its place.
+    /// Restores owner and mode of a file whose content is right. A user who loses access may have the file open: so, unless the
+    /// change only grants access, a new file with the wanted owner and mode replaces it.
     fn restore_attributes(&self, document: &Verified, installed: &Installed) -> Result<FileChange> {
-        if self.to.write_mode == WriteMode::InPlace || installed.only_widens(&self.wanted) {
+        if self.target_order.write_mode == WriteMode::InPlace || installed.only_widens(&self.wanted) {
             return installed.restore_attributes(&self.wanted).map(|()| FileChange::Repaired);
         }
         let new = Replacement::prepare(self.target, document, &self.wanted, Some(installed), WriteMode::Rename)?;
         new.write()?.put()?.onto_disk().map(|()| FileChange::Replaced)
     }
 
-    /// The guards that need the file as it was, and the new one beside it.
+    /// Runs the guards that need the installed file (`--max-shrink`) or the new file next to it (`--check`).
     fn guard(&self, document: &Verified, new: &Replacement, deadline: Deadline, state_file: &StateFile) -> Result<()> {
-        if let Some(installed) = self.installed.filter(|_| self.from.guards.max_shrink.is_some()) {
-            self.from.guards.check_shrinkage(document, installed.size()?)?;
+        if let Some(installed) = self.installed.filter(|_| self.source_order.guards.max_shrink.is_some()) {
+            self.source_order.guards.check_shrinkage(document, installed.size()?)?;
         }
-        match &self.to.check {
+        match &self.target_order.check {
             Some(check) => new.show(&state_file.place_of_copy(), |staged| {
                 check.approve(staged, &self.variables(document), deadline, &self.context.logger)
             }),
@@ -144,15 +152,15 @@ impl Reconciler<'_> {
         }
     }
 
-    /// Runs the handler, if it is pending. Whether it succeeds is part of what is returned.
+    /// Runs the handler, if it is pending. The returned value says whether it succeeded.
     ///
     /// # Errors
-    /// 73 where the state cannot be written.
+    /// 73 if the state file cannot be written.
     pub fn run_pending_handler(&self, document: &Verified, state_file: &mut StateFile) -> Result<Option<HandlerRun>> {
-        let Some((handler, reason)) = self.is_pending(document.checksum(), state_file.state()) else {
+        let Some((handler, reason)) = self.handler_to_run(document.checksum(), state_file.state()) else {
             return Ok(None);
         };
-        let (started, record) = (Instant::now(), record_of(handler));
+        let (started, record) = (Instant::now(), handler_record(handler));
         state_file.mark_pending(&record)?;
         let ran = handler.run(&self.variables(document), &self.context.logger).map_err(|failed| {
             failed.and(&format!("{document} is installed; the handler is pending and the next run retries it"))
@@ -163,7 +171,7 @@ impl Reconciler<'_> {
         Ok(Some(HandlerRun { reason, result: ran.map(|()| started.elapsed()) }))
     }
 
-    /// What the check and the handler find in their environment.
+    /// Environment variables of the check and the handler.
     fn variables(&self, document: &Verified) -> [(&'static str, OsString); 3] {
         [
             ("KVX_KEY", self.subject.to_string().into()),
@@ -174,8 +182,8 @@ impl Reconciler<'_> {
 
     fn state(&self, document: &Verified, index: u64, before: Option<&State>) -> State {
         State {
-            named: (self.path != self.target.path()).then(|| self.path.to_string_lossy().into_owned()),
-            prefix: matches!(self.subject, Subject::Document(_)).then(|| self.from.prefix.to_string()),
+            named: (self.named != self.target.path()).then(|| self.named.to_string_lossy().into_owned()),
+            prefix: matches!(self.subject, Subject::Document(_)).then(|| self.source_order.prefix.to_string()),
             pending: self.pending_handlers(before),
             command: self.command(before),
             wanted: self.wanted,
@@ -183,25 +191,27 @@ impl Reconciler<'_> {
         }
     }
 
-    /// The command line by which this is done again: this one, unless it may not be kept, or somebody looks by hand, in
-    /// words of the moment, or leaves out the handlers.
+    /// The command line to record, with which this file can be installed again. It is this run's, unless it must not be kept. The
+    /// recorded one is better if this run was typed at a terminal, or has no handler where earlier runs had one.
     pub fn command(&self, before: Option<&State>) -> Vec<String> {
         let before = before.filter(|before| before.key == self.subject.to_string());
         let is_better = |before: &State| {
-            let leaves_out = self.after.handler.is_none() && !(before.handlers.is_empty() && before.pending.is_empty());
-            leaves_out || (!before.command.is_empty() && self.context.is_at_terminal())
+            let lacks_handler =
+                self.after.handler.is_none() && !(before.handlers.is_empty() && before.pending.is_empty());
+            lacks_handler || (!before.command.is_empty() && self.context.is_at_terminal())
         };
         match (&self.after.command, before) {
-            (Some(words), Some(before)) if before.command == *words => words.clone(), // Without a look at the terminal.
+            (Some(words), Some(before)) if before.command == *words => words.clone(), // No need to check for a terminal.
             (Some(words), before) if !before.is_some_and(is_better) => words.clone(),
             (_, before) => before.map(|before| before.command.clone()).unwrap_or_default(),
         }
     }
 
-    /// Of a new document: this run's handler; or, if it has none, as when somebody installs by hand, those that ran before.
+    /// The handlers that a new document makes pending: this run's handler. A run without one (by hand, for example) makes the
+    /// handlers of earlier runs pending.
     fn pending_handlers(&self, before: Option<&State>) -> Vec<HandlerRecord> {
         match &self.after.handler {
-            Some(handler) => vec![record_of(handler)],
+            Some(handler) => vec![handler_record(handler)],
             None => {
                 let before = before.filter(|before| before.key == self.subject.to_string());
                 before.into_iter().flat_map(|before| before.pending.iter().chain(&before.handlers)).cloned().collect()
@@ -210,6 +220,6 @@ impl Reconciler<'_> {
     }
 }
 
-fn record_of(handler: &Handler) -> HandlerRecord {
+fn handler_record(handler: &Handler) -> HandlerRecord {
     HandlerRecord { handler: handler.id(), words: text::excerpt(&handler.program.to_string()) }
 }

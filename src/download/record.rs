@@ -1,4 +1,4 @@
-//! How a run ended, recorded in the file's state for `kvx status`: an agent logs it somewhere else, or nowhere.
+//! Records how a run ended in the state file, for `kvx status`. An agent may log a watch's output elsewhere, or not at all.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::telemetry::outcome::RunResult;
 use crate::util::path;
 use crate::util::time::Deadline;
 
-/// Records it while the run still has the file's lock. What it has done, or why it failed, stands either way.
-pub(super) fn under_lock(done: &Result<Effect>, about: &Assignment, state_file: &mut StateFile) {
+/// Records the result while the run holds the file's lock. A failure to record it does not change the result.
+pub(super) fn under_lock(done: &Result<Effect>, assignment: &Assignment, state_file: &mut StateFile) {
     let run = match done {
         Ok(Effect::Unchanged { .. }) if state_file.was_current() => return,
         Ok(effect) => match (effect, effect.failure()) {
@@ -24,31 +24,31 @@ pub(super) fn under_lock(done: &Result<Effect>, about: &Assignment, state_file: 
         },
         Err(error) => failure(error),
     };
-    let Assignment { order, subject, target, named, context } = *about;
-    let nothing = || State {
+    let Assignment { order, subject, target, named, context } = *assignment;
+    let new_state = || State {
         named: (named != target.path()).then(|| named.to_string_lossy().into_owned()),
-        ..of_nothing(order, subject, State::without_document(target.path(), &subject.to_string()))
+        ..with_order(order, subject, State::without_document(target.path(), &subject.to_string()))
     };
-    if let Err(error) = state_file.record_run(run, nothing) {
-        context.detail(|| format!("how this run ended is not recorded: {error}"));
+    if let Err(error) = state_file.record_run(run, new_state) {
+        context.detail(|| format!("the result of this run is not recorded: {error}"));
     }
 }
 
-/// Records the failure of a run that did not come to have the lock. If another run has it, that one's end counts.
-pub(super) fn early(order: &DownloadOrder, subject: Option<&Subject>, error: &Error, context: &Context) {
+/// Records the failure of a run that never got the file's lock. If another run holds it, that run's result is recorded instead.
+pub(super) fn without_lock(order: &DownloadOrder, subject: Option<&Subject>, error: &Error, context: &Context) {
     let (Some(file), Some(subject)) = (order.target.to.file(), subject) else { return };
     let recorded = state::directory(order.target.state_dir.as_deref(), &context.env).and_then(|directory| {
         let path = path_of(file, &directory)?;
         let mut state_file = StateFile::open(&directory, &path, Deadline::within(Duration::ZERO), context)?;
-        let nothing = || of_nothing(order, subject, State::without_document(&path, &subject.to_string()));
-        state_file.record_run(failure(error), nothing)
+        let new_state = || with_order(order, subject, State::without_document(&path, &subject.to_string()));
+        state_file.record_run(failure(error), new_state)
     });
     if let Err(error) = recorded {
-        context.detail(|| format!("how this run ended is not recorded: {error}"));
+        context.detail(|| format!("the result of this run is not recorded: {error}"));
     }
 }
 
-/// By which the file is recorded: where that cannot be found out, as a link on the way cannot be read, the one it had before.
+/// The path under which the file is recorded. If a symbolic link on the way cannot be read, it is the path of the last record.
 fn path_of(file: &Path, directory: &StateDirectory) -> Result<PathBuf> {
     let named = path::absolute(file);
     match Target::resolve(file, Parents::MustExist) {
@@ -61,7 +61,8 @@ fn failure(error: &Error) -> LastRun {
     LastRun::new(error.status() as u8, RunResult::from_error(error).word(), &error.to_string())
 }
 
-fn of_nothing(order: &DownloadOrder, subject: &Subject, state: State) -> State {
+/// Adds to a new state what `kvx status` and `kvx unlock --run` need from the order.
+fn with_order(order: &DownloadOrder, subject: &Subject, state: State) -> State {
     State {
         prefix: matches!(subject, Subject::Document(_)).then(|| order.source.prefix.to_string()),
         command: order.after.command.clone().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What a run of `kvx-out` did, or why it did nothing.
+//! What a run of `kvx-out` did, or why it did nothing: its line, its result for logs and metrics.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::layout::keys::Subject;
 use crate::telemetry::outcome::{HandlerOutcome, Outcome, RunOutcome, RunResult};
 
-/// What a run did, and for what.
+/// What a run did, and for which subject.
 #[derive(Debug)]
 pub struct DownloadReport {
-    /// What it was about, unless the payload was to name it and did not.
+    /// The document or value; `None` if the payload should have named it and did not.
     pub subject: Option<Subject>,
     /// What was done.
     pub effect: Effect,
@@ -21,24 +21,24 @@ pub struct DownloadReport {
 /// What was done, or why nothing was.
 #[derive(Debug)]
 pub enum Effect {
-    /// The payload says that the key does not exist or cannot be read; or it no longer exists.
+    /// The payload says that the key does not exist or cannot be read, or the key was deleted since.
     Nothing,
-    /// The file is as it should be, and the handler is not pending.
+    /// The file is up to date, and the handler is not pending.
     Unchanged {
         /// The file.
         path: PathBuf,
-        /// Its checksum.
+        /// The document's checksum.
         checksum: Checksum,
-        /// Whether a handler of another command line is pending, as far as a run knew of it.
+        /// Whether the state file lists a pending handler of another command line.
         other_handlers_pending: bool,
     },
     /// The key is stopped, for this reason.
     Stopped(String),
     /// The file is locked on this node, for this reason.
     Locked(String),
-    /// The document went to stdout; if the key is stopped, for this reason.
+    /// The document was printed to stdout. The text is the reason of the key's stop, if there is one.
     Printed(Verified, Option<String>),
-    /// The file was brought up to date.
+    /// The file or its attributes changed, or the handler ran.
     Applied(Applied),
 }
 
@@ -48,40 +48,38 @@ pub struct Applied {
     pub(super) path: PathBuf,
     pub(super) document: Verified,
     pub(super) change: FileChange,
-    /// Hard links of the file that was replaced.
+    /// Number of other hard links of the file that was replaced.
     pub(super) other_names: u64,
-    /// Until the file was right.
+    /// Time until the file was installed.
     pub(super) took: Duration,
-    /// The handler, if it had to run.
+    /// The handler's run, if it ran.
     pub(super) handler: Option<HandlerRun>,
-    /// Whether a handler of another command line is pending, as far as a run knew of it.
+    /// Whether the state file lists a pending handler of another command line.
     pub(super) other_handlers_pending: bool,
 }
 
-/// A handler that was run.
 #[derive(Debug)]
 pub(super) struct HandlerRun {
     pub reason: HandlerReason,
-    /// How long it took, or why it failed.
+    /// Its duration, or why it failed.
     pub result: Result<Duration, Error>,
 }
 
-/// Why a handler is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HandlerReason {
-    /// It has not succeeded yet for what is installed.
+    /// It has not succeeded yet for the installed document.
     Pending,
     /// `--always-run`.
     Always,
 }
 
-/// What became of the file.
+/// How the file changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileChange {
     Installed,
-    /// Owner or mode only.
+    /// Owner or mode was changed on the same file.
     Repaired,
-    /// The same, by another file with the same content.
+    /// Owner or mode was changed: a new file with the same content replaced the old one.
     Replaced,
     None,
 }
@@ -89,14 +87,12 @@ pub(super) enum FileChange {
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Effect::Nothing => f.write_str(
-                "nothing there (not yet, not any more, or not to be read with this token); the file stays as it is",
-            ),
+            Effect::Nothing => f.write_str("the key does not exist, or this token cannot read it; file left unchanged"),
             Effect::Unchanged { path, checksum, .. } => {
                 write!(f, "{} unchanged, {}", path.display(), checksum.short())
             }
-            Effect::Stopped(reason) => write!(f, "stopped, the file stays as it is: {reason}"),
-            Effect::Locked(reason) => write!(f, "locked on this node, the file stays as it is: {reason}"),
+            Effect::Stopped(reason) => write!(f, "stopped, file left unchanged: {reason}"),
+            Effect::Locked(reason) => write!(f, "locked on this node, file left unchanged: {reason}"),
             Effect::Printed(document, None) => write!(f, "{document}"),
             Effect::Printed(document, Some(reason)) => write!(f, "{document}, though the key is stopped: {reason}"),
             Effect::Applied(applied) => applied.fmt(f),
@@ -119,8 +115,9 @@ impl fmt::Display for Applied {
             (FileChange::Installed, 2..) => {
                 write!(f, " (its {} other names, hard links, keep the old document)", self.other_names)?
             }
-            (FileChange::Replaced, 1..) => {
-                write!(f, " (its other names, hard links: {}, keep the old ones)", self.other_names)?
+            (FileChange::Replaced, 1) => f.write_str(" (its other name, a hard link, keeps the old ones)")?,
+            (FileChange::Replaced, 2..) => {
+                write!(f, " (its {} other names, hard links, keep the old ones)", self.other_names)?
             }
             _ => {}
         }
@@ -135,7 +132,7 @@ impl fmt::Display for Applied {
 }
 
 impl Effect {
-    /// What it is counted as.
+    /// The result for logs and metrics.
     pub(super) fn result(&self) -> RunResult {
         match self {
             Effect::Nothing => RunResult::Nothing,
@@ -161,7 +158,7 @@ impl Effect {
         }
     }
 
-    /// The same, with what `explain` adds to the handler's failure.
+    /// The same effect, with the handler's failure changed by `explain`.
     pub(super) fn map_failure(mut self, explain: impl FnOnce(Error) -> Error) -> Effect {
         if let Effect::Applied(Applied { handler: Some(run), .. }) = &mut self
             && let Err(error) = &run.result

@@ -1,4 +1,4 @@
-//! Where the document is to be had, and which bytes may be installed.
+//! Where to get the document: from the payload or from Consul. Decides which bytes may be installed.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::layout::snapshot::{Location, Snapshot};
 use crate::state::State;
 use crate::util::time::{Backoff, Deadline};
 
-/// Where the document is to be had.
+/// A document's location in Consul, and the client that reads it.
 pub(super) struct Source<'a> {
     client: Client<'a>,
     order: &'a SourceOrder,
@@ -27,82 +27,84 @@ pub(super) struct Source<'a> {
 /// What the document is read for.
 #[derive(PartialEq, Eq)]
 enum Purpose {
-    /// To be installed, unless the key is stopped, or the file locked at this path in Consul.
+    /// To install it, unless the key is stopped or the file is locked. `lock` is the path of the file's lock in Consul, `None`
+    /// with `--ignore-lock`.
     Install { lock: Option<String> },
-    /// To be printed, whatever is stopped or locked.
+    /// To print it; stops and locks do not matter.
     Print,
 }
 
-/// What asking, or the payload, brought.
-pub(super) enum Obtained {
+/// What the payload or Consul returned.
+pub(super) enum Fetched {
     Document(VerifiedPair),
     Stopped(String),
     Locked(String),
-    /// The payload says there was something, but there is not now.
+    /// The payload says that the key exists, but it was deleted since.
     Gone,
 }
 
-/// Why somebody asks.
+/// Who started the run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum TriggerKind {
-    /// A payload said that the key is there.
-    ByThisKey,
-    /// By hand, by a timer, by another event.
-    Otherwise,
+    /// A watch, whose payload says that the key exists.
+    Payload,
+    /// An operator, a timer, or a watch on something else.
+    Other,
 }
 
 impl TriggerKind {
-    pub fn by(trigger: &Trigger) -> TriggerKind {
-        if matches!(trigger, Trigger::Unknown) { TriggerKind::Otherwise } else { TriggerKind::ByThisKey }
+    pub fn of(trigger: &Trigger) -> TriggerKind {
+        if matches!(trigger, Trigger::Unknown) { TriggerKind::Other } else { TriggerKind::Payload }
     }
 }
 
-/// What is known before anybody is asked, and what others bring is held against.
-pub(super) struct Before<'a> {
-    /// What the payload says that the document is.
-    named: Option<Checksum>,
+/// What the node knows before it asks Consul. Bytes that may be outdated (from a payload or a stale read) are compared with it.
+pub(super) struct LocalCopy<'a> {
+    /// The document's checksum according to the payload.
+    announced: Option<Checksum>,
     state: Option<&'a State>,
     installed: Option<&'a Installed>,
 }
 
-impl<'a> Before<'a> {
-    pub fn of(trigger: &Trigger, state: Option<&'a State>, installed: Option<&'a Installed>) -> Before<'a> {
-        Before { named: trigger.names().map(|(checksum, _)| checksum), state, installed }
+impl<'a> LocalCopy<'a> {
+    pub fn new(trigger: &Trigger, state: Option<&'a State>, installed: Option<&'a Installed>) -> LocalCopy<'a> {
+        LocalCopy { announced: trigger.names().map(|(checksum, _)| checksum), state, installed }
     }
 
-    /// Bytes that may have been overtaken, of a payload or a stale read, may be installed only if they are what the payload
-    /// says and newer than what is installed, or if there was never anything.
-    fn is_surely_older_than(&self, whole: &VerifiedPair) -> bool {
-        self.is_not_other_than(whole) && self.state.map_or(self.installed.is_none(), |state| whole.index > state.index)
+    /// Whether this pair may be installed although it may be outdated: it agrees with the payload, and it is newer than the
+    /// installed document, or nothing was ever installed.
+    fn is_older_than(&self, pair: &VerifiedPair) -> bool {
+        self.agrees_with_payload(pair) && self.state.map_or(self.installed.is_none(), |state| pair.index > state.index)
     }
 
-    /// Or else they may say that what is installed is still right, as far as anybody has seen.
-    fn is_still(&self, whole: &VerifiedPair) -> bool {
+    /// Whether this pair, although it may be outdated, confirms that the installed document is still the current one.
+    fn is_confirmed_by(&self, pair: &VerifiedPair) -> bool {
         let installed = self.installed.and_then(|installed| installed.checksum);
-        self.is_not_other_than(whole)
-            && installed == Some(whole.document.checksum())
-            && self.state.is_some_and(|state| whole.index >= state.index)
+        self.agrees_with_payload(pair)
+            && installed == Some(pair.document.checksum())
+            && self.state.is_some_and(|state| pair.index >= state.index)
     }
 
-    fn is_not_other_than(&self, whole: &VerifiedPair) -> bool {
-        self.named.is_none_or(|named| named == whole.document.checksum())
+    fn agrees_with_payload(&self, pair: &VerifiedPair) -> bool {
+        self.announced.is_none_or(|announced| announced == pair.document.checksum())
     }
 }
 
-pub(super) fn of_payload(trigger: Trigger, before: &Before, ignores_stop: bool) -> Option<Obtained> {
+/// What the payload itself contains, if that can be used without asking Consul.
+pub(super) fn from_payload(trigger: Trigger, local: &LocalCopy, ignores_stop: bool) -> Option<Fetched> {
     let Trigger::Prefix(pair, stop) = trigger else { return None };
     if let Some(reason) = stop.filter(|_| !ignores_stop) {
-        return Some(Obtained::Stopped(reason));
+        return Some(Fetched::Stopped(reason));
     }
     match pair.verify() {
-        PairState::Verified(whole) if before.is_surely_older_than(&whole) => Some(Obtained::Document(whole)),
+        PairState::Verified(pair) if local.is_older_than(&pair) => Some(Fetched::Document(pair)),
         _ => None,
     }
 }
 
 impl<'a> Source<'a> {
-    /// For a file, whose lock in Consul has this path; none where that is ignored.
-    pub fn new(
+    /// `lock` is the path of the file's lock in Consul, `None` with `--ignore-lock`.
+    pub fn for_file(
         order: &'a SourceOrder,
         subject: &Subject,
         lock: Option<String>,
@@ -112,8 +114,7 @@ impl<'a> Source<'a> {
         Source::open(order, subject, Purpose::Install { lock }, deadline, context)
     }
 
-    /// For stdout.
-    pub fn to_print(
+    pub fn for_stdout(
         order: &'a SourceOrder,
         subject: &Subject,
         deadline: Deadline,
@@ -134,70 +135,75 @@ impl<'a> Source<'a> {
         Ok(Source { client, order, context, location: Location::of(subject, &order.prefix), purpose })
     }
 
-    /// What a read from the leader brings that was made under the file's lock may always be installed, if it verifies:
-    /// whatever its index, since indexes go back when a snapshot is restored (tried).
-    pub fn ask(&self, kind: TriggerKind, before: &Before) -> Result<Obtained> {
-        let sure = match self.order.consistency {
-            Consistency::Stale => match self.by_any_server(before) {
-                Some((whole, true)) => return Ok(Obtained::Document(whole)),
-                Some((whole, false)) => return self.by_the_leader_or(whole, kind),
+    /// Reads the document from Consul.
+    ///
+    /// A verified document that the leader returns while this run holds the file's lock may always be installed, whatever its
+    /// index: indexes go back when a snapshot is restored (tried).
+    pub fn fetch(&self, kind: TriggerKind, local: &LocalCopy) -> Result<Fetched> {
+        let consistency = match self.order.consistency {
+            Consistency::Stale => match self.read_stale(local) {
+                Some((pair, true)) => return Ok(Fetched::Document(pair)),
+                Some((pair, false)) => return self.read_leader_or(pair, kind),
                 None => Consistency::Default,
             },
-            sure => sure,
+            consistency => consistency,
         };
-        self.by_the_leader(sure, kind)?
+        self.read_leader(consistency, kind)?
     }
 
-    /// What a stale read brings is believed only if it leaves no doubt: from a server that follows its leader, and newer
-    /// than what is installed, or the same. The same from one that does not may still be better than nothing.
-    fn by_any_server(&self, before: &Before) -> Option<(VerifiedPair, bool)> {
+    /// A stale read counts only if it leaves no doubt: the server follows its leader and has a newer document than the installed
+    /// one, or the same. If a server without a leader has the same document, `false` is returned with it: that answer is used
+    /// only if the leader cannot be asked.
+    fn read_stale(&self, local: &LocalCopy) -> Option<(VerifiedPair, bool)> {
         match self.read(Consistency::Stale).ok()? {
-            Snapshot { state: PairState::Verified(whole), stop: None, lock: None, is_fresh } => {
-                let usable = before.is_still(&whole) || (is_fresh && before.is_surely_older_than(&whole));
-                usable.then_some((whole, is_fresh))
+            Snapshot { state: PairState::Verified(pair), stop: None, lock: None, is_fresh } => {
+                let usable = local.is_confirmed_by(&pair) || (is_fresh && local.is_older_than(&pair));
+                usable.then_some((pair, is_fresh))
             }
             _ => None,
         }
     }
 
-    /// Without a leader the installed file stays, and a line says so.
-    fn by_the_leader_or(&self, installed: VerifiedPair, kind: TriggerKind) -> Result<Obtained> {
-        match self.by_the_leader(Consistency::Default, kind) {
+    /// Asks the leader. If there is none, the installed document stays, with a warning.
+    fn read_leader_or(&self, installed: VerifiedPair, kind: TriggerKind) -> Result<Fetched> {
+        match self.read_leader(Consistency::Default, kind) {
             Err(Failure::Unavailable(error)) => {
                 self.context.warn(&format!(
-                    "{}: {error}; as far as a server knows that follows none, the file is right",
+                    "{}: {error}; file left unchanged: a server without a leader has the same document",
                     self.location.data()
                 ));
-                Ok(Obtained::Document(installed))
+                Ok(Fetched::Document(installed))
             }
             answered => answered?,
         }
     }
 
-    /// The outer failure is Consul's, the inner one is about what it holds.
-    fn by_the_leader(&self, consistency: Consistency, kind: TriggerKind) -> consul::Result<Result<Obtained>> {
-        let snapshot = match self.settled(consistency)? {
+    /// The outer failure is about the request, the inner one about the document that was read.
+    fn read_leader(&self, consistency: Consistency, kind: TriggerKind) -> consul::Result<Result<Fetched>> {
+        let snapshot = match self.read_settled(consistency)? {
             Ok(snapshot) => snapshot,
             Err(torn) => return Ok(Err(torn)),
         };
         Ok(match (snapshot.stop, snapshot.lock, snapshot.state) {
-            (Some(reason), _, _) => Ok(Obtained::Stopped(reason)),
-            (_, Some(reason), _) => Ok(Obtained::Locked(reason)),
-            (_, _, PairState::Verified(pair)) => Ok(Obtained::Document(pair)),
-            _ if kind == TriggerKind::ByThisKey => Ok(Obtained::Gone),
+            (Some(reason), _, _) => Ok(Fetched::Stopped(reason)),
+            (_, Some(reason), _) => Ok(Fetched::Locked(reason)),
+            (_, _, PairState::Verified(pair)) => Ok(Fetched::Document(pair)),
+            _ if kind == TriggerKind::Payload => Ok(Fetched::Gone),
             _ => Err(self.no_such_key()),
         })
     }
 
-    /// Reads until data and checksum match: an old kvexpress may be between its two PUTs. A key that is stopped, or whose file is
-    /// locked, may be torn. The outer failure is Consul's; the inner one says that the key stays torn.
-    pub fn settled(&self, consistency: Consistency) -> consul::Result<Result<Snapshot>> {
+    /// Reads until data and checksum match: an old kvexpress may be between its two PUTs. If the key is stopped or the file is
+    /// locked, a torn pair is returned at once.
+    ///
+    /// The outer failure is about the request; the inner one says that the pair stays torn.
+    pub fn read_settled(&self, consistency: Consistency) -> consul::Result<Result<Snapshot>> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut torn = None;
         loop {
             let snapshot = match (self.read(consistency), torn) {
                 (Ok(snapshot), _) => snapshot,
-                // The last read is cut short by the deadline: what the earlier ones saw is the cause.
+                // The deadline interrupted the last read: the torn pair of the earlier reads is the cause to report.
                 (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Ok(Err(self.torn(why))),
                 (Err(failure), _) => return Err(failure),
             };
@@ -206,8 +212,9 @@ impl<'a> Source<'a> {
                 return Ok(Ok(snapshot));
             }
             if torn.is_none() {
-                self.context
-                    .progress(|| format!("{}: {}; waiting for the other half", self.location.data(), found.why));
+                self.context.progress(|| {
+                    format!("{}: {}; reading again until data and checksum match", self.location.data(), found.why)
+                });
             }
             if !backoff.sleep(self.client.deadline(), &self.context.random) {
                 return Ok(Err(self.torn(found.why)));
@@ -228,12 +235,11 @@ impl<'a> Source<'a> {
         };
         let read = Snapshot::read(&self.client, consistency, &self.location, stop, lock);
         read.map_err(|failure| match failure {
-            Failure::TooLarge(_) => failure.and("if the document is meant to be that large, raise --max-size"),
+            Failure::TooLarge(_) => failure.and("if that is intended, raise --max-size"),
             _ => failure,
         })
     }
 
-    /// The error that the key is not in Consul.
     pub fn no_such_key(&self) -> Error {
         self.location.absent(self.client.endpoint())
     }

@@ -1,4 +1,4 @@
-//! `--splay`: not all nodes at once.
+//! `--splay`: delay each node by a different time, so that not all nodes change at once.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 use crate::context::Context;
 use crate::layout::keys::Subject;
 
-/// Sleeps for this node's share of the splay.
+/// Sleeps for this node's part of the splay.
 pub(super) fn sleep(splay: Duration, subject: &Subject, context: &Context) {
     let share = share(splay, &context.env.hostname(), &subject.to_string());
-    let (share_said, splay_said) = (rounded(share), rounded(splay));
-    context.progress(|| format!("{subject}: waiting {share_said} (of {splay_said}, --splay)"));
+    let (delay, maximum) = (rounded(share), rounded(splay));
+    context.progress(|| format!("{subject}: waiting {delay} (of {maximum}, --splay)"));
     std::thread::sleep(share);
 }
 
-/// Always the same for a host and a key, and evenly spread over hosts and keys.
+/// Derived from host name and key: the same on every run, and evenly distributed over hosts and keys.
 fn share(splay: Duration, hostname: &str, key: &str) -> Duration {
     let digest: [u8; 32] = Sha256::digest(format!("{hostname}\0{key}")).into();
     let [a, b, c, d, ..] = digest;

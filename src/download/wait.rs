@@ -1,4 +1,4 @@
-//! `--wait`: until the key is there, for scripts that run before anybody has uploaded it, or before Consul is up.
+//! `--wait`: wait until the key exists, for scripts that run before its first upload or before Consul is up.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::layout::keys::Subject;
 use crate::layout::snapshot::Location;
 use crate::util::time::Deadline;
 
-/// An answer to a query that waited to the end may come a little later.
+/// A blocking query that waits until its limit is answered a little later than that.
 const SLACK: Duration = Duration::from_secs(1);
 
-/// Waits for a document's checksum, which kvexpress writes last.
-pub(super) fn until_there(order: &SourceOrder, subject: &Subject, limit: Duration, context: &Context) -> Result<()> {
+/// Waits until the document's checksum exists: kvexpress writes it last.
+pub(super) fn for_key(order: &SourceOrder, subject: &Subject, limit: Duration, context: &Context) -> Result<()> {
     let patience = Deadline::within(limit);
     let server = Endpoint::from_options(&order.consul, context)?;
     let client = Client::new(server, Deadline::within(limit.saturating_add(SLACK)), order.guards.max_size, context);

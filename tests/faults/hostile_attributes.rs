@@ -114,7 +114,7 @@ fn whoever_is_no_longer_let_in_has_the_old_file_open_and_not_the_new_one() {
     assert_eq!(place.beside(), ["hosts"]);
     // Its other names keep the old one, and the run says so.
     fs::hard_link(place.file(), place.path().join("other")).unwrap();
-    run("600").expect(0).says(&["restored", "its other names, hard links: 1, keep the old ones"]);
+    run("600").expect(0).says(&["restored", "(its other name, a hard link, keeps the old ones)"]);
     assert_eq!(fs::metadata(place.path().join("other")).unwrap().mode() & 0o777, 0o664);
 }
 

@@ -361,7 +361,7 @@ fn a_denial_leaves_an_installed_file_and_its_handler_alone_whatever_woke_it() {
     guarded.kvx_out(UNKNOWN).run().expect(77);
     guarded.kvx_out(UNKNOWN).payload(payload(MASTER)).run().expect(77);
     // What an agent's `keyprefix` watch without rights writes.
-    guarded.kvx_out(UNKNOWN).payload("null").run().expect(0).says(&["nothing there", "not to be read"]);
+    guarded.kvx_out(UNKNOWN).payload("null").run().expect(0).says(&["the key does not exist", "cannot read it"]);
     assert_eq!((guarded.place.content(), inode(), guarded.place.runs().len()), (lines(20), before, 1));
     assert_eq!(guarded.place.beside(), ["hosts"]);
 }

@@ -353,7 +353,7 @@ fn stdin_is_read_from_a_watch_only() {
     drop(stdin);
     assert_eq!(place.content(), document());
     std::fs::remove_file(place.file()).unwrap();
-    out(&place).payload("null\n").run().expect(0).says(&["nothing there"]);
+    out(&place).payload("null\n").run().expect(0).says(&["the key does not exist"]);
     assert_eq!(place.beside(), [""; 0]);
     out(&place).payload(place.payload("checksum")).run().expect(0).says(&["installed"]);
 }

@@ -31,12 +31,12 @@ fn what_is_not_heeded_is_warned_of() {
     let lines: Vec<&str> = warned.stderr.lines().collect();
     let [warning, told] = lines[..] else { panic!("two lines, not:\n{}", warned.stderr) };
     assert!(warning.contains("CONSUL_HTTP_ADDR is not heeded") && warning.contains("localhost:8500"), "{warning}");
-    assert!(told.contains("nothing there"), "{told}");
+    assert!(told.contains("the key does not exist"), "{told}");
     for address in ["localhost:8500", "http://127.0.0.1:8500", ""] {
         let same = nothing(bare(&place).env("CONSUL_HTTP_ADDR", address));
-        same.run().expect(0).says(&["nothing there"]);
+        same.run().expect(0).says(&["the key does not exist"]);
     }
-    nothing(bare(&place)).args(["-s", NOBODY]).run().expect(0).says(&["nothing there"]);
+    nothing(bare(&place)).args(["-s", NOBODY]).run().expect(0).says(&["the key does not exist"]);
 
     let file = place.write("odd.yml", "server: elsewhere:1\ndatadog_host: x\nlength: 3\n");
     let odd = nothing(bare(&place)).args(["-s", NOBODY, "-C"]).arg(file).run().expect(0);

@@ -252,7 +252,7 @@ fn a_watch_that_fires_for_nothing_makes_no_request() {
     for watched in ["checksum", ""] {
         let payload = place.payload(watched);
         assert_eq!(payload.trim(), "null");
-        fire(&place, &counter, &payload).says(&["nothing there"]);
+        fire(&place, &counter, &payload).says(&["the key does not exist"]);
         assert!(counter.requests().is_empty(), "watch on {watched:?}");
     }
     assert!(place.beside().is_empty());

@@ -49,12 +49,12 @@ fn stopped_and_locked_are_meant_and_touch_nothing() {
     let run = || place.kvx_out().args(["-e", &place.handler()]);
     for (mark, says) in [(place.kv("stop"), "stopped"), (lock, "locked on this node")] {
         place.consul.put(&mark, "until Monday");
-        run().run().expect(0).says(&[&place.key, says, "stays as it is: until Monday", &mark]);
+        run().run().expect(0).says(&[&place.key, says, "file left unchanged: until Monday", &mark]);
         run().payload(place.payload("checksum")).run().expect(0).says(&[says]);
         assert_untouched(&place, None);
         // What `echo | consul kv put` leaves: kvexpress heeds it, too.
         place.consul.put(&mark, "\n");
-        run().run().expect(0).says(&[says, "stays as it is: no reason given", &mark]);
+        run().run().expect(0).says(&[says, "file left unchanged: no reason given", &mark]);
         assert_untouched(&place, None);
         place.consul.delete(&mark);
     }
@@ -82,7 +82,7 @@ fn a_key_that_is_not_there_is_an_error_by_hand_but_not_by_payload() {
         place.consul.delete(&place.kv(part));
     }
     for payload in &payloads[..2] {
-        place.kvx_out().payload(payload).run().expect(0).says(&["nothing there"]);
+        place.kvx_out().payload(payload).run().expect(0).says(&["the key does not exist"]);
     }
     assert_untouched(&place, None);
 }

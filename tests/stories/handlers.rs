@@ -238,7 +238,7 @@ fn a_splay_is_always_the_same_for_a_host_and_a_key_and_comes_first() {
     };
     assert_eq!(said(), said());
     // Where there is nothing to do, nobody waits.
-    place.kvx_out().args(["--splay", "24h"]).payload("null").run().expect(0).says(&["nothing there"]);
+    place.kvx_out().args(["--splay", "24h"]).payload("null").run().expect(0).says(&["the key does not exist"]);
 }
 
 #[test]

@@ -463,7 +463,7 @@ fn a_marker_that_cannot_be_read_is_a_failure() {
             assert!(
                 status == Some(73)
                     || (status == Some(78) && line.contains("which machine this is cannot be known"))
-                    || (status == Some(0) && line.contains("locked on this node, the file stays as it is: why")),
+                    || (status == Some(0) && line.contains("locked on this node, file left unchanged: why")),
                 "{status:?} {line}"
             );
             said.push(line);

@@ -26,7 +26,7 @@ fn a_payload_is_read_when_a_watch_or_an_option_says_so_or_no_key_is_given() {
     // Without -k and without CONSUL_INDEX.
     place.kvx_out_bare().stdin(place.payload("checksum")).run().expect(0).says(&[&place.key, "installed"]);
     // With --payload: null means that there is nothing to do.
-    place.kvx_out().arg("--payload").stdin("null\n").run().expect(0).says(&["nothing there"]);
+    place.kvx_out().arg("--payload").stdin("null\n").run().expect(0).says(&["the key does not exist"]);
     // With -k alone it is not read: null means nothing.
     place.kvx_out().stdin("null\n").run().expect(0).is_silent();
     // With -k, what is another key's means only that something happened.
@@ -38,8 +38,12 @@ fn a_payload_is_read_when_a_watch_or_an_option_says_so_or_no_key_is_given() {
 fn null_touches_nothing_and_is_no_failure() {
     let place = Place::new();
     place.upload(lines(20));
-    place.kvx_out_bare().payload("null\n").run().expect(0).says(&["nothing there"]);
-    place.kvx_out().payload("null\n").run().expect(0).says(&[&place.key, "nothing there", "stays as it is"]);
+    place.kvx_out_bare().payload("null\n").run().expect(0).says(&["the key does not exist"]);
+    place.kvx_out().payload("null\n").run().expect(0).says(&[
+        &place.key,
+        "the key does not exist",
+        "file left unchanged",
+    ]);
     assert_untouched(&place, None);
 }
 

@@ -90,8 +90,8 @@ fn a_watch_on_a_value_installs_it_and_what_is_the_same_costs_no_request() {
     fire(&payload).is_silent();
     assert_eq!(place.content(), lines(21));
     place.consul.delete(&at);
-    fire(&payload).says(&["nothing there"]);
-    fire("null").says(&["nothing there"]);
+    fire(&payload).says(&["the key does not exist"]);
+    fire("null").says(&["the key does not exist"]);
     assert_eq!(place.content(), lines(21));
 }
 
@@ -104,7 +104,7 @@ fn a_real_watch_on_a_value_brings_it() {
     let log = place.path().join("watch.log");
     command.arg("--state-dir").arg(place.path().join("state")).stderr(File::create(&log).unwrap());
     let watch = Watch(command.spawn().unwrap(), log);
-    assert!(watch.fired(1)[0].contains("nothing there"));
+    assert!(watch.fired(1)[0].contains("the key does not exist"));
     for n in [20, 21] {
         place.consul.put(&at, lines(n));
         assert!(watch.fired(n - 18)[n - 19].contains("installed"));

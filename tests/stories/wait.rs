@@ -84,7 +84,7 @@ fn a_key_that_is_there_costs_one_request_more() {
     assert!(requests[0].starts_with(&format!("GET /v1/kv/{}?raw&index=0", place.kv("checksum"))), "{requests:?}");
     assert!(requests[1..].iter().all(|request| request == "PUT /v1/txn"), "{requests:?}");
     // By a payload nothing is waited for: it comes when something is there.
-    run().payload("null").run().expect(0).says(&["nothing there"]);
+    run().payload("null").run().expect(0).says(&["the key does not exist"]);
     run().payload(place.payload("checksum")).run().expect(0).is_silent();
     assert!(gate.requests().is_empty());
 }

@@ -30,7 +30,7 @@ fn a_watch_of_an_agent_installs_what_kvx_in_uploads_and_runs_the_handler_once() 
     let watches: Vec<Value> = forms.iter().map(|(_, place, form)| form.watch(place)).collect();
     watched(&consul, &watches);
     for (form, place, _) in &forms {
-        assert!(fires(place, 1)[0].contains("nothing there"), "{form}: {:?}", fires(place, 1));
+        assert!(fires(place, 1)[0].contains("the key does not exist"), "{form}: {:?}", fires(place, 1));
         assert_eq!(place.beside(), [""; 0], "{form}");
     }
     let mut expected: Vec<Vec<String>> = vec![Vec::new(); forms.len()];
@@ -79,10 +79,10 @@ fn an_agent_that_restarts_or_reloads_causes_no_request_no_write_and_no_reload() 
         for ((place, form, counter), (fired, identity_before)) in places.iter().zip(before) {
             // While Consul 1.8.7 reads its log again, a watch may bring `null` first (seen): all the more no reason to act.
             let mut said = fires(place, fired + 1).split_off(fired);
-            if said.iter().all(|said| said.contains("nothing there")) {
+            if said.iter().all(|said| said.contains("the key does not exist")) {
                 said = fires(place, fired + said.len() + 1).split_off(fired);
             }
-            said.retain(|said| !said.contains("nothing there"));
+            said.retain(|said| !said.contains("the key does not exist"));
             assert!(!said.is_empty() && said.concat().is_empty(), "{what}, {form:?}: says nothing, not {said:?}");
             assert_eq!(counter.requests(), [""; 0], "{what}, {form:?}: asks nothing");
             assert_eq!(identity(place), identity_before, "{what}, {form:?}: writes nothing");
@@ -116,7 +116,7 @@ fn consul_watch_installs_one_change_after_the_other() {
         (name, place, watch)
     });
     for (name, place, watch) in &forms {
-        wait_for("the handler of null", 10, || watch.log().contains("nothing there").then_some(()));
+        wait_for("the handler of null", 10, || watch.log().contains("the key does not exist").then_some(()));
         assert_eq!(place.beside(), [""; 0], "{name}");
     }
     let documents = [lines(600), lines(20), lines(601), lines(30)];
