@@ -1,5 +1,5 @@
-//! Reading, deciding and changing, again and again while somebody else is faster: the last writer wins, and knows whom it
-//! replaced.
+//! Reads the key, decides, and writes; starts again if another writer was faster. So the last writer wins, and its report names
+//! the document that it replaced.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use crate::util::text;
 use crate::util::text::size;
 use crate::util::time::Backoff;
 
-/// So often somebody else may be faster, before we give up.
-const RACES: usize = 10;
+/// Maximum number of attempts while other writers are faster.
+const ATTEMPTS: usize = 10;
 
-/// Of what a change was, so much is told: an event shows 4,000 characters.
-const LARGEST_DIFFERENCE: usize = 16 * 1024;
+/// Maximum size of the diff in the report. An event shows 4,000 characters of it.
+const MAX_DIFFERENCE: usize = 16 * 1024;
 
-/// Makes it so that Consul has the document. Unchanged is what verifies and has its checksum, in whatever form.
-/// `terms.guards.max_size` is that of what is stored.
+/// Uploads the document, unless the key has it: a pair that verifies and has the same checksum is left unchanged, however it is
+/// encoded. `terms.guards.max_size` limits the stored (encoded) bytes.
 pub(crate) fn converge(
     terms: &Terms,
     ours: EncodedDocument,
@@ -38,15 +38,18 @@ pub(crate) fn converge(
     let location = Location::Pair(paths.clone());
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let mut lost = String::new();
-    // What a change replaces whose answer was lost: afterwards the document is there, or half of a large one is.
+    // What a write replaces if Consul's answer to it was lost. The next read shows whether the document, or the first half of a
+    // large one, was stored.
     let mut unanswered = None;
-    for race in 0..RACES {
-        if race > 0 && !backoff.sleep(client.deadline(), &context.random) {
+    for attempt in 0..ATTEMPTS {
+        if attempt > 0 && !backoff.sleep(client.deadline(), &context.random) {
             break;
         }
         let read = Snapshot::read(client, terms.consistency, &location, Some(&paths.stop), None);
         let Snapshot { state: found, stop: stopped, .. } = read.map_err(|failure| match failure {
-            Failure::TooLarge(_) => failure.and("whatever it is, it is no document: look at it, or use another key"),
+            Failure::TooLarge(_) => {
+                failure.and("it is not a document: inspect it with `consul kv get`, or use another key")
+            }
             _ => failure,
         })?;
         if let PairState::Verified(previous) = &found
@@ -66,8 +69,8 @@ pub(crate) fn converge(
         if let (Mode::Upload, StopPolicy::Respected, Some(reason)) = (terms.mode, terms.stop, &stopped) {
             return Ok(UploadEffect::Stopped(reason.clone()));
         }
-        fits(&ours, terms.guards.max_size)?;
-        expected(terms, &found, &ours)?;
+        check_encoded_size(&ours, terms.guards.max_size)?;
+        check_expected(terms, &found, &ours)?;
         terms.guards.check_shrinkage(ours.document(), size_of_previous(&found))?;
         if terms.mode == Mode::DryRun {
             let (from, to) = (format!("{} (in Consul)", paths.data), format!("{} (to upload)", paths.data));
@@ -78,7 +81,7 @@ pub(crate) fn converge(
         }
         let result = put(&paths, &found, &ours, client).map_err(|failure| match failure {
             Failure::Unavailable(_) => {
-                failure.and("the document may be in Consul all the same: run it again to be sure")
+                failure.and("the document may have been uploaded nevertheless: run it again to be sure")
             }
             _ => failure,
         })?;
@@ -86,38 +89,39 @@ pub(crate) fn converge(
         match result {
             ChangeResult::Done => {
                 let (name, before, after) = (paths.data.as_str(), previous(&found), ours.document().bytes());
-                let limits = |time| diff::Limits { time, text: LARGEST_DIFFERENCE };
+                let limits = |time| diff::Limits { time, text: MAX_DIFFERENCE };
                 let differ = |time| text::lines_of(&diff::unified((&before, name), (after, name), limits(time)));
                 let difference = terms.differ.map(differ);
                 let answer = Answer::Received;
                 return Ok(UploadEffect::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
             }
             ChangeResult::Lost { why, repeated } => {
-                context.detail(|| format!("{}: somebody else was faster ({why}); reading again", terms.key));
+                context.detail(|| format!("{}: another writer was faster ({why}); reading again", terms.key));
                 lost = why;
                 unanswered = repeated.then_some(replaced);
             }
-            ChangeResult::TooLarge => return Err(Status::Refused.error("it is too large for Consul")),
+            ChangeResult::TooLarge => return Err(Status::Refused.error("the document is too large for Consul")),
         }
     }
     Err(Status::TryAgain.error(format!("other writers were faster every time ({lost}); run it again")))
 }
 
-/// A document as it is has passed the guards: what it is compressed to has not.
-fn fits(ours: &EncodedDocument, most: usize) -> Result<()> {
+/// The size guard of a compressed document. The guards have checked the document itself, not its compressed size.
+fn check_encoded_size(ours: &EncodedDocument, max_size: usize) -> Result<()> {
     match ours.encoded() {
-        Some(encoded) if encoded.len() > most => Err(Status::Refused.error(format!(
-            "the document is {} even compressed, at most {most} bytes are allowed; make it smaller, or, where Consul stores more (kv_max_value_size), raise --max-size",
+        Some(encoded) if encoded.len() > max_size => Err(Status::Refused.error(format!(
+            "the document is {} even compressed, maximum {max_size} bytes; make it smaller, or, if Consul stores more (kv_max_value_size), raise --max-size",
             size(encoded.len())
         ))),
         _ => Ok(()),
     }
 }
 
-/// `--expect`. A large document goes in two steps: what stands between them may be of a run that died.
-fn expected(terms: &Terms, found: &PairState, ours: &EncodedDocument) -> Result<()> {
+/// `--expect`. Our data next to the expected checksum also counts: a large document is written in two steps, and a run may have
+/// died between them.
+fn check_expected(terms: &Terms, found: &PairState, ours: &EncodedDocument) -> Result<()> {
     let Some(expect) = terms.expect else { return Ok(()) };
-    let is = match found {
+    let actual = match found {
         PairState::Verified(pair) if pair.document.checksum() == expect => return Ok(()),
         PairState::Torn(torn) if torn.has_data(ours.value()) && torn.has_checksum(expect) => return Ok(()),
         PairState::Verified(pair) => format!("holds {}", pair.document.checksum()),
@@ -125,20 +129,20 @@ fn expected(terms: &Terms, found: &PairState, ours: &EncodedDocument) -> Result<
         PairState::Absent => "does not exist".into(),
     };
     Err(Status::TryAgain
-        .error(format!("the key {is}, not {expect} as --expect wants; look at what is there and decide anew")))
+        .error(format!("the key {actual}, not {expect} as --expect requires; review it with `kvx diff`, then retry")))
 }
 
-/// What stands there and is replaced; or, if that is our own first half whose answer was lost, what it replaced.
+/// What the upload replaces. If the key holds the first half of our own upload, whose answer was lost, it is what that replaced.
 fn replaced(found: &PairState, ours: &EncodedDocument, unanswered: Option<Replaced>) -> Replaced {
     match (found, unanswered) {
         (PairState::Absent, _) => Replaced::Nothing,
         (PairState::Verified(pair), _) => Replaced::Document(pair.document.checksum()),
-        (PairState::Torn(torn), Some(before)) if torn.has_data(ours.value()) && checksum_is_of(torn, before) => before,
+        (PairState::Torn(torn), Some(before)) if torn.has_data(ours.value()) && has_checksum_of(torn, before) => before,
         (PairState::Torn(_), _) => Replaced::Torn,
     }
 }
 
-fn checksum_is_of(torn: &Torn, before: Replaced) -> bool {
+fn has_checksum_of(torn: &Torn, before: Replaced) -> bool {
     match before {
         Replaced::Document(checksum) => torn.has_checksum(checksum),
         Replaced::Nothing => torn.pair.checksum.is_none(),
@@ -146,7 +150,6 @@ fn checksum_is_of(torn: &Torn, before: Replaced) -> bool {
     }
 }
 
-/// A document's is known already.
 fn size_of_previous(found: &PairState) -> Size {
     match found {
         PairState::Verified(pair) => pair.document.size(),
@@ -154,7 +157,7 @@ fn size_of_previous(found: &PairState) -> Size {
     }
 }
 
-/// What is replaced.
+/// The bytes that the upload replaces.
 fn previous(found: &PairState) -> Cow<'_, [u8]> {
     match found {
         PairState::Absent => Cow::Borrowed(&[]),

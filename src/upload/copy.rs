@@ -1,4 +1,4 @@
-//! Copying a document to another key, as it is stored: value, Flags and checksum, in one transaction.
+//! Copies a document to another key without decoding it: value, Flags and checksum, in one transaction.
 
 use crate::consul::Consistency;
 use crate::context::Context;
@@ -11,22 +11,22 @@ use crate::layout::stored::EncodedDocument;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 use crate::upload::{Mode, StopPolicy, Terms, UploadEffect, converge};
 
-/// A copy to be.
+/// What to copy.
 #[derive(Clone)]
 pub struct CopyOrder {
     /// `--from`.
     pub from: Key,
     /// `--to`.
     pub to: Key,
-    /// What it must be like.
+    /// What the document must satisfy.
     pub guards: Guards,
-    /// `--ignore-stop`. (kvexpress ignores it always.)
+    /// `--ignore-stop`. kvexpress always ignores a stop.
     pub stop: StopPolicy,
-    /// Where.
+    /// The Consul and the prefix.
     pub site: Site,
 }
 
-/// What a copy did.
+/// What a copy did, and between which keys.
 #[derive(Debug)]
 pub struct CopyReport {
     from: Key,
@@ -34,10 +34,12 @@ pub struct CopyReport {
     effect: UploadEffect,
 }
 
-/// Copies. A key that is stopped gets nothing: that is an error here, since a person wanted it, and nobody ends for it.
+/// Copies a document. Other than for `kvx-in`, a stopped key is an error: an operator asked for the copy, and no watch ends
+/// because of the status.
 ///
 /// # Errors
-/// 65 where a guard refuses it, 66 where there is nothing to copy, 75 where that is torn or the other stopped; 69, 77, 78.
+/// 65 if a guard rejects the document, 66 if the source key does not exist, 75 if it is torn or the target key is stopped; 69,
+/// 77, 78.
 pub fn copy(order: &CopyOrder, context: &Context) -> Result<CopyReport> {
     let (from, to) = (order.from.clone(), order.to.clone());
     match effect(order, context) {

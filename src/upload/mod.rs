@@ -1,4 +1,4 @@
-//! The story of `kvx-in`: input to Consul.
+//! A run of `kvx-in`: read a document from its input, check it, upload it to Consul.
 
 mod converge;
 pub mod copy;
@@ -19,11 +19,11 @@ use crate::input::Input;
 use crate::layout::stored::{EncodedDocument, Encoding};
 use crate::util::time::Deadline;
 
-/// Uploads, as ordered.
+/// Uploads a document, as `order` says.
 ///
 /// # Errors
-/// 64 to 78, as published. Nothing in Consul has changed then, unless the talk with Consul broke off, or was denied
-/// between the two steps of a large document: running it again is safe, and finds out.
+/// 64 to 78, as published. Nothing in Consul has changed then, unless the connection to Consul broke, or Consul denied the
+/// second of the two steps of a large document. It is safe to run it again, and the next run reports what Consul has.
 pub fn run(order: &UploadOrder, context: &Context) -> Result<UploadReport> {
     let Terms { key, mode, .. } = &order.terms;
     let done = upload(order, context).and_then(|effect| {
@@ -43,11 +43,11 @@ fn upload(order: &UploadOrder, context: &Context) -> Result<UploadEffect> {
     converge(&order.terms, ours, &client, context)
 }
 
-/// The document, if the guards let it through.
+/// Reads the document, and applies the guards.
 fn read(order: &UploadOrder, context: &Context) -> Result<Verified> {
     let guards = match order.form {
         Encoding::Plain => order.terms.guards,
-        // The size of what is stored is looked at once it is compressed.
+        // --max-size limits the stored bytes, so it is checked after compression.
         Encoding::Compressed => {
             Guards { max_size: order.terms.guards.max_size.max(guard::LARGEST), ..order.terms.guards }
         }
@@ -64,10 +64,10 @@ fn read(order: &UploadOrder, context: &Context) -> Result<Verified> {
     Ok(document)
 }
 
-/// Consul Template does not pipe what it renders: the usual reason why nothing comes.
-fn hint_at_redirection(refused: Error, ours: &Verified, order: &UploadOrder) -> Error {
-    if ours.bytes().is_empty() && order.input == Input::Stdin {
-        let refused = Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is meant, give -l 0 (-l is {})", order.terms.guards.min_lines));
+/// An empty stdin has a usual cause: Consul Template does not pipe the rendered file to its command.
+fn hint_at_redirection(refused: Error, document: &Verified, order: &UploadOrder) -> Error {
+    if document.bytes().is_empty() && order.input == Input::Stdin {
+        let refused = Status::Refused.error(format!("stdin was empty; did you forget `< FILE`? (Consul Template does not pipe to its command.) If an empty document is intended, give -l 0 (-l is {})", order.terms.guards.min_lines));
         refused.counted_as(Kind::TooShort)
     } else {
         refused

@@ -1,4 +1,4 @@
-//! What to upload, where, and under which terms.
+//! The parsed command line of `kvx-in`: what to upload, to which key, under which terms.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::input::Input;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::stored::Encoding;
 
-/// An event is not worth more time.
+/// Maximum time for the diff in an event.
 pub const DIFFER: Duration = Duration::from_millis(200);
 
-/// What to do, from the command line.
+/// What `kvx-in` does, parsed from the command line.
 #[derive(Clone)]
 pub struct UploadOrder {
-    /// Where the document goes, and under which terms.
+    /// The key, and the terms for replacing its document.
     pub terms: Terms,
     /// stdin, `-f`, `-u` or `-- CMD`.
     pub input: Input,
@@ -23,56 +23,56 @@ pub struct UploadOrder {
     pub lines: Lines,
     /// `-z`.
     pub form: Encoding,
-    /// `--timeout`: for reading the input, and then for all talk with Consul.
+    /// `--timeout`: limit for reading the input, and again for all requests to Consul together.
     pub timeout: Duration,
     /// Which Consul.
     pub consul: consul::ConnectOptions,
 }
 
-/// What it takes to replace a document by another, wherever that comes from.
+/// The key, and the conditions for replacing its document. `kvx copy` has them too.
 #[derive(Clone)]
 pub struct Terms {
     /// `-k`.
     pub key: Key,
     /// `-p`.
     pub prefix: Prefix,
-    /// `-l`, `--max-size` (of what is stored), `--max-shrink`.
+    /// `-l`, `--max-size` (of the stored bytes), `--max-shrink`.
     pub guards: Guards,
-    /// `--expect`: the document that is to be replaced must have this checksum.
+    /// `--expect`: the checksum that the replaced document must have.
     pub expect: Option<Checksum>,
     /// `--ignore-stop`.
     pub stop: StopPolicy,
     /// `-n`.
     pub mode: Mode,
-    /// `--events`: afterwards, so long at most, to find out what the change was.
+    /// `--events`: maximum time for computing the diff, after the upload.
     pub differ: Option<Duration>,
     /// `--consistent`.
     pub consistency: Consistency,
 }
 
-/// What becomes of the lines of the input.
+/// Whether to sort the input's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lines {
-    /// They are the document.
+    /// The input is the document.
     AsTheyAre,
-    /// They are sorted.
+    /// `-S`: the sorted lines are the document.
     Sorted,
 }
 
-/// What the mark that a key is stopped means.
+/// Whether a stop prevents the upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopPolicy {
-    /// Nothing is uploaded.
+    /// A stopped key is left unchanged.
     Respected,
-    /// It is told of, and no more.
+    /// The document is uploaded, and the report mentions the stop.
     Ignored,
 }
 
-/// Whether to upload, or only to show what would be.
+/// Whether to upload, or only to show the difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Upload.
     Upload,
-    /// Show the difference and send nothing.
+    /// `-n`: show the difference and upload nothing.
     DryRun,
 }

@@ -1,4 +1,4 @@
-//! What a run of `kvx-in` did, or why it did nothing.
+//! What a run of `kvx-in` did, or why it did nothing: its line, its result for logs and metrics.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::layout::stored::EncodedDocument;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 use crate::util::text::size;
 
-/// What a run did, and for which key.
+/// What a run did, and to which key.
 #[derive(Debug)]
 pub struct UploadReport {
     /// The key.
@@ -23,55 +23,54 @@ pub struct UploadReport {
 /// What was done, or why nothing was.
 #[derive(Debug)]
 pub enum UploadEffect {
-    /// Consul has it already.
+    /// The key has this document already.
     Unchanged(Verified),
-    /// The key is stopped, for this reason: nothing was uploaded.
+    /// The key is stopped, for this reason; nothing was uploaded.
     Stopped(String),
-    /// It would be uploaded, with this difference to what is in Consul; if the key is stopped, for this reason, only
-    /// where that is ignored.
+    /// A dry run: the document, its diff against the key's document, the reason of the key's stop if there is one, and whether
+    /// the stop would prevent the upload.
     WouldUpload(Verified, Vec<u8>, Option<String>, StopPolicy),
-    /// It was uploaded.
+    /// The document was uploaded.
     Uploaded(Upload),
 }
 
 /// An upload.
 #[derive(Debug)]
 pub struct Upload {
-    /// What.
+    /// The document.
     pub stored: EncodedDocument,
-    /// Instead of what.
+    /// What the key held before.
     pub replaced: Replaced,
-    /// Whether that is sure.
+    /// Whether Consul confirmed the write.
     pub answer: Answer,
-    /// The key is stopped all the same, for this reason.
+    /// The reason of the key's stop, if the stop was ignored.
     pub stopped: Option<String>,
-    /// What it changes, if that is wanted and known.
+    /// The diff, if an event needs it.
     pub difference: Option<String>,
 }
 
-/// Whether Consul said that it was done.
+/// Whether Consul confirmed the write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It did.
+    /// Consul confirmed it.
     Received,
-    /// It may have, but the connection broke. The document is there; if others were at it just then, one of them may have
-    /// uploaded the same.
+    /// The connection broke before the answer. The key has the document; another writer may have uploaded the same one.
     Lost,
 }
 
-/// What was in Consul before.
+/// What the key held before.
 #[derive(Clone, Copy, Debug)]
 pub enum Replaced {
     /// Nothing.
     Nothing,
-    /// Data and checksum that did not belong together.
+    /// Data and checksum that did not match.
     Torn,
     /// A document.
     Document(Checksum),
 }
 
 impl UploadEffect {
-    /// Words and numbers, added to what is known of every run.
+    /// Adds the result, checksum and sizes to the outcome.
     pub(super) fn outcome(&self, begun: Outcome) -> Outcome {
         let of = |document: &Verified| begun.clone().with_document(document.checksum(), document.size());
         match self {
@@ -91,7 +90,7 @@ impl RunOutcome for UploadReport {
         format!("{}: {}", self.key, self.effect)
     }
 
-    /// A dry run has nothing else to say.
+    /// A dry run always prints its line: it has no other result.
     fn is_news(&self) -> bool {
         self.mode == Mode::DryRun || !matches!(self.effect, UploadEffect::Unchanged(_))
     }
@@ -133,7 +132,7 @@ impl fmt::Display for Upload {
         }
         self.replaced.fmt(f)?;
         if self.answer == Answer::Lost {
-            f.write_str(" (Consul's answer was lost, but it is there)")?;
+            f.write_str(" (Consul's answer was lost, but the key has the document)")?;
         }
         match &self.stopped {
             Some(reason) => write!(f, ", though stopped: {reason}"),

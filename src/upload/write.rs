@@ -1,47 +1,48 @@
-//! Replacing data and checksum together.
+//! Writes data and checksum.
 
 use crate::consul::{Change, ChangeResult, Client, Consistency, Result};
 use crate::layout::keys::KeyPaths;
 use crate::layout::pair::PairState;
 use crate::layout::stored::EncodedDocument;
 
-/// Replaces what was found, data and checksum together.
+/// Replaces data and checksum in one transaction, if neither has changed since `found` was read.
 pub(super) fn put(
     paths: &KeyPaths,
     found: &PairState,
     ours: &EncodedDocument,
     client: &Client,
 ) -> Result<ChangeResult> {
-    let now = Now::of(found, ours);
+    let current = Current::of(found, ours);
     let checksum = ours.document().checksum().to_string();
     let checksum = checksum.as_bytes().into();
     let set = Change::Set(&paths.data, ours.value());
-    let result = if now.has_our_checksum {
-        // A torn pair. To set the value that it has would wake no watch (tried).
-        let delete = Change::DeleteCas(&paths.checksum, now.checksum_index);
+    let result = if current.has_our_checksum {
+        // A torn pair that has our checksum already. Setting a key to the value that it has does not fire watches (tried), so it
+        // is deleted first.
+        let delete = Change::DeleteCas(&paths.checksum, current.checksum_index);
         client.change(&[set, delete, Change::Set(&paths.checksum, checksum)])?
     } else {
-        client.change(&[set, Change::Cas(&paths.checksum, checksum, now.checksum_index)])?
+        client.change(&[set, Change::Cas(&paths.checksum, checksum, current.checksum_index)])?
     };
     match result {
-        ChangeResult::TooLarge => put_large(paths, &now, ours, client),
+        ChangeResult::TooLarge => put_large(paths, &current, ours, client),
         result => Ok(result),
     }
 }
 
-/// A document that no transaction can carry: first the data, which makes a torn pair that nobody installs; then the
-/// checksum, if the data is still ours.
-fn put_large(paths: &KeyPaths, now: &Now, ours: &EncodedDocument, client: &Client) -> Result<ChangeResult> {
-    let mut checksum_index = now.checksum_index;
-    if now.has_our_checksum {
-        // Or else the data alone would make the pair whole, and no watch on the checksum would fire.
+/// Replaces a document that is too large for a transaction. First the data, which makes the pair torn, so that no node installs
+/// it; then the checksum, if the data is still ours.
+fn put_large(paths: &KeyPaths, current: &Current, ours: &EncodedDocument, client: &Client) -> Result<ChangeResult> {
+    let mut checksum_index = current.checksum_index;
+    if current.has_our_checksum {
+        // Otherwise our data would complete the pair, and watches on the checksum would not fire.
         match client.change(&[Change::DeleteCas(&paths.checksum, checksum_index)])? {
             ChangeResult::Done => checksum_index = 0,
             not_done => return Ok(not_done),
         }
     }
-    if !now.has_our_data {
-        match client.put(&paths.data, ours.value(), now.data_index)? {
+    if !current.has_our_data {
+        match client.put(&paths.data, ours.value(), current.data_index)? {
             ChangeResult::Done => {}
             not_done => return Ok(not_done),
         }
@@ -54,27 +55,28 @@ fn put_large(paths: &KeyPaths, now: &Now, ours: &EncodedDocument, client: &Clien
         Change::CheckIndex(&paths.data, data.modify_index),
         Change::Cas(&paths.checksum, ours.document().checksum().to_string().as_bytes().into(), checksum_index),
     ]);
-    changed
-        .map_err(|error| error.and("its data is there already, so nobody installs the key until it is uploaded again"))
+    changed.map_err(|error| {
+        error.and("its data is already replaced, so no node installs the key until the document is uploaded again")
+    })
 }
 
-/// What of the state in Consul decides how to replace it. An index of 0: it is not there.
+/// What the key holds now, as far as the write depends on it. An index of 0 means that the entry does not exist.
 #[derive(Default)]
-struct Now {
+struct Current {
     data_index: u64,
     checksum_index: u64,
     has_our_data: bool,
     has_our_checksum: bool,
 }
 
-impl Now {
-    fn of(found: &PairState, ours: &EncodedDocument) -> Now {
+impl Current {
+    fn of(found: &PairState, ours: &EncodedDocument) -> Current {
         match found {
-            PairState::Absent => Now::default(),
+            PairState::Absent => Current::default(),
             PairState::Verified(pair) => {
-                Now { data_index: pair.data_index, checksum_index: pair.index, ..Now::default() }
+                Current { data_index: pair.data_index, checksum_index: pair.index, ..Current::default() }
             }
-            PairState::Torn(torn) => Now {
+            PairState::Torn(torn) => Current {
                 data_index: torn.pair.data.as_ref().map_or(0, |data| data.modify_index),
                 checksum_index: torn.pair.checksum.as_ref().map_or(0, |entry| entry.modify_index),
                 has_our_data: torn.has_data(ours.value()),
