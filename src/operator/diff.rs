@@ -1,4 +1,4 @@
-//! How a file differs from what is in Consul.
+//! Compares a file with the document in Consul.
 
 use crate::context::Context;
 use crate::document::LARGEST;
@@ -13,18 +13,19 @@ use crate::layout::snapshot;
 pub struct DiffOrder {
     /// `-k`.
     pub key: Key,
-    /// The file, or stdin.
+    /// The file or stdin.
     pub input: Input,
-    /// How it is called.
+    /// The input's name in the diff's header.
     pub name: String,
-    /// Where.
+    /// The Consul and the prefix.
     pub site: Site,
 }
 
-/// From what is in Consul to the file, as `diff -u` writes it; empty where they are the same.
+/// The differences from the document in Consul to the file, in the format of `diff -u`. Empty if they are the same.
 ///
 /// # Errors
-/// 65 where the file is larger than any document, 66 where there is no such key, 74 where the file cannot be read, 75 where the pair is torn; 69, 77, 78.
+/// 65 if the file is larger than any document, 66 if the key does not exist, 74 if the file cannot be read, 75 if the pair is
+/// torn; 69, 77, 78.
 pub fn diff(order: &DiffOrder, context: &Context) -> Result<Vec<u8>> {
     let file = order.input.read(LARGEST, order.site.timeout, context).map_err(|error| match error.status() {
         Status::Refused => {

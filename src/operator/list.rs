@@ -1,4 +1,4 @@
-//! Which keys there are.
+//! Lists the keys under a prefix.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::site::Site;
 
-/// The keys under the prefix that have a document, half of one, or a stop; in order. What this token may not list is left out,
-/// without a word (Consul says none).
+/// The keys under the prefix that have a document, half of one, or a stop; sorted. Keys that this token cannot list are missing:
+/// Consul leaves them out without saying so.
 ///
 /// # Errors
 /// 69, 77, 78.
@@ -18,7 +18,7 @@ pub fn list(site: &Site, context: &Context) -> Result<Vec<Key>> {
 }
 
 pub(super) fn keys(client: &Client, prefix: &Prefix) -> consul::Result<Vec<Key>> {
-    // Without those whose name is not valid (any more): no run reads or writes them.
+    // Invalid names are left out: no run reads or writes such keys.
     let paths = client.list(&prefix.to_string())?;
     let keys: BTreeSet<Key> = paths.iter().filter_map(|path| prefix.split(path)).map(|(key, _)| key).collect();
     Ok(keys.into_iter().collect())

@@ -1,5 +1,5 @@
-//! What a person does at the terminal: stop and resume a key, lock and unlock a file, copy, compare, look. Each is a story of
-//! its own; `kvx` and, in its own words, `kvexpress` tell them.
+//! The commands of an operator at the terminal: stop and resume a key, lock and unlock a file, compare, list, show the status.
+//! `kvx` runs them, and `kvexpress` some of them.
 
 pub mod clean;
 pub mod diff;

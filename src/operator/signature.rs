@@ -1,4 +1,4 @@
-//! Who has done it, where and when: part of the reason that a stop or a lock shows.
+//! Signs the reason of a stop or lock: who set it, on which host, when.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -9,21 +9,22 @@ use crate::env::Env;
 use crate::util::text;
 use crate::util::time::rfc3339;
 
-/// The reason, signed, with the file that it is about: a lock is found by the hash of its path alone. kvexpress shows it as
-/// it is.
+/// The reason with its signature. The reason of a lock includes the file's path, since the lock's key in Consul has only the
+/// path's hash. kvexpress shows this text unchanged.
 pub fn signed(reason: &str, file: Option<&Path>, env: &Env) -> String {
     let file = file.map(|file| format!("{}, ", text::line(&file.to_string_lossy()))).unwrap_or_default();
     format!("{reason} ({file}by {} on {}, {})", user(env), text::excerpt(&env.hostname()), now())
 }
 
-/// Who it is: the person behind sudo, if there is one. Sudo makes us root; anybody else may have written the variable.
+/// The user's name: if this is root, the user who ran sudo. Only root's SUDO_USER counts: sudo sets it, while other users can set
+/// it to anything.
 pub fn user(env: &Env) -> String {
     let sudo = env.text("SUDO_USER").ok().flatten().filter(|_| getuid().is_root());
     let own = || User::from_uid(getuid()).ok().flatten().map(|user| user.name);
     text::excerpt(&sudo.or_else(own).unwrap_or_else(|| getuid().to_string()))
 }
 
-/// In UTC, to the second.
+/// The time in UTC, to the second.
 pub fn now() -> String {
     rfc3339(SystemTime::now())
 }

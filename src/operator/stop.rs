@@ -1,4 +1,4 @@
-//! Stopping a key, for everybody, and letting it go on.
+//! Stops a key on all nodes, and resumes it.
 
 use std::fmt;
 use std::path::Path;
@@ -14,32 +14,32 @@ use crate::layout::marker::{self, Present, Set, converge};
 use crate::layout::site::Site;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 
-/// A stop to be.
+/// What to stop, and why.
 #[derive(Clone)]
 pub struct StopOrder {
     /// `-k`.
     pub key: Key,
-    /// What stands in Consul.
+    /// The reason to write into Consul.
     pub reason: Reason,
-    /// `--force`: also a key that is not there.
+    /// `--force`: stop the key even if it does not exist.
     pub force: bool,
-    /// Whether the reason of a stop that is in place may be replaced.
+    /// `--replace`: whether to replace the reason of an existing stop.
     pub present: Present,
-    /// Where.
+    /// The Consul and the prefix.
     pub site: Site,
 }
 
-/// Why.
+/// The reason of a stop or lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// With who, where and when, and of what file.
+    /// A reason to sign with user, host, time and file.
     ToSign(String),
-    /// As it is.
+    /// A reason to write unchanged.
     Literal(String),
 }
 
 impl Reason {
-    /// As it is to stand in Consul.
+    /// The text to write into Consul.
     pub(super) fn text(&self, file: Option<&Path>, context: &Context) -> String {
         match self {
             Reason::ToSign(reason) => signed(reason, file, &context.env),
@@ -48,32 +48,32 @@ impl Reason {
     }
 }
 
-/// What has come of it.
+/// A key that was stopped.
 #[derive(Debug)]
 pub struct Stopped {
     /// The key.
     pub key: Key,
-    /// Why, as it stands in Consul.
+    /// The reason, as written into Consul.
     pub reason: String,
-    /// The reason that it replaced.
+    /// The reason of the earlier stop that was replaced.
     pub before: Option<String>,
 }
 
-/// Stops a key: from now on nobody uploads it, and nobody installs it.
+/// Stops a key: from now on no uploader changes it, and no node installs it.
 ///
 /// # Errors
-/// 66 where there is no such key (a slip of the pen would stop nothing), 75 also where it is stopped already; 69, 77, 78.
+/// 66 if the key does not exist (a misspelt key would stop nothing), 75 if it is stopped already; 69, 77, 78.
 pub fn stop(order: &StopOrder, context: &Context) -> Result<Stopped> {
-    let (client, folder) = (order.site.client(context)?, KeyPaths::of(&order.site.prefix, &order.key));
-    if !order.force && client.read(Consistency::Default, &[&folder.checksum], &[])?.take(&folder.checksum).is_none() {
+    let (client, paths) = (order.site.client(context)?, KeyPaths::of(&order.site.prefix, &order.key));
+    if !order.force && client.read(Consistency::Default, &[&paths.checksum], &[])?.take(&paths.checksum).is_none() {
         return Err(Status::NoSuchKey.error(format!(
-            "there is no {} in Consul at {}, nothing is stopped; check -k and -p, or stop what is not there yet with --force",
-            folder.checksum,
+            "there is no {} in Consul at {}, nothing is stopped; check -k and -p, or use --force to stop a key that does not exist yet",
+            paths.checksum,
             client.endpoint()
         )));
     }
     let reason = order.reason.text(None, context);
-    match marker::set(&client, &folder.stop, &reason, order.present, context)? {
+    match marker::set(&client, &paths.stop, &reason, order.present, context)? {
         Set::Done(before) => Ok(Stopped { key: order.key.clone(), reason, before }),
         Set::Taken(before) => Err(Status::TryAgain
             .error(format!("it is stopped already: {before}; `kvx resume` it, or give another reason with --replace"))),
@@ -97,41 +97,42 @@ impl RunOutcome for Stopped {
     }
 }
 
-/// What has come of a resumption.
+/// What `resume` did.
 #[derive(Clone, Debug, Default)]
 pub struct Resumed {
-    /// Why it was stopped, if it was.
+    /// The reason of the stop; `None` if the key was not stopped.
     pub reason: Option<String>,
-    /// What arrives now.
+    /// The document that the nodes install now.
     pub checksum: Option<Checksum>,
 }
 
-/// Lets a stopped key go on, and wakes the watches on its checksum, so that what was uploaded meanwhile arrives.
+/// Removes a key's stop, and fires the watches on its checksum, so that the nodes install what they missed.
 ///
-/// No watch on the checksum would be woken by its stop going away, nor by the same value being set again (tried): so it is
-/// deleted and set, in the same transaction.
+/// Neither the deletion of the stop nor setting the checksum to the same value fires these watches (tried). So the same
+/// transaction deletes the checksum and sets it again.
 ///
 /// # Errors
 /// 69, 75, 77, 78.
 pub fn resume(key: &Key, site: &Site, context: &Context) -> Result<Resumed> {
-    let (client, folder) = (site.client(context)?, KeyPaths::of(&site.prefix, key));
-    let mut tried = Resumed::default();
+    let (client, paths) = (site.client(context)?, KeyPaths::of(&site.prefix, key));
+    let mut attempted = Resumed::default();
     converge(&client, context, || {
-        let mut entries = client.read(Consistency::Default, &[&folder.checksum], &[&folder.stop])?;
-        let Some(stop) = entries.take(&folder.stop).filter(|stop| text_of(stop).is_some()) else {
-            return Ok((ChangeResult::Done, tried.clone())); // By us, if the answer was lost.
+        let mut entries = client.read(Consistency::Default, &[&paths.checksum], &[&paths.stop])?;
+        let Some(stop) = entries.take(&paths.stop).filter(|stop| text_of(stop).is_some()) else {
+            // If an earlier attempt's answer was lost, that attempt removed the stop.
+            return Ok((ChangeResult::Done, attempted.clone()));
         };
-        let mut changes = vec![Change::DeleteCas(&folder.stop, stop.modify_index)];
-        let checksum = entries.take(&folder.checksum);
+        let mut changes = vec![Change::DeleteCas(&paths.stop, stop.modify_index)];
+        let checksum = entries.take(&paths.checksum);
         if let Some(checksum) = &checksum {
-            changes.push(Change::DeleteCas(&folder.checksum, checksum.modify_index));
-            changes.push(Change::Set(&folder.checksum, Value { bytes: &checksum.value, flags: checksum.flags }));
+            changes.push(Change::DeleteCas(&paths.checksum, checksum.modify_index));
+            changes.push(Change::Set(&paths.checksum, Value { bytes: &checksum.value, flags: checksum.flags }));
         }
-        tried = Resumed {
+        attempted = Resumed {
             reason: text_of(&stop),
             checksum: checksum.as_ref().and_then(|checksum| Checksum::parse(&checksum.value)),
         };
-        Ok((client.change(&changes)?, tried.clone()))
+        Ok((client.change(&changes)?, attempted.clone()))
     })
 }
 

@@ -52,7 +52,7 @@ fn a_path_that_kvx_would_not_write_is_no_keys() {
         let listed = place.kvx("list").run().expect(0).is_silent();
         assert!(!listed.out().contains(key.as_str()), "{}", listed.out());
         let status = place.kvx("status").args(["-k", key, "--state-dir"]).arg(place.path().join("state"));
-        assert!(status.run().expect(1).out().contains("not there"));
+        assert!(status.run().expect(1).out().contains("no document"));
         place.kvx("resume").args(["-k", key]).run().expect(0).says(&["not stopped"]);
     }
     // And a stop by such a name stops nothing.

@@ -88,7 +88,7 @@ fn what_is_not_well_is_said_with_status_1() {
         (
             "changed",
             &|place| fs::write(place.file(), "by hand\n").unwrap(),
-            vec![format!("changed by somebody else: {} was installed", short(&lines(20)))],
+            vec![format!("changed outside kvx-out: {} was installed", short(&lines(20)))],
         ),
         (
             "changed, and behind",
@@ -96,7 +96,7 @@ fn what_is_not_well_is_said_with_status_1() {
                 fs::write(place.file(), "by hand\n").unwrap();
                 place.upload(lines(21));
             },
-            vec![format!("changed by somebody else: {} was installed", short(&lines(20)))],
+            vec![format!("changed outside kvx-out: {} was installed", short(&lines(20)))],
         ),
         (
             "put there by hand",
@@ -127,7 +127,7 @@ fn what_is_not_well_is_said_with_status_1() {
             },
             vec!["pending: false".into(), "pending: test -e /nowhere".into()],
         ),
-        ("unfinished", &long_ago, vec!["a run that died has left it unfinished".into()]),
+        ("unfinished", &long_ago, vec!["unfinished: a run was interrupted while it installed the file".into()]),
         (
             "the key is gone",
             &|place| place.consul.delete(&format!("{}?recurse", place.kv(""))),
@@ -163,7 +163,7 @@ fn a_file_that_is_being_installed_is_busy_and_not_wrong() {
         let overview = of_file(&place, 0);
         assert_eq!((&overview["files"][0]["busy"], &overview["files"][0]["problems"]), (&json!(true), &json!([])));
         let shown = status(&place).arg("-f").arg(place.file()).run().expect(0).is_silent();
-        assert!(shown.out().contains("busy: a run is at it"), "{}", shown.out());
+        assert!(shown.out().contains("busy: a run is in progress"), "{}", shown.out());
         place.consul.put(&lock_of(&place), "why");
         let overview = of_file(&place, 1);
         assert_eq!(overview["files"][0]["problems"], json!(["locked: why"]));

@@ -97,7 +97,7 @@ fn the_whole_overview_is_this() {
             scenario.index("moving/checksum").to_string(),
             "ok".into(),
         ],
-        ["not/there", "-", "-", "-", "-", "-", "not there; stopped: not yet"].map(str::to_owned),
+        ["not/there", "-", "-", "-", "-", "-", "no document; stopped: not yet"].map(str::to_owned),
         [
             "older".into(),
             document.clone(),

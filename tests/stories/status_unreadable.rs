@@ -30,7 +30,7 @@ fn without_consul_a_file_is_not_said_to_be_well() {
     let place = Place::new();
     installed(&place, &lines(20));
     let ran = status(&place).args(["-s", "127.0.0.1:1", "--timeout", "100ms", "-f"]).arg(place.file()).run().expect(69);
-    assert!(ran.out().contains("as it was installed; Consul was not asked"), "{}", ran.out());
+    assert!(ran.out().contains("unchanged since it was installed; Consul was not asked"), "{}", ran.out());
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn what_is_nowhere_is_66_and_what_is_not_ours_is_said() {
     assert_eq!((&key["keys"][0]["checksum"], &key["files"]), (&json!(null), &json!([])));
     fs::write(place.file(), "somebody's\n").unwrap();
     let state = place.path().join("state");
-    let not_ours = format!("not installed by kvx-out, as far as is recorded in {}", state.display());
+    let not_ours = format!("not installed by kvx-out, according to {}", state.display());
     let overview = of_file(&place, 1);
     assert_eq!(overview["files"][0]["problems"], json!([not_ours]));
     assert_eq!(overview["files"][0]["checksum"], sha256("somebody's\n").as_str());
@@ -69,7 +69,7 @@ fn without_consul_the_files_are_shown() {
     let ran = status(&place).args(without).run().expect(69);
     let overview: Value = serde_json::from_str(ran.out()).unwrap();
     let problems = overview["files"][0]["problems"].as_array().unwrap();
-    assert!(problems[0].as_str().unwrap().starts_with("changed by somebody else"), "{problems:?}");
+    assert!(problems[0].as_str().unwrap().starts_with("changed outside kvx-out"), "{problems:?}");
     assert!(problems[1].as_str().unwrap().starts_with("locked: why"), "{problems:?}");
 }
 

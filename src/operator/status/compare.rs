@@ -1,4 +1,4 @@
-//! A file held against what was installed and against what Consul has.
+//! Compares a file with the document that was installed and with the document in Consul.
 
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,24 +11,24 @@ use crate::install::{Installed, Parents, Target};
 use crate::state::{LastRun, State};
 use crate::util::time::ago;
 
-/// What of a file's key can be known.
+/// Whether the document of a file's key is known, or why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyAccess {
-    /// It has a document.
+    /// The key has a document.
     Ok,
-    /// It has none.
+    /// The key does not exist.
     Absent,
     /// Data and checksum do not match.
     Torn,
-    /// This token may not read it.
+    /// This token cannot read the key.
     Denied,
-    /// Consul was not asked, or which key it is is not known.
+    /// Consul was not asked, or the file's key is not recorded.
     Unknown,
 }
 
-/// What a key is to the file that is made of it; with its checksum.
-pub(super) fn access(key: Option<&KeyState>) -> (KeyAccess, Option<String>) {
+/// Whether the document of a file's key is known, and its checksum.
+pub(super) fn key_access(key: Option<&KeyState>) -> (KeyAccess, Option<String>) {
     match key {
         None => (KeyAccess::Unknown, None),
         Some(key) if key.denied => (KeyAccess::Denied, None),
@@ -38,18 +38,23 @@ pub(super) fn access(key: Option<&KeyState>) -> (KeyAccess, Option<String>) {
     }
 }
 
-/// How a file that is there is, held against what was installed and what Consul has.
-pub(super) fn compared(state: &State, is: Option<&str>, key: KeyAccess, there: Option<&str>) -> Option<String> {
-    let is_ours = is == state.checksum.as_deref();
+/// What is wrong with the content of an existing file: `on_disk` and `in_consul` are checksums.
+pub(super) fn content_problem(
+    state: &State,
+    on_disk: Option<&str>,
+    key: KeyAccess,
+    in_consul: Option<&str>,
+) -> Option<String> {
+    let is_ours = on_disk == state.checksum.as_deref();
     let reloads = !(state.handlers.is_empty() && state.pending.is_empty());
-    match (there, state.checksum.as_deref()) {
-        (Some(_), _) if is == there => (!is_ours && reloads).then(|| {
+    match (in_consul, state.checksum.as_deref()) {
+        (Some(_), _) if on_disk == in_consul => (!is_ours && reloads).then(|| {
             "the same document as in Consul, but not installed by kvx-out: its handlers are pending".to_owned()
         }),
-        (Some(there), _) if is_ours => Some(format!("behind: Consul has {}", short(there))),
+        (Some(current), _) if is_ours => Some(format!("behind: Consul has {}", short(current))),
         (_, None) => Some("never installed by kvx-out".into()),
         (_, Some(installed)) if !is_ours => {
-            Some(format!("changed by somebody else: {} was installed", short(installed)))
+            Some(format!("changed outside kvx-out: {} was installed", short(installed)))
         }
         _ => match key {
             KeyAccess::Denied => Some("denied: this token cannot read its key".into()),
@@ -60,8 +65,8 @@ pub(super) fn compared(state: &State, is: Option<&str>, key: KeyAccess, there: O
     }
 }
 
-/// How a run ended. Of a failure's line, what happened: what to do about it is in the JSON, and in the log.
-pub(super) fn ended(run: &LastRun) -> String {
+/// One line about the last run. Of a failure's message only the cause; the remedies are in the JSON and in the log.
+pub(super) fn describe(run: &LastRun) -> String {
     let when = UNIX_EPOCH.checked_add(Duration::from_secs(run.time)).map_or_else(|| "at an unknown time".into(), ago);
     match run.status {
         0 => format!("last run {when}: {}", run.result),
@@ -73,25 +78,25 @@ fn short(checksum: &str) -> String {
     Checksum::parse(checksum.as_bytes()).map_or("nothing".into(), |known| known.short().to_string())
 }
 
-/// A file as it is now.
-pub(super) enum Disk {
+pub(super) enum FileOnDisk {
     Missing,
     Unreadable(String),
-    Has(Box<Installed>),
+    Exists(Box<Installed>),
 }
 
-impl Disk {
-    pub fn look(file: &Path) -> Disk {
-        let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Disk::Missing }; // Its directory is gone.
+impl FileOnDisk {
+    pub fn read(file: &Path) -> FileOnDisk {
+        // If the path cannot be resolved, the file's directory does not exist.
+        let Ok(target) = Target::resolve(file, Parents::MustExist) else { return FileOnDisk::Missing };
         match target.installed(LARGEST) {
-            Ok(None) => Disk::Missing,
-            Ok(Some(installed)) => Disk::Has(Box::new(installed)),
-            Err(error) => Disk::Unreadable(error.to_string()),
+            Ok(None) => FileOnDisk::Missing,
+            Ok(Some(installed)) => FileOnDisk::Exists(Box::new(installed)),
+            Err(error) => FileOnDisk::Unreadable(error.to_string()),
         }
     }
 }
 
-/// None where it is larger than any document.
+/// `None` if the file is larger than any document.
 pub(super) fn checksum_of(installed: &Installed) -> Option<String> {
     installed.checksum.map(|checksum| checksum.to_string())
 }

@@ -1,99 +1,100 @@
-//! The files of this node: as they are, as they are recorded, as they should be.
+//! The files of this node: their content and attributes, compared with the state files and with Consul.
 
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::StatusOrder;
-use super::compare::{Disk, KeyAccess, access, checksum_of, compared, ended};
+use super::compare::{FileOnDisk, KeyAccess, checksum_of, content_problem, describe, key_access};
 use super::keys::KeyState;
 use crate::consul::{self, Client, Consistency, Failure};
 use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{self, Error};
-use crate::install::{self};
+use crate::install;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::lock_file;
 use crate::layout::marker::text_of;
 use crate::state::{self, LastRun, RecordedState, State, StateDirectory};
 use crate::util::path;
 
-/// How a file is.
+/// The status of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileState {
-    /// Where.
+    /// The file's path.
     pub file: String,
-    /// The key, or the path of a value (`--raw`), that it was made of; none where nothing is recorded.
+    /// The key, or the path of a value (`--raw`), that the file was installed from; `None` if nothing is recorded.
     pub key: Option<String>,
-    /// The SHA-256 of what is there now, in hex; none where nothing is.
+    /// The SHA-256 of the file's content, in hex; `None` if the file is missing or larger than any document.
     pub checksum: Option<String>,
-    /// What Consul has, if it could be asked and has it.
+    /// The SHA-256 of the document in Consul, if it is known.
     pub in_consul: Option<String>,
-    /// Why that is known, or not.
+    /// Whether the document in Consul is known, or why not.
     pub key_state: KeyAccess,
-    /// When it was installed, in seconds since 1970.
+    /// When the document was installed, in seconds since 1970.
     pub since: Option<u64>,
-    /// Why it is locked, if it is.
+    /// The reason of the file's lock, if it is locked.
     pub lock: Option<String>,
-    /// The handlers that are pending, as far as a run knew of them.
+    /// The pending handlers that are recorded.
     pub pending: Vec<String>,
-    /// Whether a run is at it now.
+    /// Whether a run is in progress.
     pub busy: bool,
-    /// The command line that installed it, where it may be kept.
+    /// The recorded command line that installs the file; empty if it must not be kept.
     pub command: Vec<String>,
-    /// How the last run ended that did something, failed, or ended otherwise than the one before.
+    /// The last run that did something, failed, or ended differently from the run before it.
     pub last_run: Option<LastRun>,
-    /// What is wrong, in words.
+    /// Everything that is wrong with the file, one line each.
     pub problems: Vec<String>,
 }
 
-/// Why files could not be looked at.
-pub(super) enum LookError {
+/// Why the files' status is not known.
+pub(super) enum StatusError {
     /// Consul did not answer.
     Consul(Failure),
-    /// What this node records cannot be read.
+    /// A state file cannot be read.
     State(Error),
 }
 
-impl From<Failure> for LookError {
-    fn from(failure: Failure) -> LookError {
-        LookError::Consul(failure)
+impl From<Failure> for StatusError {
+    fn from(failure: Failure) -> StatusError {
+        StatusError::Consul(failure)
     }
 }
 
-impl From<Error> for LookError {
-    fn from(error: Error) -> LookError {
-        LookError::State(error)
+impl From<Error> for StatusError {
+    fn from(error: Error) -> StatusError {
+        StatusError::State(error)
     }
 }
 
-impl From<LookError> for Error {
-    fn from(error: LookError) -> Error {
+impl From<StatusError> for Error {
+    fn from(error: StatusError) -> Error {
         match error {
-            LookError::Consul(failure) => failure.into(),
-            LookError::State(error) => error,
+            StatusError::Consul(failure) => failure.into(),
+            StatusError::State(error) => error,
         }
     }
 }
 
-/// What is recorded, of the files that are wanted. What a link has left behind, which leads to another file now, is of none.
+/// The state files of the files that the order selects. A state file is skipped if its file was named by a symbolic link that
+/// leads to another file now.
 pub(super) fn recorded(order: &StatusOrder, directory: &StateDirectory) -> error::Result<Vec<RecordedState>> {
     let Some(file) = &order.file else {
         let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
-        let is_wanted = |one: &RecordedState| document.is_none() || document_of(one) == document;
+        let is_selected = |one: &RecordedState| document.is_none() || document_of(one) == document;
         let is_current = |one: &RecordedState| install::path_of(one.state.locked_as()) == Path::new(&one.state.path);
-        return Ok(state::all(directory)?.into_iter().filter(|one| is_wanted(one) && is_current(one)).collect());
+        return Ok(state::all(directory)?.into_iter().filter(|one| is_selected(one) && is_current(one)).collect());
     };
     Ok(state::read(directory, &install::path_of(file))?.into_iter().collect())
 }
 
-/// The document that a file was made of.
+/// The document that a file was installed from.
 pub(super) fn document_of(recorded: &RecordedState) -> Option<(Prefix, Key)> {
     let State { prefix, key, .. } = &recorded.state;
     Some((Prefix::parse(prefix.as_ref()?).ok()?, Key::parse(key).ok()?))
 }
 
-/// Looks at the files. Without a client, Consul cannot be asked.
+/// The status of the selected files. Without a client, Consul is not asked.
 pub(super) fn states(
     order: &StatusOrder,
     directory: &StateDirectory,
@@ -101,28 +102,28 @@ pub(super) fn states(
     keys: &[KeyState],
     client: Option<&Client>,
     context: &Context,
-) -> Result<Vec<FileState>, LookError> {
-    let known = recorded.iter().map(|one| state(order, directory, one, keys, client, context));
+) -> Result<Vec<FileState>, StatusError> {
+    let installed = recorded.iter().map(|one| state(order, directory, one, keys, client, context));
     let unknown = order.file.iter().filter(|_| recorded.is_empty());
-    known.chain(unknown.map(|file| strange(order, directory, file, client, context))).collect()
+    installed.chain(unknown.map(|file| unrecorded(order, directory, file, client, context))).collect()
 }
 
-/// A file of which nothing is recorded.
-fn strange(
+/// The status of a file without a state file.
+fn unrecorded(
     order: &StatusOrder,
     directory: &StateDirectory,
     file: &Path,
     client: Option<&Client>,
     context: &Context,
-) -> Result<FileState, LookError> {
+) -> Result<FileState, StatusError> {
     let file = path::absolute(file);
     let lock = lock(&order.site.prefix, &file, client, context)?;
-    let (checksum, mut problems) = match Disk::look(&file) {
-        Disk::Has(installed) => (checksum_of(&installed), Vec::new()),
-        Disk::Missing => (None, vec!["missing".to_owned()]),
-        Disk::Unreadable(why) => (None, vec![why]),
+    let (checksum, mut problems) = match FileOnDisk::read(&file) {
+        FileOnDisk::Exists(installed) => (checksum_of(&installed), Vec::new()),
+        FileOnDisk::Missing => (None, vec!["missing".to_owned()]),
+        FileOnDisk::Unreadable(why) => (None, vec![why]),
     };
-    problems.push(format!("not installed by kvx-out, as far as is recorded in {}", directory.path().display()));
+    problems.push(format!("not installed by kvx-out, according to {}", directory.path().display()));
     problems.extend(lock.iter().map(|why| format!("locked: {why}")));
     Ok(FileState {
         file: file.display().to_string(),
@@ -147,11 +148,11 @@ fn state(
     keys: &[KeyState],
     client: Option<&Client>,
     context: &Context,
-) -> Result<FileState, LookError> {
+) -> Result<FileState, StatusError> {
     let state = &recorded.state;
     let file = Path::new(&state.path);
     let (key_state, in_consul) = match &state.prefix {
-        Some(prefix) => access(keys.iter().find(|key| key.prefix == *prefix && key.key == state.key)),
+        Some(prefix) => key_access(keys.iter().find(|key| key.prefix == *prefix && key.key == state.key)),
         None => match client.map(|client| value(client, &state.key)).transpose()? {
             None => (KeyAccess::Unknown, None),
             Some((access, checksum)) => (access, checksum),
@@ -160,27 +161,27 @@ fn state(
     let prefix = state.prefix.as_ref().and_then(|prefix| Prefix::parse(prefix).ok());
     let lock = lock(prefix.as_ref().unwrap_or(&order.site.prefix), state.locked_as(), client, context)?;
     let pending: Vec<String> = state.pending.iter().map(|pending| pending.words.clone()).collect();
-    let (checksum, mut problems) = match Disk::look(file) {
-        Disk::Missing => (None, vec!["missing".to_owned()]),
-        Disk::Unreadable(why) => (None, vec![why]),
-        Disk::Has(installed) => {
-            let is = checksum_of(&installed);
+    let (checksum, mut problems) = match FileOnDisk::read(file) {
+        FileOnDisk::Missing => (None, vec!["missing".to_owned()]),
+        FileOnDisk::Unreadable(why) => (None, vec![why]),
+        FileOnDisk::Exists(installed) => {
+            let on_disk = checksum_of(&installed);
             let mut problems: Vec<String> =
-                compared(state, is.as_deref(), key_state, in_consul.as_deref()).into_iter().collect();
+                content_problem(state, on_disk.as_deref(), key_state, in_consul.as_deref()).into_iter().collect();
             problems.extend(installed.drift(&state.wanted));
-            (is, problems)
+            (on_disk, problems)
         }
     };
     let wanted = order.key.as_ref().map(ToString::to_string).filter(|key| *key != state.key);
     problems.extend(wanted.map(|key| format!("installed from {}, not from {key}", state.key)));
-    problems.extend(
-        (!recorded.is_trusted).then(|| "its state is not believed: another user can have written it".to_owned()),
-    );
-    problems.extend(state.unfinished.then(|| "a run that died has left it unfinished".to_owned()));
+    problems
+        .extend((!recorded.is_trusted).then(|| "its state is ignored: another user could have written it".to_owned()));
+    problems
+        .extend(state.unfinished.then(|| "unfinished: a run was interrupted while it installed the file".to_owned()));
     problems.extend(pending.iter().map(|words| format!("pending: {words}")));
-    problems.extend(state.last_run.as_ref().filter(|run| run.status != 0).map(ended));
-    // What a run is just putting right is not wrong.
-    let busy = recorded.is_busy || (!problems.is_empty() && has_moved_on(directory, file, state)?);
+    problems.extend(state.last_run.as_ref().filter(|run| run.status != 0).map(describe));
+    // A run in progress is about to fix the problems.
+    let busy = recorded.is_busy || (!problems.is_empty() && has_changed_since(directory, file, state)?);
     if busy {
         problems.clear();
     }
@@ -201,25 +202,25 @@ fn state(
     })
 }
 
-/// Whether a run is at the file now, or has been since it was looked at.
-fn has_moved_on(directory: &StateDirectory, file: &Path, state: &State) -> error::Result<bool> {
+/// Whether a run is in progress, or has ended since `state` was read.
+fn has_changed_since(directory: &StateDirectory, file: &Path, state: &State) -> error::Result<bool> {
     Ok(state::read(directory, file)?.is_none_or(|now| now.is_busy || now.state != *state))
 }
 
-/// Why a file is locked, if it is: by the mark beside it, or else by that in Consul.
+/// The reason of a file's lock: from the marker next to the file, or else from Consul.
 fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, context: &Context) -> consul::Result<Option<String>> {
-    // What cannot be read is shown where the reason would be.
-    let beside = lock_file::place(file).and_then(|place| place.as_ref().map_or(Ok(None), lock_file::reason));
-    match (beside.unwrap_or_else(|error| Some(error.to_string())), client) {
+    // If the marker cannot be read, the error is shown as the reason.
+    let marker = lock_file::place(file).and_then(|place| place.as_ref().map_or(Ok(None), lock_file::reason));
+    match (marker.unwrap_or_else(|error| Some(error.to_string())), client) {
         (None, Some(client)) => {
             let path = prefix.lock(file, &context.env.hostname());
             Ok(client.read(Consistency::Default, &[], &[&path])?.take(&path).as_ref().and_then(text_of))
         }
-        (beside, _) => Ok(beside),
+        (reason, _) => Ok(reason),
     }
 }
 
-/// Of a file made by `--raw`.
+/// The value that a file was installed from with `--raw`.
 fn value(client: &Client, path: &str) -> consul::Result<(KeyAccess, Option<String>)> {
     let (mut entries, denied) = client.read_each(Consistency::Default, &[path], &[])?;
     Ok(match (denied.is_empty(), entries.take(path)) {

@@ -1,4 +1,4 @@
-//! One key in Consul.
+//! The status of keys in Consul.
 
 use serde::Serialize;
 
@@ -9,60 +9,60 @@ use crate::layout::keys::{Key, KeyPaths, Prefix};
 use crate::layout::marker::text_of;
 use crate::layout::pair::{Pair, PairState, Torn, VerifiedPair};
 
-/// How a key is.
+/// The status of a key.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyState {
-    /// Its prefix.
+    /// The prefix.
     pub prefix: String,
-    /// Its name.
+    /// The key's name.
     pub key: String,
-    /// What its checksum says, in hex; none where it is missing or none.
+    /// The value of its checksum entry, in hex; `None` if that is missing or not a checksum.
     pub checksum: Option<String>,
-    /// Of the document, if the pair verifies.
+    /// The document's size, if the pair verifies.
     pub bytes: Option<u64>,
-    /// Of the document.
+    /// The document's number of lines.
     pub lines: Option<u64>,
-    /// How it is stored: plain, brotli or gzip.
+    /// The encoding: plain, brotli or gzip.
     pub encoding: Option<&'static str>,
-    /// In bytes, as it is stored.
+    /// Size of the stored value, in bytes.
     pub stored: Option<usize>,
     /// The index (ModifyIndex) of its last change.
     pub index: Option<u64>,
-    /// Why it is stopped, if it is.
+    /// The reason of the stop, if the key is stopped.
     pub stop: Option<String>,
-    /// Why the pair does not verify, if it does not.
+    /// Why the pair is torn, if it is.
     pub torn: Option<&'static str>,
-    /// Whether this token may not read it, or its stop: then the rest is not known.
+    /// Whether this token cannot read the document or the stop; then the other fields are unknown.
     pub denied: bool,
 }
 
-/// So many keys are read by one transaction: of 64 operations, as many as Consul 1.8 takes, three for each.
-const AT_ONCE: usize = 21;
+/// Number of keys per transaction: Consul 1.8 accepts 64 operations, and a key takes three.
+const KEYS_PER_TRANSACTION: usize = 21;
 
 impl KeyState {
-    /// What is wrong, in words.
+    /// What is wrong with the key, if anything.
     pub fn problem(&self) -> Option<String> {
         let torn = self.torn.map(|why| format!("torn: {why}; upload it again with kvx-in"));
         let stopped = self.stop.as_ref().map(|why| format!("stopped: {why}"));
         let denied = self.denied.then(|| "denied: this token cannot read it".to_owned());
-        let nothing = (self.checksum.is_none() && torn.is_none() && !self.denied).then(|| "not there".to_owned());
+        let nothing = (self.checksum.is_none() && torn.is_none() && !self.denied).then(|| "no document".to_owned());
         let all: Vec<String> = [denied, nothing, torn, stopped].into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
-/// Looks at keys. Of those that are denied, also why the first one is.
+/// The status of the keys, and the failure of the first one that is denied.
 pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> consul::Result<(Vec<KeyState>, Option<Failure>)> {
     let (mut states, mut denial) = (Vec::with_capacity(keys.len()), None);
-    for keys in keys.chunks(AT_ONCE) {
-        let folders: Vec<KeyPaths> = keys.iter().map(|(prefix, key)| KeyPaths::of(prefix, key)).collect();
-        let documents: Vec<&str> = folders.iter().flat_map(|folder| [&*folder.data, &*folder.checksum]).collect();
-        let stops: Vec<&str> = folders.iter().map(|folder| &*folder.stop).collect();
+    for keys in keys.chunks(KEYS_PER_TRANSACTION) {
+        let paths_of_keys: Vec<KeyPaths> = keys.iter().map(|(prefix, key)| KeyPaths::of(prefix, key)).collect();
+        let documents: Vec<&str> = paths_of_keys.iter().flat_map(|paths| [&*paths.data, &*paths.checksum]).collect();
+        let stops: Vec<&str> = paths_of_keys.iter().map(|paths| &*paths.stop).collect();
         let (mut entries, denied) = client.read_each(Consistency::Default, &documents, &stops)?;
-        for ((prefix, key), folder) in keys.iter().zip(&folders) {
-            let of_this = [&folder.data, &folder.checksum, &folder.stop];
+        for ((prefix, key), paths) in keys.iter().zip(&paths_of_keys) {
+            let of_this = [&paths.data, &paths.checksum, &paths.stop];
             let is_denied = denied.iter().any(|(path, _)| of_this.iter().any(|known| known == path));
-            states.push(KeyState { denied: is_denied, ..state(&mut entries, folder, prefix, key) });
+            states.push(KeyState { denied: is_denied, ..state(&mut entries, paths, prefix, key) });
         }
         denial = denial.or(denied.into_iter().next().map(|(_, denial)| denial));
     }

@@ -1,4 +1,4 @@
-//! How everything is: the keys in Consul, the locks of all nodes, the files of this one.
+//! The status of the keys in Consul, the locks of all nodes, and the files of this node.
 
 mod compare;
 mod files;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 pub use self::files::FileState;
-use self::files::LookError;
+use self::files::StatusError;
 pub use self::keys::KeyState;
 pub use self::locks::LockState;
 use super::list;
@@ -23,25 +23,25 @@ use crate::layout::keys::{Key, Prefix};
 use crate::layout::site::Site;
 use crate::state::{self, RecordedState};
 
-/// What to look at.
+/// What to show the status of.
 pub struct StatusOrder {
-    /// `-k`: only this key, and the files that are made of it.
+    /// `-k`: only this key, and the files installed from it.
     pub key: Option<Key>,
     /// `-f`: only this file, and its key.
     pub file: Option<PathBuf>,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
-    /// Where.
+    /// The Consul and the prefix.
     pub site: Site,
 }
 
-/// How it all is.
+/// The status of everything that the order selects.
 #[derive(Debug, Serialize)]
 pub struct Overview {
-    /// Whether nothing is wrong: every pair verifies, nothing is stopped or locked, every file is what Consul has, no handler
-    /// is pending.
+    /// Whether nothing is wrong: every pair verifies, nothing is stopped or locked, every file has the document that Consul has,
+    /// and no handler is pending.
     pub well: bool,
-    /// Where it is recorded what is installed: each user has his own.
+    /// The state directory. Each user has one.
     pub state_dir: String,
     /// The keys.
     pub keys: Vec<KeyState>,
@@ -52,13 +52,13 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// Whether there is nothing at all.
+    /// Whether there is nothing to show.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.locks.is_empty() && self.files.is_empty()
     }
 }
 
-/// Looks. Without Consul, as far as it goes: then there is an error besides.
+/// Collects the status. If Consul fails, the overview has what is known without it, and the failure is returned with it.
 ///
 /// # Errors
 /// 74, 78.
@@ -68,17 +68,17 @@ pub fn status(order: &StatusOrder, context: &Context) -> Result<(Overview, Optio
     let recorded = files::recorded(order, &directory)?;
     let InConsul { keys, locks, failure } = in_consul(order, &recorded, &client);
     let is_reachable = failure.as_ref().is_none_or(|failure| matches!(failure, Failure::Denied(_)));
-    let look = |client| files::states(order, &directory, &recorded, &keys, client, context);
-    let (files, failure) = match look(Some(&client).filter(|_| is_reachable)) {
+    let files_with = |client| files::states(order, &directory, &recorded, &keys, client, context);
+    let (files, failure) = match files_with(Some(&client).filter(|_| is_reachable)) {
         Ok(files) => (files, failure),
-        Err(LookError::State(error)) => return Err(error),
-        // It went away meanwhile.
-        Err(LookError::Consul(now)) => match look(None) {
+        Err(StatusError::State(error)) => return Err(error),
+        // Consul failed after it had answered for the keys.
+        Err(StatusError::Consul(now)) => match files_with(None) {
             Ok(files) => (files, failure.or(Some(now))),
             Err(error) => return Err(error.into()),
         },
     };
-    // A key of another prefix was looked at for its file's sake alone.
+    // Keys of other prefixes were read only because a file was installed from them.
     let prefix = order.site.prefix.to_string();
     let keys: Vec<KeyState> = keys.into_iter().filter(|key| key.prefix == prefix).collect();
     let well = failure.is_none()
@@ -89,22 +89,22 @@ pub fn status(order: &StatusOrder, context: &Context) -> Result<(Overview, Optio
     Ok((Overview { well, state_dir, keys, locks, files }, failure.map(Error::from)))
 }
 
-/// What Consul has, as far as it goes.
+/// What was read from Consul.
 #[derive(Default)]
 struct InConsul {
     keys: Vec<KeyState>,
     locks: Vec<LockState>,
-    /// What may not be read does not hide the rest.
+    /// Why it is incomplete. Denied keys do not hide the others.
     failure: Option<Failure>,
 }
 
 fn in_consul(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> InConsul {
     let mut found = InConsul::default();
-    let wanted = match wanted(order, recorded, client) {
-        Ok(wanted) => wanted,
+    let selected = match selected(order, recorded, client) {
+        Ok(selected) => selected,
         Err(failure) => return InConsul { failure: Some(failure), ..found },
     };
-    match keys::states(client, &wanted) {
+    match keys::states(client, &selected) {
         Ok((keys, denial)) => (found.keys, found.failure) = (keys, denial),
         Err(failure) => return InConsul { failure: Some(failure), ..found },
     }
@@ -114,16 +114,16 @@ fn in_consul(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -
     }
 }
 
-/// The keys to look at.
-fn wanted(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> consul::Result<Vec<(Prefix, Key)>> {
+/// The keys that the order selects.
+fn selected(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> consul::Result<Vec<(Prefix, Key)>> {
     let prefix = &order.site.prefix;
-    let mut wanted: Vec<(Prefix, Key)> = recorded.iter().filter_map(files::document_of).collect();
+    let mut selected: Vec<(Prefix, Key)> = recorded.iter().filter_map(files::document_of).collect();
     match (&order.key, &order.file) {
-        (Some(key), _) => wanted.push((prefix.clone(), key.clone())),
+        (Some(key), _) => selected.push((prefix.clone(), key.clone())),
         (None, Some(_)) => {}
-        (None, None) => wanted.extend(list::keys(client, prefix)?.into_iter().map(|key| (prefix.clone(), key))),
+        (None, None) => selected.extend(list::keys(client, prefix)?.into_iter().map(|key| (prefix.clone(), key))),
     }
-    wanted.sort();
-    wanted.dedup();
-    Ok(wanted)
+    selected.sort();
+    selected.dedup();
+    Ok(selected)
 }

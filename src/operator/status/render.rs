@@ -1,9 +1,9 @@
-//! The overview, for people.
+//! Prints the overview as tables.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::compare::ended;
+use super::compare::describe;
 use super::table::table;
 use super::{FileState, KeyState, LockState, Overview};
 use crate::document::Checksum;
@@ -22,9 +22,8 @@ impl fmt::Display for Overview {
             table(["FILE", "KEY", "CHECKSUM", "SINCE", "STATE"], &files),
             self.files.iter().filter_map(remedy).collect(),
         ];
-        let elsewhere = (self.files.is_empty() && !self.is_empty()).then(|| {
-            format!("none of their files is recorded in {} (each user has his own)\n", text::line(&self.state_dir))
-        });
+        let elsewhere = (self.files.is_empty() && !self.is_empty())
+            .then(|| format!("no installed files recorded in {}; state is per user\n", text::line(&self.state_dir)));
         let parts: Vec<String> = tables.into_iter().chain(elsewhere).filter(|part| !part.is_empty()).collect();
         f.write_str(&parts.join("\n"))
     }
@@ -59,19 +58,19 @@ fn file(file: &FileState) -> [String; 5] {
 }
 
 fn state(file: &FileState) -> String {
-    let busy = file.busy.then(|| "busy: a run is at it".to_owned());
-    // Of a file that is behind, also that no run has failed: then none was started.
+    let busy = file.busy.then(|| "busy: a run is in progress".to_owned());
+    // For a file that is behind, the last successful run shows that no run was started since.
     let is_behind = file.in_consul.is_some() && file.checksum != file.in_consul;
-    let last_run = file.last_run.as_ref().filter(|run| run.status == 0 && is_behind).map(ended);
+    let last_run = file.last_run.as_ref().filter(|run| run.status == 0 && is_behind).map(describe);
     let all: Vec<String> = busy.into_iter().chain(file.problems.iter().cloned()).chain(last_run).collect();
     match (all.is_empty(), &file.in_consul) {
         (true, Some(_)) => "ok".into(),
-        (true, None) => "as it was installed; Consul was not asked".into(),
+        (true, None) => "unchanged since it was installed; Consul was not asked".into(),
         (false, _) => all.join("; "),
     }
 }
 
-/// How a file that is not right is brought up to date.
+/// How to bring a file with problems up to date.
 fn remedy(file: &FileState) -> Option<String> {
     if file.problems.is_empty() || file.command.is_empty() {
         return None;
@@ -86,7 +85,7 @@ fn remedy(file: &FileState) -> Option<String> {
     Some([format!("{name}: installed by `{command}`\n")].into_iter().chain(others).collect())
 }
 
-/// Whether a command line has this handler: by `-e`, or behind `--`.
+/// Whether a command line has this handler, with `-e` or after `--`.
 fn runs(command: &[String], handler: &str) -> bool {
     let by_option = |word: &String| shell_words::split(word).is_ok_and(|words| shell_words::join(words) == handler);
     command.iter().any(by_option) || shell_words::join(command).ends_with(&format!("-- {handler}"))

@@ -1,16 +1,16 @@
-//! Columns, aligned. Pure.
+//! Formats rows as aligned columns. Pure.
 
 use crate::util::text;
 
-/// Rows under their heads; nothing where there is no row.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+/// The header and the rows; empty if there are no rows.
+pub(super) fn table<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let head = head.map(str::to_owned);
+    let header = header.map(str::to_owned);
     let rows: Vec<[String; N]> =
         rows.iter().map(|row| row.each_ref().map(|cell| text::line(cell).into_owned())).collect();
-    let all = || std::iter::once(&head).chain(&rows);
+    let all = || std::iter::once(&header).chain(&rows);
     let mut widths = [0; N];
     for row in all() {
         for (width, cell) in widths.iter_mut().zip(row) {
