@@ -1,4 +1,4 @@
-//! `kvx-in`: a rendered file into Consul.
+//! `kvx-in`: uploads a document to Consul.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `kvx-out`: a file out of Consul.
+//! `kvx-out`: installs a document from Consul as a file.
 
 use std::process::ExitCode;
 

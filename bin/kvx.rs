@@ -1,4 +1,4 @@
-//! `kvx`: for the person at the terminal; and kvexpress, where it is called so.
+//! `kvx`, the program for operators. Called as `kvexpress`, it takes kvexpress's command lines.
 
 use std::path::Path;
 use std::process::ExitCode;

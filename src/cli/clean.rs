@@ -2,7 +2,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::operator::clean::{self, CleanOrder};
 
-/// Cleaning, logged; it is not counted.
+/// Cleans up after a file, and logs it. No metrics are emitted.
 pub(super) fn clean(order: &CleanOrder, context: &Context) -> Result<()> {
     let file = order.file.display();
     let removed = clean::clean(order, context).map_err(|error| error.of(&file))?;

@@ -4,7 +4,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Direction, Outcome};
 use crate::upload::copy::{self, CopyOrder};
 
-/// A copy, logged and counted.
+/// Copies a document, logs it and emits metrics.
 pub(super) fn copy(order: &CopyOrder, metrics: &Metrics, context: &Context) -> Outcome {
     let done = copy::copy(order, context);
     let begun = context.outcome(Direction::Copy, &order.site.prefix).on(Some(&order.to), None);

@@ -3,7 +3,7 @@ use std::io::IsTerminal;
 use std::process::{Command, ExitCode, Stdio};
 
 use super::kvx_out::kvx_raw;
-use super::{fail, kvx_in, kvx_out, marks, run};
+use super::{fail, kvx_in, kvx_out, markers, run};
 use crate::cli::args::CommonArgs;
 use crate::cli::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
 use crate::context::{Context, print, show};
@@ -14,7 +14,7 @@ use crate::process;
 use crate::telemetry::log::Format;
 use crate::util::text;
 
-/// Something is not as it should be, or differs: as for diff(1) and grep(1).
+/// The status if something is wrong (`kvx status`) or differs (`kvx diff`), as for diff(1) and grep(1).
 const NOT_WELL: u8 = 1;
 
 /// What `kvx --help` prints.
@@ -23,29 +23,29 @@ Usage: kvx <command> [<options>]
 
 Configuration files through Consul's KV store.
 
-What is going on:
-  status   how the keys in Consul and the files of this node are
-  list     the keys, one a line
-  diff     how a file differs from what is in Consul
+Inspect:
+  status   show the state of the keys in Consul and the files of this node
+  list     list the keys, one per line
+  diff     compare a file with the document in Consul
 
-What is to happen:
-  stop     a key, everywhere: nobody uploads it, nobody installs it
-  resume   let it go on, and fire its watches
-  lock     a file, on this node: it stays as it is
-  unlock   let it go on
-  copy     a document to another key
+Control:
+  stop     stop a key on all nodes: no uploads, no installations
+  resume   resume a stopped key, and fire its watches
+  lock     lock a file on this node: no run changes it
+  unlock   unlock a file
+  copy     copy a document to another key
 
-Files, in and out:
-  in       kvx-in: a document into Consul
-  out      kvx-out: a document out of Consul, into a file
-  raw      the value of any key into a file, without a checksum
-  clean    take away what was left beside a file
+Transfer:
+  in       run kvx-in: upload a document to Consul
+  out      run kvx-out: install a document from Consul as a file
+  raw      install the value of any key as a file, without a checksum
+  clean    remove leftover files next to a file
 
-kvx <command> --help says more, kvx --version which one this is.
+kvx <command> --help shows the options, kvx --version the version.
 Called as kvexpress, it takes kvexpress's command lines.
 ";
 
-/// `kvx`: for the person at the terminal. The arguments are those after the program's name.
+/// Runs `kvx`, the program for operators. `arguments` come after the program's name.
 pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
     let format = Format::requested_by(&arguments);
     let fail = |error| fail("kvx", format, error);
@@ -64,24 +64,24 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "raw" => raw(rest),
         "stop" => act::<stop::StopArgs>("kvx stop", rest, |options, context| {
             let metrics = options.told()?;
-            Ok(marks::stop(&options.order(), &metrics, context).exit_code())
+            Ok(markers::stop(&options.order(), &metrics, context).exit_code())
         }),
         "resume" => act::<resume::ResumeArgs>("kvx resume", rest, |options, context| {
             let (key, site) = options.order();
             let resumed = operator::stop::resume(&key, &site, context).map_err(|error| error.of(&key))?;
-            say(context, format_args!("{key}: {resumed}"))
+            print_line(context, format_args!("{key}: {resumed}"))
         }),
         "lock" => act::<lock::LockArgs>("kvx lock", rest, |options, context| {
             let metrics = options.told()?;
-            let (order, manner) = options.order();
-            Ok(marks::lock(&order, &manner, &metrics, context).exit_code())
+            let (order, lock_options) = options.order();
+            Ok(markers::lock(&order, &lock_options, &metrics, context).exit_code())
         }),
         "unlock" => act::<unlock::UnlockArgs>("kvx unlock", rest, |options, context| {
             let metrics = options.told()?;
             let (runs, order) = (options.runs(), options.order());
-            match marks::unlock(&order, &metrics, context) {
-                (_, Some(unlocked)) if runs => catch_up(&unlocked).map_err(|error| error.of(order.file.display())),
-                (_, Some(unlocked)) => how_to_catch_up(&unlocked, context),
+            match markers::unlock(&order, &metrics, context) {
+                (_, Some(unlocked)) if runs => run_recorded(&unlocked).map_err(|error| error.of(order.file.display())),
+                (_, Some(unlocked)) => show_recorded(&unlocked, context),
                 (outcome, None) => Ok(outcome.exit_code()),
             }
         }),
@@ -91,13 +91,13 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         }),
         "status" => act::<status::StatusArgs>("kvx status", rest, |options, context| {
             let (is_json, order) = (options.is_json(), options.order(std::io::stdout().is_terminal()));
-            let (overview, trouble) = operator::status::status(&order, context)?;
+            let (overview, failure) = operator::status::status(&order, context)?;
             let text = if is_json { json(&overview) } else { overview.to_string() };
             print(text.as_bytes())?;
-            match trouble {
+            match failure {
                 Some(error) => Err(error),
-                None if overview.is_empty() => Err(nothing(&order)),
-                None => Ok(well(overview.well)),
+                None if overview.is_empty() => Err(nothing_to_show(&order)),
+                None => Ok(exit_code(overview.well)),
             }
         }),
         "list" => act::<list::ListArgs>("kvx list", rest, |options, context| {
@@ -114,7 +114,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             } else {
                 show(&difference)?
             }
-            Ok(well(difference.is_empty()))
+            Ok(exit_code(difference.is_empty()))
         }),
         "clean" => act::<clean::CleanArgs>("kvx clean", rest, |options, context| {
             super::clean(&options.order(), context).map(|()| ExitCode::SUCCESS)
@@ -134,8 +134,8 @@ Usage: kvx raw -k <path> -f <file> [<options of kvx out>]
 
 Install the value of any key into a file: `kvx out --raw <path>`.
 
-The path is a whole one: no prefix, no checksum, no stop. Guards, locks, owner,
-mode and handler are as for kvx out: see kvx out --help.
+The path is the full one: no prefix, no checksum, no stop. Guards, locks, owner,
+mode and handler are the same as for kvx out: see kvx out --help.
 
 Options:
   -k, --key         path of the key, such as service/web/config
@@ -145,7 +145,7 @@ Examples:
   kvx raw -k service/web/config -f /etc/web.conf -l 1 -e 'systemctl reload web'
 ";
 
-/// `-k` means the path.
+/// Runs `kvx raw`: `-k` is the path of a value.
 fn raw(arguments: Vec<OsString>) -> ExitCode {
     let mut options = arguments.iter().take_while(|argument| *argument != "--");
     if options.any(|argument| argument == "--help" || argument == "-h") {
@@ -155,55 +155,57 @@ fn raw(arguments: Vec<OsString>) -> ExitCode {
     kvx_raw(arguments)
 }
 
-/// Runs a command of ours, of which none runs somebody else's.
+/// Runs a `kvx` command that takes no command after `--`.
 fn act<T: CommonArgs>(
     program: &str,
     arguments: Vec<OsString>,
-    work: impl FnOnce(T, &Context) -> Result<ExitCode>,
+    action: impl FnOnce(T, &Context) -> Result<ExitCode>,
 ) -> ExitCode {
     run::<T>(program, arguments, |options, command, context| match command {
-        Some(_) => Err(Status::Usage.error("it runs no command; leave out -- and what is behind it")),
-        None => work(options, context),
+        Some(_) => {
+            Err(Status::Usage.error("this command does not run a program; leave out -- and everything after it"))
+        }
+        None => action(options, context),
     })
 }
 
-fn say(context: &Context, line: std::fmt::Arguments) -> Result<ExitCode> {
+fn print_line(context: &Context, line: std::fmt::Arguments) -> Result<ExitCode> {
     context.conclude(true, || line.to_string(), None);
     Ok(ExitCode::SUCCESS)
 }
 
-fn well(is_well: bool) -> ExitCode {
+fn exit_code(is_well: bool) -> ExitCode {
     if is_well { ExitCode::SUCCESS } else { ExitCode::from(NOT_WELL) }
 }
 
 fn json(overview: &operator::status::Overview) -> String {
-    // Strings, numbers and lists: serde_json has nothing to fail at.
+    // The overview has only strings, numbers and lists, so serialization cannot fail.
     let text = serde_json::to_string_pretty(overview).unwrap_or_default();
     format!("{}\n", text::json(&text))
 }
 
-fn nothing(order: &operator::status::StatusOrder) -> Error {
+fn nothing_to_show(order: &operator::status::StatusOrder) -> Error {
     Status::NoSuchKey.error(format!(
         "there is no key under {}/ in Consul that this token may list, and no file is recorded on this node; check -p, -s and --state-dir",
         order.site.prefix
     ))
 }
 
-/// What has installed the file, and by whom it may be run again.
-fn how_to_catch_up(unlocked: &Unlocked, context: &Context) -> Result<ExitCode> {
+/// Logs the recorded command line, which installs what the file missed while it was locked.
+fn show_recorded(unlocked: &Unlocked, context: &Context) -> Result<ExitCode> {
     let Some(recorded) = &unlocked.recorded else { return Ok(ExitCode::SUCCESS) };
     if !recorded.command().is_empty() {
         let command = text::command(recorded.command());
-        context.conclude(true, || format!("what was missed arrives with the next run, or now by: {command}"), None);
+        context.conclude(true, || format!("the next run installs what was missed; to do it now: {command}"), None);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs it again, as it was. In the root directory, where nobody can have put a program or a file for it to find.
-fn catch_up(unlocked: &Unlocked) -> Result<ExitCode> {
+/// Runs the recorded command line. In the root directory, where only root can create a program or a file that it would find.
+fn run_recorded(unlocked: &Unlocked) -> Result<ExitCode> {
     let Some([program, arguments @ ..]) = unlocked.recorded.as_ref().map(|recorded| recorded.command()) else {
         return Err(Status::NoSuchKey.error(
-            "unlocked, but --run has nothing to run: no command line is recorded that this user has run for it (and none with -t, --force, --ignore-... or a relative path is); run kvx-out by hand",
+            "unlocked, but --run has nothing to run: no command line of this user is recorded (one with -t, --force, --ignore-... or a relative path never is); run kvx-out by hand",
         ));
     };
     let mut command = Command::new(program);

@@ -8,7 +8,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Direction, Outcome};
 use crate::upload::{self, Mode, Terms, UploadOrder};
 
-/// `kvx-in`: a rendered file into Consul. The arguments are those after the program's name.
+/// Runs `kvx-in`: uploads a document. `arguments` come after the program's name.
 pub fn kvx_in(program: &str, arguments: Vec<OsString>) -> ExitCode {
     run::<KvxInArgs>(program, arguments, |options, command, context| {
         let metrics = options.told()?;
@@ -17,12 +17,12 @@ pub fn kvx_in(program: &str, arguments: Vec<OsString>) -> ExitCode {
     })
 }
 
-/// An upload, logged and counted.
+/// Uploads a document, logs it and emits metrics.
 pub(super) fn upload(order: &UploadOrder, metrics: &Metrics, context: &Context) -> Outcome {
     let Terms { key, prefix, mode, .. } = &order.terms;
     let done = upload::run(order, context);
     let begun = context.outcome(Direction::In, prefix).on(Some(key), order.input.file());
-    // A dry run is not counted: nothing has succeeded or failed.
-    let uncounted = Metrics::default();
-    conclude(done.as_ref(), begun, if *mode == Mode::DryRun { &uncounted } else { metrics }, context)
+    // A dry run emits no metrics: it neither succeeds nor fails.
+    let no_metrics = Metrics::default();
+    conclude(done.as_ref(), begun, if *mode == Mode::DryRun { &no_metrics } else { metrics }, context)
 }

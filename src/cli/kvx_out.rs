@@ -10,25 +10,25 @@ use crate::layout::keys::Subject;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Direction, Outcome};
 
-/// `kvx-out`: a file out of Consul. The arguments are those after the program's name.
+/// Runs `kvx-out`: installs a document as a file. `arguments` come after the program's name.
 pub fn kvx_out(program: &str, arguments: Vec<OsString>) -> ExitCode {
     install(program, arguments, Ok)
 }
 
-/// `kvx raw`: the same, but that `-k` is the path of a value.
+/// Runs `kvx raw`, which is `kvx-out` with the path of a value as `-k`.
 pub(super) fn kvx_raw(arguments: Vec<OsString>) -> ExitCode {
     install("kvx raw", arguments, KvxOutArgs::of_a_value)
 }
 
-fn install(program: &str, arguments: Vec<OsString>, meant: fn(KvxOutArgs) -> Result<KvxOutArgs>) -> ExitCode {
+fn install(program: &str, arguments: Vec<OsString>, interpret: fn(KvxOutArgs) -> Result<KvxOutArgs>) -> ExitCode {
     run::<KvxOutArgs>(program, arguments, |options, command, context| {
         let metrics = options.told()?;
-        let order = meant(options)?.order(command, context)?;
+        let order = interpret(options)?.order(command, context)?;
         Ok(download(&order, &metrics, context).exit_code())
     })
 }
 
-/// A download, logged and counted.
+/// Installs a document, logs it and emits metrics.
 pub(super) fn download(order: &DownloadOrder, metrics: &Metrics, context: &Context) -> Outcome {
     let DownloadRun { subject, result } = download::run(order, context);
     let direction = if matches!(subject, Some(Subject::Value(_))) { Direction::Raw } else { Direction::Out };

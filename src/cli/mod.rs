@@ -1,4 +1,4 @@
-//! From a command line to what is told of it: parse, run, tell, exit. What a binary does is one of these.
+//! The entry points of the programs: parse the command line, run, log the result, return the exit status.
 
 pub mod args;
 mod clean;
@@ -7,7 +7,7 @@ mod kvexpress;
 mod kvx;
 mod kvx_in;
 mod kvx_out;
-mod marks;
+mod markers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -26,60 +26,61 @@ use crate::telemetry::log::{Format, Logger};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::outcome::{Outcome, RunOutcome};
 
-/// What stands behind `--`.
+/// The words after `--`.
 type TrailingCommand = Option<Vec<OsString>>;
 
-/// Runs a command line, and tells of an error.
+/// Parses a command line and runs it; logs an error.
 fn run<T: CommonArgs>(
     program: &str,
     arguments: Vec<OsString>,
-    work: impl FnOnce(T, TrailingCommand, &Context) -> Result<ExitCode>,
+    action: impl FnOnce(T, TrailingCommand, &Context) -> Result<ExitCode>,
 ) -> ExitCode {
     let format = Format::requested_by(&arguments);
-    let asked = args::parse::<T>(program, arguments);
-    let (verbosity, format) = match &asked {
+    let parsed = args::parse::<T>(program, arguments);
+    let (verbosity, format) = match &parsed {
         Ok(Parsed::Run(options, _)) => (options.verbosity(), options.log_format()),
         _ => (Verbosity::Normal, format),
     };
     let context = begin(verbosity, Logger::new(program, format));
-    let done = asked.map_err(|error| with_hint(error, &context)).and_then(|asked| match asked {
-        Parsed::Run(options, command) => work(options, command, &context),
+    let done = parsed.map_err(|error| with_hint(error, &context)).and_then(|parsed| match parsed {
+        Parsed::Run(options, command) => action(options, command, &context),
         Parsed::Print(text) => print(text.as_bytes()).map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|error| fail_with(&error, &context))
 }
 
-/// The beginning of every run: from now on, signals do what they are to do.
+/// Starts every run: installs the signal handlers and creates the context.
 fn begin(verbosity: Verbosity, logger: Logger) -> Context {
     signals::set_up(std::process::id());
     Context::of_this_process(verbosity, logger)
 }
 
-/// The end of a run that never began.
+/// Logs an error of a command line that was not run, and returns its status.
 fn fail(program: &str, format: Format, error: Error) -> ExitCode {
     let context = begin(Verbosity::Normal, Logger::new(program, format));
     fail_with(&with_hint(error, &context), &context)
 }
 
-/// Logs why the run failed, and exits with its status.
+/// Logs why the run failed, and returns its status.
 fn fail_with(error: &Error, context: &Context) -> ExitCode {
     context.fail(error, None);
     ExitCode::from(error.status() as u8)
 }
 
-/// Where words are left over, and a watch has started this run, they may have been one word: `consul watch` joins the words of its
-/// command with blanks, and a shell splits them again.
+/// Adds a hint to an error about superfluous words in a run that a watch started: `consul watch` joins the words of its command
+/// with blanks, and a shell splits them again, so that quoted blanks split a word.
 fn with_hint(error: Error, context: &Context) -> Error {
-    let said = error.to_string();
-    let is_left_over = LEFT_OVER.iter().any(|words| said.contains(words));
-    if is_left_over && context.env.is_run_by_watch() { error.and(SHELL_HINT) } else { error }
+    let message = error.to_string();
+    let has_superfluous_words = SUPERFLUOUS_WORDS.iter().any(|part| message.contains(part));
+    if has_superfluous_words && context.env.is_run_by_watch() { error.and(SHELL_HINT) } else { error }
 }
 
-/// How argh, and kvexpress's grammar, say it.
-const LEFT_OVER: [&str; 4] = ["Unrecognized argument", "duplicate values provided", "is no flag", " has no --"];
+/// How argh and kvexpress's grammar report superfluous words.
+const SUPERFLUOUS_WORDS: [&str; 4] =
+    ["Unrecognized argument", "duplicate values provided", "is not a flag", " has no --"];
 const SHELL_HINT: &str = "if `consul watch` runs this, give it -shell=false, or it takes quotes away";
 
-/// The end of a run: its line is logged, then it is counted. `begun` is what is known of it if it failed.
+/// Ends a run: logs its line, then emits its metrics. `begun` is the outcome as far as it is known before the run.
 fn conclude<R: RunOutcome>(
     done: std::result::Result<&R, &Error>,
     begun: Outcome,

@@ -1,6 +1,5 @@
-//! `-C FILE`: options in YAML, a flat mapping. What it says beats the flags, as there; what it says of other things is
-//! passed over. Unlike there, a file that cannot be read or understood is an error: without its token and its address the
-//! run would go elsewhere.
+//! `-C FILE`: options in a flat YAML mapping. As in kvexpress, they override the flags, and unknown names are ignored. Unlike in
+//! kvexpress, a file that cannot be read or parsed is an error: without its token and address, the run would go to another Consul.
 
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use crate::error::{Result, Status};
 use crate::util::read;
 use crate::util::typed;
 
-/// The options as the file wants them.
+/// The options, changed by the file.
 ///
 /// # Errors
 /// 78.
@@ -25,14 +24,14 @@ pub fn apply(options: Flags, context: &Context) -> Result<Flags> {
     let merged = text.and_then(|text| {
         let (merged, unknown) = merge(options.clone(), &text)?;
         if !unknown.is_empty() {
-            context.warn(&format!("-C: {} means nothing there; options are flags", unknown.join(", ")));
+            context.warn(&format!("-C: unknown names are ignored: {}; give them as flags", unknown.join(", ")));
         }
         Ok(merged)
     });
-    merged.map_err(|wrong| Status::Configuration.error(format!("-C: {}: {wrong}", path.display())))
+    merged.map_err(|error| Status::Configuration.error(format!("-C: {}: {error}", path.display())))
 }
 
-/// The options, and the names that kvexpress's documents do not have.
+/// The merged options, and the names that kvexpress's documentation does not have.
 fn merge(mut options: Flags, text: &str) -> std::result::Result<(Flags, Vec<String>), String> {
     let mut unknown = Vec::new();
     for (name, value) in pairs(text)? {
@@ -47,8 +46,8 @@ fn merge(mut options: Flags, text: &str) -> std::result::Result<(Flags, Vec<Stri
                 options.dogstatsd |= on;
                 continue;
             }
-            "<<" => return Err("<< is not understood; write out what it brings".into()),
-            "datadog_host" => continue, // It chose Datadog's site: events go to the agent.
+            "<<" => return Err("merge keys (<<) are not supported; write out the values".into()),
+            "datadog_host" => continue, // It selects Datadog's site; our events go to the agent.
             _ => {
                 unknown.push(name);
                 continue;
@@ -57,29 +56,29 @@ fn merge(mut options: Flags, text: &str) -> std::result::Result<(Flags, Vec<Stri
         match value {
             Some(value) if value.is_empty() => {}
             Some(value) => {
-                typed::plain(&value).map_err(|wrong| format!("{name}: {wrong}"))?;
+                typed::plain(&value).map_err(|error| format!("{name}: {error}"))?;
                 *option = value;
             }
-            None => return Err(format!("{name} is no text")),
+            None => return Err(format!("{name} is not a string")),
         }
     }
     Ok((options, unknown))
 }
 
-/// Names and values of the mapping. No value: it is a list or a mapping itself, or an alias. Nothing is built of it, so that
-/// it takes no more memory than its text, whatever that says.
+/// The names and values of the mapping. The value is `None` if it is a list, a mapping or an alias. No tree is built, so that
+/// memory is bounded by the size of the text.
 fn pairs(text: &str) -> std::result::Result<Vec<(String, Option<String>)>, String> {
     let (mut pairs, mut level, mut name) = (Vec::new(), 0_usize, None);
     for event in Parser::new_from_str(text) {
-        // Only where, not what: it may be the token.
-        let (event, _) = event.map_err(|error| format!("it is no YAML, see line {}", error.marker().line()))?;
+        // The message has only the line number: the text may be the token.
+        let (event, _) = event.map_err(|error| format!("it is not valid YAML, see line {}", error.marker().line()))?;
         let value = match event {
             Event::DocumentEnd => break,
-            Event::Scalar(text, style, ..) => Some(said(&text, style)),
+            Event::Scalar(text, style, ..) => Some(scalar(&text, style)),
             Event::Alias(_) => None,
             Event::MappingStart(..) | Event::SequenceStart(..) => {
                 if level == 0 && matches!(event, Event::SequenceStart(..)) {
-                    return Err(NO_MAPPING.into());
+                    return Err(NOT_A_MAPPING.into());
                 }
                 level = level.saturating_add(1);
                 continue;
@@ -91,7 +90,7 @@ fn pairs(text: &str) -> std::result::Result<Vec<(String, Option<String>)>, Strin
             _ => continue,
         };
         match (level, name.take(), value) {
-            (0, _, Some(value)) if !value.is_empty() => return Err(NO_MAPPING.into()),
+            (0, _, Some(value)) if !value.is_empty() => return Err(NOT_A_MAPPING.into()),
             (1, None, value) => name = Some(value.unwrap_or_default()),
             (1, Some(name), value) => pairs.push((name, value)),
             (_, outer, _) => name = outer,
@@ -100,16 +99,16 @@ fn pairs(text: &str) -> std::result::Result<Vec<(String, Option<String>)>, Strin
     Ok(pairs)
 }
 
-const NO_MAPPING: &str = "it is no mapping; write lines such as `consul_server: HOST:PORT`";
+const NOT_A_MAPPING: &str = "it is not a mapping; write lines such as `consul_server: HOST:PORT`";
 
-fn said(text: &str, style: ScalarStyle) -> String {
+fn scalar(text: &str, style: ScalarStyle) -> String {
     match text {
         "~" | "null" | "Null" | "NULL" if style == ScalarStyle::Plain => String::new(),
         text => text.to_owned(),
     }
 }
 
-/// Of YAML 1.1, as there.
+/// The booleans of YAML 1.1, which kvexpress's library takes.
 fn boolean(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "y" => Some(true),
@@ -148,7 +147,7 @@ mod tests {
 
     /// kvexpress's own example has no values.
     #[test]
-    fn what_is_empty_says_nothing() {
+    fn empty_values_change_nothing() {
         let flags = merged("");
         for text in
             ["---\n", "# nothing\n", "---\n  token:\n  consul_server: ~\n  dogstatsd:\n  dogstatsd_address: ''\n"]
@@ -158,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_others_is_passed_over() {
+    fn unknown_names_are_ignored() {
         let text = "a: [token, {token: x}]\n? [token]\n: token\nb: {token: y, consul_server: [z]}\ntoken: 0123\ndogstatsd: Yes\n";
         let wanted = merged("").map(|options| Flags { token: "0123".into(), dogstatsd: true, ..options });
         assert!(merged(text) == wanted && wanted.is_ok());
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_without_being_told() {
+    fn an_invalid_file_is_an_error_that_does_not_print_the_token() {
         for text in [
             "token: [secret",
             "token: 'secret",
@@ -178,8 +177,8 @@ mod tests {
             "a: &a {token: secret}\n<<: *a",
             "dogstatsd: [secret]",
         ] {
-            let wrong = merged(text).err();
-            assert!(wrong.as_ref().is_some_and(|wrong| !wrong.contains("secret")), "{text}: {wrong:?}");
+            let error = merged(text).err();
+            assert!(error.as_ref().is_some_and(|error| !error.contains("secret")), "{text}: {error:?}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! kvexpress's flags: a table, for reading a command line and for its help.
+//! kvexpress's flags: one table, for parsing and for the help.
 
 use super::numbers;
 use super::subcommand::Subcommand;
 use crate::util::strconv;
 
-/// What the flags say. An empty text says nothing, as there.
+/// The values of the flags. As in kvexpress, an empty text means that the flag is not given.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Flags {
     /// `-C`.
@@ -51,7 +51,7 @@ pub struct Flags {
     pub keyfrom: String,
     /// `--keyto`.
     pub keyto: String,
-    /// Whether any of the words was a secret, also one that does not count since another came behind it.
+    /// Whether the command line contains a secret, even in a flag that a later one overrides.
     pub holds_secret: bool,
 }
 
@@ -85,23 +85,23 @@ impl Default for Flags {
     }
 }
 
-/// A flag of all commands, or of some.
+/// A flag of every command, or of some.
 pub(super) struct Flag {
     pub short: Option<char>,
     pub long: &'static str,
-    /// None named: all.
+    /// The commands that have it; empty: every command.
     of: &'static [Subcommand],
     pub takes: Takes,
     pub about: &'static str,
 }
 
-/// What a flag takes, and where that goes.
+/// The type of a flag's value, and the field that it sets.
 #[derive(Clone, Copy)]
 pub(super) enum Takes {
     Text(fn(&mut Flags) -> &mut String),
     Number(fn(&mut Flags) -> &mut i64),
     Mode(fn(&mut Flags) -> &mut u32),
-    /// Alone it is true; a value stands behind `=` only.
+    /// True without a value; a value needs `=`.
     Switch(fn(&mut Flags) -> &mut bool),
 }
 
@@ -120,7 +120,7 @@ impl Flag {
         matches!(self.takes, Switch(_))
     }
 
-    /// Whether that, as its value, is nobody else's business.
+    /// Whether this value of the flag is a secret.
     fn is_secret(&self, value: &str) -> bool {
         match self.long {
             "token" => !matches!(value, "" | "anonymous"),
@@ -129,21 +129,22 @@ impl Flag {
         }
     }
 
-    /// Takes the value, or says what is wrong with it.
+    /// Sets the field, or returns what is wrong with the value.
     pub fn set(&self, options: &mut Flags, value: String) -> Result<(), String> {
-        // Not told: it may be the token that a flag before it has swallowed.
-        let wrong = |what: &str, example: &str| format!("--{}: that is no {what}; write {example}", self.long);
+        // The message does not print the value: it may be a token, if the flag's own value was left out.
+        let invalid =
+            |what: &str, example: &str| format!("--{}: its value is not a {what}; write {example}", self.long);
         options.holds_secret |= self.is_secret(&value);
         match self.takes {
             Text(text) => *text(options) = value,
             Number(number) => {
-                *number(options) = strconv::integer(&value).ok_or_else(|| wrong("number", "one such as 10"))?;
+                *number(options) = strconv::integer(&value).ok_or_else(|| invalid("number", "one such as 10"))?;
             }
             Mode(mode) => {
-                *mode(options) = numbers::mode(&value).ok_or_else(|| wrong("mode", "it in octal, such as 0644"))?;
+                *mode(options) = numbers::mode(&value).ok_or_else(|| invalid("mode", "it in octal, such as 0644"))?;
             }
             Switch(switch) => {
-                *switch(options) = strconv::boolean(&value).ok_or_else(|| wrong("switch", "true or false"))?;
+                *switch(options) = strconv::boolean(&value).ok_or_else(|| invalid("switch", "true or false"))?;
             }
         }
         Ok(())
@@ -158,7 +159,7 @@ const fn long_flag(long: &'static str, of: &'static [Subcommand], takes: Takes, 
     Flag { short: None, long, of, takes, about }
 }
 
-/// A letter, and a name, means and takes the same with every command.
+/// A flag's letter and name have the same meaning and type in every command.
 pub(super) static FLAGS: &[Flag] = &[
     flag(
         'k',
@@ -167,29 +168,40 @@ pub(super) static FLAGS: &[Flag] = &[
         Text(|o| &mut o.key),
         "name of the document in Consul, such as hosts",
     ),
-    flag('k', "key", &[Subcommand::Raw], Text(|o| &mut o.key), "whole path in the KV store"),
+    flag('k', "key", &[Subcommand::Raw], Text(|o| &mut o.key), "full path in the KV store"),
     flag('f', "file", &[Subcommand::In], Text(|o| &mut o.file), "file to upload"),
     flag('f', "file", &[Subcommand::Out, Subcommand::Raw], Text(|o| &mut o.file), "file to install"),
     flag('f', "file", &[Subcommand::Lock, Subcommand::Unlock], Text(|o| &mut o.file), "the file, by its absolute path"),
     flag('f', "file", &[Subcommand::Clean], Text(|o| &mut o.file), "file to remove, with its .compare and .last"),
-    flag('u', "url", &[Subcommand::In], Text(|o| &mut o.url), "upload what is at this URL"),
+    flag('u', "url", &[Subcommand::In], Text(|o| &mut o.url), "upload the document at this URL"),
     flag('S', "sorted", &[Subcommand::In], Switch(|o| &mut o.sorted), "sort the lines, and drop the blank ones"),
-    long_flag("ignore_stop", &[Subcommand::Out], Switch(|o| &mut o.ignore_stop), "install what is stopped, too"),
-    flag('r', "reason", &[Subcommand::Stop, Subcommand::Lock], Text(|o| &mut o.reason), "why"),
+    long_flag(
+        "ignore_stop",
+        &[Subcommand::Out],
+        Switch(|o| &mut o.ignore_stop),
+        "install the document even if the key is stopped",
+    ),
+    flag('r', "reason", &[Subcommand::Stop, Subcommand::Lock], Text(|o| &mut o.reason), "reason of the stop or lock"),
     long_flag("keyfrom", &[Subcommand::Copy], Text(|o| &mut o.keyfrom), "key to copy"),
     long_flag("keyto", &[Subcommand::Copy], Text(|o| &mut o.keyto), "key to copy it to"),
-    flag('c', "chmod", &[], Mode(|o| &mut o.chmod), "mode of the file (0640)"),
-    flag('z', "compress", &[], Switch(|o| &mut o.compress), "compress what is uploaded"),
-    flag('C', "config", &[], Text(|o| &mut o.config), "file with options, in YAML, which win"),
-    flag('a', "datadog_api_key", &[], Text(|o| &mut o.datadog_api_key), "with -A: send events, too"),
-    flag('A', "datadog_app_key", &[], Text(|o| &mut o.datadog_app_key), "with -a: send events, too"),
+    flag('c', "chmod", &[], Mode(|o| &mut o.chmod), "mode of the file [default: 0640]"),
+    flag('z', "compress", &[], Switch(|o| &mut o.compress), "compress the uploaded document"),
+    flag('C', "config", &[], Text(|o| &mut o.config), "YAML file with options, which override flags"),
+    flag('a', "datadog_api_key", &[], Text(|o| &mut o.datadog_api_key), "with -A: also send events"),
+    flag('A', "datadog_app_key", &[], Text(|o| &mut o.datadog_app_key), "with -a: also send events"),
     flag('d', "dogstatsd", &[], Switch(|o| &mut o.dogstatsd), "send metrics to dogstatsd"),
-    flag('D', "dogstatsd_address", &[], Text(|o| &mut o.dogstatsd_address), "where it is (localhost:8125)"),
-    flag('e', "exec", &[], Text(|o| &mut o.exec), "command to run afterwards: words, no quotes"),
-    flag('l', "length", &[], Number(|o| &mut o.length), "refuse a document of fewer lines (10)"),
-    flag('o', "owner", &[], Text(|o| &mut o.owner), "user to own the file, with its group (this one)"),
-    flag('p', "prefix", &[], Text(|o| &mut o.prefix), "folder of all keys in the KV store (kvexpress)"),
-    flag('s', "server", &[], Text(|o| &mut o.server), "address of Consul (localhost:8500)"),
-    flag('t', "token", &[], Text(|o| &mut o.token), "ACL token, for all to see in ps"),
-    long_flag("verbose", &[], Switch(|o| &mut o.verbose), "log to stdout, unchanged files and retries included"),
+    flag(
+        'D',
+        "dogstatsd_address",
+        &[],
+        Text(|o| &mut o.dogstatsd_address),
+        "address of dogstatsd [default: localhost:8125]",
+    ),
+    flag('e', "exec", &[], Text(|o| &mut o.exec), "command to run afterwards, split at blanks"),
+    flag('l', "length", &[], Number(|o| &mut o.length), "minimum number of lines [default: 10]"),
+    flag('o', "owner", &[], Text(|o| &mut o.owner), "owner, with its primary group [default: this user]"),
+    flag('p', "prefix", &[], Text(|o| &mut o.prefix), "prefix of all keys [default: kvexpress]"),
+    flag('s', "server", &[], Text(|o| &mut o.server), "address of Consul [default: localhost:8500]"),
+    flag('t', "token", &[], Text(|o| &mut o.token), "ACL token; every user can see it in ps"),
+    long_flag("verbose", &[], Switch(|o| &mut o.verbose), "log to stdout, also unchanged files and retries"),
 ];

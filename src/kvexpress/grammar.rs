@@ -1,5 +1,5 @@
-//! How kvexpress's users type: the grammar of its library (cobra and pflag), with `-k hosts`, `-khosts`, `-k=hosts`,
-//! `--key hosts`, `--key=hosts`, `-Sz`, `-z=true`, and flags anywhere. Pure.
+//! Parses kvexpress's command lines by the grammar of its library (cobra and pflag): `-k hosts`, `-khosts`, `-k=hosts`,
+//! `--key hosts`, `--key=hosts`, `-Sz`, `-z=true`, and flags in any place. Pure.
 
 use std::ffi::OsString;
 
@@ -10,9 +10,9 @@ use crate::error::{Result, Status};
 /// What the command line asks for.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Invocation {
-    /// To do something. The words are those that are no flags, which kvexpress passes over, too.
+    /// To run a command. The words do not belong to a flag; kvexpress ignores them, too.
     Run(Subcommand, Box<Flags>, Vec<String>),
-    /// `--help`, perhaps of a command; or nothing at all.
+    /// `--help`, of the program or of a command; or an empty command line.
     Help(Option<Subcommand>),
     /// `--version`.
     Version,
@@ -26,7 +26,7 @@ pub fn parse(arguments: Vec<OsString>) -> Result<Invocation> {
     read(arguments).map_err(|what| Status::Usage.error(what))
 }
 
-/// What was typed of flags, and what of other words.
+/// The flags and the other words of the command line, in order.
 #[derive(Default)]
 struct Typed {
     flags: Vec<(&'static Flag, String)>,
@@ -37,7 +37,7 @@ struct Typed {
 
 fn read(arguments: Vec<OsString>) -> std::result::Result<Invocation, String> {
     if arguments.is_empty() {
-        return Ok(Invocation::Help(None)); // As kvexpress: scripts call it so to see whether it is installed.
+        return Ok(Invocation::Help(None)); // As kvexpress: scripts run it without arguments to see whether it is installed.
     }
     let Typed { flags, words, help, version } = split(arguments)?;
     let mut words = words.into_iter();
@@ -60,14 +60,14 @@ fn read(arguments: Vec<OsString>) -> std::result::Result<Invocation, String> {
         if !FLAGS.iter().any(|known| known.long == flag.long && known.is_of(command)) {
             return Err(format!("{} has no --{}", command.name(), flag.long));
         }
-        flag.set(&mut options, value)?; // The last one counts.
+        flag.set(&mut options, value)?; // A later flag overrides an earlier one.
     }
     Ok(Invocation::Run(command, Box::new(options), words.collect()))
 }
 
 fn command(name: &str) -> std::result::Result<Subcommand, String> {
     let known = Subcommand::ALL.into_iter().find(|command| command.name() == name);
-    known.ok_or_else(|| format!("\"{name}\" is no command"))
+    known.ok_or_else(|| format!("\"{name}\" is not a command"))
 }
 
 fn split(arguments: Vec<OsString>) -> std::result::Result<Typed, String> {
@@ -98,7 +98,8 @@ impl Typed {
             ("help", None) => self.help = true,
             ("version", None) => self.version = true,
             (name, value) => {
-                let flag = FLAGS.iter().find(|flag| flag.long == name).ok_or_else(|| format!("--{name} is no flag"))?;
+                let flag =
+                    FLAGS.iter().find(|flag| flag.long == name).ok_or_else(|| format!("--{name} is not a flag"))?;
                 let value = match value {
                     None if flag.is_switch() => "true".into(),
                     None => next()?.ok_or_else(|| format!("--{name} needs a value"))?,
@@ -119,7 +120,7 @@ impl Typed {
                 'v' => self.version = true,
                 letter => {
                     let flag = FLAGS.iter().find(|flag| flag.short == Some(letter));
-                    let flag = flag.ok_or_else(|| format!("-{letter} is no flag"))?;
+                    let flag = flag.ok_or_else(|| format!("-{letter} is not a flag"))?;
                     let rest = letters.as_str();
                     let value = match rest.strip_prefix('=') {
                         Some(value) => value.to_owned(),

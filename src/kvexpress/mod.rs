@@ -1,8 +1,8 @@
-//! Called by the name `kvexpress`, `kvx` takes kvexpress's own command lines, so that watches and scripts of years go on
-//! unchanged. Words become an order of our own stories here; the stories know nothing of it.
+//! Called as `kvexpress`, `kvx` runs kvexpress's command lines, so that old watches and scripts keep working. This module
+//! translates them into the orders of [`crate::upload`], [`crate::download`] and [`crate::operator`], which do not know of it.
 //!
-//! What kvexpress does is kept where somebody may rely on it. What it does against its users is not: a failure has a
-//! status, a file that cannot be read is an error, and what cannot be understood is not passed over.
+//! Behavior that users may rely on is kept. Behavior that harms them is not: a failure has an exit status, a file that cannot be
+//! read is an error, and an unknown flag is an error.
 
 mod config;
 mod flags;
@@ -20,8 +20,8 @@ pub use self::help::{text as help, version};
 pub use self::orders::{Job, Task, job};
 pub use self::subcommand::Subcommand;
 
-/// Whether an option or a variable means something under that name: it has few long options, and never heeded the address in
-/// the environment.
+/// Whether kvexpress has this option or respects this environment variable. Remedies that name others are left out of its
+/// messages. It does not respect CONSUL_HTTP_ADDR.
 pub fn knows(word: &str) -> bool {
     match word.strip_prefix("--") {
         Some(long) => flags::FLAGS.iter().any(|flag| flag.long == long) || matches!(long, "help" | "version"),
@@ -29,5 +29,5 @@ pub fn knows(word: &str) -> bool {
     }
 }
 
-/// The name that our own messages have, and that a lock tells people to call.
+/// The program's name in messages and in the instructions of a lock marker.
 pub const PROGRAM: &str = "kvexpress";

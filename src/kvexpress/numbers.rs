@@ -1,9 +1,9 @@
-//! The mode of a file, as kvexpress takes it.
+//! Parses the mode of a file (`-c`) as kvexpress does.
 
 use crate::util::strconv::integer;
 
-/// Permission bits. kvexpress takes a number: `0644` and 420 are the same. A decimal that is more than all bits is octal
-/// without its zero: nobody meant the 0204 that kvexpress made of 644. setuid, setgid and sticky it never set either.
+/// Permission bits. kvexpress takes a number: `0644` and 420 are the same. A decimal number above 0o777 is read as octal without
+/// its zero: 644 means 0644, not 0204, which kvexpress made of it. setuid, setgid and sticky are ignored, as in kvexpress.
 pub fn mode(text: &str) -> Option<u32> {
     let number = u32::try_from(integer(text)?).ok()?;
     let is_decimal = !text.starts_with('0');
@@ -15,9 +15,9 @@ pub fn mode(text: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// What kvexpress 1.16 gave the file, but for 644 (0204), 4755 (0201) and what is none (no file, status 0).
+    /// The modes of kvexpress 1.16, except 644 (it set 0204), 4755 (0201), and invalid ones (no file, status 0).
     #[test]
-    fn modes_are_kvexpresss_or_what_was_meant() {
+    fn modes_are_kvexpresss_except_decimals_meant_as_octal() {
         for (text, bits) in [
             ("00644", Some(0o644)),
             ("0644", Some(0o644)),

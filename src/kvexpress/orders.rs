@@ -1,4 +1,4 @@
-//! Flags become an order of our own stories, with what kvexpress takes for granted.
+//! Translates a command and its flags into an order, with kvexpress's defaults.
 
 use std::time::Duration;
 
@@ -30,17 +30,17 @@ use crate::util::typed;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is to be done, and what is to be run afterwards.
+/// What to do, and what to run afterwards.
 pub struct Job {
     /// The order.
-    pub work: Task,
+    pub task: Task,
     /// `-d`, `-a` and `-A`.
     pub metrics: Metrics,
-    /// `-e`, but for `out` and `raw`, whose handler is part of the order.
+    /// `-e`, except for `out` and `raw`, whose order contains the handler.
     pub then: Option<Handler>,
 }
 
-/// An order for one of our stories.
+/// The order of one command.
 pub enum Task {
     /// `in`.
     Upload(Box<upload::UploadOrder>),
@@ -58,7 +58,7 @@ pub enum Task {
     Clean(clean::CleanOrder),
 }
 
-/// The order, and whether it makes sense.
+/// Checks the flags and translates them into an order.
 ///
 /// # Errors
 /// 64, 78.
@@ -70,7 +70,7 @@ pub fn job(command: Subcommand, flags: Flags, context: &Context) -> Result<Job> 
     let words = repeatable(&flags, context);
     let options = config::apply(flags, context)?;
     let handler = handler(&options)?;
-    let (work, then) = match command {
+    let (task, then) = match command {
         Subcommand::In => (Task::Upload(Box::new(upload(&options)?)), handler),
         Subcommand::Out => {
             let subject = Subject::Document(key("-k", &options.key)?);
@@ -86,10 +86,10 @@ pub fn job(command: Subcommand, flags: Flags, context: &Context) -> Result<Job> 
         Subcommand::Lock => {
             let reason = Some(options.reason.clone()).filter(|reason| !reason.is_empty()).map(Reason::Literal);
             let marker = lock::Marker::Visible(options.chmod);
-            let manner = lock::LockOptions { reason, program: PROGRAM, marker, present: Present::Replace };
-            (Task::Lock(locked(&options)?, manner), None)
+            let lock_options = lock::LockOptions { reason, program: PROGRAM, marker, present: Present::Replace };
+            (Task::Lock(lock_order(&options)?, lock_options), None)
         }
-        Subcommand::Unlock => (Task::Unlock(locked(&options)?), None),
+        Subcommand::Unlock => (Task::Unlock(lock_order(&options)?), None),
         Subcommand::Clean => {
             let file = file(&options)?;
             (Task::Clean(clean::CleanOrder { file, removes_file: true, state_dir: None }), handler)
@@ -97,10 +97,10 @@ pub fn job(command: Subcommand, flags: Flags, context: &Context) -> Result<Job> 
         Subcommand::Copy => (Task::Copy(copy(&options)?), handler),
     };
     let metrics = metrics(&options)?;
-    if !matches!(work, Task::Clean(_)) {
+    if !matches!(task, Task::Clean(_)) {
         warn_of_address(&options, context)?;
     }
-    Ok(Job { work, metrics, then })
+    Ok(Job { task, metrics, then })
 }
 
 fn upload(options: &Flags) -> Result<upload::UploadOrder> {
@@ -113,7 +113,7 @@ fn upload(options: &Flags) -> Result<upload::UploadOrder> {
     let terms = Terms {
         key: key("-k", &options.key)?,
         prefix: prefix(options)?,
-        // Nothing at all is never let in, whatever -l is.
+        // An empty document is always rejected, even with -l 0.
         guards: guards(lines(options).max(1)),
         expect: None,
         differ: has_events(options).then_some(upload::DIFFER),
@@ -145,7 +145,7 @@ fn download(
         consistency: Consistency::Default,
         ignores_stop: false,
         guards: guards(lines(options)),
-        // A script that was never given a payload may have a stdin that never ends.
+        // Stdin is read only in a watch: the stdin of a script may never end.
         stdin: if context.env.is_run_by_watch() { Stdin::Payload } else { Stdin::Untouched },
         splay: None,
         wait: None,
@@ -165,7 +165,7 @@ fn download(
     Ok(download::DownloadOrder { source, target, after })
 }
 
-/// As it is stored, whether `-z` is said or not: there, it must be said where it is compressed, and must not where it is not.
+/// The copy has the encoding of the original, with or without `-z`. (In kvexpress, `-z` has to match the original's encoding.)
 fn copy(options: &Flags) -> Result<copy::CopyOrder> {
     let (from, to) = (key("--keyfrom", &options.keyfrom)?, key("--keyto", &options.keyto)?);
     if from == to {
@@ -180,7 +180,7 @@ fn copy(options: &Flags) -> Result<copy::CopyOrder> {
     })
 }
 
-/// As there, also a key that is not in Consul yet, and the reason as it is.
+/// As in kvexpress, the key need not exist, and the reason is written unchanged.
 fn stop(options: &Flags) -> Result<StopOrder> {
     Ok(StopOrder {
         key: key("-k", &options.key)?,
@@ -191,10 +191,10 @@ fn stop(options: &Flags) -> Result<StopOrder> {
     })
 }
 
-fn locked(options: &Flags) -> Result<lock::LockOrder> {
+fn lock_order(options: &Flags) -> Result<lock::LockOrder> {
     let file = file(options)?;
     if !file.is_absolute() {
-        return Err(Status::Usage.error("-f: write the whole path, from / on, as out is given it"));
+        return Err(Status::Usage.error("-f: the path must be absolute, as in the command line of out"));
     }
     Ok(lock::LockOrder { file, site: site(options)?, state_dir: None })
 }
@@ -203,22 +203,22 @@ fn site(options: &Flags) -> Result<Site> {
     Ok(Site { prefix: prefix(options)?, consul: consul(options), timeout: TIMEOUT })
 }
 
-/// kvexpress never heeded the variable. Who sets it may think that it does.
+/// kvexpress ignores this variable. A user who sets it may expect otherwise.
 fn warn_of_address(options: &Flags, context: &Context) -> Result<()> {
     let is_default = options.server == Flags::default().server;
     if let Some(address) = context.env.text("CONSUL_HTTP_ADDR")?.filter(|_| is_default)
         && !matches!(address.trim_start_matches("http://"), "localhost:8500" | "127.0.0.1:8500")
     {
         context.warn(&format!(
-            "CONSUL_HTTP_ADDR is not heeded, as it never was by kvexpress: {} is asked; name another with -s",
+            "CONSUL_HTTP_ADDR is ignored, as by kvexpress: using {}; name another address with -s",
             options.server
         ));
     }
     Ok(())
 }
 
-/// The command line, if it is the same everywhere, holds no secret, and heeds a stop.
+/// The command line to record, unless it depends on the working directory, contains a secret, or ignores a stop.
 fn repeatable(flags: &Flags, context: &Context) -> Option<Vec<String>> {
-    let is_anywhere = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
-    if flags.holds_secret || flags.ignore_stop || !is_anywhere { None } else { replayable(context.env.arguments()) }
+    let is_absolute = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
+    if flags.holds_secret || flags.ignore_stop || !is_absolute { None } else { replayable(context.env.arguments()) }
 }

@@ -1,5 +1,5 @@
-//! Whose a file is to be: one user, with that user's primary group. Without `-o`, it is this user, whoever owned the old
-//! file.
+//! The owner of the installed file: a user, with that user's primary group. Without `-o` it is the current user, even if the old
+//! file belongs to another one.
 
 use nix::errno::Errno;
 use nix::unistd::{Uid, User, getgid, getuid};
@@ -7,10 +7,10 @@ use nix::unistd::{Uid, User, getgid, getuid};
 use crate::error::{Error, Result, Status};
 use crate::install::Attributes;
 
-/// The owner and the mode, by numbers.
+/// The owner and the mode, as numbers.
 ///
 /// # Errors
-/// 78 where this machine does not know the user. (kvexpress took itself then.)
+/// 78 if this machine does not know the user. (kvexpress used the current user then.)
 pub fn attributes(owner: &str, mode: u32) -> Result<Attributes> {
     let (user, group) = match owner {
         "" => {

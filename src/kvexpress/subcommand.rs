@@ -1,19 +1,19 @@
 //! kvexpress's commands.
 
-/// What kvexpress is told to do.
+/// A command of kvexpress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subcommand {
-    /// Remove a file and what kvexpress kept beside it.
+    /// Remove a file and the files that kvexpress kept next to it.
     Clean,
-    /// One key's document to another key.
+    /// Copy a document to another key.
     Copy,
-    /// A file into Consul.
+    /// Upload a file.
     In,
     /// Lock a file on this node.
     Lock,
-    /// A document out of Consul, to a file.
+    /// Install a document as a file.
     Out,
-    /// Any value of the KV store, to a file.
+    /// Install any value of the KV store as a file.
     Raw,
     /// Stop a key on all nodes.
     Stop,
@@ -22,7 +22,7 @@ pub enum Subcommand {
 }
 
 impl Subcommand {
-    /// In the order of the help.
+    /// All commands, in the order of the help.
     pub(super) const ALL: [Subcommand; 8] = [
         Subcommand::Clean,
         Subcommand::Copy,
@@ -34,7 +34,7 @@ impl Subcommand {
         Subcommand::Unlock,
     ];
 
-    /// As it is typed.
+    /// The word on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Subcommand::Clean => "clean",
@@ -50,13 +50,13 @@ impl Subcommand {
 
     pub(super) fn about(self) -> &'static str {
         match self {
-            Subcommand::Clean => "remove a file, and what kvexpress kept beside it",
+            Subcommand::Clean => "remove a file, and the files kvexpress kept next to it",
             Subcommand::Copy => "copy a document to another key",
             Subcommand::In => "upload a file into Consul, if it has changed",
-            Subcommand::Lock => "lock a file on this node: it stays as it is",
+            Subcommand::Lock => "lock a file on this node: no run changes it",
             Subcommand::Out => "install a file from Consul, and run a handler if it changed",
             Subcommand::Raw => "install any value of the KV store as a file",
-            Subcommand::Stop => "stop a key: no node installs it, and nobody uploads it",
+            Subcommand::Stop => "stop a key: no node installs it, no uploader changes it",
             Subcommand::Unlock => "unlock a file on this node",
         }
     }

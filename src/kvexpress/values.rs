@@ -1,4 +1,4 @@
-//! The values of flags, parsed into what they mean to our own orders.
+//! Parses the values of flags into the types that the orders use.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::dogstatsd::{Dogstatsd, StatsdAddress};
 use crate::util::typed;
 
-/// Where Datadog's agent of old has its configuration.
+/// Configuration of Datadog's old agent (version 5).
 const DATADOG_AGENT: &str = "/etc/dd-agent/datadog.conf";
-/// kvexpress waits for ever. A handler that restarts a service slowly still has time to.
+/// kvexpress has no limit. Five minutes are enough for a handler that restarts a slow service.
 pub(super) const HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// Where there is Datadog's agent of old, kvexpress sends metrics without being told. Its events went to Datadog itself, by
-/// two keys; ours go to the agent.
+/// On a machine with Datadog's old agent, kvexpress sends metrics without `-d`. Its events went to Datadog itself, with two keys;
+/// ours go to the agent.
 pub(super) fn metrics(options: &Flags) -> Result<Metrics> {
     let metrics = options.dogstatsd || Path::new(DATADOG_AGENT).exists();
     let events = has_events(options);
@@ -43,7 +43,7 @@ pub(super) fn key(flag: &str, text: &str) -> Result<Key> {
     parsed(flag, needed(flag, text)?, Key::parse)
 }
 
-/// One that is on this node, or may be.
+/// The path of `-f`.
 pub(super) fn file(options: &Flags) -> Result<PathBuf> {
     parsed("-f", needed("-f", &options.file)?, typed::destination)
 }
@@ -53,7 +53,7 @@ pub(super) fn prefix(options: &Flags) -> Result<Prefix> {
 }
 
 pub(super) fn parsed<T>(flag: &str, text: &str, parse: impl Fn(&str) -> std::result::Result<T, String>) -> Result<T> {
-    parse(text).map_err(|wrong| Status::Usage.error(format!("{flag}: {wrong}")))
+    parse(text).map_err(|error| Status::Usage.error(format!("{flag}: {error}")))
 }
 
 pub(super) fn needed<'a>(flag: &str, text: &'a str) -> Result<&'a str> {
@@ -64,7 +64,7 @@ pub(super) fn missing(flag: &str) -> Error {
     Status::Usage.error(format!("{flag} is missing"))
 }
 
-/// kvexpress knows no limit but Consul's, which may have been raised.
+/// kvexpress has no size limit. Consul's own limit may have been raised.
 pub(super) fn guards(min_lines: u64) -> Guards {
     Guards { min_lines, max_size: guard::LARGEST, max_shrink: None }
 }
@@ -73,7 +73,7 @@ pub(super) fn lines(options: &Flags) -> u64 {
     u64::try_from(options.length).unwrap_or(0)
 }
 
-/// Split at blanks: quotes are part of the words, as there.
+/// As in kvexpress, the command is split at blanks, and quotes are part of the words.
 pub(super) fn handler(options: &Flags) -> Result<Option<Handler>> {
     if options.exec.is_empty() {
         return Ok(None);
@@ -83,7 +83,7 @@ pub(super) fn handler(options: &Flags) -> Result<Option<Handler>> {
     Ok(Some(Handler { program, limit: HANDLER_TIMEOUT }))
 }
 
-/// The address wins over CONSUL_HTTP_ADDR also where it is not given, as there; `anonymous` is no token.
+/// As in kvexpress, even the default address overrides CONSUL_HTTP_ADDR. `anonymous` means no token.
 pub(super) fn consul(options: &Flags) -> consul::ConnectOptions {
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     consul::ConnectOptions {

@@ -88,8 +88,8 @@ fn what_makes_no_sense_is_64_and_asks_nobody() {
     let place = Place::at(Arc::new(Consul::elsewhere(NOBODY)));
     for (line, why) in [
         ("-s 127.0.0.1:1", "a command is missing"),
-        ("frobnicate", "\"frobnicate\" is no command"),
-        ("out --nosuch", "--nosuch is no flag"),
+        ("frobnicate", "\"frobnicate\" is not a command"),
+        ("out --nosuch", "--nosuch is not a flag"),
         ("in", "-f or -u is missing"),
         ("in -f F", "-k is missing"),
         ("in -k k", "-f or -u is missing"),

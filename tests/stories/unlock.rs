@@ -44,7 +44,7 @@ fn an_unlock_says_how_to_catch_up_and_does_it_with_run() {
     place.upload(lines(21));
     let ran = unlock(&place).run().expect(0);
     let said: Vec<&str> = ran.stderr.lines().collect();
-    assert!(said.len() == 2 && said[1].contains("what was missed arrives with the next run"), "{said:?}");
+    assert!(said.len() == 2 && said[1].contains("the next run installs what was missed"), "{said:?}");
     assert!(said[1].contains("kvx-out --state-dir") && said[1].contains(&place.key), "{}", said[1]);
     assert_eq!((place.content(), place.runs().len()), (lines(20), 1));
 

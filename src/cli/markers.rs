@@ -1,4 +1,4 @@
-//! Stops and locks, logged and counted: for `kvx`, and for `kvexpress`.
+//! Sets stops and locks, logs them and emits metrics, for `kvx` and `kvexpress`.
 
 use super::conclude;
 use crate::context::Context;
@@ -18,7 +18,7 @@ pub(super) fn lock(order: &LockOrder, options: &LockOptions, metrics: &Metrics, 
     conclude(done.as_ref(), begun(Direction::Lock, order, context), metrics, context)
 }
 
-/// Also what was recorded of the file, if it is unlocked now.
+/// Also returns what was unlocked, unless that failed.
 pub(super) fn unlock(order: &LockOrder, metrics: &Metrics, context: &Context) -> (Outcome, Option<Unlocked>) {
     let done = lock::unlock(order, context).map_err(|error| error.of(order.file.display()));
     (conclude(done.as_ref(), begun(Direction::Unlock, order, context), metrics, context), done.ok())
