@@ -276,7 +276,7 @@ fn runs(handler: &Option<kvx::process::handler::Handler>) -> Option<String> {
 
 #[test]
 fn out_and_raw_are_orders_to_download() {
-    let Task::Download(order) = ordered("out -k /hosts/ -f /etc/hosts.consul -e 'sudo pkill -HUP \"dnsmasq\"'").work
+    let Task::Download(order) = ordered("out -k /hosts/ -f /etc/hosts.consul -e 'sudo pkill -HUP \"dnsmasq\"'").task
     else {
         panic!("to download")
     };
@@ -298,7 +298,7 @@ fn out_and_raw_are_orders_to_download() {
     assert_eq!(order.source.consul.token, None);
     assert!(order.after.command.is_some_and(|words| words[..2] == ["kvexpress", "out"]));
 
-    let Task::Download(order) = ordered("out -k hosts -f hosts -l -1 -p /pre/ -s h:1 -t T --ignore_stop -c 0600").work
+    let Task::Download(order) = ordered("out -k hosts -f hosts -l -1 -p /pre/ -s h:1 -t T --ignore_stop -c 0600").task
     else {
         panic!("to download")
     };
@@ -320,11 +320,11 @@ fn out_and_raw_are_orders_to_download() {
         ("--ignore_stop", false), // `kvx unlock --run` would install what somebody has stopped since.
         (&format!("-e '{}'", "true ".repeat(10_000)), false), // No state could hold it.
     ] {
-        let Task::Download(order) = ordered(&format!("out -k hosts -f /f {line}")).work else { panic!("to download") };
+        let Task::Download(order) = ordered(&format!("out -k hosts -f /f {line}")).task else { panic!("to download") };
         assert_eq!(order.after.command.is_some(), is_kept, "{line}");
     }
 
-    let Task::Download(order) = ordered("raw -k /any/path -f /f -s '' -t anonymous").work else {
+    let Task::Download(order) = ordered("raw -k /any/path -f /f -s '' -t anonymous").task else {
         panic!("to download")
     };
     assert!(matches!(&order.source.subject, Some(Subject::Value(path)) if path.as_str() == "any/path"));
@@ -333,41 +333,41 @@ fn out_and_raw_are_orders_to_download() {
 
 #[test]
 fn the_others_are_orders_too() {
-    let Job { work: Task::Upload(order), then, .. } = ordered("in -k hosts -f F -l 0 -e 'a  b'") else {
+    let Job { task: Task::Upload(order), then, .. } = ordered("in -k hosts -f F -l 0 -e 'a  b'") else {
         panic!("to upload")
     };
     assert_eq!((order.terms.key.to_string().as_str(), order.terms.guards.min_lines), ("hosts", 1));
     assert_eq!((order.input, runs(&then).as_deref()), (Input::File("F".into()), Some("a b")));
     assert_eq!((order.lines, order.form), (Lines::AsTheyAre, Encoding::Plain));
-    let Task::Upload(order) = ordered("in -k hosts -u https://git.io/vzz5P -S -z true").work else {
+    let Task::Upload(order) = ordered("in -k hosts -u https://git.io/vzz5P -S -z true").task else {
         panic!("to upload")
     };
     assert_eq!((order.lines, order.form), (Lines::Sorted, Encoding::Compressed));
     assert!(matches!(&order.input, Input::Url(url) if url.to_string() == "https://git.io/vzz5P"));
 
-    let Job { work: Task::Stop(order), then, .. } = ordered("stop -k hosts -r ' why ' -e true") else {
+    let Job { task: Task::Stop(order), then, .. } = ordered("stop -k hosts -r ' why ' -e true") else {
         panic!("to stop")
     };
     assert_eq!((order.reason, order.force), (Reason::Literal(" why ".into()), true));
     assert_eq!(runs(&then).as_deref(), Some("true"));
 
-    let Job { work: Task::Copy(order), then, .. } = ordered("copy --keyfrom a --keyto b -l 5 -e true") else {
+    let Job { task: Task::Copy(order), then, .. } = ordered("copy --keyfrom a --keyto b -l 5 -e true") else {
         panic!("to copy")
     };
     assert_eq!((order.from.to_string().as_str(), order.to.to_string().as_str()), ("a", "b"));
     assert_eq!((order.guards.min_lines, runs(&then).as_deref()), (5, Some("true")));
 
     // kvexpress runs nothing after these two.
-    let Job { work: Task::Lock(order, manner), then, .. } = ordered("lock -f /F -c 0600 -e true") else {
+    let Job { task: Task::Lock(order, manner), then, .. } = ordered("lock -f /F -c 0600 -e true") else {
         panic!("to lock")
     };
     let marker = lock::Marker::Visible(0o600);
     assert_eq!((order.file, manner.program, manner.marker), ("/F".into(), "kvexpress", marker));
     assert!(manner.reason.is_none() && then.is_none());
-    let Job { work: Task::Unlock(order), then, .. } = ordered("unlock -f /F -e true") else { panic!("to unlock") };
+    let Job { task: Task::Unlock(order), then, .. } = ordered("unlock -f /F -e true") else { panic!("to unlock") };
     assert_eq!((order.file, then.is_none()), ("/F".into(), true));
 
-    let Job { work: Task::Clean(order), then, .. } = ordered("clean -f F -e true") else { panic!("to clean") };
+    let Job { task: Task::Clean(order), then, .. } = ordered("clean -f F -e true") else { panic!("to clean") };
     assert_eq!((order.file, order.removes_file), ("F".into(), true));
     assert_eq!(runs(&then).as_deref(), Some("true"));
 }
@@ -387,7 +387,7 @@ fn metrics_are_wanted_by_a_flag_or_by_datadogs_keys() {
     assert_eq!(wanted("out -k k -f f -d -D ''"), (None, true, false));
     assert_eq!(wanted("in -k k -f f -a KEY -A KEY"), (at("localhost:8125"), datadog, true));
     assert_eq!(wanted("in -k k -f f -d -a KEY"), (at("localhost:8125"), true, false));
-    let differ = |line: &str| match ordered(line).work {
+    let differ = |line: &str| match ordered(line).task {
         Task::Upload(order) => order.terms.differ.is_some(),
         _ => panic!("to upload"),
     };

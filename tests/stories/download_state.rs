@@ -23,7 +23,7 @@ fn a_handler_that_failed_or_never_ran_is_owed_until_it_succeeds() {
         "the handler `sh -c ",
         "failed (exit status: 1)",
         "20 lines",
-        "installed",
+        "is installed",
         "pending",
     ]);
     assert_eq!(place.content(), lines(20));

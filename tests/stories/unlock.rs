@@ -66,7 +66,7 @@ fn with_run_the_status_is_that_of_what_is_run() {
     place.write("fail", "");
     place.upload(lines(21));
     let ran = unlock(&place).arg("--run").run().expect(1);
-    assert!(ran.stderr.contains("not locked") && ran.stderr.contains("handler stays pending"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not locked") && ran.stderr.contains("handler is pending"), "{}", ran.stderr);
     assert_eq!(place.content(), lines(21));
     place.upload("one line\n");
     unlock(&place).arg("--run").run().expect(65);
@@ -130,10 +130,10 @@ fn with_run_no_program_of_the_directory_that_one_is_in_is_run() {
     run.run().expect(64).says(&["-e names its program by a relative path", "full path"]);
     let mut run = place.kvx_out().args(["-e", "sh -c './reload'"]);
     run.command.current_dir(place.path().join("ours"));
-    assert!(run.run().expect(1).stderr.contains("handler stays pending"));
+    assert!(run.run().expect(1).stderr.contains("handler is pending"));
     let mut run = unlock(&place).arg("--run");
     run.command.current_dir(place.path().join("theirs"));
-    assert!(run.run().expect(1).stderr.contains("handler stays pending"));
+    assert!(run.run().expect(1).stderr.contains("handler is pending"));
     assert_eq!((place.content(), place.runs()), (lines(20), vec![]));
 }
 

@@ -153,7 +153,7 @@ fn a_handler_that_fails_under_an_agent_is_paid_by_the_timers_next_run_once() {
         fires(place, 1);
         place.upload(lines(600));
         let said = fires(place, 2).remove(1);
-        assert!(said.contains("failed") && said.contains("stays pending"), "{form:?}: {said}");
+        assert!(said.contains("failed") && said.contains("handler is pending"), "{form:?}: {said}");
         assert_eq!(place.content(), lines(600), "{form:?}: the file is new all the same");
         form.timer(place).expect(1).says(&[&place.key, "failed", "pending"]);
         assert_eq!(place.runs(), [""; 0], "{form:?}");
@@ -366,7 +366,7 @@ fn the_summary_is_the_last_line_of_what_the_agent_keeps() {
         let said = fires(place, 2).remove(1);
         let last = said.lines().last().unwrap_or_default();
         let begins = if *status == 0 { place.key.clone() } else { format!("kvx-out: {}", place.key) };
-        let tells = if *status == 0 { "installed" } else { "stays pending" };
+        let tells = if *status == 0 { "installed" } else { "handler is pending" };
         if !(last.starts_with(&begins) && last.contains(tells)) {
             wrong.push(format!("{name}: {:?}", last));
         }
