@@ -129,8 +129,8 @@ impl Reconciler<'_> {
         }
     }
 
-    /// Restores owner and mode of a file whose content is right. A user who loses access may have the file open: so, unless the
-    /// change only grants access, a new file with the wanted owner and mode replaces it.
+    /// Restores owner and mode of a file whose content is right. A user who loses access may have the file open, so a new file with
+    /// the wanted owner and mode replaces it, unless the change only grants access, or with `--in-place`.
     fn restore_attributes(&self, document: &Verified, installed: &Installed) -> Result<FileChange> {
         if self.target_order.write_mode == WriteMode::InPlace || installed.only_widens(&self.wanted) {
             return installed.restore_attributes(&self.wanted).map(|()| FileChange::Repaired);

@@ -15,7 +15,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::dogstatsd::{Dogstatsd, StatsdAddress};
 use crate::util::typed;
 
-/// Configuration of Datadog's old agent (version 5).
+/// Configuration file of Datadog's old agent.
 const DATADOG_AGENT: &str = "/etc/dd-agent/datadog.conf";
 /// kvexpress has no limit. Five minutes are enough for a handler that restarts a slow service.
 pub(super) const HANDLER_TIMEOUT: Duration = Duration::from_secs(5 * 60);

@@ -2,9 +2,9 @@
 //! `kvx` runs them, and `kvexpress` some of them.
 
 pub mod clean;
-pub mod diff;
-pub mod list;
+pub(crate) mod diff;
+pub(crate) mod list;
 pub mod lock;
-pub mod signature;
-pub mod status;
+mod signature;
+pub(crate) mod status;
 pub mod stop;

@@ -1,4 +1,4 @@
-//! Copies a document to another key without decoding it: value, Flags and checksum, in one transaction.
+//! Copies a document to another key in its stored encoding: value, Flags and checksum, in one transaction.
 
 use crate::consul::Consistency;
 use crate::context::Context;
@@ -34,7 +34,7 @@ pub struct CopyReport {
     effect: UploadEffect,
 }
 
-/// Copies a document. Other than for `kvx-in`, a stopped key is an error: an operator asked for the copy, and no watch ends
+/// Copies a document. Unlike in `kvx-in`, a stopped key is an error: an operator asked for the copy, and no watch ends
 /// because of the status.
 ///
 /// # Errors
