@@ -1,6 +1,6 @@
 //! The entry points of the programs: parse the command line, run, log the result, return the exit status.
 
-mod args;
+pub mod args;
 mod clean;
 mod copy;
 mod kvexpress;

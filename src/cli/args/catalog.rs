@@ -32,12 +32,12 @@ pub fn layers() -> [(&'static str, &'static [FlagInfo<'static>]); 4] {
     let above = |layer: &'static [FlagInfo<'static>], below: &[FlagInfo<'static>]| {
         layer.get(1..=layer.len().saturating_sub(below.len())).unwrap_or_default()
     };
-    let (telling, consul) = (layer::Telling::get_args_info().flags, layer::Consul::get_args_info().flags);
+    let (log, consul) = (layer::LogLayer::get_args_info().flags, layer::ConsulLayer::get_args_info().flags);
     [
-        ("metrics", above(layer::Metrics::get_args_info().flags, telling)),
-        ("site", above(layer::Site::get_args_info().flags, consul)),
-        ("consul", above(consul, telling)),
-        ("telling", above(telling, telling.get(..1).unwrap_or_default())),
+        ("metrics", above(layer::MetricsLayer::get_args_info().flags, log)),
+        ("site", above(layer::SiteLayer::get_args_info().flags, consul)),
+        ("consul", above(consul, log)),
+        ("log", above(log, log.get(..1).unwrap_or_default())),
     ]
 }
 
@@ -48,22 +48,22 @@ mod layer {
 
     options! {
         /// How a run reports.
-        pub struct Telling {}
+        pub struct LogLayer {}
     }
 
     consul_options! {
         /// Which Consul.
-        pub struct Consul {}
+        pub struct ConsulLayer {}
     }
 
     site_options! {
         /// Which keys.
-        pub struct Site {}
+        pub struct SiteLayer {}
     }
 
     metrics_options! {
         over options:
         /// What is counted.
-        pub struct Metrics {}
+        pub struct MetricsLayer {}
     }
 }

@@ -8,7 +8,7 @@ use super::value::Value;
 /// Of a line of a script, but for what is around its words.
 const WIDTH: usize = 90;
 
-const LAYERS: [&str; 5] = ["telling", "consul", "site", "metrics", "installing"];
+const LAYERS: [&str; 5] = ["log", "consul", "site", "metrics", "installing"];
 
 pub fn completion(catalog: &Catalog) -> String {
     let names: Vec<&str> = catalog.commands.iter().map(|command| command.name).collect();

@@ -87,7 +87,7 @@ impl Catalog {
                 of_layers.insert(INSTALLING, installing);
             }
         }
-        of_layers.get_mut("telling").unwrap().push(option(&all[0].1.flags[0]));
+        of_layers.get_mut("log").unwrap().push(option(&all[0].1.flags[0]));
         Catalog { commands, layers: of_layers }
     }
 

@@ -101,7 +101,7 @@ fn parts(catalog: &Catalog, command: Option<&str>) -> Vec<Part> {
                 subsection: Some(command.name),
                 options: own(command),
             };
-            let options = of_layers(&["site", "consul", "metrics", "telling"]);
+            let options = of_layers(&["site", "consul", "metrics", "log"]);
             commands.map(part).chain([Part { section: "OPTIONS", subsection: None, options }]).collect()
         }
     }

@@ -3,7 +3,7 @@
 use super::catalog::{Catalog, Command, Opt, brief};
 use super::value::Value;
 
-const LAYERS: [&str; 5] = ["telling", "consul", "site", "metrics", "installing"];
+const LAYERS: [&str; 5] = ["log", "consul", "site", "metrics", "installing"];
 
 pub fn completion(catalog: &Catalog) -> String {
     let about = |command: &Command| format!("        '{}:{}'\n", command.name, quoted(brief(&command.about)));
