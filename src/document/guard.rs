@@ -52,7 +52,7 @@ impl Guards {
         let lines = document.size().lines();
         if lines < self.min_lines {
             let has = match lines {
-                0 => "is empty".into(),
+                0 => "is empty: 0 lines".into(),
                 1 => format!("{} has 1 line", document.checksum().short()),
                 n => format!("{} has {n} lines", document.checksum().short()),
             };

@@ -43,7 +43,7 @@ fn what_cannot_be_compared_is_said() {
     let diff = |file: &str| place.kvx("diff").args(["-k", &place.key, file]);
     let nothing = diff("/dev/null").run().expect(66);
     assert_eq!(nothing.out(), "");
-    nothing.says(&["kvx diff: ", &place.kv("data"), "check the key and -p"]);
+    nothing.says(&["kvx diff: ", &place.kv("data"), "check -k and -p"]);
     place.consul.put(&place.kv("data"), "half\n");
     diff("/dev/null").run().expect(75).says(&[&place.kv("data"), "torn", "kvx-in"]);
     place.upload(lines(20));

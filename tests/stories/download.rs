@@ -94,7 +94,7 @@ fn guards_refuse_what_is_too_short_or_too_large() {
     place.kvx_out().run().expect(0);
     let cases: [(&[&str], usize, &[&str]); 4] = [
         (&[], 3, &["has 3 lines, minimum 10", "-l"]),
-        (&["-l", "100"], 40, &["has 40 lines, at least 100"]),
+        (&["-l", "100"], 40, &["has 40 lines, minimum 100"]),
         (&["--max-size", "100"], 100, &["the document is 292 B, maximum 100 bytes", "--max-size"]),
         (&[], 0, &["is empty", "-l"]),
     ];

@@ -31,7 +31,7 @@ fn a_raw_value_is_installed_as_it_is() {
         assert_eq!(place.runs().last().unwrap(), &format!("{at} {}", sha256(&value)));
     }
     assert_eq!(place.runs().len(), 3);
-    raw(&place).args(["-l", "99"]).run().expect(65).says(&[&at, "at least 99"]);
+    raw(&place).args(["-l", "99"]).run().expect(65).says(&[&at, "minimum 99"]);
     let slashed = format!("/{at}/");
     place.kvx_out_bare().args(["--raw", &slashed, "-l", "1"]).run().expect(0).is_silent();
     // An empty value is a document, of which the guards decide.

@@ -133,7 +133,7 @@ fn an_empty_input_is_refused_with_the_likely_cause_unless_it_is_meant() {
     place.kvx_in().stdin("").run().expect(65).says(&["stdin was empty", "did you forget `< FILE`?", "-l 0"]);
     place.kvx_in().args(["-l", "1"]).stdin("").run().expect(65).says(&["stdin was empty"]);
     let file = place.write("empty", "");
-    place.kvx_in().arg("-f").arg(file).run().expect(65).says(&["the document is empty", "at least 10", "-l"]);
+    place.kvx_in().arg("-f").arg(file).run().expect(65).says(&["the document is empty", "minimum 10", "-l"]);
     assert_eq!(place.consul.get(&place.kv("data")), None);
     place.kvx_in().args(["-l", "0"]).stdin("").run().expect(0).says(&["0 lines, 0 B", "uploaded"]);
     place.assert_pair_is_whole();
@@ -149,7 +149,7 @@ fn guards_refuse_what_is_too_short_or_too_large() {
         ("10", lines(10).trim_end().to_owned(), Some("has 9 lines")),
         ("1", "no newline".into(), None),
         ("2", "no newline".into(), Some("has 1 line,")),
-        ("601", lines(600), Some("has 600 lines, at least 601")),
+        ("601", lines(600), Some("has 600 lines, minimum 601")),
         ("600", lines(600), None),
     ];
     for (least, document, refused) in cases {
@@ -450,5 +450,5 @@ fn a_last_line_without_a_line_feed_counts_only_if_it_is_the_only_one() {
             place.kvx_in().args(["-l", &lines, "-v"]).stdin(document).run().expect(0).says(&["unchanged"]);
         }
     }
-    place.kvx_in().args(["-l", "2"]).stdin("a\nb").run().expect(65).says(&["has 1 line, at least 2"]);
+    place.kvx_in().args(["-l", "2"]).stdin("a\nb").run().expect(65).says(&["has 1 line, minimum 2"]);
 }
