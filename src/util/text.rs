@@ -12,12 +12,12 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t').then_some(' '))
 }
 
-/// Text as several lines: like [`line`], but newlines and tabs stay.
+/// Text as several lines: like [`line()`], but newlines and tabs stay.
 pub fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| matches!(c, '\n' | '\t').then_some(c))
 }
 
-/// Bytes as several lines: like [`lines`], but a byte that is not UTF-8 is shown as `\xe9`, so that different bytes
+/// Bytes as several lines: like [`lines()`], but a byte that is not UTF-8 is shown as `\xe9`, so that different bytes
 /// look different.
 pub fn lines_of(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
