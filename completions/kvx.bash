@@ -106,7 +106,7 @@ _kvx_commands='status list diff stop resume lock unlock copy in out raw clean he
 
 # What a command takes, layer by layer.
 _kvx_takes() {
-    local telling='-v --verbose -q --quiet --log-format --version -h --help'
+    local log='-v --verbose -q --quiet --log-format --version -h --help'
     local consul='-s --server --dc --token-file -t --token --ca-file --client-cert --client-key
         --tls-server-name'
     local site='-p --prefix --timeout'
@@ -115,20 +115,20 @@ _kvx_takes() {
         --mkdir --in-place -e --exec --handler-timeout --ignore-stop --ignore-lock --always-run
         --splay --wait --payload --state-dir --stale --consistent --timeout'
     case $1 in
-    status) options="-k --key -f --file --json --state-dir $site $consul $telling" ;;
-    list) options="$site $consul $telling" ;;
-    diff) words_are=-f options="-k --key $site $consul $telling" ;;
-    stop) options="-k --key -r --reason --force --replace --events $metrics $site $consul $telling" ;;
-    resume) options="-k --key $site $consul $telling" ;;
-    lock) options="-f --file -r --reason --replace --state-dir --events $metrics $site $consul $telling" ;;
-    unlock) options="-f --file --run --state-dir $metrics $site $consul $telling" ;;
-    copy) options="--from --to --ignore-stop --events $metrics $site $consul $telling" ;;
+    status) options="-k --key -f --file --json --state-dir $site $consul $log" ;;
+    list) options="$site $consul $log" ;;
+    diff) words_are=-f options="-k --key $site $consul $log" ;;
+    stop) options="-k --key -r --reason --force --replace --events $metrics $site $consul $log" ;;
+    resume) options="-k --key $site $consul $log" ;;
+    lock) options="-f --file -r --reason --replace --state-dir --events $metrics $site $consul $log" ;;
+    unlock) options="-f --file --run --state-dir $metrics $site $consul $log" ;;
+    copy) options="--from --to --ignore-stop --events $metrics $site $consul $log" ;;
     in) runs=yes options="-k --key -f --file -u --url -S --sorted -z --compress -p --prefix -l --min-lines
         --max-size --max-shrink --force --expect --ignore-stop -n --dry-run --events --consistent
-        --timeout $metrics $consul $telling" ;;
-    out) runs=yes options="-k --key --raw -f --file $installing $metrics $consul $telling" ;;
-    raw) runs=yes options="-k --key -f --file $installing $metrics $consul $telling" ;;
-    clean) options="-f --file --remove-file --state-dir $telling" ;;
+        --timeout $metrics $consul $log" ;;
+    out) runs=yes options="-k --key --raw -f --file $installing $metrics $consul $log" ;;
+    raw) runs=yes options="-k --key -f --file $installing $metrics $consul $log" ;;
+    clean) options="-f --file --remove-file --state-dir $log" ;;
     esac
 }
 

@@ -15,7 +15,7 @@ pub fn path(text: &str) -> Result<String, String> {
         return Err("it is empty".into());
     }
     if path.len() > MAX_LENGTH {
-        return Err(format!("it has {} bytes, and the limit is {MAX_LENGTH}", path.len()));
+        return Err(format!("it has {} bytes, maximum {MAX_LENGTH}", path.len()));
     }
     if let Some(c) = typed::unprintable(path) {
         let c = u32::from(c);

@@ -101,7 +101,7 @@ const NAMES: [(&str, &str); 24] = [
 #[test]
 fn a_name_that_some_consul_would_not_find_again_is_refused_before_anything_is_sent() {
     let long = "x".repeat(1025);
-    for (name, says) in NAMES.into_iter().chain([(long.as_str(), "1025 bytes, and the limit is 1024")]) {
+    for (name, says) in NAMES.into_iter().chain([(long.as_str(), "1025 bytes, maximum 1024")]) {
         // -z, and more than a transaction carries, would take other ways.
         let runs = [
             ("kvx-in", vec!["-k", name]),

@@ -24,10 +24,10 @@ metrics_options! {
     /// Install a verified file from Consul's KV store; run a handler if it changed.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "Run by a Consul watch, it reads the watch's payload from stdin: of a `key` watch
-on PREFIX/KEY/checksum, or of a `keyprefix` watch on PREFIX/KEY/. stdin is read
-if CONSUL_INDEX is set (watches set it), without -k, or with --payload;
-otherwise it is not touched.",
+        note = "Run by a Consul watch, it reads the watch's payload from stdin: of a `key`
+watch on PREFIX/KEY/checksum, or of a `keyprefix` watch on PREFIX/KEY/. stdin
+is read if CONSUL_INDEX is set (watches set it), without -k, or with
+--payload; otherwise it is not touched.",
         note = "The handler runs once a new file is installed. If it fails or never ran, it is
 pending: the next run retries it. A new owner or mode alone does not run it.
 Handler and check run in /. Their environment has KVX_KEY, KVX_FILE and

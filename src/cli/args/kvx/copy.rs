@@ -23,7 +23,7 @@ Nothing is sent if the other key already has the same document.",
         error_code(64, "invalid command line"),
         error_code(66, "the key to copy does not exist"),
         error_code(69, "Consul cannot be reached"),
-        error_code(75, "it is torn, the other key is stopped, or other writers were faster every time"),
+        error_code(75, "it is torn, the other key is stopped, or other writers were faster"),
         error_code(77, "Consul's ACLs denied it"),
         error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
