@@ -17,11 +17,12 @@ site_options! {
     #[argh(
         help_triggers("-h", "--help"),
         note = "For each key: checksum, size, encoding, the index of its last change, whether
-data and checksum match, whether it is stopped and why. The locks of all nodes.
-For each file in this node's state: what is installed and since when, whether
-Consul has the same, whether mode and owner are as -c and -o say, whether it is
-locked, which handlers are pending, and how the last run ended if it failed.
-Without Consul, the files are shown all the same; at a terminal, after 5s.",
+data and checksum match, whether it is stopped and why. The locks of all
+nodes. For each file in this node's state: what is installed and since when,
+whether Consul has the same, whether mode and owner are as -c and -o say,
+whether it is locked, which handlers are pending, and how the last run ended if
+it failed. Without Consul, the files are shown all the same; at a terminal,
+after 5s.",
         note = "With -k and -f it is a check for monitoring: the file must be installed from
 this key, and nothing may be wrong with either.",
         note = "A handler that failed and was then removed from the configuration is listed as
@@ -31,7 +32,7 @@ pending until the document changes, or until kvx clean.",
 {command_name} -k hosts
 {command_name} -k hosts -f /etc/hosts.consul --json",
         error_code(0, "nothing is wrong"),
-        error_code(1, "something is missing, torn, stopped, locked, behind, changed, pending or failed"),
+        error_code(1, "a problem: missing, torn, stopped, locked, behind, changed, pending, failed"),
         error_code(64, "invalid command line"),
         error_code(66, "there is nothing to show"),
         error_code(69, "Consul cannot be reached"),
