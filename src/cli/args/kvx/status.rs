@@ -20,8 +20,8 @@ site_options! {
 data and checksum match, whether it is stopped and why. The locks of all
 nodes. For each file in this node's state: what is installed and since when,
 whether Consul has the same, whether mode and owner are as -c and -o say,
-whether it is locked, which handlers are pending, and how the last run ended if
-it failed. Without Consul, the files are shown all the same; at a terminal,
+whether it is locked, which handlers are pending, and how the last run ended
+if it failed. Without Consul, the files are shown all the same; at a terminal,
 after 5s.",
         note = "With -k and -f it is a check for monitoring: the file must be installed from
 this key, and nothing may be wrong with either.",

@@ -13,11 +13,11 @@ metrics_options! {
     /// Unlock a file on this node.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "What was missed is installed by the next run: by the timer, the next upload, or
-at once with --run. That reruns the command that installed the file, as this
-user, if this user has run it before.",
-        note = "A command with -t, --force, --ignore-... or a relative path is not recorded, and
-so not rerun.",
+        note = "What was missed is installed by the next run: by the timer, the next upload,
+or at once with --run. That reruns the command that installed the file, as
+this user, if this user has run it before.",
+        note = "A command with -t, --force, --ignore-... or a relative path is not recorded,
+and so not rerun.",
         note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} -f /etc/hosts.consul --run",
         error_code(0, "unlocked, or not locked"),
