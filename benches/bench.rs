@@ -29,7 +29,6 @@ mod nodes;
 mod numbers;
 mod one_node;
 mod one_run;
-mod plot;
 mod processes;
 mod progress;
 mod site;

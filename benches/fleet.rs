@@ -3,7 +3,6 @@
 use super::handler::Handler;
 use super::nodes::{Change, Nodes};
 use super::numbers::{median, percentile, ratio, short};
-use super::plot::{Axis, Line, Plot};
 use super::table::Table;
 use super::{Counts, progress};
 
@@ -61,7 +60,6 @@ pub fn run(counts: &Counts) {
     );
     println!("of {rounds} rounds.\n");
     println!("{}", table(&fleets));
-    plot(&fleets, n).write("fleet");
 }
 
 fn table(fleets: &[Seen]) -> Table {
@@ -75,18 +73,4 @@ fn table(fleets: &[Seen]) -> Table {
         table.row([fleet.name()].into_iter().chain(figures).chain([fleet.missing().to_string()]));
     }
     table
-}
-
-/// The percentage of nodes that have the new file, over time.
-fn plot(fleets: &[Seen], n: usize) -> Plot {
-    let line = |fleet: &Seen| {
-        let points = (0..=100).map(|percent| (median(&fleet.reached(f64::from(percent))), f64::from(percent)));
-        Line { name: fleet.name(), points: points.collect() }
-    };
-    Plot {
-        title: format!("{n} nodes, one change"),
-        x: Axis::logarithmic("seconds since the start of the upload"),
-        y: Axis::linear("% of the nodes have the new file"),
-        lines: fleets.iter().map(line).collect(),
-    }
 }

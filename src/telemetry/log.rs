@@ -1,10 +1,13 @@
 //! The log of a run, on stderr (kvexpress with `--verbose`: on stdout): lines of text for people, or one JSON object
 //! per line for machines.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
-use std::fmt::Display;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use serde::Serialize;
 
 use crate::telemetry::level::Level;
 use crate::telemetry::outcome::Outcome;
@@ -91,7 +94,7 @@ impl Logger {
         self.send_to_syslog(level, message);
         match self.format {
             Format::Text => self.print_line(message),
-            Format::Json => self.write(self.object(level).text("message", message)),
+            Format::Json => self.write(level, message, None),
         }
     }
 
@@ -100,7 +103,7 @@ impl Logger {
         self.send_to_syslog(Level::Error, message);
         match self.format {
             Format::Text => self.print_line(&format!("{}: {message}", self.program)),
-            Format::Json => self.write_outcome(Level::Error, message, outcome),
+            Format::Json => self.write(Level::Error, message, outcome),
         }
     }
 
@@ -109,7 +112,7 @@ impl Logger {
         self.send_to_syslog(Level::Info, message);
         match self.format {
             Format::Text => self.print_line(message),
-            Format::Json => self.write_outcome(Level::Info, message, outcome),
+            Format::Json => self.write(Level::Info, message, outcome),
         }
     }
 
@@ -128,80 +131,75 @@ impl Logger {
 
     /// A JSON object, with its newline, for a line that a child program printed.
     pub(crate) fn quote(&self, source: &str, line: &[u8]) -> String {
-        let object = self.object(Level::Info).text("source", source);
-        object.text("message", &String::from_utf8_lossy(line)).finish()
+        self.json(Level::Info, Some(source), &String::from_utf8_lossy(line), None)
     }
 
-    fn write_outcome(&self, level: Level, message: &str, outcome: Option<&Outcome>) {
-        let object = self.object(level).text("message", message);
-        self.write(match outcome {
-            None => object,
-            Some(run) => object
-                .text("direction", run.direction.word())
-                .optional_text("key", run.key.as_deref())
-                .optional_text("file", run.file.as_deref().map(|file| file.to_string_lossy()).as_deref())
-                .text("result", run.result.word())
-                .number("status", run.status())
-                .optional_text("checksum", run.checksum.map(|checksum| checksum.to_string()).as_deref())
-                .optional_number("bytes", run.bytes)
-                .optional_number("lines", run.lines)
-                .optional_text("reason", run.reason.as_deref().filter(|_| run.failure.is_none()))
-                .optional_text("handler", run.handler.word())
-                .number("duration_ms", run.took.as_millis())
-                .number("retries", run.retries),
-        });
+    fn write(&self, level: Level, message: &str, outcome: Option<&Outcome>) {
+        Stderr::default().pass_on(self.json(level, None, message, outcome).as_bytes());
     }
 
-    fn object(&self, level: Level) -> Object {
-        Object("{".into())
-            .text("time", &rfc3339_millis(SystemTime::now()))
-            .text("level", level.word())
-            .text("program", &self.program)
-    }
-
-    fn write(&self, object: Object) {
-        Stderr::default().pass_on(object.finish().as_bytes());
+    fn json(&self, level: Level, source: Option<&str>, message: &str, outcome: Option<&Outcome>) -> String {
+        let time = rfc3339_millis(SystemTime::now());
+        let outcome = outcome.map(Fields::of);
+        let object = Object { time, level: level.word(), program: &self.program, source, message, outcome };
+        let json = serde_json::to_string(&object).unwrap_or_default(); // Text and numbers: nothing can fail.
+        format!("{}\n", text::json(&json))
     }
 }
 
-/// A JSON object that is being written.
-struct Object(String);
+/// A line of the JSON log.
+#[derive(Serialize)]
+struct Object<'a> {
+    time: String,
+    level: &'static str,
+    program: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    message: &'a str,
+    #[serde(flatten)]
+    outcome: Option<Fields<'a>>,
+}
 
-impl Object {
-    fn field(mut self, name: &str, value: &str) -> Object {
-        if self.0.len() > 1 {
-            self.0.push(',');
+/// What the last line of a run says about its outcome.
+#[derive(Serialize)]
+struct Fields<'a> {
+    direction: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<Cow<'a, str>>,
+    result: &'static str,
+    status: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handler: Option<&'static str>,
+    duration_ms: u64,
+    retries: u64,
+}
+
+impl Fields<'_> {
+    fn of(run: &Outcome) -> Fields<'_> {
+        Fields {
+            direction: run.direction.word(),
+            key: run.key.as_deref(),
+            file: run.file.as_deref().map(Path::to_string_lossy),
+            result: run.result.word(),
+            status: run.status(),
+            checksum: run.checksum.map(|checksum| checksum.to_string()),
+            bytes: run.bytes,
+            lines: run.lines,
+            reason: run.reason.as_deref().filter(|_| run.failure.is_none()),
+            handler: run.handler.word(),
+            duration_ms: u64::try_from(run.took.as_millis()).unwrap_or(u64::MAX),
+            retries: run.retries,
         }
-        self.0.push_str(&format!("\"{name}\":{value}"));
-        self
-    }
-
-    fn text(self, name: &str, value: &str) -> Object {
-        let value = serde_json::Value::from(value).to_string();
-        self.field(name, &text::json(&value))
-    }
-
-    fn number(self, name: &str, value: impl Display) -> Object {
-        self.field(name, &value.to_string())
-    }
-
-    fn optional_text(self, name: &str, value: Option<&str>) -> Object {
-        match value {
-            Some(value) => self.text(name, value),
-            None => self,
-        }
-    }
-
-    fn optional_number(self, name: &str, value: Option<u64>) -> Object {
-        match value {
-            Some(value) => self.number(name, value),
-            None => self,
-        }
-    }
-
-    fn finish(mut self) -> String {
-        self.0.push_str("}\n");
-        self.0
     }
 }
 
