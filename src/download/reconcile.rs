@@ -36,7 +36,7 @@ impl Reconciler<'_> {
         !self.is_unfinished(checksum, state)
             && self
                 .installed
-                .is_some_and(|installed| installed.checksum == Some(checksum) && installed.has(&self.wanted))
+                .is_some_and(|installed| installed.checksum == Some(checksum) && installed.has_wanted(&self.wanted))
             && self.handler_to_run(checksum, state).is_none()
     }
 
@@ -90,7 +90,7 @@ impl Reconciler<'_> {
         let unfinished = self.is_unfinished(document.checksum(), state_file.state());
         match self.installed {
             Some(installed) if installed.checksum == Some(document.checksum()) => {
-                let change = if installed.has(&self.wanted) {
+                let change = if installed.has_wanted(&self.wanted) {
                     FileChange::None
                 } else {
                     self.restore_attributes(document, installed)?
@@ -118,11 +118,11 @@ impl Reconciler<'_> {
                 if write_mode == WriteMode::InPlace {
                     state_file.sync()?; // After a power loss, the state must say that the file may be half written.
                 }
-                let placed = new.put().inspect_err(|_| match write_mode {
+                let placed = new.install().inspect_err(|_| match write_mode {
                     WriteMode::Rename => state_file.restore(before), // The file was not changed either.
                     WriteMode::InPlace => {}
                 })?;
-                placed.onto_disk()?;
+                placed.sync()?;
                 state_file.mark_finished()?;
                 Ok(FileChange::Installed)
             }
@@ -136,7 +136,7 @@ impl Reconciler<'_> {
             return installed.restore_attributes(&self.wanted).map(|()| FileChange::Repaired);
         }
         let new = Replacement::prepare(self.target, document, &self.wanted, Some(installed), WriteMode::Rename)?;
-        new.write()?.put()?.onto_disk().map(|()| FileChange::Replaced)
+        new.write()?.install()?.sync().map(|()| FileChange::Replaced)
     }
 
     /// Runs the guards that need the installed file (`--max-shrink`) or the new file next to it (`--check`).
@@ -145,7 +145,7 @@ impl Reconciler<'_> {
             self.source_order.guards.check_shrinkage(document, installed.size()?)?;
         }
         match &self.target_order.check {
-            Some(check) => new.show(&state_file.place_of_copy(), |staged| {
+            Some(check) => new.validate(&state_file.place_of_copy(), |staged| {
                 check.approve(staged, &self.variables(document), deadline, &self.context.logger)
             }),
             None => Ok(()),

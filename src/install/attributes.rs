@@ -1,4 +1,4 @@
-//! Owner and mode of a file: as they are wanted, and as they are.
+//! Owner and mode of a file: the wanted ones and the current ones.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, Status};
 
-/// Of a new file for which nothing is said.
+/// The mode of a new file without `-c`.
 pub(super) const NEW_MODE: u32 = 0o640;
-/// All but set-id and sticky bits.
+/// All mode bits except set-id and sticky.
 pub(super) const PERMISSIONS: u32 = 0o777;
-/// Of a directory whose group is that of what is created in it.
+/// New files in a directory with this bit get the directory's group.
 const SET_GROUP_ID: u32 = 0o2000;
 
-/// What is wanted of the file besides its content; what is not said stays as it is.
+/// The owner and mode that the options ask for. What they leave out is not changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// `-c`: permission bits.
@@ -26,7 +26,7 @@ pub struct Attributes {
     pub group: Option<String>,
 }
 
-/// Attributes with names looked up, also as they are recorded.
+/// [`Attributes`] with names resolved to numbers. This is also their form in the state file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Recorded", from = "Recorded")]
 pub struct Wanted {
@@ -35,7 +35,7 @@ pub struct Wanted {
     pub(super) group: Option<Gid>,
 }
 
-/// In numbers.
+/// How [`Wanted`] is serialized.
 #[derive(Serialize, Deserialize)]
 struct Recorded {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,10 +59,10 @@ impl From<Recorded> for Wanted {
 }
 
 impl Attributes {
-    /// Looks up the names.
+    /// Resolves the user and group names.
     ///
     /// # Errors
-    /// 78 where this machine does not know one.
+    /// 78 if a name is unknown on this machine.
     pub fn look_up(&self) -> Result<Wanted> {
         let user = self.user.as_deref().map(|name| {
             number_or("user", name, || Ok(User::from_name(name)?.map(|user| user.uid.as_raw()))).map(Uid::from_raw)
@@ -74,12 +74,12 @@ impl Attributes {
     }
 }
 
-/// A number as it is, or that of a name.
+/// Parses a numeric id, or looks up a name.
 fn number_or(kind: &str, name: &str, look_up: impl FnOnce() -> nix::Result<Option<u32>>) -> Result<u32> {
     let wrong = |why: &str| Status::Configuration.error(format!("-o: {why}"));
     let unknown = || wrong(&format!("there is no {kind} \"{name}\" on this machine; create it or name another"));
     match name.parse() {
-        Ok(u32::MAX) => Err(unknown()), // To chown(2): do not change it.
+        Ok(u32::MAX) => Err(unknown()), // To chown(2) it means: do not change.
         Ok(number) => Ok(number),
         Err(_) => look_up()
             .map_err(|errno| {
@@ -90,53 +90,52 @@ fn number_or(kind: &str, name: &str, look_up: impl FnOnce() -> nix::Result<Optio
 }
 
 impl Wanted {
-    /// Whether a file that has these has what is wanted.
-    pub(super) fn is_met_by(&self, has: &Has) -> bool {
-        self.user.is_none_or(|user| user == has.user)
-            && self.group.is_none_or(|group| group == has.group)
-            && self.mode.unwrap_or(has.mode & PERMISSIONS) == has.mode
+    /// Whether a file with the current attributes needs no change.
+    pub(super) fn is_met_by(&self, current: &FileAttributes) -> bool {
+        self.user.is_none_or(|user| user == current.user)
+            && self.group.is_none_or(|group| group == current.group)
+            && self.mode.unwrap_or(current.mode & PERMISSIONS) == current.mode
     }
 
-    /// With what a new file gets in this directory where nothing is said.
+    /// Fills in what a new file in this directory gets by default.
     pub(super) fn or_as_new_in(self, directory: &Metadata) -> Wanted {
-        let of_directory = || (directory.mode() & SET_GROUP_ID != 0).then(|| Gid::from_raw(directory.gid()));
+        let inherited = || (directory.mode() & SET_GROUP_ID != 0).then(|| Gid::from_raw(directory.gid()));
         Wanted {
             mode: Some(self.mode.unwrap_or(NEW_MODE)),
             user: Some(self.user.unwrap_or_else(geteuid)),
-            group: Some(self.group.or_else(of_directory).unwrap_or_else(getegid)),
+            group: Some(self.group.or_else(inherited).unwrap_or_else(getegid)),
         }
     }
 
-    /// Whether nothing is wanted.
+    /// Whether no attribute is set.
     pub fn is_nothing(&self) -> bool {
         *self == Wanted::default()
     }
 
-    /// What is otherwise, for people.
-    pub(super) fn difference(&self, has: &Has) -> Option<String> {
-        let mode = Some(self.mode.unwrap_or(has.mode & PERMISSIONS)).filter(|mode| *mode != has.mode);
-        let mode = mode.map(|mode| format!("mode {:04o} instead of {mode:04o}", has.mode));
-        let user = self.user.filter(|user| *user != has.user);
-        let user = user.map(|user| format!("user {} instead of {user}", has.user));
-        let group = self.group.filter(|group| *group != has.group);
-        let group = group.map(|group| format!("group {} instead of {group}", has.group));
-        let all: Vec<String> = [mode, user, group].into_iter().flatten().collect();
-        (!all.is_empty()).then(|| all.join(", "))
+    /// The differences, in words for a log line.
+    pub(super) fn difference(&self, current: &FileAttributes) -> Option<String> {
+        let mode = Some(self.mode.unwrap_or(current.mode & PERMISSIONS)).filter(|mode| *mode != current.mode);
+        let mode = mode.map(|mode| format!("mode {:04o} instead of {mode:04o}", current.mode));
+        let user = self.user.filter(|user| *user != current.user);
+        let user = user.map(|user| format!("user {} instead of {user}", current.user));
+        let group = self.group.filter(|group| *group != current.group);
+        let group = group.map(|group| format!("group {} instead of {group}", current.group));
+        let differences: Vec<String> = [mode, user, group].into_iter().flatten().collect();
+        (!differences.is_empty()).then(|| differences.join(", "))
     }
 }
 
-/// Attributes that a file has.
+/// Owner and mode of an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Has {
+pub(super) struct FileAttributes {
     pub mode: u32,
     pub user: Uid,
     pub group: Gid,
 }
 
-impl Has {
-    /// Of this file.
-    pub fn of(metadata: &Metadata) -> Has {
-        Has {
+impl FileAttributes {
+    pub fn from_metadata(metadata: &Metadata) -> FileAttributes {
+        FileAttributes {
             mode: metadata.mode() & 0o7777,
             user: Uid::from_raw(metadata.uid()),
             group: Gid::from_raw(metadata.gid()),

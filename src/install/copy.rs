@@ -1,5 +1,6 @@
-//! The copy of a document that a check is shown: under the file's real name, in a directory that no other user can move, and a
-//! file that only the user of this run can write. So what has been approved of is what is installed, whoever else can write what.
+//! The copy of a document that `--check` validates. It has the file's real name. No other user can move its directory,
+//! and only the user of this run can write it. So the validated document is the installed one, even if other users
+//! can write the directories around it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, Permissions};
@@ -9,108 +10,123 @@ use std::path::Path;
 
 use nix::unistd::fchown;
 
-use super::attributes::{Has, PERMISSIONS};
+use super::attributes::{FileAttributes, PERMISSIONS};
 use super::directory::OpenDirectory;
-use super::due::{GROUP, Labels, NewAttributes, OTHERS_WRITE};
+use super::new_attributes::{GROUP, Labels, NewAttributes, OTHERS_WRITE};
 use super::temporary::{CHECK, PRIVATE, Staged, remove};
-use super::{Installed, cannot, hash, xattrs};
+use super::{Installed, cannot_replace, hash, xattrs};
 use crate::document::Verified;
 use crate::error::{Result, Status};
 
-/// Of the copy's directory where a check that gives up its rights is to reach it.
+/// Mode of the copy's directory. A check that drops its privileges must still reach the copy.
 const ENTERABLE: u32 = 0o755;
 
-/// Where the copy is made.
+/// Where the copy is created.
 #[derive(Debug)]
-pub(super) enum Place<'a> {
-    /// In the directory in which the file is prepared, next to the file.
+pub(super) enum CopyLocation<'a> {
+    /// In the staging directory, next to the file.
     NextToFile(&'a Staged),
-    /// In a new directory of this name, here, where no other user can change anything.
-    Apart(OpenDirectory, OsString),
+    /// In a new directory of this name, in a directory that no other user can change.
+    Private(OpenDirectory, OsString),
 }
 
-/// What is shown, and of which file.
+/// The document to validate, and the file that it replaces.
 #[derive(Debug)]
 pub(super) struct Original<'a> {
     pub name: &'a OsStr,
     pub document: &'a Verified,
-    pub due: &'a NewAttributes,
+    pub attributes: &'a NewAttributes,
     pub old: Option<&'a Installed>,
 }
 
-/// Shows a copy of the document to somebody who may look at it, but not touch it.
-pub(super) fn show(original: &Original, place: &Place, approve: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+/// Runs a check on a copy of the document. The check must not change the copy.
+///
+/// # Errors
+/// The check's own error; 65 if it changed the copy; 73.
+pub(super) fn validate(
+    original: &Original,
+    location: &CopyLocation,
+    check: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
     let prepare = || {
-        let shown = match place {
-            Place::NextToFile(staged) => Shown::new(staged.open_to_check()?, CHECK.as_ref(), ENTERABLE, original.name)?,
-            Place::Apart(above, name) => Shown::new(above, name, PRIVATE, original.name)?,
+        let holder = match location {
+            CopyLocation::NextToFile(staged) => {
+                CopyDirectory::new(staged.open_to_check()?, CHECK.as_ref(), ENTERABLE, original.name)?
+            }
+            CopyLocation::Private(parent, name) => CopyDirectory::new(parent, name, PRIVATE, original.name)?,
         };
-        let mut copy = shown.directory.create(original.name)?;
+        let mut copy = holder.directory.create_file(original.name)?;
         copy.write_all(original.document.bytes())?;
-        give(&copy, original)?;
-        let is = copy.metadata()?;
-        Ok((shown, copy, is))
+        set_attributes(&copy, original)?;
+        let metadata = copy.metadata()?;
+        Ok((holder, copy, metadata))
     };
-    let (shown, mut copy, before) = prepare().map_err(|cause: io::Error| cannot(&cause))?;
-    approve(&shown.directory.path().join(original.name))?;
+    let (holder, mut copy, before) = prepare().map_err(|cause: io::Error| cannot_replace(&cause))?;
+    check(&holder.directory.path().join(original.name))?;
     let mut is_untouched = || {
-        let is = copy.metadata()?;
+        let now = copy.metadata()?;
         copy.rewind()?;
-        let is_there = shown.directory.has(original.name, &is)? && state_of(&is) == state_of(&before);
-        let is_untouched = is_there && hash(&mut copy)? == original.document.checksum();
-        match place {
-            Place::NextToFile(staged) => staged.close().map(|()| is_untouched),
-            Place::Apart(..) => Ok(is_untouched),
+        let has_same_metadata =
+            holder.directory.contains(original.name, &now)? && fingerprint(&now) == fingerprint(&before);
+        let is_untouched = has_same_metadata && hash(&mut copy)? == original.document.checksum();
+        match location {
+            CopyLocation::NextToFile(staged) => staged.close().map(|()| is_untouched),
+            CopyLocation::Private(..) => Ok(is_untouched),
         }
     };
-    if is_untouched().map_err(|cause: io::Error| cannot(&cause))? {
+    if is_untouched().map_err(|cause: io::Error| cannot_replace(&cause))? {
         return Ok(());
     }
     Err(Status::Refused.error(
-        "the check has changed the file it was shown (place, content, owner or mode), which it may only look at; the file stays as it was",
+        "the check changed the new file (path, content, owner or mode), which it must only read; file left unchanged",
     ))
 }
 
-/// Owner, mode, and when it was last changed.
-fn state_of(is: &Metadata) -> (Has, i64, i64) {
-    (Has::of(is), is.ctime(), is.ctime_nsec())
+/// Owner, mode, and the time of the last change.
+fn fingerprint(metadata: &Metadata) -> (FileAttributes, i64, i64) {
+    (FileAttributes::from_metadata(metadata), metadata.ctime(), metadata.ctime_nsec())
 }
 
-/// Gives the copy the group and the mode that the file will have, as far as they let somebody read. It stays this user's, who
-/// alone can write it: its owner could have the check see another content than is installed, or execute it.
-fn give(copy: &fs_err::File, original: &Original) -> io::Result<()> {
-    let Original { due, old, .. } = original;
-    // Without an ACL, the group has what the ACL grants it, and not what the mask would let through.
-    let mode = match due.labels {
+/// Gives the copy the group and the mode of the future file, without write permission for group and others. This user
+/// stays the owner: another owner could change the copy before the check reads it, or execute it.
+fn set_attributes(copy: &fs_err::File, original: &Original) -> io::Result<()> {
+    let Original { attributes, old, .. } = original;
+    // The copy has no ACL. Its group gets what the ACL grants the group, not the ACL's mask.
+    let mode = match attributes.labels {
         Labels::Keep => {
-            old.and_then(|old| old.file.as_ref()).map(|old| xattrs::without_acl(old, due.mode)).transpose()?
+            old.and_then(|old| old.file.as_ref()).map(|old| xattrs::without_acl(old, attributes.mode)).transpose()?
         }
-        Labels::New => Some(xattrs::without_acl(copy, due.mode)?),
+        Labels::New => Some(xattrs::without_acl(copy, attributes.mode)?),
         Labels::Drop => None,
     };
     xattrs::drop_acl(copy)?;
-    // Another group than is meant is let in to nothing.
-    let has_group = due.group.is_none_or(|group| fchown(copy, None, Some(group)).is_ok());
+    // If the group cannot be set, the copy's own group gets no permission.
+    let has_group = attributes.group.is_none_or(|group| fchown(copy, None, Some(group)).is_ok());
     let closed = if has_group { OTHERS_WRITE } else { OTHERS_WRITE | GROUP };
-    copy.set_permissions(Permissions::from_mode(mode.unwrap_or(due.mode) & PERMISSIONS & !closed))
+    copy.set_permissions(Permissions::from_mode(mode.unwrap_or(attributes.mode) & PERMISSIONS & !closed))
 }
 
-/// The directory of a copy: gone when this is dropped, with the copy, and with what the check has put next to it.
-struct Shown<'a> {
-    above: &'a OpenDirectory,
-    at: &'a OsStr,
-    directory: OpenDirectory,
+/// The directory of the copy. Dropping this removes it, with the copy and everything that the check created next to it.
+struct CopyDirectory<'a> {
+    parent: &'a OpenDirectory,
     name: &'a OsStr,
+    directory: OpenDirectory,
+    copy_name: &'a OsStr,
 }
 
-impl<'a> Shown<'a> {
-    fn new(above: &'a OpenDirectory, at: &'a OsStr, mode: u32, name: &'a OsStr) -> io::Result<Shown<'a>> {
-        Ok(Shown { above, at, directory: above.make(at, mode)?, name })
+impl<'a> CopyDirectory<'a> {
+    fn new(
+        parent: &'a OpenDirectory,
+        name: &'a OsStr,
+        mode: u32,
+        copy_name: &'a OsStr,
+    ) -> io::Result<CopyDirectory<'a>> {
+        Ok(CopyDirectory { parent, name, directory: parent.create_directory(name, mode)?, copy_name })
     }
 }
 
-impl Drop for Shown<'_> {
+impl Drop for CopyDirectory<'_> {
     fn drop(&mut self) {
-        remove(self.above, self.at, &self.directory, self.name, OpenDirectory::empty);
+        remove(self.parent, self.name, &self.directory, self.copy_name, OpenDirectory::remove_contents);
     }
 }

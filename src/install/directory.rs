@@ -1,5 +1,5 @@
-//! A directory that is held open: what is found in it is found relative to it, so that whoever may rename directories above it
-//! cannot have one step done here and the next one elsewhere. No link is followed.
+//! A directory that is held open. Its entries are accessed relative to its descriptor, so a user who can rename a
+//! parent directory cannot redirect the next step to another directory. No symbolic link is followed.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::util::ownership::is_open_to_all;
 
 pub(super) const ENTER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
-/// A directory, by a descriptor of it.
+/// An open directory and its canonical path.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenDirectory {
     file: Rc<fs_err::File>,
@@ -26,39 +26,39 @@ pub(crate) struct OpenDirectory {
 }
 
 impl OpenDirectory {
-    /// The directory at an absolute path without a link in it: one system call.
+    /// Opens the directory at an absolute path that contains no link, with one system call.
     ///
     /// # Errors
-    /// There is a link (`ELOOP`), it cannot be opened, or this kernel has no such call.
+    /// The path contains a link (`ELOOP`), the directory cannot be opened, or the kernel lacks `openat2`.
     pub fn without_links(path: &Path) -> nix::Result<OpenDirectory> {
         let open = |flags| {
-            let how = OpenHow::new().flags(ENTER | flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-            openat2(AT_FDCWD, path, how)
+            let options = OpenHow::new().flags(ENTER | flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+            openat2(AT_FDCWD, path, options)
         };
         let file = match open(OFlag::O_RDONLY) {
-            Err(Errno::EACCES) => open(OFlag::O_PATH), // One that may be written, but not listed.
+            Err(Errno::EACCES) => open(OFlag::O_PATH), // It may be writable without being readable.
             other => other,
         }?;
-        Ok(OpenDirectory::of(file, normal(path)))
+        Ok(OpenDirectory::new(file, normal(path)))
     }
 
-    /// `/`.
+    /// Opens `/`.
     pub fn root() -> io::Result<OpenDirectory> {
         let root = openat(AT_FDCWD, "/", ENTER | OFlag::O_PATH, Mode::empty())?;
-        Ok(OpenDirectory::of(root, "/".into()))
+        Ok(OpenDirectory::new(root, "/".into()))
     }
 
-    /// A directory in it, or the one above it (`..`).
+    /// Opens a subdirectory, or the parent (`..`).
     pub fn enter(&self, name: &OsStr) -> io::Result<OpenDirectory> {
         let path = normal(&self.path.join(name));
         let file = match openat(&*self.file, name, ENTER | OFlag::O_RDONLY, Mode::empty()) {
             Err(Errno::EACCES) => openat(&*self.file, name, ENTER | OFlag::O_PATH, Mode::empty()),
             other => other,
         };
-        Ok(OpenDirectory::of(file.map_err(|errno| failed("open directory", &path, errno))?, path))
+        Ok(OpenDirectory::new(file.map_err(|errno| failed("open directory", &path, errno))?, path))
     }
 
-    pub(super) fn of(file: impl Into<std::fs::File>, path: PathBuf) -> OpenDirectory {
+    pub(super) fn new(file: impl Into<std::fs::File>, path: PathBuf) -> OpenDirectory {
         OpenDirectory { file: Rc::new(fs_err::File::from_parts(file.into(), &path)), path }
     }
 
@@ -67,77 +67,76 @@ impl OpenDirectory {
         &self.path
     }
 
-    /// The directory itself, open.
+    /// The open descriptor.
     pub fn file(&self) -> &fs_err::File {
         &self.file
     }
 
-    /// Owner, mode and so on.
     pub fn metadata(&self) -> io::Result<Metadata> {
         self.file.metadata()
     }
 
-    /// Whether everybody may create files there.
+    /// Whether every user can create files in it.
     pub fn is_open_to_all(&self) -> io::Result<bool> {
         Ok(is_open_to_all(&self.metadata()?))
     }
 
-    /// What an entry is; none where nothing is, or nothing can be (with so long a name).
-    pub fn look_at(&self, name: &OsStr) -> io::Result<Option<FileStat>> {
+    /// The metadata of an entry. `None` if it does not exist, or if its name is too long to exist.
+    pub fn stat(&self, name: &OsStr) -> io::Result<Option<FileStat>> {
         match fstatat(&*self.file, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(is) => Ok(Some(is)),
+            Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(None),
             Err(errno) => Err(failed("look at", &self.path.join(name), errno)),
         }
     }
 
-    /// What kind of entry is there, if there is one.
+    /// The file type of an entry, if it exists.
     pub fn kind_of(&self, name: &OsStr) -> io::Result<Option<SFlag>> {
-        Ok(self.look_at(name)?.map(|is| SFlag::from_bits_truncate(is.st_mode) & SFlag::S_IFMT))
+        Ok(self.stat(name)?.map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT))
     }
 
     /// Whether the entry is this file, by device and inode.
-    pub fn has(&self, name: &OsStr, file: &Metadata) -> io::Result<bool> {
-        Ok(self.look_at(name)?.is_some_and(|is| (is.st_dev, is.st_ino) == (file.dev(), file.ino())))
+    pub fn contains(&self, name: &OsStr, file: &Metadata) -> io::Result<bool> {
+        Ok(self.stat(name)?.is_some_and(|stat| (stat.st_dev, stat.st_ino) == (file.dev(), file.ino())))
     }
 
     /// Whether this directory is still at its path.
     pub fn is_in_place(&self) -> bool {
         match (self.metadata(), std::fs::symlink_metadata(&self.path)) {
-            (Ok(this), Ok(there)) => (this.dev(), this.ino()) == (there.dev(), there.ino()),
+            (Ok(this), Ok(current)) => (this.dev(), this.ino()) == (current.dev(), current.ino()),
             _ => false,
         }
     }
 
-    /// Opens an entry, in the careful way of [`crate::util::open`].
+    /// Opens an entry with the flags of [`crate::util::open`].
     pub fn open(&self, name: &OsStr, flags: OFlag, mode: Mode) -> nix::Result<fs_err::File> {
         let file = openat(&*self.file, name, CAREFULLY | OFlag::O_CLOEXEC | flags, mode)?;
         Ok(fs_err::File::from_parts(file.into(), self.path.join(name)))
     }
 }
 
-/// The system's error, with what failed and on which path.
+/// Adds the operation and the path to the system's error.
 pub(crate) fn failed(what: &str, path: &Path, errno: Errno) -> io::Error {
-    said(&errno.into(), format_args!("failed to {what} {}", path.display()))
+    with_context(&errno.into(), format_args!("failed to {what} {}", path.display()))
 }
 
-pub(super) fn said(cause: &io::Error, what: fmt::Arguments) -> io::Error {
+pub(super) fn with_context(cause: &io::Error, what: fmt::Arguments) -> io::Error {
     io::Error::new(cause.kind(), format!("{what}: {cause}"))
 }
 
-/// Somebody else was faster: it may be tried again. Told apart by its kind.
+/// Another process interferes, and a retry can succeed. [`super::cannot_replace`] recognizes the error by its kind.
 pub(super) fn busy(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::WouldBlock, why)
 }
 
-/// Without `..`, which means what it seems to where there are no links.
+/// Removes `.` and `..`, which is correct in a path without links.
 fn normal(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut normal, component| {
+    path.components().fold(PathBuf::new(), |mut path, component| {
         match component {
-            Component::ParentDir => drop(normal.pop()),
+            Component::ParentDir => drop(path.pop()),
             Component::CurDir => {}
-            other => normal.push(other),
+            other => path.push(other),
         }
-        normal
+        path
     })
 }

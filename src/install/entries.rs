@@ -1,4 +1,4 @@
-//! What is done to a directory that is held open, and to its entries: relative to it, and through no link.
+//! Operations on an open directory and its entries. They use its descriptor and follow no link.
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -11,86 +11,86 @@ use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
-use super::directory::{ENTER, OpenDirectory, busy, failed, said};
+use super::directory::{ENTER, OpenDirectory, busy, failed, with_context};
 use super::xattrs;
 use crate::util::open::is_empty;
 use crate::util::ownership::is_ours;
 
-/// The set-group-id of a directory is inherited, and stays.
+/// The set-group-id bit of a directory. A new directory inherits it and keeps it.
 const SET_ID: u32 = 0o2000;
 
 impl OpenDirectory {
-    /// A new file that only this user can open.
-    pub fn create(&self, name: &OsStr) -> io::Result<fs_err::File> {
+    /// Creates a file that only this user can open.
+    pub fn create_file(&self, name: &OsStr) -> io::Result<fs_err::File> {
         let new = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
         self.open(name, new, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(|errno| failed("create file", &self.path().join(name), errno))
     }
 
-    /// A new directory of this mode, whatever the umask.
-    pub fn make(&self, name: &OsStr, mode: u32) -> io::Result<OpenDirectory> {
+    /// Creates a directory with this mode, whatever the umask.
+    pub fn create_directory(&self, name: &OsStr, mode: u32) -> io::Result<OpenDirectory> {
         let (path, bits) = (self.path().join(name), Mode::from_bits_truncate(mode));
         mkdirat(self.file(), name, bits).map_err(|errno| failed("create directory", &path, errno))?;
         let open = || openat(self.file(), name, ENTER | OFlag::O_RDONLY, Mode::empty());
         let opened = open().or_else(|errno| match errno {
             Errno::EACCES => {
-                // The umask keeps even its owner out.
-                let is = fstatat(self.file(), name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode;
-                let inherited = Mode::from_bits_truncate(is & SET_ID);
+                // The umask denies access even to the owner.
+                let current = fstatat(self.file(), name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode;
+                let inherited = Mode::from_bits_truncate(current & SET_ID);
                 fchmodat(self.file(), name, bits | inherited, FchmodatFlags::NoFollowSymlink)?;
                 open()
             }
             errno => Err(errno),
         });
-        let made = opened.map_err(|errno| failed("open directory", &path, errno)).and_then(|file| {
-            let made = OpenDirectory::of(file, path);
-            if !made.is_empty()? {
-                return Err(busy("somebody has just put another directory there"));
+        let created = opened.map_err(|errno| failed("open directory", &path, errno)).and_then(|file| {
+            let created = OpenDirectory::new(file, path);
+            if !created.is_empty()? {
+                return Err(busy("another process has just replaced the new directory"));
             }
-            // Whoever may read what is created in it, root or this user says, and not the owner of the directory above.
+            // Only root or this user may decide who can read new files in it, not the owner of the parent directory.
             if !is_ours(&self.metadata()?) {
-                xattrs::drop_default_acl(made.file())?;
+                xattrs::drop_default_acl(created.file())?;
             }
-            made.set_mode(mode).map(|()| made)
+            created.set_mode(mode).map(|()| created)
         });
-        made.inspect_err(|_| drop(self.remove_directory(name)))
+        created.inspect_err(|_| drop(self.remove_directory(name)))
     }
 
-    /// Whether nothing is in it.
+    /// Whether the directory is empty.
     pub fn is_empty(&self) -> io::Result<bool> {
         is_empty(self.file())
     }
 
-    /// Takes away its ACL, and the one that whatever is created in it would get.
+    /// Removes the directory's ACL and its default ACL.
     pub fn drop_acls(&self) -> io::Result<()> {
         xattrs::drop_acl(self.file())?;
         xattrs::drop_default_acl(self.file())
     }
 
-    /// Sets its permission bits, where they are others.
+    /// Sets the permission bits, if they differ.
     pub fn set_mode(&self, mode: u32) -> io::Result<()> {
-        let is = self.metadata()?.mode();
-        if is & !SET_ID & 0o7777 == mode {
+        let current = self.metadata()?.mode();
+        if current & !SET_ID & 0o7777 == mode {
             return Ok(());
         }
-        self.file().set_permissions(PermissionsExt::from_mode(is & SET_ID | mode))
+        self.file().set_permissions(PermissionsExt::from_mode(current & SET_ID | mode))
     }
 
-    /// Renames an entry into another directory.
+    /// Moves an entry into another directory, under a new name.
     pub fn rename(&self, name: &OsStr, to: &OpenDirectory, new_name: &OsStr) -> io::Result<()> {
         renameat(self.file(), name, to.file(), new_name).map_err(|errno| {
             let (from, to) = (self.path().join(name), to.path().join(new_name));
-            said(&errno.into(), format_args!("failed to rename {} to {}", from.display(), to.display()))
+            with_context(&errno.into(), format_args!("failed to rename {} to {}", from.display(), to.display()))
         })
     }
 
-    /// Has two entries change places.
+    /// Swaps two entries atomically.
     pub fn exchange(&self, one: &OsStr, other: &OsStr) -> io::Result<()> {
         renameat2(self.file(), one, self.file(), other, RenameFlags::RENAME_EXCHANGE)
             .map_err(|errno| failed("put another in the place of", &self.path().join(other), errno))
     }
 
-    /// Removes an entry that is no directory.
+    /// Removes an entry that is not a directory.
     pub fn remove(&self, name: &OsStr) -> io::Result<()> {
         unlinkat(self.file(), name, UnlinkatFlags::NoRemoveDir)
             .map_err(|errno| failed("remove file", &self.path().join(name), errno))
@@ -102,8 +102,8 @@ impl OpenDirectory {
             .map_err(|errno| failed("remove directory", &self.path().join(name), errno))
     }
 
-    /// Removes all that is in it.
-    pub fn empty(&self) -> io::Result<()> {
+    /// Removes all entries.
+    pub fn remove_contents(&self) -> io::Result<()> {
         let cannot = |errno| failed("list directory", self.path(), errno);
         let mut entries = Dir::openat(self.file(), ".", ENTER | OFlag::O_RDONLY, Mode::empty()).map_err(cannot)?;
         for entry in entries.iter() {
@@ -117,26 +117,26 @@ impl OpenDirectory {
         Ok(())
     }
 
-    /// Removes an entry, if it is there, and what is in it.
+    /// Removes an entry and its contents, if it exists.
     pub fn remove_all(&self, name: &OsStr) -> io::Result<()> {
         match self.kind_of(name)? {
             None => Ok(()),
             Some(SFlag::S_IFDIR) => {
-                self.enter(name)?.empty()?;
+                self.enter(name)?.remove_contents()?;
                 self.remove_directory(name)
             }
             Some(_) => self.remove(name),
         }
     }
 
-    /// Puts on disk what it holds. Where that is not to be had on this file system, or not for this user, there is no more
-    /// to be done.
+    /// Syncs the directory to disk. A file system that does not support this, or a directory that this user cannot
+    /// read, is not an error: there is no other way.
     pub fn sync(&self) -> io::Result<()> {
         match self.file().file().sync_all() {
-            // Of a descriptor that is only a path.
+            // The descriptor was opened with O_PATH, because this user cannot read the directory.
             Err(cause) if cause.raw_os_error() == Some(Errno::EBADF as i32) => Ok(()),
             Err(cause) if matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-            Err(cause) => Err(said(&cause, format_args!("failed to sync {}", self.path().display()))),
+            Err(cause) => Err(with_context(&cause, format_args!("failed to sync {}", self.path().display()))),
             Ok(()) => Ok(()),
         }
     }

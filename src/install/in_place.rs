@@ -1,6 +1,6 @@
-//! `--in-place`: through the file that is there, for one that must stay the same (mounted by itself, or held open). A
-//! reader may see a mixture of both documents, and whoever dies halfway leaves one: the state knows, and the next run ends
-//! what was begun.
+//! `--in-place`: writes through the existing file, for a file that must keep its inode (a bind mount, or a file that a
+//! process holds open). A reader can see a mixture of both documents. A run that dies halfway leaves such a mixture;
+//! the state records it, and the next run completes the write.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Seek, Write};
@@ -11,31 +11,32 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
 
-use super::attributes::Has;
+use super::attributes::FileAttributes;
 use super::directory::{OpenDirectory, busy, failed};
-use super::due::{NewAttributes, give_mode, narrow};
-use super::installed::assert_one_file;
+use super::installed::check_hard_links;
+use super::new_attributes::{NewAttributes, apply_mode, narrow};
 use super::{Installed, hash};
 use crate::document::Verified;
 
-/// The file that is there, open and with room for the document; nothing of it has changed.
+/// The existing file, open, with disk space reserved for the document. It is not changed yet.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct InPlaceFile {
     file: fs_err::File,
-    has: Has,
+    current: FileAttributes,
 }
 
-impl Opened {
-    /// Opens it. It is not locked: a lock that others can take would keep us out for as long as they like, and a run with
-    /// another state directory that writes at the same time is noticed when it is read again.
-    pub fn of(
+impl InPlaceFile {
+    /// Opens the file and reserves disk space. The file is not locked: other users could take the same lock and block
+    /// kvx for as long as they like. If a run with another state directory writes at the same time, reading the file
+    /// back detects it.
+    pub fn open(
         directory: &OpenDirectory,
         name: &OsStr,
         document: &Verified,
         old: &Installed,
-        due: &NewAttributes,
-    ) -> io::Result<Opened> {
-        due.refuse_in_place(&old.has)?;
+        attributes: &NewAttributes,
+    ) -> io::Result<InPlaceFile> {
+        attributes.refuse_in_place(&old.current)?;
         let file = directory.open(name, OFlag::O_RDWR, Mode::empty()).map_err(|errno| match errno {
             Errno::EWOULDBLOCK => io::Error::other(format!(
                 "a process has a lease on {}; end it, or leave out --in-place",
@@ -43,26 +44,26 @@ impl Opened {
             )),
             errno => failed("open file", &directory.path().join(name), errno),
         })?;
-        let is = file.metadata()?;
-        if (is.dev(), is.ino()) != old.id {
-            return Err(busy("somebody has just put another file there"));
+        let metadata = file.metadata()?;
+        if (metadata.dev(), metadata.ino()) != old.id {
+            return Err(busy("another process has just replaced the file"));
         }
-        assert_one_file(is.nlink(), is.uid(), &directory.metadata()?)?;
-        make_room(&file, document.bytes().len(), is.len())?;
-        Ok(Opened { file, has: Has::of(&is) })
+        check_hard_links(metadata.nlink(), metadata.uid(), &directory.metadata()?)?;
+        reserve_space(&file, document.bytes().len(), metadata.len())?;
+        Ok(InPlaceFile { file, current: FileAttributes::from_metadata(&metadata) })
     }
 
-    /// Writes the document into it, and reads it again.
+    /// Writes the document and reads it back.
     ///
-    /// Whoever may not read the new document may not while it is written, and whoever might not read the old one neither.
-    pub fn write(mut self, document: &Verified, due: &NewAttributes) -> io::Result<()> {
-        narrow(&self.file, due, &self.has)?;
-        self.fill(document)?;
-        give_mode(&self.file, due.mode)?; // Last: writing takes set-id bits away.
+    /// Meanwhile, only users who may read both the old and the new document can read the file.
+    pub fn write(mut self, document: &Verified, attributes: &NewAttributes) -> io::Result<()> {
+        narrow(&self.file, attributes, &self.current)?;
+        self.write_and_verify(document)?;
+        apply_mode(&self.file, attributes.mode)?; // Last, because writing clears set-id bits.
         self.file.sync_all()
     }
 
-    fn fill(&mut self, document: &Verified) -> io::Result<()> {
+    fn write_and_verify(&mut self, document: &Verified) -> io::Result<()> {
         let length = u64::try_from(document.bytes().len()).unwrap_or(u64::MAX);
         self.file.write_all(document.bytes())?;
         self.file.set_len(length)?;
@@ -70,13 +71,13 @@ impl Opened {
         if hash(&mut (&mut self.file).take(length.saturating_add(1)))? == document.checksum() {
             Ok(())
         } else {
-            Err(io::Error::other("what was written is not what can be read; does somebody else write it?"))
+            Err(io::Error::other("the file does not contain what was written; another process may be writing to it"))
         }
     }
 }
 
-/// A full disk is noticed before anything is harmed, where the file system can promise room; and a limit of file sizes.
-fn make_room(file: &fs_err::File, size: usize, length: u64) -> io::Result<()> {
+/// Detects a full disk, where the file system can reserve space, and a file size limit, before the file is changed.
+fn reserve_space(file: &fs_err::File, size: usize, old_length: u64) -> io::Result<()> {
     let Some(size) = i64::try_from(size).ok().filter(|size| *size > 0) else { return Ok(()) };
     if getrlimit(Resource::RLIMIT_FSIZE)?.0 < size.unsigned_abs() {
         return Err(Errno::EFBIG.into());
@@ -86,7 +87,7 @@ fn make_room(file: &fs_err::File, size: usize, length: u64) -> io::Result<()> {
             Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(()),
             Err(Errno::EINTR) => {}
             Err(errno) => {
-                drop(file.set_len(length)); // Gives back what it got of the room.
+                drop(file.set_len(old_length)); // Releases the space that was reserved.
                 return Err(errno.into());
             }
         }

@@ -1,146 +1,149 @@
-//! The file that is there, as it was at the look.
+//! The installed file, as it was when it was read.
 
 use std::fs::Metadata;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 
-use super::attributes::{Has, Wanted};
+use super::attributes::{FileAttributes, Wanted};
 use super::directory::OpenDirectory;
-use super::due::{self, NewAttributes};
-use super::{Target, cannot, each_piece, replacement, xattrs};
+use super::new_attributes::{self, NewAttributes};
+use super::{Target, cannot_replace, for_each_chunk, replacement, xattrs};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
-use crate::util::ownership::{is_only_of, is_open_to_all};
+use crate::util::ownership::{is_open_to_all, is_writable_only_by};
 
-/// The file as it is now.
+/// The installed file.
 #[derive(Debug)]
 pub struct Installed {
-    /// Of its content; none where it is larger than any document may be, or cannot be read.
+    /// SHA-256 of the content. `None` if the file exceeds the maximum size of a document, or cannot be read.
     pub checksum: Option<Checksum>,
-    pub(super) has: Has,
-    /// Its directory, which decides whether a new file takes over its owner, mode and so on.
+    pub(super) current: FileAttributes,
+    /// Metadata of its directory, which decides whether a new file takes over the attributes.
     directory: Metadata,
-    /// In bytes.
+    /// Size in bytes.
     length: u64,
-    /// How many names (hard links) it has.
-    names: u64,
+    /// Number of hard links.
+    hard_links: u64,
     /// Device and inode.
     pub(super) id: (u64, u64),
-    /// Open until the end: the kernel's work of freeing it stays out of the rename (measured: 15 us instead of 110). None
-    /// where it cannot be read.
+    /// Stays open until the end, so that the rename does not wait for the kernel to free the old file (measured: 15 us
+    /// instead of 110). `None` if the file cannot be read.
     pub(super) file: Option<fs_err::File>,
 }
 
 impl Installed {
     pub(super) fn new(
         checksum: Option<Checksum>,
-        is: &Metadata,
+        metadata: &Metadata,
         file: fs_err::File,
         directory: &OpenDirectory,
     ) -> Result<Installed> {
-        Ok(Installed { checksum, file: Some(file), ..Installed::unreadable(is, directory)? })
+        Ok(Installed { checksum, file: Some(file), ..Installed::unreadable(metadata, directory)? })
     }
 
-    pub(super) fn unreadable(is: &Metadata, directory: &OpenDirectory) -> Result<Installed> {
+    pub(super) fn unreadable(metadata: &Metadata, directory: &OpenDirectory) -> Result<Installed> {
         Ok(Installed {
             checksum: None,
-            has: Has::of(is),
-            directory: directory.metadata().map_err(|cause| cannot(&cause))?,
-            length: is.len(),
-            names: is.nlink(),
-            id: (is.dev(), is.ino()),
+            current: FileAttributes::from_metadata(metadata),
+            directory: directory.metadata().map_err(|cause| cannot_replace(&cause))?,
+            length: metadata.len(),
+            hard_links: metadata.nlink(),
+            id: (metadata.dev(), metadata.ino()),
             file: None,
         })
     }
 
-    /// Whether owner and mode are as wanted.
-    pub fn has(&self, wanted: &Wanted) -> bool {
-        self.all_of(wanted).is_met_by(&self.has) && !self.has_acl_of_a_stranger()
+    /// Whether owner and mode need no change.
+    pub fn has_wanted(&self, wanted: &Wanted) -> bool {
+        self.effective(wanted).is_met_by(&self.current) && !self.has_foreign_acl()
     }
 
-    /// How owner and mode are otherwise than wanted, for people.
+    /// How owner and mode differ from the wanted ones, in words for a log line.
     pub fn drift(&self, wanted: &Wanted) -> Option<String> {
-        let acl = self.has_acl_of_a_stranger().then(|| "an ACL (see getfacl) instead of none".to_owned());
-        self.all_of(wanted).difference(&self.has).or(acl)
+        let acl = self.has_foreign_acl().then(|| "an ACL (see getfacl) instead of none".to_owned());
+        self.effective(wanted).difference(&self.current).or(acl)
     }
 
-    /// What is wanted of a file there. In a directory that every user can write, what is not said is not as it is, since anyone
-    /// can have moved this file there, but as it would be without it.
-    fn all_of(&self, wanted: &Wanted) -> Wanted {
+    /// The attributes to compare with. In a directory that every user can write, the defaults of a new file replace
+    /// those that the options leave out: any user can have moved this file there, so its own attributes prove nothing.
+    fn effective(&self, wanted: &Wanted) -> Wanted {
         if is_open_to_all(&self.directory) { wanted.or_as_new_in(&self.directory) } else { *wanted }
     }
 
-    /// Whether it has an ACL in a directory that every user can write.
-    fn has_acl_of_a_stranger(&self) -> bool {
+    /// Whether the file has an ACL and is in a directory that every user can write.
+    fn has_foreign_acl(&self) -> bool {
         let has_acl = |file: &fs_err::File| xattrs::has_acl(file).unwrap_or(true);
         is_open_to_all(&self.directory) && self.file.as_ref().is_some_and(has_acl)
     }
 
-    /// Whether all that is to be done is to let in more: then it may be done to the file that is there. Whom it no longer lets
-    /// in may have it open, and go on reading or writing that inode.
+    /// Whether the change only adds permissions, and so can be made to this file. Removing a permission needs a new
+    /// file: a process that has this one open could go on reading or writing it.
     pub fn only_widens(&self, wanted: &Wanted) -> bool {
-        let widens = |due: NewAttributes| due.only_widens(&self.has);
+        let widens = |attributes: NewAttributes| attributes.only_widens(&self.current);
         !is_open_to_all(&self.directory)
-            && assert_one_file(self.names, self.has.user.as_raw(), &self.directory).is_ok()
-            && NewAttributes::of(wanted, Some(self), &self.directory).is_ok_and(widens)
+            && check_hard_links(self.hard_links, self.current.user.as_raw(), &self.directory).is_ok()
+            && NewAttributes::new(wanted, Some(self), &self.directory).is_ok_and(widens)
     }
 
-    /// Gives this file the owner and mode wanted; the content stays.
+    /// Sets the wanted owner and mode on this file, without changing the content.
     ///
     /// # Errors
     /// 73.
     pub fn restore_attributes(&self, wanted: &Wanted) -> Result<()> {
-        let given = NewAttributes::of(wanted, Some(self), &self.directory).and_then(|due| match &self.file {
-            Some(file) => {
-                due.refuse_in_place(&self.has)?;
-                assert_one_file(self.names, self.has.user.as_raw(), &self.directory)?;
-                due::narrow(file, &due, &self.has)?;
-                due::give_mode(file, due.mode)
-            }
-            None => Err(io::Error::other("it cannot be read")),
-        });
-        given.map_err(|cause| cannot(&cause))
+        let restored =
+            NewAttributes::new(wanted, Some(self), &self.directory).and_then(|attributes| match &self.file {
+                Some(file) => {
+                    attributes.refuse_in_place(&self.current)?;
+                    check_hard_links(self.hard_links, self.current.user.as_raw(), &self.directory)?;
+                    new_attributes::narrow(file, &attributes, &self.current)?;
+                    new_attributes::apply_mode(file, attributes.mode)
+                }
+                None => Err(io::Error::other("it cannot be read")),
+            });
+        restored.map_err(|cause| cannot_replace(&cause))
     }
 
-    /// Its other names (hard links), which keep what it was when it is replaced by another file.
+    /// Number of other hard links. They keep the old document when this file is replaced.
     pub fn other_names(&self) -> u64 {
-        self.names.saturating_sub(1)
+        self.hard_links.saturating_sub(1)
     }
 
-    /// How large it is. Of one that no document may be as large as, or that cannot be read, the lines are not counted.
+    /// The size. Lines are not counted if the file exceeds the maximum size of a document, or cannot be read.
     ///
     /// # Errors
-    /// 73 where it cannot be read any more.
+    /// 73 if reading fails.
     pub fn size(&self) -> Result<Size> {
         let (Some(mut file), true) = (self.file.as_ref(), self.checksum.is_some()) else {
             return Ok(Size::of_bytes(self.length));
         };
         let mut size = Size::default();
-        let read = file.rewind().and_then(|()| each_piece(&mut file.take(self.length), |piece| size.add(piece)));
-        read.map_err(|cause| cannot(&cause))?;
+        let read = file.rewind().and_then(|()| for_each_chunk(&mut file.take(self.length), |chunk| size.add(chunk)));
+        read.map_err(|cause| cannot_replace(&cause))?;
         Ok(size)
     }
 
-    /// Puts on disk what may not be there yet, as after a run that died.
+    /// Syncs the file and its directory: a run that died may have left them unsynced.
     ///
     /// # Errors
     /// 73.
     pub fn sync(&self, target: &Target) -> Result<()> {
         let file = self.file.as_ref().map_or(Ok(()), fs_err::File::sync_all);
-        let synced = file.and_then(|()| target.found().now()?.map_or(Ok(()), |directory| directory.sync()));
-        synced.map_err(|cause| replacement::not_on_disk(&cause))
+        let synced =
+            file.and_then(|()| target.resolved().open_existing()?.map_or(Ok(()), |directory| directory.sync()));
+        synced.map_err(|cause| replacement::not_durable(&cause))
     }
 }
 
-/// A file of this owner in this directory is not one of another name, too, which another user has linked there to have it changed.
+/// Refuses a file with several hard links, unless only its owner can write the directory: another user may have linked
+/// a file there in order to have it changed.
 ///
 /// # Errors
-/// It has other names, and another user can have made this one.
-pub(super) fn assert_one_file(names: u64, owner: u32, directory: &Metadata) -> io::Result<()> {
-    if names <= 1 || is_only_of(directory, owner) {
+/// The file has several hard links, and another user can have created this one.
+pub(super) fn check_hard_links(hard_links: u64, owner: u32, directory: &Metadata) -> io::Result<()> {
+    if hard_links <= 1 || is_writable_only_by(directory, owner) {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "it has {names} names (hard links), and other users can write its directory: it may be a file that one of them has linked there; leave out --in-place, or remove it"
+        "it has {hard_links} names (hard links), and other users can write its directory: it may be a file that one of them has linked there; leave out --in-place, or remove it"
     )))
 }

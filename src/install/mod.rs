@@ -1,13 +1,13 @@
-//! Putting a verified document in the place of a file, so that a reader sees the old one or the new one, whole and with
-//! its owner and mode (but for `--in-place`, which says what it gives up). Knows no network.
+//! Replaces a file with a verified document. A reader sees either the old or the new file, complete and with its owner
+//! and mode (except with `--in-place`, see its help). No network.
 
 mod attributes;
 mod copy;
 mod directory;
-mod due;
 mod entries;
 mod in_place;
 mod installed;
+mod new_attributes;
 mod parents;
 mod replacement;
 mod resolve;
@@ -31,42 +31,42 @@ use crate::document::{Checksum, Verified};
 use crate::error::{Error, Result, Status};
 use crate::util::path;
 
-/// How a file that is there is replaced.
+/// How an existing file is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteMode {
-    /// By another file, in one moment.
+    /// Atomically, by a new file.
     Rename,
-    /// `--in-place`: through the same file, for one that must stay the same.
+    /// `--in-place`: write through the existing file, which keeps its inode.
     InPlace,
 }
 
-/// The canonical path of a file, by which it is recorded; as it is named, where its directory is gone.
+/// The canonical path of a file, which names it in the state. If its directory does not exist: the given path, made
+/// absolute.
 pub fn path_of(file: &Path) -> PathBuf {
     Target::resolve(file, Parents::MustExist).map_or_else(|_| path::absolute(file), |target| target.path().to_owned())
 }
 
-/// Writes a text of ours, with this mode, as a file is replaced; never through a link, which somebody may have put there to have
-/// another file written over.
+/// Writes a text of kvx's own, with this mode, by replacing the file. It never writes through a link, which another
+/// user may have created to have another file overwritten.
 ///
 /// # Errors
-/// 73, and 75 where somebody else is just doing the same.
-pub fn write_note(at: &Target, text: &str, mode: u32) -> Result<()> {
+/// 73; 75 if another run is writing the same file.
+pub(crate) fn write_note(target: &Target, text: &str, mode: u32) -> Result<()> {
     let write = || {
         let wanted = Attributes { mode: Some(mode), ..Attributes::default() }.look_up()?;
-        at.sweep()?;
+        target.sweep()?;
         let document = Verified::ours(text.into());
-        Replacement::prepare(at, &document, &wanted, None, WriteMode::Rename)?.write()?.put()?.onto_disk()
+        Replacement::prepare(target, &document, &wanted, None, WriteMode::Rename)?.write()?.install()?.sync()
     };
-    write().map_err(|error| error.of(at.path().display()))
+    write().map_err(|error| error.of(target.path().display()))
 }
 
-/// Removes a regular file or a link, itself, in a directory that a document could be installed in; says where it was. What else has
-/// that name is passed over.
+/// Removes a regular file, or a link itself, and returns its path. Entries of other types are left alone.
 ///
 /// # Errors
 /// 73.
-pub fn remove(path: &Path) -> Result<Option<PathBuf>> {
-    let target = Target::itself(&path::absolute(path), Parents::MustExist)?;
+pub(crate) fn remove(path: &Path) -> Result<Option<PathBuf>> {
+    let target = Target::without_following(&path::absolute(path), Parents::MustExist)?;
     let Some(directory) = target.directory()? else { return Ok(None) };
     let removed = directory.kind_of(target.name()).and_then(|kind| match kind {
         Some(SFlag::S_IFREG | SFlag::S_IFLNK) => directory.remove(target.name()).map(|()| Some(path.to_owned())),
@@ -81,30 +81,30 @@ pub fn remove(path: &Path) -> Result<Option<PathBuf>> {
 
 fn hash(file: &mut impl Read) -> io::Result<Checksum> {
     let mut hash = Sha256::new();
-    each_piece(file, |piece| hash.update(piece))?;
+    for_each_chunk(file, |chunk| hash.update(chunk))?;
     Ok(Checksum::from_digest(hash.finalize().into()))
 }
 
-fn each_piece(file: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut buffer = [0; 8 * 1024]; // Each page of it costs more than a system call.
+fn for_each_chunk(file: &mut impl Read, mut consume: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = [0; 8 * 1024]; // Small: each page of a larger buffer costs more than a system call.
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(()),
-            n => take(buffer.get(..n).unwrap_or_default()),
+            n => consume(buffer.get(..n).unwrap_or_default()),
         }
     }
 }
 
-fn cannot(cause: &io::Error) -> Error {
+fn cannot_replace(cause: &io::Error) -> Error {
     let remedy = match cause.kind() {
         ErrorKind::WouldBlock => return Status::TryAgain.error(format!("{cause}; run it again")),
         ErrorKind::PermissionDenied => {
-            "; this user must be allowed to write the directory, and nobody have made it immutable"
+            "; this user must be allowed to write the directory, and it must not be immutable (see lsattr)"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
         ErrorKind::FileTooLarge => "; raise the limit of file sizes (ulimit -f, LimitFSIZE=)",
-        ErrorKind::ExecutableFileBusy => "; it is a program that runs: end it first, or leave --in-place",
-        ErrorKind::NotADirectory => "; it is in what is no directory: give -f another path",
+        ErrorKind::ExecutableFileBusy => "; it is a program that runs: end it first, or leave out --in-place",
+        ErrorKind::NotADirectory => "; part of its path is not a directory: give -f another path",
         ErrorKind::ReadOnlyFilesystem => "; its file system must be writable",
         ErrorKind::InvalidFilename => "; use a shorter name, of 249 bytes at most: kvx adds 6",
         ErrorKind::ResourceBusy | ErrorKind::CrossesDevices => {

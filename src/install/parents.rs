@@ -1,52 +1,52 @@
-//! The directories above the file.
+//! `--mkdir`: creates missing directories above the file.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
 
-use super::cannot;
+use super::cannot_replace;
 use super::directory::OpenDirectory;
 use super::resolve::ResolvedDirectory;
 use crate::error::{Result, Status};
 
-/// Of those that are created, whatever the umask.
+/// Mode of new directories, whatever the umask.
 const MODE: u32 = 0o755;
 
-/// Creates what is missing, each on disk before the next; and says what the last one is.
-pub(super) fn make(found: &ResolvedDirectory) -> Result<(OpenDirectory, Made)> {
-    let (mut here, mut made) = (found.directory.clone(), Made(Vec::new()));
-    for name in &found.missing {
-        let next = match here.make(name, MODE) {
+/// Creates the missing directories, and syncs each to disk before the next. Returns the last one.
+pub(super) fn create(resolved: &ResolvedDirectory) -> Result<(OpenDirectory, CreatedParents)> {
+    let (mut current, mut created) = (resolved.directory.clone(), CreatedParents(Vec::new()));
+    for name in &resolved.missing {
+        let next = match current.create_directory(name, MODE) {
             Ok(next) => {
-                made.0.push((here.clone(), name.clone()));
+                created.0.push((current.clone(), name.clone()));
                 Ok(next)
             }
-            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => here.enter(name), // By another run.
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists => current.enter(name), // By another run.
             Err(cause) => Err(cause),
         };
         let next = next.map_err(|cause| {
-            let path = here.path().join(name);
+            let path = current.path().join(name);
             Status::CannotWrite.error(format!("the directory {} cannot be created: {cause}", path.display()))
         })?;
-        here.sync().map_err(|cause| cannot(&cause))?;
-        here = next;
+        current.sync().map_err(|cause| cannot_replace(&cause))?;
+        current = next;
     }
-    Ok((here, made))
+    Ok((current, created))
 }
 
-/// Directories that were created, and go again unless they are needed.
+/// Directories that this run created. They are removed on drop, unless [`CreatedParents::keep`] is called.
 #[derive(Debug)]
-pub(super) struct Made(Vec<(OpenDirectory, OsString)>);
+pub(super) struct CreatedParents(Vec<(OpenDirectory, OsString)>);
 
-impl Made {
-    /// They are needed.
-    pub fn stay(mut self) {
+impl CreatedParents {
+    /// Keeps the directories: the file is installed.
+    pub fn keep(mut self) {
         self.0.clear();
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedParents {
     fn drop(&mut self) {
-        // In which somebody else has put something, he keeps.
-        self.0.iter().rev().for_each(|(above, name)| drop(above.remove_directory(name)));
+        // A directory in which another process has created something stays: only empty ones can be removed.
+        self.0.iter().rev().for_each(|(parent, name)| drop(parent.remove_directory(name)));
     }
 }

@@ -1,45 +1,43 @@
-//! A document on its way into the place of a file: prepared beside it, shown to whoever has to approve of it, written, put in
-//! its place.
+//! Replaces a file in steps: prepare a staging directory next to it, validate a copy, write the new file, rename it.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::attributes::Wanted;
-use super::copy::{self, Original, Place};
+use super::copy::{self, CopyLocation, Original};
 use super::directory::OpenDirectory;
-use super::due::NewAttributes;
-use super::in_place::Opened;
-use super::parents::{Made, make};
+use super::in_place::InPlaceFile;
+use super::new_attributes::NewAttributes;
+use super::parents::{self, CreatedParents};
 use super::temporary::Staged;
-use super::{Installed, Parents, Target, WriteMode, cannot};
+use super::{Installed, Parents, Target, WriteMode, cannot_replace};
 use crate::document::Verified;
 use crate::error::{Error, Result, Status};
 use crate::util::ownership::exposed;
 
-/// A document that is about to replace a file; nothing of the file has changed yet.
+/// A prepared replacement. The file is not changed yet.
 #[derive(Debug)]
 pub struct Replacement<'a> {
     target: &'a Target,
     document: &'a Verified,
     old: Option<&'a Installed>,
-    due: NewAttributes,
+    attributes: NewAttributes,
     directory: OpenDirectory,
-    way: Placement,
-    /// Directories made for it.
-    made: Made,
+    placement: Placement,
+    created: CreatedParents,
 }
 
 #[derive(Debug)]
 enum Placement {
     Rename(Staged),
-    InPlace(Opened),
+    InPlace(InPlaceFile),
 }
 
-/// One that is written, as far as it can be before the file changes.
+/// A replacement whose new file is on disk. (With `--in-place`, nothing is written yet.)
 #[derive(Debug)]
 pub struct Written<'a>(Replacement<'a>);
 
-/// A new file in its place.
+/// The installed file; its directory may not be synced yet.
 #[must_use]
 #[derive(Debug)]
 pub struct Placed {
@@ -47,64 +45,68 @@ pub struct Placed {
 }
 
 impl<'a> Replacement<'a> {
-    /// A directory of ours beside the target; in place, the file that is there. Whatever fails from here on, the file stays as
-    /// it was and nothing is left beside it.
+    /// Creates a staging directory next to the target, or opens the existing file with `--in-place`. If a later step
+    /// fails, the file is left unchanged and the staging directory is removed.
     ///
     /// # Errors
-    /// 73, and 75 where another run is just doing the same.
+    /// 73; 75 if another run is installing the same file.
     pub fn prepare(
         target: &'a Target,
         document: &'a Verified,
         wanted: &Wanted,
         old: Option<&'a Installed>,
-        manner: WriteMode,
+        write_mode: WriteMode,
     ) -> Result<Replacement<'a>> {
-        let (directory, made) = make(target.found())?;
-        let due = directory.metadata().and_then(|directory| NewAttributes::of(wanted, old, &directory));
-        let due = due.map_err(|cause| cannot(&cause))?;
-        let way = match (manner, old) {
-            (WriteMode::InPlace, Some(old)) => Opened::of(&directory, target.name(), document, old, &due)
+        let (directory, created) = parents::create(target.resolved())?;
+        let attributes = directory.metadata().and_then(|directory| NewAttributes::new(wanted, old, &directory));
+        let attributes = attributes.map_err(|cause| cannot_replace(&cause))?;
+        let placement = match (write_mode, old) {
+            (WriteMode::InPlace, Some(old)) => InPlaceFile::open(&directory, target.name(), document, old, &attributes)
                 .map(Placement::InPlace)
-                .map_err(|cause| cannot(&cause))?,
+                .map_err(|cause| cannot_replace(&cause))?,
             _ => Staged::new(&directory, target.temporary())
                 .map(Placement::Rename)
                 .map_err(|cause| cannot_rename(&cause))?,
         };
-        Ok(Replacement { target, document, old, due, directory, way, made })
+        Ok(Replacement { target, document, old, attributes, directory, placement, created })
     }
 
-    /// Shows a copy of the document to somebody who may look at it, but not touch it. What is installed is another file.
+    /// Runs a check on a copy of the document. The check must not change the copy, and the installed file is another
+    /// one.
     ///
-    /// The copy is next to the file; but where another user can rename a directory above it, and so have another file seen by its
-    /// path, it is in a new directory at `private`, above which no other user can change anything.
+    /// The copy is next to the file. But if another user can rename a parent directory, and so have the check read
+    /// another file, the copy is in a new directory at `private`, in a directory that no other user can change.
     ///
     /// # Errors
-    /// His refusal; 65 where he has touched it; 73.
-    pub fn show(&self, private: &Path, approve: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let original = Original { name: self.target.name(), document: self.document, due: &self.due, old: self.old };
-        if exposed(self.directory.path()).map_err(|cause| cannot(&cause))?.is_some() {
-            let private = Target::itself(private, Parents::MustExist)?;
-            let above = private.found().directory.clone();
-            return copy::show(&original, &Place::Apart(above, private.name().to_owned()), approve);
+    /// The check's own error; 65 if it changed the copy; 73.
+    pub fn validate(&self, private: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let original =
+            Original { name: self.target.name(), document: self.document, attributes: &self.attributes, old: self.old };
+        if exposed(self.directory.path()).map_err(|cause| cannot_replace(&cause))?.is_some() {
+            let private = Target::without_following(private, Parents::MustExist)?;
+            let parent = private.resolved().directory.clone();
+            return copy::validate(&original, &CopyLocation::Private(parent, private.name().to_owned()), check);
         }
-        match &self.way {
-            Placement::Rename(staged) => copy::show(&original, &Place::NextToFile(staged), approve),
+        match &self.placement {
+            Placement::Rename(staged) => copy::validate(&original, &CopyLocation::NextToFile(staged), check),
             Placement::InPlace(_) => {
-                let staged = Staged::new(&self.directory, self.target.temporary())
-                    .map_err(|cause| cannot(&cause).and("in place too, --check is shown a copy beside the file"))?;
-                copy::show(&original, &Place::NextToFile(&staged), approve)
+                let staged = Staged::new(&self.directory, self.target.temporary()).map_err(|cause| {
+                    cannot_replace(&cause).and("even with --in-place, --check needs a copy next to the file")
+                })?;
+                copy::validate(&original, &CopyLocation::NextToFile(&staged), check)
             }
         }
     }
 
-    /// Writes it, with owner, labels and mode, onto the disk. (In place, that is for later.)
+    /// Writes the new file with owner, labels and mode, and syncs it. With `--in-place`, [`Written::install`] does
+    /// this.
     ///
     /// # Errors
     /// 73.
     pub fn write(self) -> Result<Written<'a>> {
-        match &self.way {
+        match &self.placement {
             Placement::Rename(staged) => {
-                staged.write(self.document, &self.due, self.old).map_err(|cause| cannot_rename(&cause))?
+                staged.write(self.document, &self.attributes, self.old).map_err(|cause| cannot_rename(&cause))?
             }
             Placement::InPlace(_) => {}
         }
@@ -113,21 +115,21 @@ impl<'a> Replacement<'a> {
 }
 
 impl Written<'_> {
-    /// Puts it in its place.
+    /// Renames the new file over the old one, or writes through the old one with `--in-place`.
     ///
     /// # Errors
-    /// 73, and 75 where the directory was replaced meanwhile. But for what is written in place, the old file is still there.
-    pub fn put(self) -> Result<Placed> {
-        let Replacement { target, document, due, directory, way, made, .. } = self.0;
-        match way {
+    /// 73; 75 if the directory was replaced meanwhile. The old file is unchanged, except with `--in-place`.
+    pub fn install(self) -> Result<Placed> {
+        let Replacement { target, document, attributes, directory, placement, created, .. } = self.0;
+        match placement {
             Placement::Rename(staged) => {
                 staged.rename(target.name()).map_err(|cause| cannot_rename(&cause))?;
-                made.stay();
+                created.keep();
                 Ok(Placed { renamed_in: Some(directory) })
             }
-            Placement::InPlace(opened) => {
-                opened.write(document, &due).map_err(|cause| {
-                    cannot(&cause).and("what is there now may be half of it, and the next run ends what was begun")
+            Placement::InPlace(file) => {
+                file.write(document, &attributes).map_err(|cause| {
+                    cannot_replace(&cause).and("the file may be half-written; the next run completes it")
                 })?;
                 Ok(Placed { renamed_in: None })
             }
@@ -136,26 +138,26 @@ impl Written<'_> {
 }
 
 impl Placed {
-    /// So that it is there after a power loss, too.
+    /// Syncs the directory, so that the new file survives a power loss.
     ///
     /// # Errors
     /// 73.
-    pub fn onto_disk(self) -> Result<()> {
-        self.renamed_in.map_or(Ok(()), |directory| directory.sync().map_err(|cause| not_on_disk(&cause)))
+    pub fn sync(self) -> Result<()> {
+        self.renamed_in.map_or(Ok(()), |directory| directory.sync().map_err(|cause| not_durable(&cause)))
     }
 }
 
 fn cannot_rename(cause: &io::Error) -> Error {
     match cause.kind() {
         ErrorKind::ReadOnlyFilesystem => {
-            cannot(cause).and("or, if the file can be written though its directory cannot, use --in-place")
+            cannot_replace(cause).and("or, if the file can be written though its directory cannot, use --in-place")
         }
-        _ => cannot(cause),
+        _ => cannot_replace(cause),
     }
 }
 
-/// The content is in place.
-pub(super) fn not_on_disk(cause: &io::Error) -> Error {
+/// The file is installed, but the sync failed.
+pub(super) fn not_durable(cause: &io::Error) -> Error {
     Status::CannotWrite.error(format!(
         "the file is in place, but may not survive a power loss: {cause}; look at the disk, and run it again"
     ))

@@ -1,6 +1,7 @@
-//! From a path as it is given to an open directory: symbolic links are followed, but only those that someone who decides in
-//! their directory has put there, and none into /proc. Another user's lead only to where that user decides, too. In a directory of
-//! root's that other users can write, none is followed: they can have moved one of root's there.
+//! Resolves a path to an open directory. A symbolic link is followed only if root, this user or the owner of the link's
+//! directory owns it, and if it does not lead into /proc. A link in another user's directory must lead to a directory
+//! of that user. In a directory of root or this user that other users can write, no link is followed: another user can
+//! have moved a link of root there.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -12,35 +13,35 @@ use nix::fcntl::{OFlag, readlinkat};
 use nix::sys::stat::Mode;
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
-use super::cannot;
+use super::cannot_replace;
 use super::directory::{OpenDirectory, failed};
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{is_believable, is_ours, is_shared};
+use crate::util::ownership::{is_ours, is_shared, is_trusted_link};
 
-/// As many symbolic links as the kernel follows.
-pub(super) const LINKS: usize = 40;
+/// Maximum number of symbolic links, as in the kernel.
+pub(super) const MAX_LINKS: usize = 40;
 
-/// Whether the directories above the file are there.
+/// What to do if directories above the file do not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parents {
-    /// They must be.
+    /// Fail.
     MustExist,
-    /// `--mkdir`: they are created with the file.
+    /// `--mkdir`: create them with the file.
     Create,
 }
 
-/// A directory, as far as it exists.
+/// A resolved directory, which may not exist yet.
 #[derive(Clone, Debug)]
 pub(super) struct ResolvedDirectory {
-    /// The last one that exists.
+    /// The last existing directory on the path.
     pub directory: OpenDirectory,
-    /// Those below it that do not, down to the one that was asked for.
+    /// Names of the missing directories below it.
     pub missing: Vec<OsString>,
 }
 
 impl ResolvedDirectory {
-    /// The directory, if it exists by now.
-    pub fn now(&self) -> io::Result<Option<OpenDirectory>> {
+    /// Opens the directory, if it exists by now.
+    pub fn open_existing(&self) -> io::Result<Option<OpenDirectory>> {
         let mut directory = self.directory.clone();
         for name in &self.missing {
             match directory.enter(name) {
@@ -51,7 +52,7 @@ impl ResolvedDirectory {
         Ok(Some(directory))
     }
 
-    /// Its canonical path; where it does not exist, the one that it will have.
+    /// The canonical path, also of a directory that does not exist yet.
     pub fn path(&self) -> PathBuf {
         self.missing.iter().fold(self.directory.path().to_owned(), |path, name| path.join(name))
     }
@@ -60,22 +61,22 @@ impl ResolvedDirectory {
 /// A link that may be followed.
 pub(super) struct Link {
     pub to: PathBuf,
-    /// None where root or this user decides.
-    pub bound: Option<Bound>,
+    /// `None` if root or this user owns the link's directory.
+    pub restriction: Option<LinkRestriction>,
 }
 
-/// A link in a directory of another user's. Whoever made it, that user chose its name, and so where the file is: it must not
-/// become a file, or get an owner, where that user could not have put one.
+/// A link in another user's directory. That user decides where it leads, whoever owns the link. So kvx must not create
+/// a file through it, or change an owner, where that user could not create a file.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct LinkRestriction {
     link: PathBuf,
     user: u32,
 }
 
-impl Bound {
-    /// It has led to a directory of that user's.
-    pub fn check(&self, found: &ResolvedDirectory) -> Result<()> {
-        let owner = found.directory.metadata().map_err(|cause| cannot(&cause))?.uid();
+impl LinkRestriction {
+    /// Checks that the link leads to a directory of the same user.
+    pub fn check(&self, resolved: &ResolvedDirectory) -> Result<()> {
+        let owner = resolved.directory.metadata().map_err(|cause| cannot_replace(&cause))?.uid();
         if owner == self.user {
             return Ok(());
         }
@@ -83,138 +84,146 @@ impl Bound {
             "the symbolic link {} is not followed: it is in a directory of user {}, and leads to {}, which belongs to user {owner}; name the file itself with -f, or remove it",
             self.link.display(),
             self.user,
-            found.path().display()
+            resolved.path().display()
         )))
     }
 }
 
-/// The directory at an absolute path; of the links on the way, those that are bound are added.
-pub(super) fn directory(path: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<ResolvedDirectory> {
-    // Mostly there is no link in it: then that is all. Whatever else is wrong, the walk finds out.
-    let found = match OpenDirectory::without_links(path) {
+/// Resolves an absolute path. The restrictions of the links on the way are added to `restrictions`.
+pub(super) fn directory(
+    path: &Path,
+    parents: Parents,
+    restrictions: &mut Vec<LinkRestriction>,
+) -> Result<ResolvedDirectory> {
+    // Most paths contain no link: one system call is enough. The walk handles all other cases and errors.
+    let resolved = match OpenDirectory::without_links(path) {
         Ok(directory) => ResolvedDirectory { directory, missing: Vec::new() },
-        Err(_) => walk(path, parents, bound)?,
+        Err(_) => walk(path, parents, restrictions)?,
     };
-    // By a number, without a link: /proc/1/fd.
-    if found.directory.path().starts_with("/proc") {
-        Err(leads_to_a_descriptor(found.directory.path()))
+    // /proc/1/fd leads there without a link.
+    if resolved.directory.path().starts_with("/proc") {
+        Err(leads_into_proc(resolved.directory.path()))
     } else {
-        Ok(found)
+        Ok(resolved)
     }
 }
 
-/// The same, one name after the other.
-fn walk(given: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<ResolvedDirectory> {
-    let mut here = OpenDirectory::root().map_err(|cause| cannot(&cause))?;
+/// Resolves the path name by name.
+fn walk(given: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>) -> Result<ResolvedDirectory> {
+    let mut current = OpenDirectory::root().map_err(|cause| cannot_replace(&cause))?;
     let mut missing = Vec::new();
-    // What is left of it, the next one last; and whether a link says so.
-    let mut left = Vec::new();
-    push(&mut left, given, false);
+    // The remaining names, the next one last, and whether each comes from a link.
+    let mut remaining = Vec::new();
+    push(&mut remaining, given, false);
     let mut links = 0usize;
-    while let Some((name, of_link)) = left.pop() {
+    while let Some((name, from_link)) = remaining.pop() {
         if !missing.is_empty() {
             if name == ".." {
-                return Err(is_missing(given, "create it first")); // What that leads to is only known of what is there.
+                return Err(missing_error(given, "create it first")); // The parent of a missing directory is unknown.
             }
             missing.push(name);
             continue;
         }
-        match step(&here, &name)? {
-            Step::Into(directory) => here = directory,
-            Step::Link(Link { to, bound: of_another }) => {
-                bound.extend(of_another);
+        match step(&current, &name)? {
+            Step::Into(directory) => current = directory,
+            Step::Link(Link { to, restriction }) => {
+                restrictions.extend(restriction);
                 links = links.saturating_add(1);
-                if links > LINKS {
-                    return Err(cannot(&failed("open directory", given, Errno::ELOOP)));
+                if links > MAX_LINKS {
+                    return Err(cannot_replace(&failed("open directory", given, Errno::ELOOP)));
                 }
                 if to.is_absolute() {
-                    here = OpenDirectory::root().map_err(|cause| cannot(&cause))?;
+                    current = OpenDirectory::root().map_err(|cause| cannot_replace(&cause))?;
                 }
-                push(&mut left, &to, true);
+                push(&mut remaining, &to, true);
             }
-            Step::Nothing if parents == Parents::MustExist => {
-                return Err(is_missing(given, "create it first, or give kvx-out --mkdir"));
+            Step::Missing if parents == Parents::MustExist => {
+                return Err(missing_error(given, "create it first, or give kvx-out --mkdir"));
             }
-            Step::Nothing if of_link => {
+            Step::Missing if from_link => {
                 return Err(Status::CannotWrite.error(format!(
                     "the directory {} cannot be created: it is, or is in, a link to nothing; create what the link names, or take it away",
                     given.display()
                 )));
             }
-            Step::Nothing => missing.push(name),
+            Step::Missing => missing.push(name),
         }
     }
-    Ok(ResolvedDirectory { directory: here, missing })
+    Ok(ResolvedDirectory { directory: current, missing })
 }
 
-/// Puts the names of a path on top of those that are left.
-fn push(left: &mut Vec<(OsString, bool)>, path: &Path, of_link: bool) {
-    let names = path.components().rev().filter(|is| matches!(is, Component::Normal(_) | Component::ParentDir));
-    left.extend(names.map(|name| (name.as_os_str().to_owned(), of_link)));
+/// Pushes the names of a path onto the remaining ones.
+fn push(remaining: &mut Vec<(OsString, bool)>, path: &Path, from_link: bool) {
+    let names =
+        path.components().rev().filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir));
+    remaining.extend(names.map(|name| (name.as_os_str().to_owned(), from_link)));
 }
 
 enum Step {
     Into(OpenDirectory),
     Link(Link),
-    Nothing,
+    Missing,
 }
 
-fn step(here: &OpenDirectory, name: &OsStr) -> Result<Step> {
-    if let Some(link) = link(here, name)? {
+fn step(current: &OpenDirectory, name: &OsStr) -> Result<Step> {
+    if let Some(link) = link(current, name)? {
         return Ok(Step::Link(link));
     }
-    match here.enter(name) {
+    match current.enter(name) {
         Ok(directory) => Ok(Step::Into(directory)),
-        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => Ok(Step::Nothing),
-        Err(cause) => Err(cannot(&cause)),
+        Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => Ok(Step::Missing),
+        Err(cause) => Err(cannot_replace(&cause)),
     }
 }
 
-/// Where an entry leads, if it is a link: one that may be followed.
+/// Reads an entry that is a link.
+///
+/// # Errors
+/// 73 if it must not be followed.
 pub(super) fn link(directory: &OpenDirectory, name: &OsStr) -> Result<Option<Link>> {
     let path = directory.path().join(name);
     match readlinkat(directory.file(), name) {
         Ok(_) => {}
         Err(Errno::EINVAL | Errno::ENOENT | Errno::ENAMETOOLONG) => return Ok(None),
-        Err(errno) => return Err(cannot(&failed("read link", &path, errno))),
+        Err(errno) => return Err(cannot_replace(&failed("read link", &path, errno))),
     }
-    // The link itself, so that whose it is and where it leads are of the same one.
-    let io = |cause: io::Error| cannot(&cause);
+    // Owner and destination are read from one descriptor, so they belong to the same link.
+    let io = |cause: io::Error| cannot_replace(&cause);
     let link = directory.open(name, OFlag::O_PATH, Mode::empty());
-    let link = link.map_err(|errno| cannot(&failed("open link", &path, errno)))?;
-    let is = link.metadata().map_err(io)?;
+    let link = link.map_err(|errno| cannot_replace(&failed("open link", &path, errno)))?;
+    let metadata = link.metadata().map_err(io)?;
     if fstatfs(directory.file()).is_ok_and(|system| system.filesystem_type() == PROC_SUPER_MAGIC) {
-        return Err(leads_to_a_descriptor(&path));
+        return Err(leads_into_proc(&path));
     }
-    let above = directory.metadata().map_err(io)?;
-    if !is_believable(&is, &above) {
+    let parent = directory.metadata().map_err(io)?;
+    if !is_trusted_link(&metadata, &parent) {
         return Err(Status::CannotWrite.error(format!(
             "the symbolic link {} is not followed: it belongs to user {}, who owns neither its directory nor this run; name another file with -f, or remove it",
             path.display(),
-            is.uid()
+            metadata.uid()
         )));
     }
-    if is_ours(&above) && is_shared(&above) {
+    if is_ours(&parent) && is_shared(&parent) {
         return Err(Status::CannotWrite.error(format!(
             "the symbolic link {} is not followed: other users can write its directory (mode {:04o}), and so can have put it there; name the file itself with -f",
             path.display(),
-            above.mode() & 0o7777
+            parent.mode() & 0o7777
         )));
     }
-    let to = readlinkat(&link, "").map_err(|errno| cannot(&failed("read link", &path, errno)))?;
-    let bound = (!is_ours(&above)).then(|| Bound { link: path, user: above.uid() });
-    Ok(Some(Link { to: to.into(), bound }))
+    let to = readlinkat(&link, "").map_err(|errno| cannot_replace(&failed("read link", &path, errno)))?;
+    let restriction = (!is_ours(&parent)).then(|| LinkRestriction { link: path, user: parent.uid() });
+    Ok(Some(Link { to: to.into(), restriction }))
 }
 
-/// What a process has open is never renamed over.
-fn leads_to_a_descriptor(path: &Path) -> Error {
+/// The links in /proc lead to open files, which cannot be renamed over.
+fn leads_into_proc(path: &Path) -> Error {
     Status::CannotWrite.error(format!(
         "it leads to {}, into the files of the kernel, where nothing can be installed; for stdout, give -f -",
         path.display()
     ))
 }
 
-fn is_missing(directory: &Path, remedy: &str) -> Error {
+fn missing_error(directory: &Path, remedy: &str) -> Error {
     let remedy = if directory.is_symlink() { "it is a link to nothing: create that, or take it away" } else { remedy };
     Status::CannotWrite.error(format!("the directory {} does not exist; {remedy}", directory.display()))
 }

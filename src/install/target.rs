@@ -1,4 +1,4 @@
-//! The file that is to be installed: where it is, and what is there now.
+//! The file to install: its resolved path, and the file that is installed there now.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
@@ -12,22 +12,22 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
 
 use super::directory::{OpenDirectory, failed};
-use super::resolve::{self, Bound, LINKS, ResolvedDirectory};
-use super::{Installed, Parents, cannot, hash, temporary};
+use super::resolve::{self, LinkRestriction, MAX_LINKS, ResolvedDirectory};
+use super::{Installed, Parents, cannot_replace, hash, temporary};
 use crate::error::{Error, Result, Status};
 
-/// A file to be replaced, with symbolic links followed: the target of a link is replaced, not the link.
+/// A file to replace. Symbolic links are resolved: kvx replaces the destination of a link, not the link.
 #[derive(Clone, Debug)]
 pub struct Target {
     path: PathBuf,
     name: OsString,
-    found: ResolvedDirectory,
-    /// As it was named, where that is a link.
+    resolved: ResolvedDirectory,
+    /// The link, if the given path is one.
     named: Option<Rc<Target>>,
 }
 
 impl Target {
-    /// Follows `path`. The file need not exist, and its directory only if nobody is to create it.
+    /// Resolves `path`, and follows links. The file need not exist; its directory must, unless kvx is to create it.
     ///
     /// # Errors
     /// 73.
@@ -35,54 +35,54 @@ impl Target {
         if path.as_os_str().as_bytes().ends_with(b"/") {
             return Err(Status::CannotWrite.error("that is a directory's name; give -f a file's"));
         }
-        let mut path = std::path::absolute(path).map_err(|cause| cannot(&cause))?;
-        let (mut bound, mut named) = (Vec::new(), None);
-        for _ in 0..LINKS {
-            let target = Target::at(&path, parents, &mut bound)?;
+        let mut path = std::path::absolute(path).map_err(|cause| cannot_replace(&cause))?;
+        let (mut restrictions, mut named) = (Vec::new(), None);
+        for _ in 0..MAX_LINKS {
+            let target = Target::at(&path, parents, &mut restrictions)?;
             let directory = target.directory()?;
             let link = directory.as_ref().map(|directory| resolve::link(directory, &target.name)).transpose()?;
             match (directory, link.flatten()) {
                 (Some(directory), Some(link)) => {
-                    bound.extend(link.bound);
+                    restrictions.extend(link.restriction);
                     path = directory.path().join(link.to);
                     named.get_or_insert_with(|| Rc::new(target));
                 }
-                _ => return Target { named, ..target }.if_within(&bound),
+                _ => return Target { named, ..target }.if_permitted(&restrictions),
             }
         }
-        Err(cannot(&failed("open file", &path, Errno::ELOOP)))
+        Err(cannot_replace(&failed("open file", &path, Errno::ELOOP)))
     }
 
-    /// An absolute path itself, even if it is a link.
+    /// An absolute path. If it is a link, the target is the link itself; links to its directory are followed.
     ///
     /// # Errors
     /// 73.
-    pub fn itself(path: &Path, parents: Parents) -> Result<Target> {
-        let mut bound = Vec::new();
-        Target::at(path, parents, &mut bound)?.if_within(&bound)
+    pub(crate) fn without_following(path: &Path, parents: Parents) -> Result<Target> {
+        let mut restrictions = Vec::new();
+        Target::at(path, parents, &mut restrictions)?.if_permitted(&restrictions)
     }
 
-    fn at(path: &Path, parents: Parents, bound: &mut Vec<Bound>) -> Result<Target> {
+    fn at(path: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>) -> Result<Target> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Status::CannotWrite.error("that is no file's name; give -f one"));
         };
-        let found = resolve::directory(parent, parents, bound)?;
-        Ok(Target { path: found.path().join(name), name: name.to_owned(), found, named: None })
+        let resolved = resolve::directory(parent, parents, restrictions)?;
+        Ok(Target { path: resolved.path().join(name), name: name.to_owned(), resolved, named: None })
     }
 
-    /// As it was named: if that is a link, the link itself.
+    /// The file at the given path: if that is a link, the link itself.
     pub fn named(&self) -> &Target {
         self.named.as_deref().unwrap_or(self)
     }
 
     /// Another file in its directory.
-    pub(crate) fn neighbour(&self, name: OsString) -> Target {
-        Target { path: self.path.with_file_name(&name), name, found: self.found.clone(), named: None }
+    pub(crate) fn sibling(&self, name: OsString) -> Target {
+        Target { path: self.path.with_file_name(&name), name, resolved: self.resolved.clone(), named: None }
     }
 
-    /// It is where every link that led to it may lead.
-    fn if_within(self, bound: &[Bound]) -> Result<Target> {
-        bound.iter().try_for_each(|link| link.check(&self.found)).map(|()| self)
+    /// Returns the target if every link on the way may lead there.
+    fn if_permitted(self, restrictions: &[LinkRestriction]) -> Result<Target> {
+        restrictions.iter().try_for_each(|link| link.check(&self.resolved)).map(|()| self)
     }
 
     /// The canonical path.
@@ -94,66 +94,66 @@ impl Target {
         &self.name
     }
 
-    pub(super) fn found(&self) -> &ResolvedDirectory {
-        &self.found
+    pub(super) fn resolved(&self) -> &ResolvedDirectory {
+        &self.resolved
     }
 
-    /// Its directory, if that exists by now.
+    /// The directory, if it exists by now.
     pub(crate) fn directory(&self) -> Result<Option<OpenDirectory>> {
-        self.found.now().map_err(|cause| cannot(&cause))
+        self.resolved.open_existing().map_err(|cause| cannot_replace(&cause))
     }
 
-    /// What is there now; none where there is nothing. What is larger than `largest` is not read, and what cannot be read is
-    /// something else than is wanted.
+    /// The installed file, if there is one. A file above `max_size` is not read. A file that fails to be read for
+    /// another reason than this user's rights or limits counts as different from every document.
     ///
     /// # Errors
-    /// 73 where it is no regular file, or this user may not read it.
-    pub fn installed(&self, largest: usize) -> Result<Option<Installed>> {
+    /// 73 if it is not a regular file, or this user may not read it.
+    pub fn installed(&self, max_size: usize) -> Result<Option<Installed>> {
         let Some(directory) = self.directory()? else { return Ok(None) };
-        // To open a device may do something to it.
+        // Check the type first: opening a device can have side effects.
         match directory.kind_of(&self.name).map_err(unreadable)? {
             Some(kind) => self.assert_regular(kind)?,
             None => return Ok(None),
         }
-        let fails = |errno| unreadable(failed("open file", &self.path, errno));
+        let open_error = |errno| unreadable(failed("open file", &self.path, errno));
         let mut file = match directory.open(&self.name, OFlag::O_RDONLY, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::ENOENT) => return Ok(None),
-            // What this user, or this machine, is in want of, and what was swapped for a link a moment ago.
+            // This user lacks a permission, the machine lacks a resource, or a link has just replaced the file.
             Err(
                 errno @ (Errno::EACCES | Errno::EPERM | Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ELOOP),
-            ) => return Err(fails(errno)),
-            // Somebody has a lease on it, or its disk is broken.
+            ) => return Err(open_error(errno)),
+            // A process has a lease on the file, or the disk fails.
             Err(_) => {
-                let file = directory.open(&self.name, OFlag::O_PATH, Mode::empty()).map_err(fails)?;
-                let is = file.metadata().map_err(unreadable)?;
-                self.assert_regular(kind_of(&is))?;
-                return Installed::unreadable(&is, &directory).map(Some);
+                let file = directory.open(&self.name, OFlag::O_PATH, Mode::empty()).map_err(open_error)?;
+                let metadata = file.metadata().map_err(unreadable)?;
+                self.assert_regular(kind_of(&metadata))?;
+                return Installed::unreadable(&metadata, &directory).map(Some);
             }
         };
-        let is = file.metadata().map_err(unreadable)?;
-        self.assert_regular(kind_of(&is))?;
-        let checksum = if usize::try_from(is.len()).is_ok_and(|length| length <= largest) {
-            // Of what was there at the look, should it grow.
-            match hash(&mut (&mut file).take(is.len())) {
+        let metadata = file.metadata().map_err(unreadable)?;
+        self.assert_regular(kind_of(&metadata))?;
+        let checksum = if usize::try_from(metadata.len()).is_ok_and(|length| length <= max_size) {
+            // The file may grow meanwhile: read no more than its size at the start.
+            match hash(&mut (&mut file).take(metadata.len())) {
                 Ok(checksum) => Some(checksum),
-                Err(_) => return Installed::unreadable(&is, &directory).map(Some),
+                Err(_) => return Installed::unreadable(&metadata, &directory).map(Some),
             }
         } else {
             None
         };
-        Installed::new(checksum, &is, file, &directory).map(Some)
+        Installed::new(checksum, &metadata, file, &directory).map(Some)
     }
 
-    /// Takes away what a killed run left beside the file; says where it was.
+    /// Removes the staging directory that a killed run left next to the file, and returns its path.
     ///
     /// # Errors
-    /// 73, and 75 where another run is just writing it.
+    /// 73; 75 if another run is installing the file.
     pub fn sweep(&self) -> Result<Option<PathBuf>> {
         let Some(directory) = self.directory()? else { return Ok(None) };
         let temporary = self.temporary();
-        let was_there = temporary::sweep(&directory, &temporary).map_err(|cause| cannot(&cause))?;
-        Ok(was_there.then(|| directory.path().join(temporary)))
+        let was_removed = temporary::sweep(&directory, &temporary).map_err(|cause| cannot_replace(&cause))?;
+        Ok(was_removed.then(|| directory.path().join(temporary)))
     }
 
     fn assert_regular(&self, kind: SFlag) -> Result<()> {
@@ -171,9 +171,9 @@ impl Target {
         )))
     }
 
-    /// Of the directory in which it is prepared: hidden, and, since it is a directory, passed over by whatever reads all files
-    /// of one: run-parts, cron, dnsmasq, nginx, sudo. Also by logrotate, which would read a file of this name: it passes over
-    /// names that end with `~`, but not if they begin with a dot.
+    /// The name of the staging directory. It is hidden, and a directory, so programs that read all files of a directory
+    /// ignore it: run-parts, cron, dnsmasq, nginx, sudo. logrotate, too, would read a regular file of this name: it
+    /// ignores names that end with `~` only if they do not begin with a dot.
     pub(super) fn temporary(&self) -> OsString {
         let mut name = OsString::from(".");
         name.push(&self.name);
@@ -182,11 +182,12 @@ impl Target {
     }
 }
 
-fn kind_of(is: &Metadata) -> SFlag {
+fn kind_of(metadata: &Metadata) -> SFlag {
     use std::os::unix::fs::MetadataExt;
-    SFlag::from_bits_truncate(is.mode()) & SFlag::S_IFMT
+    SFlag::from_bits_truncate(metadata.mode()) & SFlag::S_IFMT
 }
 
 fn unreadable(cause: io::Error) -> Error {
-    Status::CannotWrite.error(format!("what is there cannot be read: {cause}; run as a user who may, or move it away"))
+    Status::CannotWrite
+        .error(format!("the installed file cannot be read: {cause}; run as a user who may read it, or move it away"))
 }

@@ -1,6 +1,7 @@
-//! The directory in which a file is prepared: beside the target, of a fixed hidden name, so that a killed run's is found again,
-//! and of mode 0700. What is in it, nobody else can open, whatever its owner and mode: so it has those before it is on disk.
-//! And nobody else can open the directory: so its lock is held by a run, one that does not share our state directory.
+//! The staging directory, in which the new file is prepared, next to the target. Its hidden name is fixed, so that the
+//! next run finds what a killed run left. Its mode is 0700: no other user can open the files in it, so the new file
+//! gets its final owner and mode before it is written to disk. No other user can open the directory either, so if it is
+//! locked, another run of kvx holds it, one with another state directory.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{Metadata, TryLockError};
@@ -13,77 +14,78 @@ use nix::unistd::geteuid;
 
 use super::Installed;
 use super::directory::{OpenDirectory, busy};
-use super::due::{NewAttributes, give};
+use super::new_attributes::{NewAttributes, apply};
 use crate::document::Verified;
 
 pub(super) const PRIVATE: u32 = 0o700;
-/// While a check runs, which may give up its rights: its copy can be reached, but the directory neither listed nor locked.
+/// Mode while a check runs, which may drop its privileges: other users can reach the copy, but not list or lock the
+/// directory.
 const ENTERABLE: u32 = 0o711;
-/// Bits by which others can open a directory.
+/// Bits that let other users open a directory.
 const OPENS: u32 = 0o066;
 
-/// So often somebody may put something there, and take it away, in the wrong moment.
-const TRIES: usize = 100;
+/// Maximum number of attempts, if another process creates and removes an entry of this name at the wrong moments.
+const MAX_ATTEMPTS: usize = 100;
 
-/// In it, the file to be installed.
+/// The new file in the staging directory.
 const NEW: &str = "new";
-/// In it, the directory of the copy that is checked.
+/// The directory in the staging directory, for the copy that `--check` validates.
 pub(super) const CHECK: &str = "check";
 
-/// A directory of ours: gone with all that is in it when this is dropped.
+/// A locked staging directory. Dropping this removes it and its contents.
 #[derive(Debug)]
 pub(super) struct Staged {
-    beside: OpenDirectory,
+    parent: OpenDirectory,
     name: OsString,
     directory: OpenDirectory,
 }
 
 impl Staged {
-    /// A new one.
-    pub fn new(beside: &OpenDirectory, name: OsString) -> io::Result<Staged> {
-        let directory = match beside.make(&name, PRIVATE) {
+    /// Creates and locks the directory. Removes one that a killed run left.
+    pub fn new(parent: &OpenDirectory, name: OsString) -> io::Result<Staged> {
+        let directory = match parent.create_directory(&name, PRIVATE) {
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
-                sweep(beside, &name)?;
-                match beside.make(&name, PRIVATE) {
-                    Err(cause) if cause.kind() == ErrorKind::AlreadyExists && beside.is_open_to_all()? => {
-                        displace(beside, &name)?
+                sweep(parent, &name)?;
+                match parent.create_directory(&name, PRIVATE) {
+                    Err(cause) if cause.kind() == ErrorKind::AlreadyExists && parent.is_open_to_all()? => {
+                        displace(parent, &name)?
                     }
-                    made => made?,
+                    created => created?,
                 }
             }
-            made => made?,
+            created => created?,
         };
-        claim(beside, &name, directory).inspect_err(|cause| {
+        claim(parent, &name, directory).inspect_err(|cause| {
             if cause.kind() != ErrorKind::WouldBlock {
-                drop(beside.remove_directory(&name));
+                drop(parent.remove_directory(&name));
             }
         })
     }
 
-    /// Opens it, so far, to a check, which may give up its rights; the directory in which its copy is.
+    /// Lets a check that drops its privileges reach its copy. Returns the staging directory.
     pub fn open_to_check(&self) -> io::Result<&OpenDirectory> {
         self.directory.set_mode(ENTERABLE)?;
         Ok(&self.directory)
     }
 
-    /// Closes it again.
+    /// Makes the directory private again.
     pub fn close(&self) -> io::Result<()> {
         self.directory.set_mode(PRIVATE)
     }
 
-    /// Writes the document, with all that is due to it, onto the disk.
-    pub fn write(&self, document: &Verified, due: &NewAttributes, old: Option<&Installed>) -> io::Result<()> {
-        let mut file = self.directory.create(NEW.as_ref())?;
+    /// Writes the document and its attributes to disk.
+    pub fn write(&self, document: &Verified, attributes: &NewAttributes, old: Option<&Installed>) -> io::Result<()> {
+        let mut file = self.directory.create_file(NEW.as_ref())?;
         file.write_all(document.bytes())?;
-        give(&file, due, old)?;
+        apply(&file, attributes, old)?;
         file.sync_all()
     }
 
-    /// Puts it in its place.
+    /// Renames the new file to its final name.
     pub fn rename(self, to: &OsStr) -> io::Result<()> {
-        // As long as another run had the lock, somebody may have put another directory there.
-        match self.beside.is_in_place() {
-            true => self.directory.rename(NEW.as_ref(), &self.beside, to),
+        // The parent directory may have been replaced while this run waited for a lock.
+        match self.parent.is_in_place() {
+            true => self.directory.rename(NEW.as_ref(), &self.parent, to),
             false => Err(busy("its directory has just been replaced by another")),
         }
     }
@@ -91,93 +93,95 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        remove(&self.beside, &self.name, &self.directory, NEW.as_ref(), clear);
+        remove(&self.parent, &self.name, &self.directory, NEW.as_ref(), clear);
     }
 }
 
-/// Removes a directory, and what is in it: mostly nothing, or this one file. What a check has left running may go on writing
-/// there: then the next run removes it.
+/// Removes a directory and its contents: usually nothing, or this one file. A process that a check left running may
+/// still write to it; then the next run removes the directory.
 pub(super) fn remove(
-    above: &OpenDirectory,
+    parent: &OpenDirectory,
     name: &OsStr,
     directory: &OpenDirectory,
     file: &OsStr,
-    empty: impl FnOnce(&OpenDirectory) -> io::Result<()>,
+    remove_contents: impl FnOnce(&OpenDirectory) -> io::Result<()>,
 ) {
-    let remove = || above.remove_directory(name);
+    let remove = || parent.remove_directory(name);
     drop(remove().or_else(|_| directory.remove(file).and_then(|()| remove())).or_else(|_| {
-        empty(directory)?;
+        remove_contents(directory)?;
         remove()
     }));
 }
 
-/// Removes what a run puts there, and nothing else: whoever may rename what is beside the file can have given this name to
-/// another directory of ours.
+/// Removes only the entries that a run creates: a user who can rename entries next to the file can have given this name
+/// to another private directory of this user.
 fn clear(directory: &OpenDirectory) -> io::Result<()> {
     [NEW, CHECK].map(OsStr::new).into_iter().try_for_each(|name| directory.remove_all(name))
 }
 
-/// Takes away what a killed run, or anybody else, has left there; whether there was anything.
+/// Removes what a killed run, or another user, left under this name. Returns whether it removed something.
 ///
-/// Where everybody may create files, what cannot be taken away stays: it is in nobody's way, see [`displace`].
-pub(super) fn sweep(beside: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
-    match take_away(beside, name) {
-        Err(cause) if cause.kind() != ErrorKind::WouldBlock && beside.is_open_to_all()? => Ok(false),
-        taken => taken,
+/// In a directory where every user can create files, an entry that cannot be removed is not an error: [`displace`]
+/// moves it away.
+pub(super) fn sweep(parent: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
+    match remove_leftover(parent, name) {
+        Err(cause) if cause.kind() != ErrorKind::WouldBlock && parent.is_open_to_all()? => Ok(false),
+        removed => removed,
     }
 }
 
-fn take_away(beside: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
-    match beside.kind_of(name)? {
+fn remove_leftover(parent: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
+    match parent.kind_of(name)? {
         None => return Ok(false),
         Some(SFlag::S_IFDIR) => {}
-        Some(_) => return beside.remove(name).map(|()| true),
+        Some(_) => return parent.remove(name).map(|()| true),
     }
-    match beside.enter(name) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false), // Whoever's it was has taken it away.
-        Ok(directory) if directory.metadata().is_ok_and(|is| is_private(&is)) => {
-            let staged = claim(beside, name, directory)?;
+    match parent.enter(name) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false), // Its owner has just removed it.
+        Ok(directory) if directory.metadata().is_ok_and(|metadata| is_private(&metadata)) => {
+            let staged = claim(parent, name, directory)?;
             clear(&staged.directory)?;
-            let is = staged.directory.metadata()?;
+            let metadata = staged.directory.metadata()?;
             drop(staged);
-            if beside.has(name, &is)? { Err(has_others(beside, name)) } else { Ok(true) }
+            if parent.contains(name, &metadata)? { Err(foreign_files_error(parent, name)) } else { Ok(true) }
         }
-        // None of ours. Others may lock it as long as they like.
-        _ => match beside.remove_directory(name) {
-            Err(cause) if cause.kind() == ErrorKind::DirectoryNotEmpty => Err(has_others(beside, name)),
+        // Not a directory of kvx. It is not locked: another user could hold that lock for as long as they like.
+        _ => match parent.remove_directory(name) {
+            Err(cause) if cause.kind() == ErrorKind::DirectoryNotEmpty => Err(foreign_files_error(parent, name)),
             removed => removed.map(|()| true),
         },
     }
 }
 
-fn has_others(beside: &OpenDirectory, name: &OsStr) -> io::Error {
-    let path = beside.path().join(name);
+fn foreign_files_error(parent: &OpenDirectory, name: &OsStr) -> io::Error {
+    let path = parent.path().join(name);
     io::Error::other(format!("{} is a directory with files in it that are not ours; remove it", path.display()))
 }
 
-/// A new one in the place of what somebody else has put there, or puts there anew whenever it is taken away, as whoever may
-/// create files can: the two change places, in one moment. What was there has another name then, and goes if it is empty.
-fn displace(beside: &OpenDirectory, name: &OsStr) -> io::Result<OpenDirectory> {
-    let other = OsString::from(format!(".kvx~{:016x}", RandomState::new().hash_one(()))); // Which nobody can hold before us.
-    let directory = beside.make(&other, PRIVATE)?;
-    let mut placed = beside.exchange(&other, name);
-    for _ in 0..TRIES {
+/// Creates a new directory and swaps it atomically with an entry of another user, who may recreate that entry whenever
+/// it is removed. The other entry gets a random name, and is removed if it is a file or an empty directory.
+fn displace(parent: &OpenDirectory, name: &OsStr) -> io::Result<OpenDirectory> {
+    // Unpredictable, so that no other user can occupy it.
+    let other = OsString::from(format!(".kvx~{:016x}", RandomState::new().hash_one(())));
+    let directory = parent.create_directory(&other, PRIVATE)?;
+    let mut placed = parent.exchange(&other, name);
+    for _ in 0..MAX_ATTEMPTS {
         placed = match placed {
-            // It has just gone; and may be there again.
+            // The other entry has just been removed; it may reappear at any time.
             Err(cause) if cause.kind() == ErrorKind::NotFound => {
-                beside.rename(&other, beside, name).or_else(|_| beside.exchange(&other, name))
+                parent.rename(&other, parent, name).or_else(|_| parent.exchange(&other, name))
             }
             placed => placed,
         };
     }
-    match beside.has(&other, &directory.metadata()?) {
-        Ok(false) => drop(beside.remove_directory(&other).or_else(|_| beside.remove(&other))),
-        _ => drop(beside.remove_directory(&other)),
+    match parent.contains(&other, &directory.metadata()?) {
+        Ok(false) => drop(parent.remove_directory(&other).or_else(|_| parent.remove(&other))),
+        _ => drop(parent.remove_directory(&other)),
     }
     match placed {
-        // A user other than root may not, in a directory such as /tmp.
-        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => Err(has_others(beside, name)),
-        placed => placed.and_then(|()| beside.enter(name)),
+        // In a sticky directory such as /tmp, only root can rename another user's entry.
+        Err(cause) if cause.kind() == ErrorKind::PermissionDenied => Err(foreign_files_error(parent, name)),
+        placed => placed.and_then(|()| parent.enter(name)),
     }
 }
 
@@ -185,19 +189,19 @@ fn is_private(directory: &Metadata) -> bool {
     directory.uid() == geteuid().as_raw() && directory.mode() & OPENS == 0
 }
 
-/// Has it for ourselves.
-fn claim(beside: &OpenDirectory, name: &OsStr, directory: OpenDirectory) -> io::Result<Staged> {
+/// Locks the directory, and checks that it is still the private one under this name.
+fn claim(parent: &OpenDirectory, name: &OsStr, directory: OpenDirectory) -> io::Result<Staged> {
     const ANOTHER_RUN: &str = "another run, with another state directory, is just installing it";
     directory.file().file().try_lock().map_err(|cause| match cause {
         TryLockError::WouldBlock => busy(ANOTHER_RUN),
         TryLockError::Error(cause) => cause,
     })?;
-    let is = directory.metadata()?;
-    if !is_private(&is) {
+    let metadata = directory.metadata()?;
+    if !is_private(&metadata) {
         return Err(io::Error::other(format!("{} was swapped for another", directory.path().display())));
     }
-    if !beside.has(name, &is)? {
-        return Err(busy(ANOTHER_RUN)); // Which took it away before we had the lock.
+    if !parent.contains(name, &metadata)? {
+        return Err(busy(ANOTHER_RUN)); // It removed the directory before this run got the lock.
     }
-    Ok(Staged { beside: beside.clone(), name: name.to_owned(), directory })
+    Ok(Staged { parent: parent.clone(), name: name.to_owned(), directory })
 }

@@ -1,5 +1,4 @@
-//! Who may do what with a file, beyond owner and mode: its SELinux label and its POSIX ACL. What the old file has, the new
-//! one gets, where the file system has such things.
+//! SELinux label and POSIX ACL. The new file gets those of the old one, if the file system supports them.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -7,29 +6,32 @@ use std::path::Path;
 use xattr::FileExt;
 
 const LABEL: &str = "security.selinux";
-/// Where SELinux is, if it is in force.
+/// Exists if SELinux is enabled.
 const SELINUX: &str = "/sys/fs/selinux/enforce";
 const ACL: &str = "system.posix_acl_access";
 const DEFAULT_ACL: &str = "system.posix_acl_default";
-/// Tags of its entries, in their lower byte.
+/// Tags of ACL entries: their lower byte.
 const GROUP: u8 = 0x04;
 const MASK: u8 = 0x10;
 const OTHER: u8 = 0x20;
 
-/// Gives the new file the old one's, which is of the same owner and group.
+/// Copies label and ACL of the old file, which has the same owner and group, to the new one.
 ///
-/// A label that the system gave to a file whose predecessor has none is left; an ACL that came from the directory's default
-/// is not: it would let people in whom the old file kept out.
-pub(super) fn keep(old: &fs_err::File, new: &fs_err::File) -> io::Result<()> {
+/// If the old file has no label, the new one keeps the label that the system gave it. If the old file has no ACL, the
+/// new one loses an ACL that it got from the directory's default: that could grant access to users whom the old file
+/// denied it.
+pub(super) fn copy(old: &fs_err::File, new: &fs_err::File) -> io::Result<()> {
     if let Some(label) = get(old, LABEL)?.filter(|label| get(new, LABEL).ok().flatten().as_ref() != Some(label)) {
         match new.file().set_xattr(LABEL, &label) {
-            // A label from other times: here it means nothing.
+            // SELinux is disabled: the label is a leftover without effect.
             Err(_) if !Path::new(SELINUX).exists() => {}
             set => set.map_err(|cause| cannot_keep("SELinux label", &String::from_utf8_lossy(&label), &cause))?,
         }
     }
     match get(old, ACL)? {
-        Some(acl) => new.file().set_xattr(ACL, &closed(acl)).map_err(|cause| cannot_keep("ACL", "see getfacl", &cause)),
+        Some(acl) => {
+            new.file().set_xattr(ACL, &restricted(acl)).map_err(|cause| cannot_keep("ACL", "see getfacl", &cause))
+        }
         None => drop_acl(new),
     }
 }
@@ -39,12 +41,12 @@ pub(super) fn has_acl(file: &fs_err::File) -> io::Result<bool> {
     get(file, ACL).map(|acl| acl.is_some())
 }
 
-/// Takes a file's ACL away, if it has one. Its group's bits then are what was the mask.
+/// Removes a file's ACL, if it has one. Its group bits then grant what was only the ACL's mask.
 pub(super) fn drop_acl(file: &fs_err::File) -> io::Result<()> {
     remove_acl(file, ACL)
 }
 
-/// Takes away the ACL that whatever is created in a directory would get.
+/// Removes the default ACL, which new files in the directory would get.
 pub(super) fn drop_default_acl(directory: &fs_err::File) -> io::Result<()> {
     remove_acl(directory, DEFAULT_ACL)
 }
@@ -59,8 +61,8 @@ fn remove_acl(file: &fs_err::File, name: &str) -> io::Result<()> {
     }
 }
 
-/// The mode of a file that loses its ACL and lets in nobody else thereby: of what its group's bits are then, the mask was only
-/// the most that anybody got.
+/// The mode for a file that loses its ACL, such that no user gains access: the group bits of a file with an ACL are
+/// only the ACL's mask, so they are reduced to what the ACL grants the group.
 pub(super) fn without_acl(file: &fs_err::File, mode: u32) -> io::Result<u32> {
     let Some(acl) = get(file, ACL)? else { return Ok(mode) };
     let group = entries(&acl).find_map(|entry| match entry {
@@ -70,11 +72,11 @@ pub(super) fn without_acl(file: &fs_err::File, mode: u32) -> io::Result<u32> {
     Ok(mode & (0o707 | (group.unwrap_or(0) & 0o7) << 3))
 }
 
-/// As far as the mode decides of it, it lets in nobody but the owner: the mode, which is given next, sets mask and others
-/// (acl(5)), and may be narrower than the old one.
+/// Clears the mask and the permissions of others. The mode is set next, sets both anew (acl(5)), and may be narrower
+/// than the old one.
 ///
-/// As in the kernel's `posix_acl_xattr.h`: a version, and entries of tag, permissions and id.
-fn closed(mut acl: Vec<u8>) -> Vec<u8> {
+/// The format is that of the kernel's `posix_acl_xattr.h`: a version, and entries of tag, permissions and id.
+fn restricted(mut acl: Vec<u8>) -> Vec<u8> {
     for entry in acl.get_mut(4..).unwrap_or_default().chunks_exact_mut(8) {
         if let [MASK | OTHER, 0, permissions, ..] = entry {
             *permissions = 0;

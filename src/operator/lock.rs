@@ -1,7 +1,7 @@
-//! Locking one file on this node, so that it stays as it is, and letting it go on.
+//! Locks a file on this node, so that no run changes it, and unlocks it.
 //!
-//! Whatever fails in between, the file is locked rather than not: the lock begins with the marker next to it, which kvx-out heeds
-//! even without Consul, and that is the last to go.
+//! If a step fails, the file stays locked. `lock` first creates the marker next to the file, which kvx-out respects
+//! even without Consul; `unlock` removes it last.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,12 +22,12 @@ use crate::util::path;
 use crate::util::text;
 use crate::util::time::Deadline;
 
-/// A file to be locked or unlocked.
+/// The file to lock or unlock.
 #[derive(Clone)]
 pub struct LockOrder {
-    /// `-f`, as kvx-out is given it.
+    /// `-f`, the same path as in kvx-out's command line.
     pub file: PathBuf,
-    /// Where.
+    /// The Consul and the prefix.
     pub site: Site,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
@@ -36,67 +36,67 @@ pub struct LockOrder {
 /// How a file is locked.
 #[derive(Clone, Debug)]
 pub struct LockOptions {
-    /// `-r`; none where none was given.
+    /// `-r`, if given.
     pub reason: Option<Reason>,
-    /// The program that unlocks it, for the text of the marker.
+    /// The program to unlock the file with. The marker's text names it.
     pub program: &'static str,
-    /// What marks it next to the file.
+    /// The marker next to the file.
     pub marker: Marker,
-    /// Whether the reason of a lock that is in place may be replaced.
+    /// `--replace`: whether to replace the reason of an existing lock.
     pub present: Present,
 }
 
 /// A marker next to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
-    /// Ours, which no program takes for configuration.
+    /// `.NAME.lock`, a directory, which no program reads as configuration.
     Hidden,
-    /// kvexpress's `FILE.locked`, of this mode.
+    /// kvexpress's `FILE.locked`, with this mode.
     Visible(u32),
 }
 
-/// What has come of a lock.
+/// The result of `lock`.
 #[derive(Debug)]
 pub struct Locked {
-    /// The file, as the order names it.
+    /// The file, as given.
     pub file: PathBuf,
-    /// Why, as it stands in Consul.
+    /// The reason, as stored in Consul.
     pub reason: String,
-    /// Where in Consul.
+    /// The lock's key in Consul.
     pub path: String,
-    /// The reason that it replaced.
+    /// The reason of the lock that this one replaced.
     pub before: Option<String>,
-    /// Whether there is such a file yet.
-    pub is_there: bool,
+    /// Whether the file exists.
+    pub file_exists: bool,
 }
 
-/// What has come of unlocking.
+/// The result of `unlock`.
 #[derive(Debug)]
 pub struct Unlocked {
-    /// The file, as the order names it.
+    /// The file, as given.
     pub file: PathBuf,
-    /// Why it was locked, if it was.
+    /// The reason of the lock, if the file was locked.
     pub reason: Option<String>,
-    /// Where in Consul.
+    /// The lock's key in Consul.
     pub path: String,
-    /// What is recorded of it, if anything.
+    /// The recorded state of the file, if there is one.
     pub recorded: Option<RecordedState>,
 }
 
 impl LockOrder {
-    /// Where its lock is in Consul.
+    /// The lock's key in Consul.
     pub fn path(&self, context: &Context) -> String {
-        names(self, context).1
+        lock_names(self, context).1
     }
 }
 
-/// Locks a file: once this returns, no run changes it.
+/// Locks a file. Once this returns, no run changes it.
 ///
 /// # Errors
-/// 69, 73, 75, 77, 78. If the message does not say otherwise, nothing is locked that was not.
-pub fn lock(order: &LockOrder, manner: &LockOptions, context: &Context) -> Result<Locked> {
-    let (file, path) = names(order, context);
-    let reason = match &manner.reason {
+/// 69, 73, 75, 77, 78. Nothing was locked, unless the message says so.
+pub fn lock(order: &LockOrder, options: &LockOptions, context: &Context) -> Result<Locked> {
+    let (file, path) = lock_names(order, context);
+    let reason = match &options.reason {
         Some(reason) => reason.text(Some(&file), context),
         None => format!(
             "No reason given for '{}' by '{}' at '{}'.",
@@ -106,98 +106,98 @@ pub fn lock(order: &LockOrder, manner: &LockOptions, context: &Context) -> Resul
         ),
     };
     let client = order.site.client(context)?;
-    let taken = |before: &str| {
+    let already_locked = |before: &str| {
         Status::TryAgain
             .error(format!("it is locked already: {before}; `kvx unlock` it, or give another reason with --replace"))
     };
-    let half = |error: Error| {
+    let locked_by_marker_only = |error: Error| {
         error.and(
-            "it is locked by the mark beside it, which kvx-out heeds, but not in Consul: run it again, or unlock it",
+            "it is locked by the marker next to it, which kvx-out respects, but not in Consul; run it again, or unlock the file",
         )
     };
-    let now = marker::read(&client, &path);
-    if let (Present::Keep, Ok(Some(before))) = (manner.present, &now) {
-        return Err(taken(before));
+    let in_consul = marker::read(&client, &path);
+    if let (Present::Keep, Ok(Some(before))) = (options.present, &in_consul) {
+        return Err(already_locked(before));
     }
-    // Half a lock, or one by hand, is replaced; but not unseen.
-    let text = lock_file::text(&file, manner.program, &reason);
-    let (by_hand, made) = make_marker(&file, &text, manner.marker);
-    // Where there can be no marker, perhaps since another user is in its way, the lock in Consul is better than none; and where
-    // Consul cannot be asked, the marker.
-    let half = |error: Error| match &made {
-        Ok(()) => half(error),
+    // A marker without a lock in Consul is incomplete or made by hand. It is replaced, and its reason is printed.
+    let text = lock_file::marker_text(&file, options.program, &reason);
+    let (by_hand, created) = create_marker(&file, &text, options.marker);
+    // Half a lock is better than none: Consul alone if the marker cannot be created, perhaps because another user
+    // blocks its name; the marker alone if Consul cannot be reached.
+    let without_consul = |error: Error| match &created {
+        Ok(()) => locked_by_marker_only(error),
         Err(cause) => Status::CannotWrite.error(format!("{cause}; and it is not locked in Consul either: {error}")),
     };
-    if let (Err(cause), true) = (&made, is_nowhere(&file)) {
+    if let (Err(cause), true) = (&created, cannot_exist(&file)) {
         return Err(Status::CannotWrite.error(cause.to_string()));
     }
-    now.map_err(half)?;
-    let before = match marker::set(&client, &path, &reason, manner.present, context).map_err(half)? {
+    in_consul.map_err(without_consul)?;
+    let before = match marker::set(&client, &path, &reason, options.present, context).map_err(without_consul)? {
         Set::Done(before) => before.or(by_hand),
-        Set::Taken(before) => return Err(taken(&before)),
+        Set::Taken(before) => return Err(already_locked(&before)),
     };
     wait_for_runs(order, &file, context)?;
-    made.map_err(|error| {
+    created.map_err(|error| {
         error.and(&format!(
-            "it is locked in Consul only ({path}), where a run does not look whose payload brings the document (a keyprefix watch)"
+            "it is locked in Consul only ({path}), which a run does not read if its payload contains the document (a keyprefix watch)"
         ))
     })?;
-    Ok(Locked { file: order.file.clone(), reason, path, before, is_there: file.exists() })
+    Ok(Locked { file: order.file.clone(), reason, path, before, file_exists: file.exists() })
 }
 
-/// Makes the marker next to a file; and says why it was locked before, as far as that can be read.
-fn make_marker(file: &Path, text: &str, marker: Marker) -> (Option<String>, Result<()>) {
-    let target = match lock_file::place(file) {
+/// Creates the marker next to a file. Also returns the reason of an existing marker, if it can be read.
+fn create_marker(file: &Path, text: &str, marker: Marker) -> (Option<String>, Result<()>) {
+    let target = match lock_file::locate(file) {
         Ok(Some(target)) => target,
-        Ok(None) => return (None, Err(lock_file::has_no_directory(file))),
+        Ok(None) => return (None, Err(lock_file::missing_directory(file))),
         Err(error) => return (None, Err(error.of("the file cannot be locked by a marker next to it"))),
     };
     let before = lock_file::reason(&target).unwrap_or_default();
-    let made = match marker {
+    let created = match marker {
         Marker::Visible(mode) => lock_file::lock_visibly(&target, text, mode),
         Marker::Hidden => lock_file::lock(&target, text),
     };
-    (before, made)
+    (before, created)
 }
 
-/// Whether no file can be installed at this path, so that it must be misspelt: its name is too long, or its directory does not
-/// exist, and no other user can have moved that away.
-fn is_nowhere(file: &Path) -> bool {
-    let is_gone = |directory: &Path| !directory.exists() && matches!(exposed(directory), Ok(None));
-    lock_file::is_nameless(file) || file.parent().is_some_and(is_gone)
+/// Whether no file can be installed at this path, so the path is misspelt: its name is too long, or its directory does
+/// not exist and no other user can have moved it away.
+fn cannot_exist(file: &Path) -> bool {
+    let is_missing = |directory: &Path| !directory.exists() && matches!(exposed(directory), Ok(None));
+    lock_file::is_name_too_long(file) || file.parent().is_some_and(is_missing)
 }
 
-/// Unlocks a file. What was missed arrives with the next run.
+/// Unlocks a file. The next run installs what was missed.
 ///
 /// # Errors
 /// 69, 73, 75, 77, 78. If it fails, the file stays locked.
 pub fn unlock(order: &LockOrder, context: &Context) -> Result<Unlocked> {
-    let (file, path) = names(order, context);
+    let (file, path) = lock_names(order, context);
     let client = order.site.client(context)?;
-    let place = lock_file::place(&file).map_err(|error| error.and("the file stays locked"))?;
+    let target = lock_file::locate(&file).map_err(|error| error.and("the file stays locked"))?;
     let reason = marker::clear(&client, &path, context).map_err(|error| error.and("the file stays locked"))?;
-    // What cannot be read can be removed.
-    let beside = place.as_ref().and_then(|place| lock_file::reason(place).unwrap_or_default());
-    place.as_ref().map_or(Ok(()), lock_file::unlock).map_err(|error| error.of("it stays locked"))?;
-    let reason = reason.or(beside);
+    // A marker that cannot be read can still be removed.
+    let marker_reason = target.as_ref().and_then(|target| lock_file::reason(target).unwrap_or_default());
+    target.as_ref().map_or(Ok(()), lock_file::unlock).map_err(|error| error.of("it stays locked"))?;
+    let reason = reason.or(marker_reason);
     Ok(Unlocked { file: order.file.clone(), reason, path, recorded: recorded(order, &file, context) })
 }
 
-/// The file's path as kvexpress takes it for the lock, and where its lock is in Consul: as kvx-out is given the file,
-/// if it has installed it by another name.
-fn names(order: &LockOrder, context: &Context) -> (PathBuf, String) {
+/// The path that identifies the lock, as in kvexpress, and the lock's key in Consul. If kvx-out installed the file
+/// under another path, such as a link, that path counts.
+fn lock_names(order: &LockOrder, context: &Context) -> (PathBuf, String) {
     let given = path::absolute(&order.file);
-    let file = recorded(order, &given, context).map_or(given, |known| known.state.locked_as().to_owned());
+    let file = recorded(order, &given, context).map_or(given, |recorded| recorded.state.locked_as().to_owned());
     let path = order.site.prefix.lock(&file, &context.env.hostname());
     (file, path)
 }
 
-/// A run that began before may be about to install.
+/// Waits for runs that began before the lock, and may be about to install.
 fn wait_for_runs(order: &LockOrder, file: &Path, context: &Context) -> Result<()> {
     let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Ok(()) };
     let directory = state::directory(order.state_dir.as_deref(), &context.env)?;
-    let patience = Deadline::within(order.site.timeout.saturating_add(Duration::from_secs(60)));
-    state::wait_for_runs(&directory, target.path(), patience, context)
+    let deadline = Deadline::within(order.site.timeout.saturating_add(Duration::from_secs(60)));
+    state::wait_for_runs(&directory, target.path(), deadline, context)
         .map_err(|error| error.and("it is locked, but a run that began before may still change it"))
 }
 
@@ -212,7 +212,7 @@ impl fmt::Display for Locked {
         if let Some(before) = &self.before {
             write!(f, "; it was locked before: {before}")?;
         }
-        if self.is_there { Ok(()) } else { f.write_str("; there is no such file yet") }
+        if self.file_exists { Ok(()) } else { f.write_str("; there is no such file yet") }
     }
 }
 
@@ -220,7 +220,7 @@ impl fmt::Display for Unlocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.reason {
             Some(reason) => write!(f, "unlocked; it was locked: {reason}"),
-            None => write!(f, "not locked (no {} in Consul, no mark beside it)", self.path),
+            None => write!(f, "not locked (no {} in Consul, no marker next to it)", self.path),
         }
     }
 }

@@ -143,7 +143,7 @@ fn a_directory_of_roots_that_she_renames_is_neither_emptied_nor_opened() {
     fs::rename(&private, &new).unwrap();
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(said.contains("somebody has just put another directory there"), "{said}");
+    assert!(said.contains("another process has just replaced the new directory"), "{said}");
     is_as_it_was(&new);
 }
 

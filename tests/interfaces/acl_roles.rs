@@ -55,7 +55,7 @@ fn a_nodes_token_locks_its_file_beside_it_alone_and_is_told() {
     guarded.put_pair(&lines(20));
     guarded.kvx_out(&token).run().expect(0);
     let denied = guarded.kvx_file(&token, "lock").args(["-r", "why"]).run().expect(77);
-    denied.says(&[place.file().to_str().unwrap(), &guarded.lock(), "locked by the mark beside it", "not in Consul"]);
+    denied.says(&[place.file().to_str().unwrap(), &guarded.lock(), "locked by the marker next to it", "not in Consul"]);
     assert_eq!(guarded.api("GET", &format!("/v1/kv/{}", guarded.lock()), b""), b"");
     guarded.put_pair(&lines(21));
     guarded.kvx_out(&token).run().expect(0).says(&["locked on this node", "why"]);

@@ -87,7 +87,7 @@ fn what_a_check_refuses_is_not_installed() {
     refused("false {}", &["the check `false ", "rejected the document (exit status: 1)", "file left unchanged"]);
     refused("sh -c 'kill -SEGV $$' {}", &["rejected the document", "signal: 11"]);
     refused("no-such-check {}", &["could not be run", "No such file", "it is not in PATH", "give its full path"]);
-    let changed = "the check has changed the file it was shown";
+    let changed = "the check changed the new file";
     refused("sh -c 'echo more >> \"$1\"' - {}", &[changed]);
     refused("sh -c 'cp \"$1\" $PLACE/x && mv $PLACE/x \"$1\"' - {}", &[changed]);
     refused("rm {}", &[changed]);

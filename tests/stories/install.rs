@@ -375,7 +375,7 @@ fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
     run().arg("--mkdir").args(["-f", "/kvx-nobody/hosts"]).run().expect(64);
     // The file: not to be read.
     give_to_nobody(&place.file(), 0o000);
-    run().run().expect(73).says(&["what is there cannot be read", "Permission denied", "run as a user who may"]);
+    run().run().expect(73).says(&["the installed file cannot be read", "Permission denied", "run as a user who may"]);
     // What is recorded.
     give_to_nobody(&place.file(), 0o644);
     give_to_nobody(&out, 0o755);
@@ -415,7 +415,7 @@ fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
         give_to_nobody(&out, 0o555);
         place.upload(lines(21));
         let ran = run().args(["--in-place", "--check", "true {}"]).run().expect(73);
-        ran.says(&["Permission denied", "--check is shown a copy beside the file"]);
+        ran.says(&["Permission denied", "--check needs a copy next to the file"]);
         give_to_nobody(&out, 0o755);
         give_to_nobody(&place.file(), 0o644);
     }

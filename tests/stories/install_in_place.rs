@@ -68,7 +68,7 @@ fn in_place_a_lock_on_the_file_is_in_nobodys_way_and_a_mixture_of_two_runs_is_no
     place.upload(lines(40));
     let ran =
         under_strace(&place, &["-P", place.file().to_str().unwrap(), "-e", "inject=write:retval=111"], &["--in-place"]);
-    ran.expect(73).says(&["what was written is not what can be read", "the next run ends what was begun"]);
+    ran.expect(73).says(&["the file does not contain what was written", "the next run completes it"]);
     place.kvx_out().arg("--in-place").run().expect(0).says(&["installed"]);
     assert_eq!(place.content(), lines(40));
 }

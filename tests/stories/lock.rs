@@ -189,7 +189,7 @@ fn without_consul_a_lock_is_half_done_and_says_so_and_an_unlock_is_not_done() {
     installed(&place, &lines(20));
     let without = ["-s", NOBODY, "--timeout", "100ms"];
     let ran = lock(&place, "why").args(without).run().expect(69);
-    ran.says(&[place.file().to_str().unwrap(), NOBODY, "locked by the mark beside it", "not in Consul"]);
+    ran.says(&[place.file().to_str().unwrap(), NOBODY, "locked by the marker next to it", "not in Consul"]);
     assert!(place.mark().exists() && place.consul.get(&lock_of(&place)).is_none());
     place.upload(lines(21));
     place.kvx_out().run().expect(0).says(&["locked on this node", "why"]);

@@ -210,7 +210,7 @@ fn has_changed_since(directory: &StateDirectory, file: &Path, state: &State) -> 
 /// The reason of a file's lock: from the marker next to the file, or else from Consul.
 fn lock(prefix: &Prefix, file: &Path, client: Option<&Client>, context: &Context) -> consul::Result<Option<String>> {
     // If the marker cannot be read, the error is shown as the reason.
-    let marker = lock_file::place(file).and_then(|place| place.as_ref().map_or(Ok(None), lock_file::reason));
+    let marker = lock_file::locate(file).and_then(|target| target.as_ref().map_or(Ok(None), lock_file::reason));
     match (marker.unwrap_or_else(|error| Some(error.to_string())), client) {
         (None, Some(client)) => {
             let path = prefix.lock(file, &context.env.hostname());
