@@ -130,8 +130,8 @@ impl WriteMethod {
     }
 }
 
-/// Whether this was opened to be written. What was not is not opened once more either: whoever gave it may not write it, while
-/// this user may.
+/// Whether the descriptor is open for writing. If it is not, it is not reopened either: the process that passed it may not be
+/// allowed to write it, while this user is.
 fn is_for_writing(descriptor: BorrowedFd) -> bool {
     let flags = fcntl(descriptor, FcntlArg::F_GETFL).map_or(OFlag::O_PATH, OFlag::from_bits_truncate);
     !flags.contains(OFlag::O_PATH) && matches!(flags & OFlag::O_ACCMODE, OFlag::O_WRONLY | OFlag::O_RDWR)

@@ -12,13 +12,13 @@ use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
     over site_options:
-    /// Lock a file on this node: it stays as it is until it is unlocked.
+    /// Lock a file on this node: no run changes it until it is unlocked.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The reason, with who, where and when, stands in .NAME.lock/reason next to the
-file, and in Consul as PREFIX/locks/SHA-256 OF THE PATH/HOSTNAME, which
-kvexpress heeds, too. Give the path as kvx-out is given it. A run that is at
-the file is waited for.",
+        note = "The reason, with user, host and time, is stored in .NAME.lock/reason next to
+the file, and in Consul as PREFIX/locks/SHA-256 OF THE PATH/HOSTNAME, which
+kvexpress respects as well. Give the same path as to kvx-out. It waits for a
+run that is in progress.",
         note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} -f /etc/hosts.consul -r 'canary until Friday'",
         error_code(0, "locked"),
@@ -26,7 +26,7 @@ the file is waited for.",
         error_code(69, "Consul cannot be reached"),
         error_code(73, ".NAME.lock cannot be written: it is locked in Consul only"),
         error_code(74, "the state cannot be read; the file is locked all the same"),
-        error_code(75, "it is locked already, others were faster, or a run is busy"),
+        error_code(75, "it is locked already, other writers were faster, or a run is busy"),
         error_code(77, "Consul's ACLs denied it"),
         error_code(78, "invalid configuration: the environment, or a file that it names")
     )]

@@ -10,7 +10,7 @@ use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
     over site_options:
-    /// StopOrder a key: nobody uploads it, and nobody installs it, until it is resumed.
+    /// Stop a key: it is neither uploaded nor installed until it is resumed.
     #[argh(
         help_triggers("-h", "--help"),
         note = "The reason is stored in Consul as PREFIX/KEY/stop, with user, host and time;
