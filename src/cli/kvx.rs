@@ -63,7 +63,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "out" => kvx_out("kvx out", rest),
         "raw" => raw(rest),
         "stop" => act::<stop::StopArgs>("kvx stop", rest, |options, context| {
-            let metrics = options.told()?;
+            let metrics = options.run_metrics()?;
             Ok(markers::stop(&options.order(), &metrics, context).exit_code())
         }),
         "resume" => act::<resume::ResumeArgs>("kvx resume", rest, |options, context| {
@@ -72,13 +72,13 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             print_line(context, format_args!("{key}: {resumed}"))
         }),
         "lock" => act::<lock::LockArgs>("kvx lock", rest, |options, context| {
-            let metrics = options.told()?;
+            let metrics = options.run_metrics()?;
             let (order, lock_options) = options.order();
             Ok(markers::lock(&order, &lock_options, &metrics, context).exit_code())
         }),
         "unlock" => act::<unlock::UnlockArgs>("kvx unlock", rest, |options, context| {
-            let metrics = options.told()?;
-            let (runs, order) = (options.runs(), options.order());
+            let metrics = options.run_metrics()?;
+            let (runs, order) = (options.reruns(), options.order());
             match markers::unlock(&order, &metrics, context) {
                 (_, Some(unlocked)) if runs => run_recorded(&unlocked).map_err(|error| error.of(order.file.display())),
                 (_, Some(unlocked)) => show_recorded(&unlocked, context),
@@ -86,7 +86,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             }
         }),
         "copy" => act::<copy::CopyArgs>("kvx copy", rest, |options, context| {
-            let metrics = options.told()?;
+            let metrics = options.run_metrics()?;
             Ok(super::copy(&options.order()?, &metrics, context).exit_code())
         }),
         "status" => act::<status::StatusArgs>("kvx status", rest, |options, context| {

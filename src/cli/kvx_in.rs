@@ -11,7 +11,7 @@ use crate::upload::{self, Mode, Terms, UploadOrder};
 /// Runs `kvx-in`: uploads a document. `arguments` come after the program's name.
 pub fn kvx_in(program: &str, arguments: Vec<OsString>) -> ExitCode {
     run::<KvxInArgs>(program, arguments, |options, command, context| {
-        let metrics = options.told()?;
+        let metrics = options.run_metrics()?;
         let order = options.order(command)?;
         Ok(upload(&order, &metrics, context).exit_code())
     })

@@ -17,12 +17,12 @@ pub fn kvx_out(program: &str, arguments: Vec<OsString>) -> ExitCode {
 
 /// Runs `kvx raw`, which is `kvx-out` with the path of a value as `-k`.
 pub(super) fn kvx_raw(arguments: Vec<OsString>) -> ExitCode {
-    install("kvx raw", arguments, KvxOutArgs::of_a_value)
+    install("kvx raw", arguments, KvxOutArgs::into_raw)
 }
 
 fn install(program: &str, arguments: Vec<OsString>, interpret: fn(KvxOutArgs) -> Result<KvxOutArgs>) -> ExitCode {
     run::<KvxOutArgs>(program, arguments, |options, command, context| {
-        let metrics = options.told()?;
+        let metrics = options.run_metrics()?;
         let order = interpret(options)?.order(command, context)?;
         Ok(download(&order, &metrics, context).exit_code())
     })

@@ -65,8 +65,8 @@ pub(super) struct Link {
     pub restriction: Option<LinkRestriction>,
 }
 
-/// A link in another user's directory. That user decides where it leads, even if another user owns the link. So kvx must not create
-/// a file through it, or change an owner, where that user could not create a file.
+/// A link in another user's directory. That user decides where it leads, no matter who owns the link. So kvx must not
+/// create a file through it, or change an owner, where that user could not create a file.
 #[derive(Debug)]
 pub(super) struct LinkRestriction {
     link: PathBuf,

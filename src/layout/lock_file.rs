@@ -1,7 +1,7 @@
 //! The marker that locks a file on this node, next to the file.
 //!
 //! kvx creates a hidden directory, `.NAME.lock`, with the reason in it. Programs that read every file of a directory as
-//! configuration (nginx, dnsmasq, logrotate, run-parts) read neither. kvx also respects kvexpress's `FILE.locked`.
+//! configuration (nginx, dnsmasq, logrotate, run-parts) do not read it. kvx also respects kvexpress's `FILE.locked`.
 //!
 //! All operations are relative to the open directory of the file at the given path, and follow no link. In a directory
 //! where every user can create files, only a marker that no other user can have created counts: a directory that only

@@ -25,10 +25,10 @@ pub fn commands() -> [(&'static str, CommandInfoWithArgs); 11] {
     ]
 }
 
-/// The layers of options that several commands have: the manual pages describe each layer once. A command has its own
-/// options first, and then some of the layers, in this order.
+/// The layers of options that several commands share. The manual pages describe each layer once. The options of a
+/// command come first, followed by some of the layers in this order.
 pub fn layers() -> [(&'static str, &'static [FlagInfo<'static>]); 4] {
-    // --help comes first in each. A layer stands on the layers below it, whose options come last.
+    // Each list begins with --help, and ends with the options of the layers below.
     let above = |layer: &'static [FlagInfo<'static>], below: &[FlagInfo<'static>]| {
         layer.get(1..=layer.len().saturating_sub(below.len())).unwrap_or_default()
     };
@@ -41,29 +41,29 @@ pub fn layers() -> [(&'static str, &'static [FlagInfo<'static>]); 4] {
     ]
 }
 
-/// A command line for each layer, which has nothing else.
-#[allow(dead_code, reason = "these are described, and never parsed")]
+/// For each layer, a command line with the options of this layer and those below.
+#[allow(dead_code, reason = "these are described, never parsed")]
 mod layer {
     use crate::cli::args::options::{consul_options, metrics_options, options, site_options};
 
     options! {
-        /// How a run reports.
+        /// Logging options.
         pub struct LogLayer {}
     }
 
     consul_options! {
-        /// Which Consul.
+        /// Options of the connection to Consul.
         pub struct ConsulLayer {}
     }
 
     site_options! {
-        /// Which keys.
+        /// Options that select keys.
         pub struct SiteLayer {}
     }
 
     metrics_options! {
         over options:
-        /// What is counted.
+        /// Metrics options.
         pub struct MetricsLayer {}
     }
 }

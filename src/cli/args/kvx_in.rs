@@ -118,15 +118,15 @@ render | {command_name} -k hosts --min-lines 600
 }
 
 impl KvxInArgs {
-    /// Where the run is counted.
+    /// The metrics of the run.
     ///
     /// # Errors
     /// 64.
-    pub fn told(&self) -> Result<Metrics> {
+    pub fn run_metrics(&self) -> Result<Metrics> {
         self.metrics(self.events)
     }
 
-    /// The order, if its options fit together. `command` is what follows `--`.
+    /// The order, if the options fit together. `command` contains the words after `--`.
     ///
     /// # Errors
     /// 64.

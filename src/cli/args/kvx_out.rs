@@ -1,23 +1,16 @@
 //! The command line of `kvx-out`.
 
-use std::ffi::OsString;
+mod order;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::options::metrics_options;
 use super::values;
-use crate::consul::{ConnectOptions, Consistency};
-use crate::context::Context;
 use crate::document::guard::{self, Percent};
-use crate::download::{self, AfterOrder, Destination, DownloadOrder, HandlerPolicy, SourceOrder, Stdin, TargetOrder};
-use crate::error::{Result, Status};
-use crate::install::{Attributes, Parents, WriteMode};
-use crate::layout::keys::{Key, Prefix, Subject, ValuePath};
+use crate::install::Attributes;
+use crate::layout::keys::{Key, Prefix, ValuePath};
 use crate::process::check::Check;
-use crate::process::handler::Handler;
-use crate::process::program::Program;
-use crate::state::replayable;
-use crate::telemetry::metrics::Metrics;
 
 metrics_options! {
     over consul_options:
@@ -156,115 +149,5 @@ consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
         /// limit for the payload, and then for all requests to Consul and the check [default: 30s]
         #[argh(option, arg_name = "duration", default = "Duration::from_secs(30)", from_str_fn(values::duration))]
         timeout: Duration,
-    }
-}
-
-impl KvxOutArgs {
-    /// Where the run is counted.
-    ///
-    /// # Errors
-    /// 64.
-    pub fn told(&self) -> Result<Metrics> {
-        self.metrics(false)
-    }
-
-    /// The same, where `-k` is the path of a value: `kvx raw`.
-    ///
-    /// # Errors
-    /// 64 where it is missing: no payload names it.
-    pub fn of_a_value(mut self) -> Result<KvxOutArgs> {
-        match (&self.key, &self.raw) {
-            (Some(key), None) => self.raw = ValuePath::parse(&key.to_string()).ok(),
-            (None, None) => return Err(Status::Usage.error("-k is missing, the whole path of the value")),
-            _ => return Ok(self),
-        }
-        self.key = None;
-        Ok(self)
-    }
-
-    /// Whether the command line means the same elsewhere, without a payload, was not for this once, and holds no secret.
-    fn may_be_run_again(&self, consul: &ConnectOptions) -> bool {
-        let files = [&consul.token_file, &consul.ca_file, &consul.client_cert, &consul.client_key, &self.state_dir];
-        let mut files = files.into_iter().chain([&self.metrics_textfile]).flatten().chain([&self.file]);
-        let is_for_once = self.force || self.ignore_stop || self.ignore_lock;
-        let is_complete = self.key.is_some() || self.raw.is_some();
-        self.token.is_none() && !is_for_once && is_complete && files.all(|file| file.is_absolute())
-    }
-
-    /// The order, if its options fit together. `command` is what follows `--`.
-    ///
-    /// # Errors
-    /// 64.
-    pub fn order(self, command: Option<Vec<OsString>>, context: &Context) -> Result<DownloadOrder> {
-        let consul = self.consul();
-        let words = self.may_be_run_again(&consul).then(|| replayable(context.env.arguments())).flatten();
-        let usage = |what: &str| Status::Usage.error(what);
-        let subject = match (self.key, self.raw) {
-            (Some(_), Some(_)) => return Err(usage("give -k or --raw, not both")),
-            (key, raw) => key.map(Subject::Document).or(raw.map(Subject::Value)),
-        };
-        let to = match self.file {
-            file if file.as_os_str() == "-" => Destination::Stdout,
-            file => Destination::File(file),
-        };
-        let program = match (self.exec, command) {
-            (Some(_), Some(_)) => return Err(usage("give the handler with -e or behind --, not both")),
-            (Some(words), None) => Some(Program::parse(&words).map_err(|wrong| usage(&format!("-e {wrong}")))?),
-            (None, Some(argv)) => {
-                Some(Program::checked(argv).map_err(|wrong| usage(&format!("the handler behind -- {wrong}")))?)
-            }
-            (None, None) => None,
-        };
-        let for_a_file = [
-            (program.is_some(), "a handler"),
-            (self.chmod.is_some(), "-c"),
-            (self.owner.is_some(), "-o"),
-            (self.state_dir.is_some(), "--state-dir"),
-            (self.check.is_some(), "--check"),
-            (self.max_shrink.is_some(), "--max-shrink"),
-            (self.mkdir, "--mkdir"),
-            (self.in_place, "--in-place"),
-        ];
-        if let (Destination::Stdout, Some((_, what))) = (&to, for_a_file.iter().find(|(given, _)| *given)) {
-            return Err(usage(&format!("with -f - there is no file for {what}")));
-        }
-        if self.always_run && program.is_none() {
-            return Err(usage("--always-run without a handler runs nothing; give one with -e or behind --"));
-        }
-        let consistency = match (self.stale, self.consistent) {
-            (true, true) => return Err(usage("give --stale or --consistent, not both")),
-            (true, false) => Consistency::Stale,
-            (false, true) => Consistency::Consistent,
-            (false, false) => Consistency::Default,
-        };
-        let by_watch = self.payload || subject.is_none() || context.env.is_run_by_watch();
-        let source = SourceOrder {
-            subject,
-            prefix: self.prefix.unwrap_or_default(),
-            consul,
-            consistency,
-            ignores_stop: self.ignore_stop,
-            guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
-            stdin: if by_watch { Stdin::Payload } else { Stdin::Untouched },
-            splay: self.splay,
-            wait: self.wait,
-            timeout: self.timeout,
-        };
-        let target = TargetOrder {
-            to,
-            attributes: Attributes { mode: self.chmod, ..self.owner.unwrap_or_default() },
-            parents: if self.mkdir { Parents::Create } else { Parents::MustExist },
-            write_mode: if self.in_place { WriteMode::InPlace } else { WriteMode::Rename },
-            check: self.check,
-            state_dir: self.state_dir,
-            ignores_lock: self.ignore_lock,
-            patience: download::patience(self.timeout, self.handler_timeout),
-        };
-        let after = AfterOrder {
-            handler: program.map(|program| Handler { program, limit: self.handler_timeout }),
-            policy: if self.always_run { HandlerPolicy::Always } else { HandlerPolicy::WhenPending },
-            command: words,
-        };
-        Ok(DownloadOrder { source, target, after })
     }
 }

@@ -1,5 +1,5 @@
-//! The command line: how options are spelt, what they are, and how they become an order. Checked against each other
-//! before anything is done.
+//! The command lines: parses options and turns them into orders. Options that do not fit together are rejected before a
+//! run does anything.
 
 pub mod catalog;
 pub mod kvx;
@@ -22,24 +22,24 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::dogstatsd::{Dogstatsd, StatsdAddress};
 use crate::util::text;
 
-/// What every command line says.
+/// The options of every command line.
 pub trait CommonArgs: FromArgs + ArgsInfo {
-    /// How much to tell.
+    /// `-v` and `-q`.
     fn verbosity(&self) -> Verbosity;
-    /// What it looks like.
+    /// `--log-format`.
     fn log_format(&self) -> Format;
 }
 
-/// What the command line asks for.
+/// A parsed command line.
 #[derive(Debug)]
 pub enum Parsed<T> {
-    /// To do something: the options, and the command behind `--`.
+    /// Run with these options, and the command after `--`.
     Run(T, Option<Vec<OsString>>),
-    /// To print this: `--help` or `--version`.
+    /// Print this text: `--help` or `--version`.
     Print(String),
 }
 
-/// Parses the arguments after the program's name, which may be of two words.
+/// Parses the arguments after the program's name, which may consist of two words.
 ///
 /// # Errors
 /// 64.
@@ -47,9 +47,9 @@ pub fn parse<T: CommonArgs>(program: &str, arguments: Vec<OsString>) -> Result<P
     let usage = |what: &str| Status::Usage.error(what);
     let (options, command) = normalize::split(arguments);
     if command.as_ref().is_some_and(Vec::is_empty) {
-        return Err(usage("after -- a command is missing")); // A variable that was empty, unquoted.
+        return Err(usage("after -- a command is missing")); // Such as an empty, unquoted shell variable.
     }
-    let words = normalize::normalise(options, T::get_args_info().flags).map_err(|what| usage(&what))?;
+    let words = normalize::normalize(options, T::get_args_info().flags).map_err(|what| usage(&what))?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if words.contains(&"--version") {
         return Ok(Parsed::Print(format!("{program} {}\n", env!("CARGO_PKG_VERSION"))));
@@ -59,14 +59,15 @@ pub fn parse<T: CommonArgs>(program: &str, arguments: Vec<OsString>) -> Result<P
         Err(exit) if exit.status.is_ok() => Ok(Parsed::Print(exit.output)),
         Err(exit) => {
             let what = without_secrets(exit.output, &words);
-            // argh's lines become one. Whatever else is white space is part of a value, and is shown.
+            // Joins argh's lines. Other white space is part of a value, and is printed.
             let words: Vec<&str> = what.split([' ', '\n']).filter(|word| !word.is_empty()).collect();
             Err(usage(&text::line(&words.join(" "))))
         }
     }
 }
 
-/// argh repeats the value that it does not like. Of a URL, also of one that is none, the login or the query may be a secret.
+/// Hides secrets in argh's messages, which repeat invalid values. Tokens are secret, as may be the login or query of a
+/// URL, even of an invalid one.
 fn without_secrets(what: String, words: &[&str]) -> String {
     let tokens = words.windows(2).filter_map(|pair| match pair {
         ["-t" | "--token", token] if !token.is_empty() => Some(token),
@@ -77,12 +78,12 @@ fn without_secrets(what: String, words: &[&str]) -> String {
     tokens.chain(logins).fold(what, |what, secret| what.replace(secret, "(secret)"))
 }
 
-/// `--force` takes `--max-shrink` back; and all that a document has is no limit.
+/// `--force` cancels `--max-shrink`, and so does a percentage that is not a limit (100).
 fn guards(min_lines: u64, max_size: usize, max_shrink: Option<Percent>, force: bool) -> Guards {
     Guards { min_lines, max_size, max_shrink: max_shrink.filter(|percent| !force && percent.is_a_limit()) }
 }
 
-/// Who is told of a run: `--dogstatsd`, `--metrics-prefix`, `--events`, `--metrics-textfile`.
+/// Where metrics are sent: `--dogstatsd`, `--metrics-prefix`, `--events`, `--metrics-textfile`.
 fn metrics(
     dogstatsd: Option<Option<StatsdAddress>>,
     prefix: &str,
@@ -96,7 +97,7 @@ fn metrics(
     Ok(Metrics { dogstatsd, textfiles })
 }
 
-/// `-q` wins: a script that wants silence means it.
+/// `-q` overrides `-v`.
 fn verbosity(verbose: bool, quiet: bool) -> Verbosity {
     match (quiet, verbose) {
         (true, _) => Verbosity::Quiet,

@@ -1,14 +1,14 @@
-//! Options are spelt as Unix people type them: `-k hosts`, `-khosts`, `--key hosts`, `--key=hosts`, `-vk hosts`. argh
-//! knows the first and the third; this rewrites the others, and leaves everything else to it. Pure.
+//! Normalizes options. Users write `-k hosts`, `-khosts`, `--key hosts`, `--key=hosts` or `-vk hosts`. argh only parses
+//! the first and the third form; this rewrites the others, and leaves everything else to argh. No I/O.
 
 use std::ffi::OsString;
 
 use argh::{FlagInfo, FlagInfoKind};
 
-/// These take a value only behind `=`: without one, they never eat the next word.
+/// Options with an optional value, which must follow `=`: the next word is never their value.
 pub const VALUE_IS_OPTIONAL: [&str; 1] = ["dogstatsd"];
 
-/// Splits at the first `--`: what stands behind it is a command, and not ours to look at.
+/// Splits at the first `--`. The words after it are a command, and are not parsed.
 pub fn split(mut arguments: Vec<OsString>) -> (Vec<OsString>, Option<Vec<OsString>>) {
     match arguments.iter().position(|argument| argument == "--") {
         Some(at) => {
@@ -19,8 +19,8 @@ pub fn split(mut arguments: Vec<OsString>) -> (Vec<OsString>, Option<Vec<OsStrin
     }
 }
 
-/// Rewrites to what argh understands.
-pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<String>, String> {
+/// Rewrites the options into the forms that argh parses.
+pub fn normalize(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<String>, String> {
     let mut words = Vec::with_capacity(arguments.len());
     let mut dashes = Vec::new();
     let mut arguments = arguments.into_iter();
@@ -30,7 +30,7 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
             match long.split_once('=') {
                 Some((name, value)) => {
                     if !takes_value(flags, |flag| flag.long.strip_prefix("--") == Some(name)) {
-                        return Err(format!("--{name} takes no value, or is no option"));
+                        return Err(format!("--{name} takes no value, or is not an option"));
                     }
                     words.extend([format!("--{name}"), value.to_owned()]);
                     continue;
@@ -57,11 +57,11 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
             false
         };
         if takes_value {
-            // As it is, even if it looks like an option.
+            // The next word is the value, even if it looks like an option.
             words.extend(arguments.next().map(text).transpose()?);
         }
     }
-    // argh takes a dash for an option, unless it stands behind this.
+    // argh parses `-` as an option unless it follows `--`.
     if !dashes.is_empty() {
         words.push("--".into());
         words.append(&mut dashes);
@@ -69,12 +69,13 @@ pub fn normalise(arguments: Vec<OsString>, flags: &[FlagInfo]) -> Result<Vec<Str
     Ok(words)
 }
 
-/// No command of ours has both such an option and words of its own.
+/// Whether a word after an option with an optional value seems to be its value. No command has both such an option and
+/// positional arguments.
 fn looks_like_a_value(word: &OsString) -> bool {
     !word.as_encoded_bytes().starts_with(b"-")
 }
 
-/// `-vl10` is `-v -l 10`. True where the value of the last option is the next argument.
+/// Splits `-vl10` into `-v -l 10`. Returns whether the next argument is the value of the last option.
 fn cluster(argument: &str, flags: &[FlagInfo], words: &mut Vec<String>) -> bool {
     let mut letters = argument.trim_start_matches('-').chars();
     while let Some(letter) = letters.next() {
@@ -92,8 +93,8 @@ fn cluster(argument: &str, flags: &[FlagInfo], words: &mut Vec<String>) -> bool 
     false
 }
 
-fn takes_value(flags: &[FlagInfo], is_it: impl Fn(&FlagInfo) -> bool) -> bool {
-    flags.iter().any(|flag| is_it(flag) && matches!(flag.kind, FlagInfoKind::Option { .. }))
+fn takes_value(flags: &[FlagInfo], matches: impl Fn(&FlagInfo) -> bool) -> bool {
+    flags.iter().any(|flag| matches(flag) && matches!(flag.kind, FlagInfoKind::Option { .. }))
 }
 
 fn text(argument: OsString) -> Result<String, String> {

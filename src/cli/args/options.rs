@@ -1,7 +1,7 @@
-//! Options that several command lines have. argh cannot share them between structs: these macros write them into each,
-//! behind its own, in layers.
+//! Options that several command lines share. argh cannot share options between structs, so these macros append them to
+//! each struct, in layers.
 
-/// How a run tells: every command.
+/// Logging options, of every command.
 macro_rules! options {
     ($(#[$about:meta])* pub struct $Args:ident { $($own:tt)* }) => {
         #[derive(argh::FromArgs, argh::ArgsInfo, Debug)]
@@ -23,7 +23,7 @@ macro_rules! options {
 
             /// print the version
             #[argh(switch)]
-            #[allow(dead_code, reason = "seen to before parsing: it needs no other option")]
+            #[allow(dead_code, reason = "handled before parsing, since it needs no other option")]
             version: bool,
         }
 
@@ -39,7 +39,7 @@ macro_rules! options {
     };
 }
 
-/// Which Consul, and as whom: every command that talks with it.
+/// Options of the connection to Consul, of every command that uses Consul.
 macro_rules! consul_options {
     ($(#[$about:meta])* pub struct $Args:ident { $($own:tt)* }) => {
         $crate::cli::args::options::options! {
@@ -98,7 +98,7 @@ macro_rules! consul_options {
     };
 }
 
-/// Which keys in it: the operator's commands.
+/// Options that select keys, of the operator's commands.
 macro_rules! site_options {
     ($(#[$about:meta])* pub struct $Args:ident { $($own:tt)* }) => {
         $crate::cli::args::options::consul_options! {
@@ -128,7 +128,7 @@ macro_rules! site_options {
     };
 }
 
-/// Who is told of a run, besides: every command that counts, over another layer.
+/// Metrics options, on top of another layer.
 macro_rules! metrics_options {
     (over $layer:ident: $(#[$about:meta])* pub struct $Args:ident { $($own:tt)* }) => {
         $crate::cli::args::options::$layer! {
@@ -151,7 +151,6 @@ macro_rules! metrics_options {
         }
 
         impl $Args {
-            /// Where the run is counted.
             fn metrics(&self, events: bool) -> $crate::error::Result<$crate::telemetry::metrics::Metrics> {
                 $crate::cli::args::metrics(self.dogstatsd.clone(), &self.metrics_prefix, events, self.metrics_textfile.clone())
             }

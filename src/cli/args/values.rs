@@ -1,4 +1,4 @@
-//! The values of options, parsed once into what they mean.
+//! Parsers of option values.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,26 +77,26 @@ pub fn check(words: &str) -> Result<Check, String> {
     Check::parse(words).map_err(|wrong| format!("it {wrong}"))
 }
 
-/// Of a reason, so much is shown everywhere, with who, where and when behind it.
-const LONGEST_REASON: usize = 200;
+/// Maximum length of a reason, in characters. With user, host and time appended, every program still prints all of it.
+const MAX_REASON: usize = 200;
 
-/// `-r`: why. Never empty: an empty mark is none, for kvexpress and for us.
+/// `-r`. A reason must not be empty: kvx and kvexpress ignore an empty stop or lock key.
 pub fn reason(text: &str) -> Result<String, String> {
     match text::excerpt(text) {
         reason if reason.is_empty() => Err("say why".into()),
-        reason if reason.chars().count() > LONGEST_REASON => {
-            Err(format!("it is too long; say it in {LONGEST_REASON} characters"))
+        reason if reason.chars().count() > MAX_REASON => {
+            Err(format!("it is too long; say it in {MAX_REASON} characters"))
         }
         reason => Ok(reason),
     }
 }
 
-/// A name, or an address.
+/// A name or an address.
 pub fn name(text: &str) -> Result<String, String> {
     typed::plain(text).map(str::to_owned)
 }
 
-/// `-f`: a file that is on this node, or may be.
+/// `-f`: a file on this node, which need not exist.
 pub fn file(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("it is empty".into()),
@@ -105,7 +105,7 @@ pub fn file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// `-c`: permission bits in octal, with or without leading zeros, as people write them for chmod.
+/// `-c`: permission bits in octal, with or without leading zeros, as for chmod.
 pub fn mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o7777 && text.starts_with(|c: char| c.is_ascii_digit()) => Ok(mode),
@@ -113,7 +113,7 @@ pub fn mode(text: &str) -> Result<u32, String> {
     }
 }
 
-/// `--dogstatsd`; nothing where it is given alone.
+/// `--dogstatsd`. `None` if it is given without an address.
 pub fn dogstatsd(text: &str) -> Result<Option<StatsdAddress>, String> {
     if text.is_empty() { Ok(None) } else { StatsdAddress::parse(typed::plain(text)?).map(Some) }
 }

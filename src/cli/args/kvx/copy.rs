@@ -47,11 +47,11 @@ Nothing is sent if the other key already has the same document.",
 }
 
 impl CopyArgs {
-    /// Where the run is counted.
+    /// The metrics of the run.
     ///
     /// # Errors
     /// 64.
-    pub fn told(&self) -> Result<Metrics> {
+    pub fn run_metrics(&self) -> Result<Metrics> {
         self.metrics(self.events)
     }
 
@@ -64,7 +64,7 @@ impl CopyArgs {
         if self.from == self.to {
             return Err(Status::Usage.error("--from and --to name the same key"));
         }
-        // It has passed the guards when it was uploaded.
+        // No limits: the document passed the guards of the upload.
         let guards = Guards { min_lines: 0, max_size: LARGEST, max_shrink: None };
         let stop = if self.ignore_stop { StopPolicy::Ignored } else { StopPolicy::Respected };
         Ok(CopyOrder { from: self.from, to: self.to, guards, stop, site })

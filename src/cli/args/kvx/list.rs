@@ -21,7 +21,7 @@ are left out; Consul does not say which.",
 }
 
 impl ListArgs {
-    /// Where.
+    /// The Consul and the prefix.
     pub fn order(self) -> Site {
         self.site()
     }

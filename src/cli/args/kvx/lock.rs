@@ -54,11 +54,11 @@ run that is in progress.",
 }
 
 impl LockArgs {
-    /// Where the run is counted.
+    /// The metrics of the run.
     ///
     /// # Errors
     /// 64.
-    pub fn told(&self) -> Result<Metrics> {
+    pub fn run_metrics(&self) -> Result<Metrics> {
         self.metrics(self.events)
     }
 
@@ -67,7 +67,7 @@ impl LockArgs {
         let site = self.site();
         let present = if self.replace { Present::Replace } else { Present::Keep };
         let reason = self.reason.map(Reason::ToSign);
-        let manner = LockOptions { reason, program: "kvx", marker: Marker::Hidden, present };
-        (LockOrder { file: self.file, site, state_dir: self.state_dir }, manner)
+        let options = LockOptions { reason, program: "kvx", marker: Marker::Hidden, present };
+        (LockOrder { file: self.file, site, state_dir: self.state_dir }, options)
     }
 }

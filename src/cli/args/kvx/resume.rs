@@ -28,7 +28,7 @@ Uploads that were refused in the meantime are not repeated: run kvx-in again.",
 }
 
 impl ResumeArgs {
-    /// Which key, and where.
+    /// The key, and where it is stored.
     pub fn order(self) -> (Key, Site) {
         (self.key.clone(), self.site())
     }

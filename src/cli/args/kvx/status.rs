@@ -9,8 +9,8 @@ use crate::layout::keys::Key;
 use crate::layout::site::Site;
 use crate::operator::status::StatusOrder;
 
-/// For all talk with Consul.
-const AT_TERMINAL: Duration = Duration::from_secs(5);
+/// Limit for all requests to Consul, if a person waits at a terminal.
+const TERMINAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 site_options! {
     /// Show the state of the keys in Consul and of this node's files.
@@ -60,15 +60,15 @@ pending until the document changes, or until kvx clean.",
 }
 
 impl StatusArgs {
-    /// Whether it is for a program to read.
+    /// Whether to print JSON.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// The order. A person who waits at a terminal is told sooner that Consul does not answer, unless `--timeout` says when.
+    /// The order. At a terminal, the default timeout is shorter.
     pub fn order(self, is_at_terminal: bool) -> StatusOrder {
         let site = self.site();
-        let timeout = if is_at_terminal && self.timeout.is_none() { AT_TERMINAL } else { site.timeout };
+        let timeout = if is_at_terminal && self.timeout.is_none() { TERMINAL_TIMEOUT } else { site.timeout };
         StatusOrder { key: self.key, file: self.file, state_dir: self.state_dir, site: Site { timeout, ..site } }
     }
 }

@@ -49,11 +49,11 @@ every run of kvx-in and kvx-out logs it, and so does kvexpress.",
 }
 
 impl StopArgs {
-    /// Where the run is counted.
+    /// The metrics of the run.
     ///
     /// # Errors
     /// 64.
-    pub fn told(&self) -> Result<Metrics> {
+    pub fn run_metrics(&self) -> Result<Metrics> {
         self.metrics(self.events)
     }
 

@@ -45,16 +45,16 @@ and so not rerun.",
 }
 
 impl UnlockArgs {
-    /// Where the run is counted.
+    /// The metrics of the run.
     ///
     /// # Errors
     /// 64.
-    pub fn told(&self) -> Result<Metrics> {
+    pub fn run_metrics(&self) -> Result<Metrics> {
         self.metrics(false)
     }
 
-    /// Whether to run afterwards what has installed the file.
-    pub fn runs(&self) -> bool {
+    /// Whether to rerun the command that installed the file.
+    pub fn reruns(&self) -> bool {
         self.run
     }
 
