@@ -264,7 +264,7 @@ fn missing_directories_are_created_with_the_file_and_not_before() {
     assert_eq!(place.beside(), ["a"]);
     // A link to nothing, and a file, are no directories.
     symlink("/nowhere/to/be", place.path().join("out/dangling")).unwrap();
-    for (directory, says) in [("dangling", "cannot be created"), ("a/b/hosts", "no directory")] {
+    for (directory, says) in [("dangling", "cannot be created"), ("a/b/hosts", "not a directory")] {
         let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "--state-dir"]);
         let run =
             run.arg(place.path().join("state")).arg("-f").arg(place.path().join("out").join(directory).join("hosts"));
