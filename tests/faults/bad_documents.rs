@@ -52,7 +52,7 @@ fn contents() -> Vec<Content> {
         cases.push(Content { name, data, checksum, status: 65, says });
     };
     refused("a short file", lines(9), ["has 9 lines, minimum 10", "lower -l"]);
-    refused("an empty file", String::new(), ["is empty, minimum 10", "lower -l"]);
+    refused("an empty file", String::new(), ["is empty: 0 lines, minimum 10", "lower -l"]);
     refused("a file larger than allowed", lines(14_000), ["maximum 65536 bytes", "--max-size"]);
     refused("an answer larger than allowed", large(1), ["larger than", "--max-size"]);
     cases

@@ -53,7 +53,11 @@ fn a_state_file_that_another_user_can_move_about_is_not_believed_and_its_command
         let shown = kvx("unlock").run().expect(0).stderr;
         assert!(!shown.contains("kvx-out"), "{shown}");
         let shown = kvx("status").run().expect(1);
-        assert!(!shown.out().contains("installed by") && shown.out().contains("not believed"), "{}", shown.out());
+        assert!(
+            !shown.out().contains("installed by") && shown.out().contains("its state is ignored"),
+            "{}",
+            shown.out()
+        );
         assert_eq!((place.content(), place.runs().len()), (lines(20), 1), "nothing has run");
         // Nor is anything recorded there, or done without a record.
         let out = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key]).arg("-f").arg(place.file());
@@ -111,7 +115,7 @@ fn a_state_file_of_another_user_or_open_to_others_counts_as_lost() {
         assert_eq!(place.runs().len(), 1);
         chown(place.stamp_file(), Some(owner), None).unwrap();
         fs::set_permissions(place.stamp_file(), PermissionsExt::from_mode(mode)).unwrap();
-        assert_problem(&place, &["not believed"]);
+        assert_problem(&place, &["its state is ignored"]);
         run();
         assert_eq!(place.runs().len(), 2, "{owner} {mode:o}");
         status(&place, 0);
