@@ -26,6 +26,7 @@ mod stories {
     mod list;
     mod lock;
     mod lock_marker;
+    mod lock_marker_shared;
     mod never_older;
     mod operator;
     mod payloads;
