@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use super::attributes::{FileAttributes, Wanted};
 use super::directory::OpenDirectory;
 use super::new_attributes::{self, NewAttributes};
-use super::{Target, cannot_replace, for_each_chunk, replacement, xattrs};
+use super::{Target, cannot_replace, for_each_chunk, not_durable, xattrs};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
 use crate::util::ownership::{is_open_to_all, is_writable_only_by};
@@ -130,7 +130,7 @@ impl Installed {
         let file = self.file.as_ref().map_or(Ok(()), fs_err::File::sync_all);
         let synced =
             file.and_then(|()| target.resolved().open_existing()?.map_or(Ok(()), |directory| directory.sync()));
-        synced.map_err(|cause| replacement::not_durable(&cause))
+        synced.map_err(|cause| not_durable(&cause))
     }
 }
 

@@ -114,3 +114,10 @@ fn cannot_replace(cause: &io::Error) -> Error {
     };
     Status::CannotWrite.error(format!("the file cannot be replaced: {cause}{remedy}"))
 }
+
+/// The file is installed, but the sync failed.
+fn not_durable(cause: &io::Error) -> Error {
+    Status::CannotWrite.error(format!(
+        "the file is in place, but may not survive a power loss: {cause}; look at the disk, and run it again"
+    ))
+}

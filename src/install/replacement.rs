@@ -10,9 +10,9 @@ use super::in_place::InPlaceFile;
 use super::new_attributes::NewAttributes;
 use super::parents::{self, CreatedParents};
 use super::temporary::Staged;
-use super::{Installed, Parents, Target, WriteMode, cannot_replace};
+use super::{Installed, Parents, Target, WriteMode, cannot_replace, not_durable};
 use crate::document::Verified;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::util::ownership::exposed;
 
 /// A prepared replacement. The file is not changed yet.
@@ -154,11 +154,4 @@ fn cannot_rename(cause: &io::Error) -> Error {
         }
         _ => cannot_replace(cause),
     }
-}
-
-/// The file is installed, but the sync failed.
-pub(super) fn not_durable(cause: &io::Error) -> Error {
-    Status::CannotWrite.error(format!(
-        "the file is in place, but may not survive a power loss: {cause}; look at the disk, and run it again"
-    ))
 }
