@@ -16,7 +16,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use super::cannot_replace;
 use super::directory::{OpenDirectory, failed};
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{is_ours, is_shared, is_trusted_link};
+use crate::util::ownership::{exposed, is_ours, is_shared, is_trusted_link};
 
 /// Maximum number of symbolic links, as in the kernel.
 pub(super) const MAX_LINKS: usize = 40;
@@ -208,6 +208,16 @@ pub(super) fn link(directory: &OpenDirectory, name: &OsStr) -> Result<Option<Lin
             "the symbolic link {} is not followed: other users can write its directory (mode {:04o}), and so can have put it there; name the file itself with -f",
             path.display(),
             parent.mode() & 0o7777
+        )));
+    }
+    // Another user who can change a directory above this one can have moved it here, for the sake of its link.
+    if is_ours(&parent)
+        && let Some(above) = exposed(directory.path()).map_err(io)?
+    {
+        return Err(Status::CannotWrite.error(format!(
+            "the symbolic link {} is not followed: another user can change {}, and so can have moved it there; name the file itself with -f",
+            path.display(),
+            above.display()
         )));
     }
     let to = readlinkat(&link, "").map_err(|errno| cannot_replace(&failed("read link", &path, errno)))?;

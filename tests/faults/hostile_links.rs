@@ -85,6 +85,43 @@ fn a_link_in_a_directory_of_hers_leads_nowhere_else() {
 }
 
 #[test]
+fn a_link_of_roots_in_a_directory_that_she_can_rename_is_not_followed() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    let (out, etc) = (place.path().join("out"), place.path().join("etc"));
+    fs::create_dir(&etc).unwrap();
+    // Root has made both of these, with the link, for another purpose; she gives one the name of the other.
+    for name in ["app", "other"] {
+        DirBuilder::new().mode(0o755).create(out.join(name)).unwrap();
+    }
+    for (target, name) in [(etc.clone(), "current"), (etc.join("preload"), "conf")] {
+        symlink(target, out.join("other").join(name)).unwrap();
+    }
+    fs::rename(out.join("app"), out.join("old")).unwrap();
+    fs::rename(out.join("other"), out.join("app")).unwrap();
+    let run = |program: &str, options: &[&str], file: &str| {
+        let run = Run::new(program, &place.consul.address).args(options).arg("--state-dir");
+        run.arg(place.path().join("state")).arg("-f").arg(out.join(file)).run()
+    };
+    let refusal = ["the symbolic link", "is not followed", "another user can change", "out", "-f"];
+    for file in ["app/conf", "app/current/preload", "app/current/new/preload"] {
+        for options in [&["-k", &place.key, "--mkdir"][..], &["-k", &place.key, "--mkdir", "-o", "4242:4242"]] {
+            run("kvx-out", options, file).expect(73).says(&refusal);
+        }
+    }
+    // A marker next to the link is in root's own directory; beyond the link there is none.
+    run("kvx", &["lock", "-r", "test"], "app/conf")
+        .expect(0)
+        .says(&["locked on this node", "there is no such file yet"]);
+    run("kvx", &["lock", "-r", "test"], "app/current/preload").expect(73).says(&refusal);
+    assert_eq!(fs::read_dir(&etc).unwrap().count(), 0);
+    // A file next to the link is installed as ever.
+    run("kvx-out", &["-k", &place.key], "app/file").expect(0).says(&["installed", "app/file"]);
+}
+
+#[test]
 fn what_a_link_of_hers_leads_to_by_now_is_not_cleaned_away() {
     if !can("acting for another user") {
         return;
