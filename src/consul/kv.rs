@@ -31,6 +31,10 @@ pub enum Consistency {
 }
 
 impl Consistency {
+    /// What a reader asks again with before it says that a document does not exist: a server that has just become
+    /// leader may not have loaded its data yet, and answers by default that there is none (tried on 1.8.7).
+    pub const CONFIRMS_ABSENCE: Consistency = Consistency::Consistent;
+
     fn parameter(self) -> &'static str {
         match self {
             Consistency::Default => "",

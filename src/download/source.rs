@@ -193,11 +193,11 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Reads until data and checksum match: an old kvexpress may be between its two PUTs. If the key is stopped or the file is
-    /// locked, a torn pair is returned at once.
+    /// Reads until data and checksum match: an old kvexpress may be between its two PUTs. If the document does not exist, this is
+    /// confirmed. If the key is stopped or the file is locked, the first answer is returned at once.
     ///
     /// The outer failure is about the request; the inner one says that the pair stays torn.
-    pub fn read_settled(&self, consistency: Consistency) -> consul::Result<Result<Snapshot>> {
+    pub fn read_settled(&self, mut consistency: Consistency) -> consul::Result<Result<Snapshot>> {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         let mut torn = None;
         loop {
@@ -207,10 +207,17 @@ impl<'a> Source<'a> {
                 (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Ok(Err(self.torn(why))),
                 (Err(failure), _) => return Err(failure),
             };
-            let PairState::Torn(found) = &snapshot.state else { return Ok(Ok(snapshot)) };
-            if self.purpose != Purpose::Print && (snapshot.stop.is_some() || snapshot.lock.is_some()) {
-                return Ok(Ok(snapshot));
-            }
+            let is_held_back = snapshot.stop.is_some() || snapshot.lock.is_some();
+            let found = match &snapshot.state {
+                _ if is_held_back && self.purpose != Purpose::Print => return Ok(Ok(snapshot)),
+                PairState::Verified(_) => return Ok(Ok(snapshot)),
+                PairState::Absent if consistency != Consistency::Default => return Ok(Ok(snapshot)),
+                PairState::Absent => {
+                    consistency = Consistency::CONFIRMS_ABSENCE;
+                    continue;
+                }
+                PairState::Torn(found) => found,
+            };
             if torn.is_none() {
                 self.context.progress(|| {
                     format!("{}: {}; reading again until data and checksum match", self.location.data(), found.why)

@@ -135,7 +135,12 @@ impl Snapshot {
 /// 66 if it does not exist, 75 if it is torn; 65, 69, 77 and 78 as [`Client::read`].
 pub fn verified(client: &Client, paths: KeyPaths) -> Result<VerifiedPair> {
     let location = Location::Pair(paths);
-    match Snapshot::read(client, Consistency::Default, &location, None, None)?.state {
+    let read = |consistency| Snapshot::read(client, consistency, &location, None, None).map(|snapshot| snapshot.state);
+    let state = match read(Consistency::Default)? {
+        PairState::Absent => read(Consistency::CONFIRMS_ABSENCE)?,
+        state => state,
+    };
+    match state {
         PairState::Verified(pair) => Ok(pair),
         PairState::Torn(torn) => Err(location.torn(torn.why, None)),
         PairState::Absent => Err(location.absent(client.endpoint())),

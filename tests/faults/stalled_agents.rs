@@ -8,7 +8,7 @@ use std::thread;
 
 use super::survival::{ALL, each, in_consul, in_time, kvx_in, kvx_out, look, short, survives};
 use crate::common::gate::{Act, Gate, Step};
-use crate::common::{Consul, Place, Ran, lines, wait_for};
+use crate::common::{Consul, Place, Ran, Run, lines, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -139,9 +139,40 @@ fn an_agent_that_is_killed_and_comes_back_is_waited_for() {
     let out_says = await_second_try(&mut out);
     assert_eq!(look(&place), before);
     consul.up();
-    assert!(out.wait().unwrap().success());
-    let said = out_says.join().unwrap();
+    let (ended, said) = (out.wait().unwrap(), out_says.join().unwrap());
+    assert!(ended.success(), "{ended}: {said}");
     assert!(said.lines().last().unwrap().contains("30 lines"), "the last line says what was done: {said}");
     assert_eq!((place.content(), place.runs().len(), place.beside()), (lines(30), 2, vec!["hosts".to_owned()]));
     place.assert_pair_is_whole();
+}
+
+/// A server that has just become leader answers for a moment that there is nothing (1.8.7, one restart in fifty on a busy
+/// machine).
+#[test]
+fn that_a_document_is_not_there_is_asked_twice() {
+    let consul = Consul::shared();
+    for command in ["kvx-out --state-dir STATE -k KEY -f FILE", "kvx-out -k KEY -f -", "kvx copy --from KEY --to KEY-2"]
+    {
+        let place = Place::at(consul.clone());
+        let (key, address) = (place.key.clone(), consul.address.clone());
+        let gate = Gate::to(&consul.address, move |request| {
+            if request.target.contains("consistent") {
+                Run::new("kvx-in", &address).args(["-k", &key]).stdin(lines(20)).run().expect(0);
+            }
+            Act::Pass
+        });
+        let (program, arguments) = command.split_once(' ').unwrap();
+        let path = |name: &str| place.path().join(name).display().to_string();
+        let arguments = arguments.replace("KEY", &place.key).replace("FILE", &path("out/hosts"));
+        let run = Run::new(program, &gate.address).args(arguments.replace("STATE", &path("state")).split(' '));
+        run.run().expect(0);
+        assert!(gate.lines().iter().any(|line| line.contains("consistent")), "{command}");
+    }
+    // It is not: two questions, and no third.
+    let place = Place::at(consul.clone());
+    let gate = Gate::open(&consul.address);
+    kvx_out(&place, &gate.address).run().expect(66).says(&["there is no", &place.kv("data")]);
+    let questions = gate.lines();
+    let confirmed = questions.iter().filter(|line| line.starts_with("PUT /v1/txn?consistent")).count();
+    assert!(confirmed >= 1 && questions.iter().all(|line| !line.contains("stale")), "{questions:?}");
 }
