@@ -54,6 +54,7 @@ mod faults {
     mod hostile_attributes;
     mod hostile_checks;
     mod hostile_links;
+    mod hostile_replaced;
     mod hostile_shared;
     mod inherited;
     mod lost_answers;

@@ -100,10 +100,14 @@ fn set_attributes(copy: &fs_err::File, original: &Original) -> io::Result<()> {
         Labels::Drop => None,
     };
     xattrs::drop_acl(copy)?;
-    // If the group cannot be set, the copy's own group gets no permission.
-    let has_group = attributes.group.is_none_or(|group| fchown(copy, None, Some(group)).is_ok());
-    let closed = if has_group { OTHERS_WRITE } else { OTHERS_WRITE | GROUP };
-    copy.set_permissions(Permissions::from_mode(mode.unwrap_or(attributes.mode) & PERMISSIONS & !closed))
+    let mut mode = mode.unwrap_or(attributes.mode) & PERMISSIONS & !OTHERS_WRITE;
+    // The file's owner is one of the copy's group or of the others.
+    mode &= 0o700 | (mode >> 6) << 3 | mode >> 6;
+    // If the group cannot be set, its members are others, and the copy's own group gets no permission.
+    if attributes.group.is_some_and(|group| fchown(copy, None, Some(group)).is_err()) {
+        mode &= !GROUP & (0o770 | mode >> 3);
+    }
+    copy.set_permissions(Permissions::from_mode(mode))
 }
 
 /// The directory of the copy. Dropping this removes it, with the copy and everything that the check created next to it.

@@ -1,6 +1,7 @@
 //! A directory that is held open. Its entries are accessed relative to its descriptor, so a user who can rename a
 //! parent directory cannot redirect the next step to another directory. No symbolic link is followed.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::Metadata;
@@ -14,15 +15,22 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
 use crate::util::open::CAREFULLY;
-use crate::util::ownership::is_open_to_all;
+use crate::util::ownership::{self, Exposure, Others, exposure, is_shared};
 
 pub(super) const ENTER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 /// An open directory and its canonical path.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenDirectory {
-    file: Rc<fs_err::File>,
+    open: Rc<Open>,
     path: PathBuf,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: fs_err::File,
+    /// Examined once.
+    exposure: OnceCell<Option<Exposure>>,
 }
 
 impl OpenDirectory {
@@ -51,15 +59,16 @@ impl OpenDirectory {
     /// Opens a subdirectory, or the parent (`..`).
     pub fn enter(&self, name: &OsStr) -> io::Result<OpenDirectory> {
         let path = normal(&self.path.join(name));
-        let file = match openat(&*self.file, name, ENTER | OFlag::O_RDONLY, Mode::empty()) {
-            Err(Errno::EACCES) => openat(&*self.file, name, ENTER | OFlag::O_PATH, Mode::empty()),
+        let file = match openat(self.file(), name, ENTER | OFlag::O_RDONLY, Mode::empty()) {
+            Err(Errno::EACCES) => openat(self.file(), name, ENTER | OFlag::O_PATH, Mode::empty()),
             other => other,
         };
         Ok(OpenDirectory::new(file.map_err(|errno| failed("open directory", &path, errno))?, path))
     }
 
     pub(super) fn new(file: impl Into<std::fs::File>, path: PathBuf) -> OpenDirectory {
-        OpenDirectory { file: Rc::new(fs_err::File::from_parts(file.into(), &path)), path }
+        let file = fs_err::File::from_parts(file.into(), &path);
+        OpenDirectory { open: Rc::new(Open { file, exposure: OnceCell::new() }), path }
     }
 
     /// The canonical path.
@@ -69,21 +78,38 @@ impl OpenDirectory {
 
     /// The open descriptor.
     pub fn file(&self) -> &fs_err::File {
-        &self.file
+        &self.open.file
     }
 
     pub fn metadata(&self) -> io::Result<Metadata> {
-        self.file.metadata()
+        self.file().metadata()
     }
 
-    /// Whether every user can create files in it.
+    /// Who else can change it or a directory above it. These users can also put another directory in its place, with
+    /// entries, an ACL and a group that this user has given it for another purpose.
+    pub fn exposure(&self) -> io::Result<Option<&Exposure>> {
+        if self.open.exposure.get().is_none() {
+            let examined = exposure(&self.path)?;
+            drop(self.open.exposure.set(examined));
+        }
+        Ok(self.open.exposure.get().and_then(Option::as_ref))
+    }
+
+    /// Whether every user can create its entries, move files into it, or put another directory in its place.
     pub fn is_open_to_all(&self) -> io::Result<bool> {
-        Ok(is_open_to_all(&self.metadata()?))
+        let is_exposed_to_all = |exposure: &Exposure| exposure.by == Others::All;
+        Ok(ownership::is_open_to_all(&self.metadata()?) || self.exposure()?.is_some_and(is_exposed_to_all))
+    }
+
+    /// Whether only `user`, root and the user of this run can have put its entries there.
+    pub fn is_changed_only_by(&self, user: u32) -> io::Result<bool> {
+        let is_exposed_to_user_only = |exposure: &Exposure| exposure.by == Others::One(user);
+        Ok(!is_shared(&self.metadata()?) && self.exposure()?.is_none_or(is_exposed_to_user_only))
     }
 
     /// The metadata of an entry. `None` if it does not exist, or if its name is too long to exist.
     pub fn stat(&self, name: &OsStr) -> io::Result<Option<FileStat>> {
-        match fstatat(&*self.file, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match fstatat(self.file(), name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT | Errno::ENAMETOOLONG) => Ok(None),
             Err(errno) => Err(failed("look at", &self.path.join(name), errno)),
@@ -110,7 +136,7 @@ impl OpenDirectory {
 
     /// Opens an entry with the flags of [`crate::util::open`].
     pub fn open(&self, name: &OsStr, flags: OFlag, mode: Mode) -> nix::Result<fs_err::File> {
-        let file = openat(&*self.file, name, CAREFULLY | OFlag::O_CLOEXEC | flags, mode)?;
+        let file = openat(self.file(), name, CAREFULLY | OFlag::O_CLOEXEC | flags, mode)?;
         Ok(fs_err::File::from_parts(file.into(), self.path.join(name)))
     }
 }

@@ -1,6 +1,6 @@
 //! Operations on an open directory and its entries. They use its descriptor and follow no link.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,7 +14,6 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use super::directory::{ENTER, OpenDirectory, busy, failed, with_context};
 use super::xattrs;
 use crate::util::open::is_empty;
-use crate::util::ownership::is_ours;
 
 /// The set-group-id bit of a directory. A new directory inherits it and keeps it.
 const SET_ID: u32 = 0o2000;
@@ -47,8 +46,8 @@ impl OpenDirectory {
             if !created.is_empty()? {
                 return Err(busy("another process has just replaced the new directory"));
             }
-            // Only root or this user may decide who can read new files in it, not the owner of the parent directory.
-            if !is_ours(&self.metadata()?) {
+            // Only root or this user may decide who can read new files in it, not who can change the parent directory.
+            if self.exposure()?.is_some() {
                 xattrs::drop_default_acl(created.file())?;
             }
             created.set_mode(mode).map(|()| created)
@@ -104,17 +103,18 @@ impl OpenDirectory {
 
     /// Removes all entries.
     pub fn remove_contents(&self) -> io::Result<()> {
-        let cannot = |errno| failed("list directory", self.path(), errno);
-        let mut entries = Dir::openat(self.file(), ".", ENTER | OFlag::O_RDONLY, Mode::empty()).map_err(cannot)?;
-        for entry in entries.iter() {
-            let entry = entry.map_err(cannot)?;
-            let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name == "." || name == ".." {
-                continue;
-            }
-            self.remove_all(name)?;
-        }
-        Ok(())
+        self.names()?.iter().try_for_each(|name| self.remove_all(name))
+    }
+
+    /// The names of all entries.
+    pub fn names(&self) -> io::Result<Vec<OsString>> {
+        let list = || {
+            let mut entries = Dir::openat(self.file(), ".", ENTER | OFlag::O_RDONLY, Mode::empty())?;
+            let names = entries.iter().map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()));
+            let names = names.filter(|name| !matches!(name, Ok(name) if name == "." || name == ".."));
+            names.collect::<nix::Result<Vec<OsString>>>()
+        };
+        list().map_err(|errno| failed("list directory", self.path(), errno))
     }
 
     /// Removes an entry and its contents, if it exists.

@@ -48,7 +48,7 @@ impl InPlaceFile {
         if (metadata.dev(), metadata.ino()) != old.id {
             return Err(busy("another process has just replaced the file"));
         }
-        check_hard_links(metadata.nlink(), metadata.uid(), &directory.metadata()?)?;
+        check_hard_links(metadata.nlink(), metadata.uid(), directory)?;
         reserve_space(&file, document.bytes().len(), metadata.len())?;
         Ok(InPlaceFile { file, current: FileAttributes::from_metadata(&metadata) })
     }

@@ -10,7 +10,6 @@ use super::new_attributes::{self, NewAttributes};
 use super::{Target, cannot_replace, for_each_chunk, not_durable, xattrs};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
-use crate::util::ownership::{is_open_to_all, is_writable_only_by};
 
 /// The installed file.
 #[derive(Debug)]
@@ -18,8 +17,8 @@ pub struct Installed {
     /// SHA-256 of the content. `None` if the file exceeds the maximum size of a document, or cannot be read.
     pub checksum: Option<Checksum>,
     pub(super) current: FileAttributes,
-    /// Metadata of its directory, which decides whether a new file takes over the attributes.
-    directory: Metadata,
+    /// Its directory, which decides whether a new file takes over the attributes.
+    directory: OpenDirectory,
     /// Size in bytes.
     length: u64,
     /// Number of hard links.
@@ -37,20 +36,20 @@ impl Installed {
         metadata: &Metadata,
         file: fs_err::File,
         directory: &OpenDirectory,
-    ) -> Result<Installed> {
-        Ok(Installed { checksum, file: Some(file), ..Installed::unreadable(metadata, directory)? })
+    ) -> Installed {
+        Installed { checksum, file: Some(file), ..Installed::unreadable(metadata, directory) }
     }
 
-    pub(super) fn unreadable(metadata: &Metadata, directory: &OpenDirectory) -> Result<Installed> {
-        Ok(Installed {
+    pub(super) fn unreadable(metadata: &Metadata, directory: &OpenDirectory) -> Installed {
+        Installed {
             checksum: None,
             current: FileAttributes::from_metadata(metadata),
-            directory: directory.metadata().map_err(|cause| cannot_replace(&cause))?,
+            directory: directory.clone(),
             length: metadata.len(),
             hard_links: metadata.nlink(),
             id: (metadata.dev(), metadata.ino()),
             file: None,
-        })
+        }
     }
 
     /// Whether owner and mode need no change.
@@ -67,20 +66,29 @@ impl Installed {
     /// The attributes to compare with. In a directory that every user can write, the defaults of a new file replace
     /// those that the options leave out: any user can have moved this file there, so its own attributes prove nothing.
     fn effective(&self, wanted: &Wanted) -> Wanted {
-        if is_open_to_all(&self.directory) { wanted.or_as_new_in(&self.directory) } else { *wanted }
+        match self.directory.metadata() {
+            Ok(directory) if self.may_be_from_anyone() => wanted.or_as_new_in(&directory),
+            _ => *wanted,
+        }
+    }
+
+    /// Whether every user can have moved this file there. This user can open the directory, so examining it fails only
+    /// if that changes meanwhile.
+    fn may_be_from_anyone(&self) -> bool {
+        self.directory.is_open_to_all().unwrap_or(true)
     }
 
     /// Whether the file has an ACL and is in a directory that every user can write.
     fn has_foreign_acl(&self) -> bool {
         let has_acl = |file: &fs_err::File| xattrs::has_acl(file).unwrap_or(true);
-        is_open_to_all(&self.directory) && self.file.as_ref().is_some_and(has_acl)
+        self.may_be_from_anyone() && self.file.as_ref().is_some_and(has_acl)
     }
 
     /// Whether the change only adds permissions, and so can be made to this file. Removing a permission needs a new
     /// file: a process that has this one open could go on reading or writing it.
     pub fn only_widens(&self, wanted: &Wanted) -> bool {
         let widens = |attributes: NewAttributes| attributes.only_widens(&self.current);
-        !is_open_to_all(&self.directory)
+        !self.may_be_from_anyone()
             && check_hard_links(self.hard_links, self.current.user.as_raw(), &self.directory).is_ok()
             && NewAttributes::new(wanted, Some(self), &self.directory).is_ok_and(widens)
     }
@@ -134,16 +142,16 @@ impl Installed {
     }
 }
 
-/// Refuses a file with several hard links, unless only its owner can write the directory: another user may have linked
-/// a file there in order to have it changed.
+/// Refuses a file with several hard links, unless only its owner can have put it there: another user may have linked or
+/// moved a file there in order to have it changed.
 ///
 /// # Errors
 /// The file has several hard links, and another user can have created this one.
-pub(super) fn check_hard_links(hard_links: u64, owner: u32, directory: &Metadata) -> io::Result<()> {
-    if hard_links <= 1 || is_writable_only_by(directory, owner) {
+pub(super) fn check_hard_links(hard_links: u64, owner: u32, directory: &OpenDirectory) -> io::Result<()> {
+    if hard_links <= 1 || directory.is_changed_only_by(owner)? {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "it has {hard_links} names (hard links), and other users can write its directory: it may be a file that one of them has linked there; leave out --in-place, or remove it"
+        "it has {hard_links} names (hard links), and other users can write its directory or put another in its place: it may be a file that one of them has linked there; leave out --in-place, or remove it"
     )))
 }

@@ -1,14 +1,14 @@
 //! Owner, mode, ACL and SELinux label of a new file: which ones it takes over from the old file, and how they are set.
 
-use std::fs::{Metadata, Permissions};
+use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 
 use nix::unistd::{Gid, Uid, fchown, geteuid};
 
 use super::attributes::{FileAttributes, NEW_MODE, PERMISSIONS, Wanted};
+use super::directory::OpenDirectory;
 use super::{Installed, xattrs};
-use crate::util::ownership::{is_open_to_all, is_writable_only_by};
 
 /// Write permission of group and others.
 pub(super) const OTHERS_WRITE: u32 = 0o022;
@@ -43,19 +43,20 @@ pub(super) enum Labels {
 
 impl NewAttributes {
     /// The attributes of a file that replaces `old` in this directory.
-    pub fn new(wanted: &Wanted, old: Option<&Installed>, directory: &Metadata) -> io::Result<NewAttributes> {
-        if is_open_to_all(directory) {
-            let Wanted { mode, user, group } = wanted.or_as_new_in(directory);
+    pub fn new(wanted: &Wanted, old: Option<&Installed>, directory: &OpenDirectory) -> io::Result<NewAttributes> {
+        if directory.is_open_to_all()? {
+            let Wanted { mode, user, group } = wanted.or_as_new_in(&directory.metadata()?);
             return Ok(NewAttributes { user, group, mode: mode.unwrap_or(NEW_MODE), labels: Labels::Drop });
         }
         let Some(old) = old else {
             let mode = wanted.mode.unwrap_or(NEW_MODE);
-            return Ok(NewAttributes { user: wanted.user, group: wanted.group, mode, labels: Labels::New });
+            let labels = if directory.exposure()?.is_some() { Labels::Drop } else { Labels::New };
+            return Ok(NewAttributes { user: wanted.user, group: wanted.group, mode, labels });
         };
         let (user, group) = (wanted.user.unwrap_or(old.current.user), wanted.group.unwrap_or(old.current.group));
         let keeps_owner = (user, group) == (old.current.user, old.current.group);
         let labels = match &old.file {
-            Some(_) if keeps_owner && is_writable_only_by(directory, old.current.user.as_raw()) => Labels::Keep,
+            Some(_) if keeps_owner && directory.is_changed_only_by(old.current.user.as_raw())? => Labels::Keep,
             _ => Labels::Drop,
         };
         let mode = match (wanted.mode, labels, &old.file) {

@@ -13,7 +13,6 @@ use super::temporary::Staged;
 use super::{Installed, Parents, Target, WriteMode, cannot_replace, not_durable};
 use crate::document::Verified;
 use crate::error::{Error, Result};
-use crate::util::ownership::exposed;
 
 /// A prepared replacement. The file is not changed yet.
 #[derive(Debug)]
@@ -58,8 +57,7 @@ impl<'a> Replacement<'a> {
         write_mode: WriteMode,
     ) -> Result<Replacement<'a>> {
         let (directory, created) = parents::create(target.resolved())?;
-        let attributes = directory.metadata().and_then(|directory| NewAttributes::new(wanted, old, &directory));
-        let attributes = attributes.map_err(|cause| cannot_replace(&cause))?;
+        let attributes = NewAttributes::new(wanted, old, &directory).map_err(|cause| cannot_replace(&cause))?;
         let placement = match (write_mode, old) {
             (WriteMode::InPlace, Some(old)) => InPlaceFile::open(&directory, target.name(), document, old, &attributes)
                 .map(Placement::InPlace)
@@ -82,7 +80,7 @@ impl<'a> Replacement<'a> {
     pub fn validate(&self, private: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let original =
             Original { name: self.target.name(), document: self.document, attributes: &self.attributes, old: self.old };
-        if exposed(self.directory.path()).map_err(|cause| cannot_replace(&cause))?.is_some() {
+        if self.directory.exposure().map_err(|cause| cannot_replace(&cause))?.is_some() {
             let private = Target::without_following(private, Parents::MustExist)?;
             let parent = private.resolved().directory.clone();
             return copy::validate(&original, &CopyLocation::Private(parent, private.name().to_owned()), check);

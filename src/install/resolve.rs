@@ -1,7 +1,6 @@
 //! Resolves a path to an open directory. A symbolic link is followed only if root, this user or the owner of the link's
-//! directory owns it, and if it does not lead into /proc. A link in another user's directory must lead to a directory
-//! of that user. In a directory of root or this user that other users can write, no link is followed: another user can
-//! have moved a link of root there.
+//! directory owns it, and if it does not lead into /proc. If one other user can have put it there, it must lead to a
+//! directory of that user. If several can, it is not followed: they can move links of root, too.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -16,7 +15,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use super::cannot_replace;
 use super::directory::{OpenDirectory, failed};
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{exposed, is_ours, is_shared, is_trusted_link};
+use crate::util::ownership::{Exposure, Others, is_open_to_all, is_ours, is_shared, is_trusted_link};
 
 /// Maximum number of symbolic links, as in the kernel.
 pub(super) const MAX_LINKS: usize = 40;
@@ -61,12 +60,13 @@ impl ResolvedDirectory {
 /// A link that may be followed.
 pub(super) struct Link {
     pub to: PathBuf,
-    /// `None` if root or this user owns the link's directory.
+    /// `None` if only root or this user can have put it there.
     pub restriction: Option<LinkRestriction>,
 }
 
-/// A link in another user's directory. That user decides where it leads, no matter who owns the link. So kvx must not
-/// create a file through it, or change an owner, where that user could not create a file.
+/// A link that one other user can have put there, no matter who owns it: in their directory, or in one that they can
+/// replace by another. So kvx must not create a file through it, or change an owner, where that user could not put a
+/// file.
 #[derive(Debug)]
 pub(super) struct LinkRestriction {
     link: PathBuf,
@@ -74,14 +74,17 @@ pub(super) struct LinkRestriction {
 }
 
 impl LinkRestriction {
-    /// Checks that the link leads to a directory of the same user.
+    /// Checks that the link leads to a directory of the same user, or to one that only this user can replace, too.
     pub fn check(&self, resolved: &ResolvedDirectory) -> Result<()> {
-        let owner = resolved.directory.metadata().map_err(|cause| cannot_replace(&cause))?.uid();
-        if owner == self.user {
+        let io = |cause: io::Error| cannot_replace(&cause);
+        let directory = &resolved.directory;
+        let owner = directory.metadata().map_err(io)?.uid();
+        let is_same_user = |exposure: &Exposure| exposure.by == Others::One(self.user);
+        if owner == self.user || directory.exposure().map_err(io)?.is_some_and(is_same_user) {
             return Ok(());
         }
         Err(Status::CannotWrite.error(format!(
-            "the symbolic link {} is not followed: it is in a directory of user {}, and leads to {}, which belongs to user {owner}; name the file itself with -f, or remove it",
+            "the symbolic link {} is not followed: user {} can have put it there, and it leads to {}, which belongs to user {owner}; name the file itself with -f, or remove it",
             self.link.display(),
             self.user,
             resolved.path().display()
@@ -203,25 +206,23 @@ pub(super) fn link(directory: &OpenDirectory, name: &OsStr) -> Result<Option<Lin
             metadata.uid()
         )));
     }
-    if is_ours(&parent) && is_shared(&parent) {
-        return Err(Status::CannotWrite.error(format!(
-            "the symbolic link {} is not followed: other users can write its directory (mode {:04o}), and so can have put it there; name the file itself with -f",
-            path.display(),
-            parent.mode() & 0o7777
-        )));
+    let unfollowed = |why: String| {
+        let path = path.display();
+        Status::CannotWrite.error(format!(
+            "the symbolic link {path} is not followed: {why}, and so can have put it there; name the file itself with -f"
+        ))
+    };
+    if is_open_to_all(&parent) || (is_ours(&parent) && is_shared(&parent)) {
+        let mode = parent.mode() & 0o7777;
+        return Err(unfollowed(format!("other users can write its directory (mode {mode:04o})")));
     }
-    // Another user who can change a directory above this one can have moved it here, for the sake of its link.
-    if is_ours(&parent)
-        && let Some(above) = exposed(directory.path()).map_err(io)?
-    {
-        return Err(Status::CannotWrite.error(format!(
-            "the symbolic link {} is not followed: another user can change {}, and so can have moved it there; name the file itself with -f",
-            path.display(),
-            above.display()
-        )));
-    }
+    let user = match directory.exposure().map_err(io)? {
+        None => None,
+        Some(Exposure { by: Others::One(user), .. }) => Some(*user),
+        Some(Exposure { at, .. }) => return Err(unfollowed(format!("other users can change {}", at.display()))),
+    };
     let to = readlinkat(&link, "").map_err(|errno| cannot_replace(&failed("read link", &path, errno)))?;
-    let restriction = (!is_ours(&parent)).then(|| LinkRestriction { link: path, user: parent.uid() });
+    let restriction = user.map(|user| LinkRestriction { link: path, user });
     Ok(Some(Link { to: to.into(), restriction }))
 }
 

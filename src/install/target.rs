@@ -128,7 +128,7 @@ impl Target {
                 let file = directory.open(&self.name, OFlag::O_PATH, Mode::empty()).map_err(open_error)?;
                 let metadata = file.metadata().map_err(unreadable)?;
                 self.assert_regular(kind_of(&metadata))?;
-                return Installed::unreadable(&metadata, &directory).map(Some);
+                return Ok(Some(Installed::unreadable(&metadata, &directory)));
             }
         };
         let metadata = file.metadata().map_err(unreadable)?;
@@ -137,12 +137,12 @@ impl Target {
             // The file may grow meanwhile: read no more than its size at the start.
             match hash(&mut (&mut file).take(metadata.len())) {
                 Ok(checksum) => Some(checksum),
-                Err(_) => return Installed::unreadable(&metadata, &directory).map(Some),
+                Err(_) => return Ok(Some(Installed::unreadable(&metadata, &directory))),
             }
         } else {
             None
         };
-        Installed::new(checksum, &metadata, file, &directory).map(Some)
+        Ok(Some(Installed::new(checksum, &metadata, file, &directory)))
     }
 
     /// Removes the staging directory that a killed run left next to the file, and returns its path.

@@ -31,6 +31,8 @@ const MAX_ATTEMPTS: usize = 100;
 const NEW: &str = "new";
 /// The directory in the staging directory, for the copy that `--check` validates.
 pub(super) const CHECK: &str = "check";
+/// All entries of a staging directory.
+const OURS: [&str; 2] = [NEW, CHECK];
 
 /// A locked staging directory. Dropping this removes it and its contents.
 #[derive(Debug)]
@@ -113,10 +115,9 @@ pub(super) fn remove(
     }));
 }
 
-/// Removes only the entries that a run creates: a user who can rename entries next to the file can have given this name
-/// to another private directory of this user.
+/// Removes only the entries that a run creates.
 fn clear(directory: &OpenDirectory) -> io::Result<()> {
-    [NEW, CHECK].map(OsStr::new).into_iter().try_for_each(|name| directory.remove_all(name))
+    OURS.map(OsStr::new).into_iter().try_for_each(|name| directory.remove_all(name))
 }
 
 /// Removes what a killed run, or another user, left under this name. Returns whether it removed something.
@@ -139,6 +140,11 @@ fn remove_leftover(parent: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
     match parent.enter(name) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false), // Its owner has just removed it.
         Ok(directory) if directory.metadata().is_ok_and(|metadata| is_private(&metadata)) => {
+            // A user who can rename entries next to the file can have given this name to another private directory of
+            // this user.
+            if directory.names()?.iter().any(|name| !OURS.iter().any(|ours| name == ours)) {
+                return Err(foreign_files_error(parent, name));
+            }
             let staged = claim(parent, name, directory)?;
             clear(&staged.directory)?;
             let metadata = staged.directory.metadata()?;

@@ -159,7 +159,7 @@ pub fn unlock(file: &Target) -> Result<()> {
         }
         if has_kvx_marker(&directory, &hidden)? { remove(&directory, &hidden) } else { Ok(()) }
     };
-    unlock().map_err(|cause| Status::CannotWrite.error(format!("{cause}; run as a user who may remove it")))
+    unlock().map_err(|cause| cannot("its marker cannot be removed", &cause))
 }
 
 /// Whether a `.NAME.lock` exists and counts. If it is not a directory, another program created it, and it is not a
@@ -211,7 +211,10 @@ fn write(marker: &OpenDirectory, parent: &OpenDirectory, text: &str) -> io::Resu
         marker.drop_acls()?;
         marker.set_mode(DIRECTORY_MODE)?; // Regardless of the umask.
     }
-    remove_reason(marker)?;
+    if marker.stat(REASON_FILE.as_ref())?.is_some() {
+        assert_ours_only(marker)?;
+        remove_reason(marker)?;
+    }
     let mut reason = marker.create_file(REASON_FILE.as_ref())?;
     reason.write_all(text.as_bytes())?;
     reason.set_permissions(PermissionsExt::from_mode(FILE_MODE))?;
@@ -221,8 +224,19 @@ fn write(marker: &OpenDirectory, parent: &OpenDirectory, text: &str) -> io::Resu
 }
 
 fn remove(directory: &OpenDirectory, name: &OsStr) -> io::Result<()> {
-    remove_reason(&directory.enter(name)?)?;
+    let marker = directory.enter(name)?;
+    assert_ours_only(&marker)?;
+    remove_reason(&marker)?;
     directory.remove_directory(name)
+}
+
+/// Refuses a directory that is not a marker: a user who can rename entries next to the file can have given this name to
+/// another directory of this user.
+fn assert_ours_only(marker: &OpenDirectory) -> io::Result<()> {
+    match marker.names()?.iter().all(|name| name == REASON_FILE) {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("{} is a directory with other files in it", marker.path().display()))),
+    }
 }
 
 fn remove_reason(marker: &OpenDirectory) -> io::Result<()> {
@@ -235,7 +249,9 @@ fn remove_reason(marker: &OpenDirectory) -> io::Result<()> {
 fn cannot(what: &str, cause: &io::Error) -> Error {
     let remedy = match cause.kind() {
         ErrorKind::PermissionDenied => "; run as a user who may",
-        ErrorKind::NotADirectory | ErrorKind::Other => "; move it away",
+        ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::DirectoryNotEmpty | ErrorKind::Other => {
+            "; move it away"
+        }
         ErrorKind::NotFound => "; its directory does not exist",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room",
         _ => "",

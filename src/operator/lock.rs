@@ -17,7 +17,7 @@ use crate::layout::marker::{self, Present, Set};
 use crate::layout::site::Site;
 use crate::state::{self, RecordedState};
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
-use crate::util::ownership::exposed;
+use crate::util::ownership::exposure;
 use crate::util::path;
 use crate::util::text;
 use crate::util::time::Deadline;
@@ -163,7 +163,7 @@ fn create_marker(file: &Path, text: &str, marker: Marker) -> (Option<String>, Re
 /// Whether no file can be installed at this path, so the path is misspelt: its name is too long, or its directory does
 /// not exist and no other user can have moved it away.
 fn cannot_exist(file: &Path) -> bool {
-    let is_missing = |directory: &Path| !directory.exists() && matches!(exposed(directory), Ok(None));
+    let is_missing = |directory: &Path| !directory.exists() && matches!(exposure(directory), Ok(None));
     lock_file::is_name_too_long(file) || file.parent().is_some_and(is_missing)
 }
 

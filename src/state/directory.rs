@@ -12,7 +12,7 @@ use super::machine;
 use crate::document::Checksum;
 use crate::env::Env;
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{exposed, is_open_to_others};
+use crate::util::ownership::{exposure, is_open_to_others};
 use crate::util::path;
 
 /// The state directory of this user. It may be shared by several machines; this value gives access to the states of
@@ -57,7 +57,7 @@ fn locate(flag: Option<&Path>, env: &Env) -> Result<PathBuf> {
 fn is_usable(directory: &Path) -> bool {
     let existing = directory.ancestors().find(|ancestor| ancestor.exists());
     existing.is_some_and(|existing| access(existing, AccessFlags::W_OK | AccessFlags::X_OK).is_ok())
-        && matches!(exposed(directory), Ok(None))
+        && matches!(exposure(directory), Ok(None))
 }
 
 impl StateDirectory {
@@ -87,12 +87,12 @@ impl StateDirectory {
 
     /// Fails if another user can change the directory or a directory above it.
     pub(super) fn assert_private(&self) -> Result<()> {
-        match exposed(&self.path) {
+        match exposure(&self.path) {
             Ok(None) => Ok(()),
-            Ok(Some(at)) => Err(Status::CannotWrite.error(format!(
+            Ok(Some(exposure)) => Err(Status::CannotWrite.error(format!(
                 "the state of the file cannot be kept in {}: other users can change {}; {REMEDY}",
                 self.path.display(),
-                at.display()
+                exposure.at.display()
             ))),
             Err(cause) => Err(cannot_write(&cause)),
         }

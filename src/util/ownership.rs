@@ -50,39 +50,82 @@ pub fn is_open_to_all(directory: &Metadata) -> bool {
     directory.mode() & WRITE_BY_ALL != 0
 }
 
-/// Whether only `user`, root and the user of this run can have created the entries of this directory.
-pub fn is_writable_only_by(directory: &Metadata, user: u32) -> bool {
-    !is_shared(directory) && (directory.uid() == user || is_ours(directory))
+/// Users other than root and the user of this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// One user. A directory of theirs that they let a group write counts as theirs alone.
+    One(u32),
+    /// Several users, or the members of a group.
+    Several,
+    /// Every user.
+    All,
 }
 
-/// The first of an absolute path's directories, from the last one upwards, that another user can change, and with it
-/// everything below. `None` if there is none. Missing directories are skipped. A link on the path must belong to root
-/// or this user and be in a directory that no other user can write; its destination is examined, too.
+impl Others {
+    /// Who can change a directory of a path, and with it everything below.
+    fn of(directory: &Metadata) -> Option<Others> {
+        match is_open_to_others(directory) {
+            true if is_open_to_all(directory) => Some(Others::All),
+            _ if !is_ours(directory) => Some(Others::One(directory.uid())),
+            true => Some(Others::Several),
+            false => None,
+        }
+    }
+
+    fn and(self, others: Others) -> Others {
+        match (self, others) {
+            (one, other) if one == other => one,
+            (Others::All, _) | (_, Others::All) => Others::All,
+            _ => Others::Several,
+        }
+    }
+}
+
+/// That other users can change a directory of a path, and with it everything below.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// The last such directory of the path.
+    pub at: PathBuf,
+    /// All users who can change one of the directories.
+    pub by: Others,
+}
+
+/// Who else can change an absolute path's directories, the last one included. `None` if nobody can. Missing directories
+/// are skipped. A link on the path must belong to root or this user and be in a directory that no other user can write;
+/// its destination is examined, too.
 ///
 /// # Errors
 /// A directory on the path cannot be examined.
-pub fn exposed(directory: &Path) -> io::Result<Option<PathBuf>> {
+pub fn exposure(directory: &Path) -> io::Result<Option<Exposure>> {
+    let mut found: Option<Exposure> = None;
+    let mut add = |at: PathBuf, by: Others| match &mut found {
+        Some(found) => found.by = found.by.and(by),
+        None => found = Some(Exposure { at, by }),
+    };
     for ancestor in directory.ancestors() {
         let metadata = match fs_err::symlink_metadata(ancestor) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
             metadata => metadata?,
         };
         if metadata.is_symlink() {
-            let is_shared =
-                ancestor.parent().map(fs_err::metadata).transpose()?.is_some_and(|parent| is_shared(&parent));
-            match exposed(&fs_err::canonicalize(ancestor)?)? {
-                None if is_ours(&metadata) && !is_shared => {}
-                Some(at) => return Ok(Some(at)),
-                None => return Ok(Some(ancestor.to_owned())),
+            if let Some(Exposure { at, by }) = exposure(&fs_err::canonicalize(ancestor)?)? {
+                add(at, by);
+            }
+            let parent = ancestor.parent().map(fs_err::metadata).transpose()?;
+            match parent {
+                _ if !is_ours(&metadata) => add(ancestor.to_owned(), Others::One(metadata.uid())),
+                Some(parent) if is_open_to_all(&parent) => add(ancestor.to_owned(), Others::All),
+                Some(parent) if is_shared(&parent) => add(ancestor.to_owned(), Others::Several),
+                _ => {}
             }
         } else if !metadata.is_dir() {
             return Err(io::Error::new(
                 io::ErrorKind::NotADirectory,
                 format!("{}: Not a directory", ancestor.display()),
             ));
-        } else if !is_ours(&metadata) || is_open_to_others(&metadata) {
-            return Ok(Some(ancestor.to_owned()));
+        } else if let Some(by) = Others::of(&metadata) {
+            add(ancestor.to_owned(), by);
         }
     }
-    Ok(None)
+    Ok(found)
 }

@@ -129,6 +129,7 @@ const PROVOKED: &[&str] = &[
     "kvx-out -k hosts -f out/x --check \"sh -c 'cd $PWD; mv out moved; mkdir out' {}\"; status=$?; rm -r out; mv moved out; exit $status",
     "touch out/x; chown 65534 out/x; kvx-out -k hosts -f out/x -o root --in-place",
     "chmod 1777 out; ln -s x out/y; chown -h 65534 out/y; kvx-out -k hosts -f out/y",
+    "mkdir -p out/up/o; chmod 775 out/up; ln -s ../y out/up/o/y; kvx-out -k hosts -f out/up/o/y",
     "mkdir out/o; ln -s ../y out/o/y; chown 65534 out/o; kvx-out -k hosts -f out/o/y",
     "ln -s /dev/stdout out/y; kvx-out -k hosts -f out/y",
     "cp /bin/sleep out/x; out/x 2 >/dev/null 2>&1 & until [ \"$(readlink /proc/$!/exe)\" = $PWD/out/x ]; do sleep 0.02; done; kvx-out -k hosts -f out/x --in-place",

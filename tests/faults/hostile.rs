@@ -95,8 +95,18 @@ impl Drop for Held {
 
 /// An ACL as the kernel keeps it: the group may read, alice read and write, which is the mask.
 pub fn acl() -> Vec<u8> {
-    let entries: [(u16, u16, u32); 5] =
-        [(0x01, 6, u32::MAX), (0x02, 6, ALICE), (0x04, 4, u32::MAX), (0x10, 6, u32::MAX), (0x20, 0, u32::MAX)];
+    acl_of(6, 4, 6, 0)
+}
+
+/// An ACL with these permissions of alice, the group, the mask and others.
+pub fn acl_of(alice: u16, group: u16, mask: u16, others: u16) -> Vec<u8> {
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 6, u32::MAX),
+        (0x02, alice, ALICE),
+        (0x04, group, u32::MAX),
+        (0x10, mask, u32::MAX),
+        (0x20, others, u32::MAX),
+    ];
     let mut bytes = 2u32.to_le_bytes().to_vec();
     for (tag, permissions, id) in entries {
         bytes.extend(tag.to_le_bytes());

@@ -1,10 +1,10 @@
 //! A check that runs as root sees the document that Consul has, and no other user can swap or write the copy.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
-use super::hostile::{ACL, ALICE, acl, children_of, open_place};
+use super::hostile::{ACL, ALICE, acl, acl_of, children_of, open_place};
 use super::hostile_attributes::SHADOW;
 use crate::common::users::can;
 use crate::common::{Run, lines, wait_for};
@@ -94,6 +94,8 @@ fn the_copy_that_a_check_sees_only_this_user_can_write() {
         (&["-o", "4242:42", "-c", "4666"][..], "0:42 644"),
         (&["-o", "4242", "-c", "600"], "0:0 600"),
         (&["-o", "4242:4242", "-c", "2770", "--in-place"], "0:4242 750"),
+        // She is one of the others of the copy, and may not execute the file.
+        (&["-o", "4242:42", "-c", "607"], "0:42 604"),
     ] {
         let place = open_place();
         let ran = place.kvx_out().args(options).args(["--check", &check]).run().expect(0);
@@ -115,6 +117,18 @@ fn the_copy_that_a_check_sees_only_this_user_can_write() {
     assert!(ran.stderr.contains("\ncheck: 0:0 640\n"), "{}", ran.stderr);
     assert_eq!(File::open(&shown).unwrap().get_xattr(ACL).unwrap(), None);
     assert_eq!(File::open(place.file()).unwrap().get_xattr(ACL).unwrap(), Some(acl()));
+    // Whom an ACL denies the file, the copy's mode does not let in.
+    let place = open_place();
+    place.kvx_out().args(["-c", "644"]).run().expect(0);
+    File::open(place.file()).unwrap().set_xattr(ACL, &acl_of(0, 4, 4, 4)).unwrap();
+    place.upload(lines(21));
+    let ran = place.kvx_out().args(["--check", &format!("sh -c {} - {{}}", shell_words::quote(STAT))]).run().expect(0);
+    assert!(ran.stderr.contains("\ncheck: 0:0 600\n"), "{}", ran.stderr);
+    assert_eq!(File::open(place.file()).unwrap().get_xattr(ACL).unwrap(), Some(acl_of(0, 4, 4, 4)));
+    // Nor does the file's own, once the ACL is gone.
+    place.kvx_out().args(["-o", ":42"]).run().expect(0).says(&["restored"]);
+    let is = fs::metadata(place.file()).unwrap();
+    assert_eq!((is.gid(), is.mode() & 0o777), (SHADOW, 0o600));
     // What was changed and taken back is seen, too.
     place.upload(lines(22));
     let check = "sh -c 'sleep 0.1; chmod 600 \"$1\"; chmod 640 \"$1\"' - {}";

@@ -40,11 +40,19 @@ fn a_link_is_followed_only_if_someone_who_decides_there_has_put_it() {
     run(of_root.clone()).expect(73).says(&["other users can write its directory (mode 1777)", "-f"]);
     fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o755)).unwrap();
     run(of_root).expect(0).says(&["installed", "etc/one"]);
-    fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o1777)).unwrap();
     chown(place.path().join("out"), Some(ALICE), Some(ALICE)).unwrap();
     fs::create_dir(place.path().join("out/new")).unwrap();
     chown(place.path().join("out/new"), Some(ALICE), Some(ALICE)).unwrap();
-    run(link(Path::new("new/two"), "hers-too", ALICE)).expect(0).says(&["installed", "new/two"]);
+    let hers = link(Path::new("new/two"), "hers-too", ALICE);
+    run(hers.clone()).expect(0).says(&["installed", "new/two"]);
+    // What she lets a group write is hers to share; but not where every user can put a link.
+    fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o775)).unwrap();
+    run(hers.clone()).expect(0);
+    for mode in [0o777, 0o1777] {
+        fs::set_permissions(place.path().join("out"), Permissions::from_mode(mode)).unwrap();
+        run(hers.clone()).expect(73).says(&[&format!("other users can write its directory (mode {mode:04o})"), "-f"]);
+    }
+    fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o755)).unwrap();
     run(link(Path::new("loop"), "loop", 0)).expect(73).says(&["symbolic links"]);
     run(link(Path::new("loop"), "loop-too", 0).join("in")).expect(73).says(&["symbolic links"]);
 }
@@ -76,49 +84,18 @@ fn a_link_in_a_directory_of_hers_leads_nowhere_else() {
         run.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(out.join(file)).run()
     };
     for file in ["hosts", "etc/preload", "etc/new/preload", "roots/preload", "hers/roots", "twice"] {
-        run(file).expect(73).says(&["the symbolic link", "is not followed", "of user 4242", "belongs to user 0", "-f"]);
+        run(file).expect(73).says(&[
+            "the symbolic link",
+            "is not followed",
+            "user 4242 can have put it there",
+            "to user 0",
+            "-f",
+        ]);
     }
     assert_eq!(fs::read_dir(&etc).unwrap().count(), 0);
     // Where she could put a file of her own, they do.
     symlink("hers", out.join("current")).unwrap();
     run("current/one").expect(0).says(&["installed", "hers/one"]);
-}
-
-#[test]
-fn a_link_of_roots_in_a_directory_that_she_can_rename_is_not_followed() {
-    if !can("acting for another user") {
-        return;
-    }
-    let place = place_of_alice();
-    let (out, etc) = (place.path().join("out"), place.path().join("etc"));
-    fs::create_dir(&etc).unwrap();
-    // Root has made both of these, with the link, for another purpose; she gives one the name of the other.
-    for name in ["app", "other"] {
-        DirBuilder::new().mode(0o755).create(out.join(name)).unwrap();
-    }
-    for (target, name) in [(etc.clone(), "current"), (etc.join("preload"), "conf")] {
-        symlink(target, out.join("other").join(name)).unwrap();
-    }
-    fs::rename(out.join("app"), out.join("old")).unwrap();
-    fs::rename(out.join("other"), out.join("app")).unwrap();
-    let run = |program: &str, options: &[&str], file: &str| {
-        let run = Run::new(program, &place.consul.address).args(options).arg("--state-dir");
-        run.arg(place.path().join("state")).arg("-f").arg(out.join(file)).run()
-    };
-    let refusal = ["the symbolic link", "is not followed", "another user can change", "out", "-f"];
-    for file in ["app/conf", "app/current/preload", "app/current/new/preload"] {
-        for options in [&["-k", &place.key, "--mkdir"][..], &["-k", &place.key, "--mkdir", "-o", "4242:4242"]] {
-            run("kvx-out", options, file).expect(73).says(&refusal);
-        }
-    }
-    // A marker next to the link is in root's own directory; beyond the link there is none.
-    run("kvx", &["lock", "-r", "test"], "app/conf")
-        .expect(0)
-        .says(&["locked on this node", "there is no such file yet"]);
-    run("kvx", &["lock", "-r", "test"], "app/current/preload").expect(73).says(&refusal);
-    assert_eq!(fs::read_dir(&etc).unwrap().count(), 0);
-    // A file next to the link is installed as ever.
-    run("kvx-out", &["-k", &place.key], "app/file").expect(0).says(&["installed", "app/file"]);
 }
 
 #[test]
@@ -152,20 +129,33 @@ fn a_directory_of_roots_that_she_renames_is_neither_emptied_nor_opened() {
         DirBuilder::new().mode(0o700).create(&private).unwrap();
         fs::create_dir(private.join("below")).unwrap();
         fs::write(private.join("below/precious"), "precious\n").unwrap();
+        // By the names that kvx gives its own.
+        fs::create_dir(private.join("check")).unwrap();
+        for name in ["new", "check/hosts", "reason"] {
+            fs::write(private.join(name), "precious\n").unwrap();
+        }
         private
     };
     let is_as_it_was = |private: &Path| {
         let mode = fs::metadata(private).unwrap().mode() & 0o7777;
-        assert_eq!(
-            (mode, fs::read_to_string(private.join("below/precious")).unwrap()),
-            (0o700, "precious\n".to_owned())
-        );
+        assert_eq!(mode, 0o700);
+        for name in ["below/precious", "new", "check/hosts", "reason"] {
+            assert_eq!(fs::read_to_string(private.join(name)).unwrap(), "precious\n", "{name}");
+        }
     };
     let staged = place.path().join("out/.hosts.kvx~");
     fs::rename(precious(), &staged).unwrap();
     place.kvx_out().run().expect(73).says(&[staged.to_str().unwrap(), "files in it that are not ours", "remove it"]);
     is_as_it_was(&staged);
-    fs::remove_dir_all(&staged).unwrap();
+    // As a marker, it locks, and nothing is written into it or taken out of it.
+    let marker = place.path().join("out/.hosts.lock");
+    fs::rename(&staged, &marker).unwrap();
+    let says = ["a directory with other files in it", "move it away"];
+    place.kvx_file("lock").args(["-r", "why", "--replace"]).run().expect(73).says(&says);
+    place.kvx_file("unlock").run().expect(73).says(&says);
+    is_as_it_was(&marker);
+    fs::remove_dir_all(&marker).unwrap();
+    Run::new("kvx", &place.consul.address).arg("unlock").arg("-f").arg(place.file()).run();
     // In the moment in which a new one has been made, and is not open yet.
     let private = precious();
     let new = place.path().join("out/new");

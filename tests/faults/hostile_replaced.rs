@@ -1,0 +1,199 @@
+//! A directory of root's in a directory of a local user, who can give its name to another one of root's: what is in that
+//! one, or what it grants, is believed as little as if the user had put it there.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use super::hostile::{ACL, ALICE, acl, open_place, place_of_alice};
+use crate::common::users::can;
+use crate::common::{Place, Ran, Run, lines};
+use xattr::FileExt;
+
+const DEFAULT_ACL: &str = "system.posix_acl_default";
+
+/// Root has made `out/app` and `out/other`, in a directory that she, or everyone, can write; and `other` gets the name of
+/// `app`.
+struct Swapped {
+    place: Place,
+    app: PathBuf,
+}
+
+impl Swapped {
+    /// With this content of `other`.
+    fn with(place: Place, fill: impl FnOnce(&Path)) -> Swapped {
+        let (app, other) = (place.path().join("out/app"), place.path().join("out/other"));
+        for directory in [&app, &other] {
+            fs::create_dir(directory).unwrap();
+        }
+        fill(&other);
+        fs::rename(&app, place.path().join("out/old")).unwrap();
+        fs::rename(&other, &app).unwrap();
+        Swapped { place, app }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.app.join("hosts")
+    }
+
+    fn run(&self, options: &[&str]) -> Ran {
+        let run = Run::new("kvx-out", &self.place.consul.address).args(["-k", &self.place.key, "--state-dir"]);
+        run.arg(self.place.path().join("state")).args(options).arg("-f").arg(self.file()).run()
+    }
+
+    /// Owner, mode and ACL of the file.
+    fn is(&self) -> (u32, u32, Option<Vec<u8>>) {
+        let file = File::open(self.file()).unwrap();
+        let metadata = file.metadata().unwrap();
+        (metadata.uid(), metadata.mode() & 0o7777, file.get_xattr(ACL).unwrap())
+    }
+}
+
+fn of_all() -> Place {
+    let place = open_place();
+    fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o777)).unwrap();
+    place
+}
+
+fn write(file: &Path, content: &str, mode: u32) {
+    fs::write(file, content).unwrap();
+    fs::set_permissions(file, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn the_acl_of_a_file_in_it_is_not_kept() {
+    if !can("acting for another user") {
+        return;
+    }
+    for (place, mode) in [(place_of_alice as fn() -> Place, 0o640), (of_all, 0o640)] {
+        for options in [&[][..], &["-o", "0:0", "-c", "660"]] {
+            let swapped = Swapped::with(place(), |other| {
+                write(&other.join("hosts"), "another\n", 0o640);
+                File::open(other.join("hosts")).unwrap().set_xattr(ACL, &acl()).unwrap();
+            });
+            swapped.run(options).expect(0).says(&["installed"]);
+            let mode = if options.is_empty() { mode } else { 0o660 };
+            assert_eq!(swapped.is(), (0, mode, None), "{options:?}");
+            swapped.run(options).expect(0).is_silent();
+        }
+    }
+    // Nor is its mode, where every user can do that.
+    for content in ["another\n".to_owned(), lines(20)] {
+        let swapped = Swapped::with(of_all(), |other| write(&other.join("hosts"), &content, 0o666));
+        swapped.run(&[]).expect(0);
+        assert_eq!(swapped.is(), (0, 0o640, None));
+        swapped.run(&[]).expect(0).is_silent();
+    }
+}
+
+#[test]
+fn its_default_acl_lets_nobody_read_a_new_file() {
+    if !can("acting for another user") {
+        return;
+    }
+    for place in [place_of_alice as fn() -> Place, of_all] {
+        for options in [&[][..], &["-o", "0:0", "-c", "660"], &["--mkdir"]] {
+            let swapped = Swapped::with(place(), |other| {
+                // As a directory that is made in one of hers gets it.
+                File::open(other).unwrap().set_xattr(DEFAULT_ACL, &acl()).unwrap();
+            });
+            let swapped = match options {
+                ["--mkdir"] => Swapped { app: swapped.app.join("new"), ..swapped },
+                _ => swapped,
+            };
+            swapped.run(options).expect(0).says(&["installed"]);
+            assert_eq!(swapped.is(), (0, if options.contains(&"-c") { 0o660 } else { 0o640 }, None), "{options:?}");
+            if options == ["--mkdir"] {
+                assert_eq!(File::open(&swapped.app).unwrap().get_xattr(DEFAULT_ACL).unwrap(), None);
+            }
+        }
+    }
+    // In a directory that nobody can replace, root's default ACL counts.
+    let swapped = Swapped::with(open_place(), |other| {
+        File::open(other).unwrap().set_xattr(DEFAULT_ACL, &acl()).unwrap();
+    });
+    swapped.run(&["-c", "660"]).expect(0).says(&["installed"]);
+    assert_eq!(swapped.is(), (0, 0o660, Some(acl())));
+}
+
+#[test]
+fn in_place_a_file_in_it_that_has_another_name_is_not_changed() {
+    if !can("acting for another user") {
+        return;
+    }
+    for place in [place_of_alice as fn() -> Place, of_all] {
+        for content in ["precious\n".to_owned(), lines(20)] {
+            let place = place();
+            let precious = place.write("precious", &content);
+            let before = fs::metadata(&precious).unwrap();
+            let swapped = Swapped::with(place, |other| fs::hard_link(&precious, other.join("hosts")).unwrap());
+            let ran = swapped.run(&["--in-place", "-c", "646"]).expect(73);
+            ran.says(&["it has 2 names (hard links)", "put another in its place", "leave out --in-place"]);
+            let is = fs::metadata(&precious).unwrap();
+            assert_eq!((fs::read_to_string(&precious).unwrap(), is.mode()), (content, before.mode()));
+        }
+    }
+}
+
+#[test]
+fn a_link_in_it_leads_only_where_she_could_put_a_file() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    let etc = place.path().join("etc");
+    fs::create_dir(&etc).unwrap();
+    let swapped = Swapped::with(place, |other| {
+        symlink(&etc, other.join("current")).unwrap();
+        symlink(etc.join("preload"), other.join("hosts")).unwrap();
+    });
+    let run = |program: &str, options: &[&str], file: &str| {
+        let run = Run::new(program, &swapped.place.consul.address).args(options).arg("--state-dir");
+        run.arg(swapped.place.path().join("state")).arg("-f").arg(swapped.app.join(file)).run()
+    };
+    let refusal = ["the symbolic link", "is not followed", "user 4242 can have put it there", "to user 0", "-f"];
+    let install = ["-k", &swapped.place.key, "--mkdir"];
+    let of_hers = ["-k", &swapped.place.key, "--mkdir", "-o", "4242:4242"];
+    for file in ["hosts", "current/preload", "current/new/preload"] {
+        for options in [&install[..], &of_hers] {
+            run("kvx-out", options, file).expect(73).says(&refusal);
+        }
+    }
+    // A marker next to the link is in root's own directory; beyond the link there is none.
+    let lock = ["lock", "-r", "test"];
+    run("kvx", &lock, "hosts").expect(0).says(&["locked on this node", "there is no such file yet"]);
+    run("kvx", &lock, "current/preload").expect(73).says(&refusal);
+    assert_eq!(fs::read_dir(&etc).unwrap().count(), 0);
+    // A file next to the link is installed as ever; and through a link to a directory of hers, or to another of root's
+    // that only she can replace, she gets nowhere where she could not get without it.
+    run("kvx-out", &install, "file").expect(0).says(&["installed", "app/file"]);
+    for (directory, owner) in [("hers", ALICE), ("old", 0)] {
+        let directory = swapped.place.path().join("out").join(directory);
+        fs::create_dir_all(&directory).unwrap();
+        chown(&directory, Some(owner), Some(owner)).unwrap();
+        let link = swapped.app.join(format!("to-{owner}"));
+        symlink(&directory, &link).unwrap();
+        run("kvx-out", &install, link.join("file").to_str().unwrap()).expect(0).says(&["installed", "/file"]);
+        assert!(directory.join("file").exists());
+    }
+}
+
+#[test]
+fn where_several_users_can_replace_it_no_link_in_it_is_followed() {
+    if !can("acting for another user") {
+        return;
+    }
+    for mode in [0o775, 0o777] {
+        let place = open_place();
+        fs::set_permissions(place.path().join("out"), Permissions::from_mode(mode)).unwrap();
+        let victim = place.write("victim", "precious\n");
+        let swapped = Swapped::with(place, |other| symlink(&victim, other.join("hosts")).unwrap());
+        let out = swapped.place.path().join("out");
+        let says = ["the symbolic link", "is not followed", "other users can change", out.to_str().unwrap(), "-f"];
+        swapped.run(&[]).expect(73).says(&says);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious\n");
+        // Where it is sticky, only root can rename it.
+        fs::set_permissions(&out, Permissions::from_mode(0o1000 | mode)).unwrap();
+        swapped.run(&[]).expect(0).says(&["installed", "victim"]);
+    }
+}
