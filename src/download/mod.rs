@@ -18,7 +18,7 @@ pub use self::order::{
 use self::reconcile::Reconciler;
 use self::report::FileChange;
 pub use self::report::{Applied, DownloadReport, Effect};
-use self::source::{Fetched, LocalCopy, Source, TriggerKind};
+use self::source::{Fetched, LocalCopy, Purpose, Source, TriggerKind};
 use crate::context::{Context, show};
 use crate::error::{Error, Result};
 use crate::install::{Target, WriteMode};
@@ -172,7 +172,7 @@ fn apply(assignment: &Assignment, trigger: Trigger, started: Instant, state_file
         Some(fetched) => fetched,
         None => {
             let lock = (!target_order.ignores_lock).then(|| source_order.prefix.lock(named, &context.env.hostname()));
-            Source::for_file(source_order, subject, lock, deadline, context)?.fetch(kind, &local)?
+            Source::open(source_order, subject, Purpose::Install { lock }, deadline, context)?.fetch(kind, &local)?
         }
     };
     let VerifiedPair { document, index, .. } = match fetched {
@@ -208,7 +208,7 @@ fn are_others_pending(state_file: &StateFile) -> bool {
 
 /// Prints the document. Nothing is installed, so a stop or a lock does not prevent it.
 fn to_stdout(order: &SourceOrder, subject: &Subject, trigger: Trigger, context: &Context) -> Result<Effect> {
-    let source = Source::for_stdout(order, subject, Deadline::within(order.timeout), context)?;
+    let source = Source::open(order, subject, Purpose::Print, Deadline::within(order.timeout), context)?;
     let (document, stop) = match source.read_settled(order.consistency)?? {
         Snapshot { state: PairState::Verified(pair), stop, .. } => (pair.document, stop),
         _ if TriggerKind::of(&trigger) == TriggerKind::Payload => return Ok(Effect::Nothing),

@@ -26,7 +26,7 @@ pub(super) struct Source<'a> {
 
 /// What the document is read for.
 #[derive(PartialEq, Eq)]
-enum Purpose {
+pub(super) enum Purpose {
     /// To install it, unless the key is stopped or the file is locked. `lock` is the path of the file's lock in Consul, `None`
     /// with `--ignore-lock`.
     Install { lock: Option<String> },
@@ -103,27 +103,7 @@ pub(super) fn from_payload(trigger: Trigger, local: &LocalCopy, ignores_stop: bo
 }
 
 impl<'a> Source<'a> {
-    /// `lock` is the path of the file's lock in Consul, `None` with `--ignore-lock`.
-    pub fn for_file(
-        order: &'a SourceOrder,
-        subject: &Subject,
-        lock: Option<String>,
-        deadline: Deadline,
-        context: &'a Context,
-    ) -> Result<Source<'a>> {
-        Source::open(order, subject, Purpose::Install { lock }, deadline, context)
-    }
-
-    pub fn for_stdout(
-        order: &'a SourceOrder,
-        subject: &Subject,
-        deadline: Deadline,
-        context: &'a Context,
-    ) -> Result<Source<'a>> {
-        Source::open(order, subject, Purpose::Print, deadline, context)
-    }
-
-    fn open(
+    pub fn open(
         order: &'a SourceOrder,
         subject: &Subject,
         purpose: Purpose,
@@ -207,16 +187,15 @@ impl<'a> Source<'a> {
                 (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Ok(Err(self.torn(why))),
                 (Err(failure), _) => return Err(failure),
             };
-            let is_held_back = snapshot.stop.is_some() || snapshot.lock.is_some();
+            let is_marked = snapshot.stop.is_some() || snapshot.lock.is_some();
             let found = match &snapshot.state {
-                _ if is_held_back && self.purpose != Purpose::Print => return Ok(Ok(snapshot)),
-                PairState::Verified(_) => return Ok(Ok(snapshot)),
-                PairState::Absent if consistency != Consistency::Default => return Ok(Ok(snapshot)),
-                PairState::Absent => {
+                _ if is_marked && self.purpose != Purpose::Print => return Ok(Ok(snapshot)),
+                PairState::Torn(found) => found,
+                PairState::Absent if consistency == Consistency::Default => {
                     consistency = Consistency::CONFIRMS_ABSENCE;
                     continue;
                 }
-                PairState::Torn(found) => found,
+                _ => return Ok(Ok(snapshot)),
             };
             if torn.is_none() {
                 self.context.progress(|| {

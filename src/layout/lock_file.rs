@@ -9,7 +9,7 @@
 //! its directory.)
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -19,13 +19,10 @@ use nix::sys::stat::{FileStat, Mode, SFlag};
 
 use crate::error::{Error, Result, Status};
 use crate::install::{self, OpenDirectory, Parents, Target, failed};
+use crate::layout::lock_reason;
 use crate::layout::marker::NO_REASON;
-use crate::util::{ownership, path, text};
+use crate::util::{ownership, path};
 
-/// Maximum number of bytes to read from a marker.
-const MAX_READ: u64 = 4096;
-/// Prefix of the line with the reason.
-const REASON: &str = "Reason Locked: ";
 /// The file with the reason, in `.NAME.lock`.
 const REASON_FILE: &str = "reason";
 /// Every user may read the reason.
@@ -68,15 +65,6 @@ fn visible_name(file: &Target) -> OsString {
     let mut name = file.name().to_owned();
     name.push(".locked");
     name
-}
-
-/// The text of a marker: how to unlock the file, and the reason.
-pub fn marker_text(file: &Path, program: &str, reason: &str) -> String {
-    let file = file.to_string_lossy();
-    let (shown, word, reason) = (text::line(&file), text::quoted(&file), text::line(reason));
-    format!(
-        "To unlock '{shown}' and allow {program} to write again:\n\nsudo {program} unlock -f {word}\n\n{REASON}{reason}\n\n"
-    )
 }
 
 /// The reason of a lock, and the marker's path. `None` if there is no marker.
@@ -184,17 +172,9 @@ fn read_reason(directory: &OpenDirectory, name: &OsStr) -> io::Result<String> {
     let opened = directory.open(name, OFlag::O_RDONLY, Mode::empty());
     let file = opened.map_err(|errno| failed("open file", &directory.path().join(name), errno))?;
     match file.metadata()?.is_file() {
-        true => parse_reason(file),
+        true => lock_reason::read(file),
         false => Err(io::Error::other(format!("{} is not a regular file", file.path().display()))),
     }
-}
-
-fn parse_reason(file: impl Read) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    file.take(MAX_READ).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let reason = text::excerpt(text.lines().find_map(|line| line.strip_prefix(REASON)).unwrap_or(&text));
-    Ok(if reason.is_empty() { NO_REASON.into() } else { reason })
 }
 
 /// Writes the reason into an open marker. Refuses a marker that another user created, or could have changed.

@@ -2,6 +2,7 @@
 
 pub mod keys;
 pub mod lock_file;
+pub mod lock_reason;
 pub mod marker;
 mod names;
 pub mod pair;

@@ -12,9 +12,9 @@ use super::stop::Reason;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
-use crate::layout::lock_file;
 use crate::layout::marker::{self, Present, Set};
 use crate::layout::site::Site;
+use crate::layout::{lock_file, lock_reason};
 use crate::state::{self, RecordedState};
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 use crate::util::ownership::exposure;
@@ -120,7 +120,7 @@ pub fn lock(order: &LockOrder, options: &LockOptions, context: &Context) -> Resu
         return Err(already_locked(before));
     }
     // A marker without a lock in Consul is incomplete or made by hand. It is replaced, and its reason is printed.
-    let text = lock_file::marker_text(&file, options.program, &reason);
+    let text = lock_reason::to_text(&file, options.program, &reason);
     let (by_hand, created) = create_marker(&file, &text, options.marker);
     // Half a lock is better than none: Consul alone if the marker cannot be created, perhaps because another user
     // blocks its name; the marker alone if Consul cannot be reached.

@@ -90,7 +90,7 @@ pub struct Exposure {
     pub by: Others,
 }
 
-/// Who else can change an absolute path's directories, the last one included. `None` if nobody can. Missing directories
+/// Who else can change an absolute path's directories, the last one included. `None` if no one else can. Missing directories
 /// are skipped. A link on the path must belong to root or this user and be in a directory that no other user can write;
 /// its destination is examined, too.
 ///
