@@ -44,7 +44,7 @@ pub mod layout;
 mod net;
 pub mod operator;
 pub mod process;
-pub mod state;
+mod state;
 pub mod telemetry;
 pub mod upload;
 pub mod util;

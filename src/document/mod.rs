@@ -2,7 +2,7 @@
 //! [`Verified`].
 
 mod checksum;
-pub mod diff;
+pub(crate) mod diff;
 pub mod encoding;
 pub mod guard;
 mod size;

@@ -1,12 +1,12 @@
 //! The layout of what kvx stores, in Consul and next to a file. It is compatible with kvexpress.
 
 pub mod keys;
-pub mod lock_file;
-pub mod lock_reason;
-pub mod marker;
+pub(crate) mod lock_file;
+pub(crate) mod lock_reason;
+pub(crate) mod marker;
 mod names;
 pub mod pair;
 pub mod payload;
-pub mod site;
-pub mod snapshot;
+pub(crate) mod site;
+pub(crate) mod snapshot;
 pub mod stored;

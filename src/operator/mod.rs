@@ -1,7 +1,7 @@
 //! The commands of an operator at the terminal: stop and resume a key, lock and unlock a file, compare, list, show the status.
 //! `kvx` runs them, and `kvexpress` some of them.
 
-pub mod clean;
+pub(crate) mod clean;
 pub(crate) mod diff;
 pub(crate) mod list;
 pub mod lock;

@@ -1,13 +1,13 @@
 //! Running a child program (handler, check, input command): in its own process group, within a time limit, and with its
 //! output read while it runs.
 
-pub mod check;
+pub(crate) mod check;
 mod exit;
 mod failure;
 pub mod handler;
 mod output;
-pub mod program;
-pub mod signals;
+pub(crate) mod program;
+pub(crate) mod signals;
 mod sink;
 mod start;
 mod supervisor;

@@ -20,7 +20,6 @@ pub struct Outcome {
     pub key: Option<String>,
     /// The absolute path of the file on this node, if there is one.
     pub file: Option<PathBuf>,
-    /// The result of the run.
     pub result: RunResult,
     /// The exit status of a failed run.
     pub failure: Option<Status>,
@@ -30,7 +29,6 @@ pub struct Outcome {
     pub bytes: Option<u64>,
     /// The document's lines, as kvexpress counts them.
     pub lines: Option<u64>,
-    /// The outcome of the handler.
     pub handler: HandlerOutcome,
     /// Whether a handler of the file is pending, of this command line or of another one; none if unknown.
     pub pending: Option<bool>,
@@ -55,7 +53,6 @@ pub enum Direction {
     Unlock,
 }
 
-/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunResult {
     /// The document was uploaded to Consul, or copied to another key.
@@ -88,11 +85,9 @@ pub enum RunResult {
     InstalledOnly,
     /// The document was installed already. The handler, which was pending or always runs, failed.
     HandlerFailed,
-    /// Any other failure.
     Failed,
 }
 
-/// The outcome of the handler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HandlerOutcome {
     /// The run does not know.

@@ -1,7 +1,7 @@
 //! A run of `kvx-in`: read a document from its input, check it, upload it to Consul.
 
 mod converge;
-pub mod copy;
+pub(crate) mod copy;
 mod order;
 mod report;
 mod write;

@@ -1,10 +1,10 @@
 //! Small tools that do not depend on kvx: text, time, paths, and access to files that other users may have created.
 
-pub mod open;
-pub mod ownership;
-pub mod path;
-pub mod read;
-pub mod strconv;
+pub(crate) mod open;
+pub(crate) mod ownership;
+pub(crate) mod path;
+pub(crate) mod read;
+pub(crate) mod strconv;
 pub mod text;
-pub mod time;
-pub mod typed;
+pub(crate) mod time;
+pub(crate) mod typed;

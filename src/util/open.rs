@@ -34,14 +34,6 @@ pub fn regular_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
     }
 }
 
-/// Opens a directory, to access its entries or to sync it.
-///
-/// # Errors
-/// The directory does not exist, is a link or not a directory, or the system's error.
-pub fn directory(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(CAREFULLY.union(OFlag::O_DIRECTORY).bits()).open(path)
-}
-
 /// Whether an open directory is empty. A new directory is: if it has entries, another user has replaced it before it
 /// was opened, and it must not be changed.
 ///

@@ -2,9 +2,9 @@
 //! run does anything.
 
 pub mod catalog;
-pub mod kvx;
-pub mod kvx_in;
-pub mod kvx_out;
+pub(crate) mod kvx;
+pub(crate) mod kvx_in;
+pub(crate) mod kvx_out;
 mod normalize;
 mod options;
 pub(crate) mod values;

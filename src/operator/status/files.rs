@@ -18,7 +18,6 @@ use crate::layout::marker::text_of;
 use crate::state::{self, LastRun, RecordedState, State, StateDirectory};
 use crate::util::path;
 
-/// The status of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileState {
     /// The file's path.

@@ -9,10 +9,8 @@ use crate::layout::keys::{Key, KeyPaths, Prefix};
 use crate::layout::marker::text_of;
 use crate::layout::pair::{Pair, PairState, Torn, VerifiedPair};
 
-/// The status of a key.
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyState {
-    /// The prefix.
     pub prefix: String,
     /// The key's name.
     pub key: String,

@@ -18,7 +18,6 @@ pub struct LockState {
     pub file: Option<String>,
     /// The SHA-256 of the file's path, in hex.
     pub hash: String,
-    /// The reason.
     pub reason: String,
 }
 

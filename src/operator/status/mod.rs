@@ -43,9 +43,7 @@ pub struct Overview {
     pub well: bool,
     /// The state directory. Each user has one.
     pub state_dir: String,
-    /// The keys.
     pub keys: Vec<KeyState>,
-    /// The locks.
     pub locks: Vec<LockState>,
     /// The files of this node.
     pub files: Vec<FileState>,

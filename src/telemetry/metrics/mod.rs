@@ -2,7 +2,7 @@
 //! neither what a run does nor its exit status.
 
 pub mod dogstatsd;
-pub mod textfile;
+pub(crate) mod textfile;
 
 use std::path::PathBuf;
 

@@ -37,7 +37,6 @@ file again if it differs, and runs the handler.",
 }
 
 impl CleanArgs {
-    /// The order.
     pub fn order(self) -> CleanOrder {
         CleanOrder { file: self.file, removes_file: self.remove_file, state_dir: self.state_dir }
     }

@@ -40,7 +40,6 @@ render | {command_name} -k hosts -",
 }
 
 impl DiffArgs {
-    /// The order.
     pub fn order(self) -> DiffOrder {
         let (site, name) = (self.site(), self.file.display().to_string());
         let input = if name == "-" { Input::Stdin } else { Input::File(self.file) };

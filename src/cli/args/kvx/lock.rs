@@ -62,7 +62,6 @@ impl LockArgs {
         self.metrics(self.events)
     }
 
-    /// The order.
     pub fn order(self) -> (LockOrder, LockOptions) {
         let site = self.site();
         let present = if self.replace { Present::Replace } else { Present::Keep };

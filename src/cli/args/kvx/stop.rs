@@ -57,7 +57,6 @@ impl StopArgs {
         self.metrics(self.events)
     }
 
-    /// The order.
     pub fn order(self) -> StopOrder {
         let present = if self.replace { Present::Replace } else { Present::Keep };
         StopOrder { site: self.site(), key: self.key, reason: Reason::ToSign(self.reason), force: self.force, present }

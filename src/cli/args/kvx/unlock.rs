@@ -58,7 +58,6 @@ impl UnlockArgs {
         self.run
     }
 
-    /// The order.
     pub fn order(self) -> LockOrder {
         let site = self.site();
         LockOrder { file: self.file, site, state_dir: self.state_dir }
