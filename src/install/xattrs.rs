@@ -182,7 +182,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn without_its_acl_nobody_gets_more_of_a_file(
+        fn without_its_acl_no_user_gains_access_to_a_file(
             acl in acls(), user in 0u32..5, in_group: bool, groups in vec(0u32..4, 0..3),
         ) {
             let mode = acl.mode() & granted_without(&acl.bytes());

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_or_changed_state_is_none() {
+    fn a_truncated_or_changed_state_is_ignored() {
         let intact = serialize(&state("command"));
         for at in 0..intact.len() {
             assert_eq!(parse(&overwritten(&[], &intact, at)), None, "ends at {at}");

@@ -185,23 +185,23 @@ impl Consul {
         static ASKED: AtomicU32 = AtomicU32::new(0);
         let path = format!("/v1/kv/end-of-log/{}", ASKED.fetch_add(1, Ordering::Relaxed));
         self.http("GET", &path, b"").unwrap();
-        let mark = format!("{path} ");
+        let marker = format!("{path} ");
         wait_for("the agent to log a request", 20, || {
             let mut log = self.log();
-            let at = log.find(&mark)?;
+            let at = log.find(&marker)?;
             log.truncate(log[..at].rfind('\n').map_or(0, |end| end + 1));
             Some(log)
         })
     }
 
-    /// The output of each run of a watch's handler whose entry in the log contains `mark`, once there are at least `n`.
+    /// The output of each run of a watch's handler whose entry in the log contains `marker`, once there are at least `n`.
     /// The agent logs the output when a run has ended, so the run and its handler have ended as well.
-    pub fn handler_runs(&self, mark: &str, n: usize) -> Vec<String> {
+    pub fn handler_runs(&self, marker: &str, n: usize) -> Vec<String> {
         wait_for(&format!("{n} runs of the watch"), 20, || {
             let log = self.whole_log();
             let runs: Vec<String> = entries(&log)
                 .into_iter()
-                .filter(|entry| entry.contains("watch handler output: ") && entry.contains(mark))
+                .filter(|entry| entry.contains("watch handler output: ") && entry.contains(marker))
                 .map(output)
                 .collect();
             (runs.len() >= n).then_some(runs)

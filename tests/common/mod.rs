@@ -65,37 +65,37 @@ impl Place {
     }
 
     /// The marker of a locked file, a directory.
-    pub fn mark(&self) -> PathBuf {
+    pub fn marker(&self) -> PathBuf {
         self.path().join("out/.hosts.lock")
     }
 
     /// The text in the marker.
-    pub fn mark_text(&self) -> String {
-        std::fs::read_to_string(self.mark().join("reason")).unwrap()
+    pub fn marker_text(&self) -> String {
+        std::fs::read_to_string(self.marker().join("reason")).unwrap()
     }
 
     /// kvexpress's marker of a locked file: `FILE.locked`.
-    pub fn visible_mark(&self) -> PathBuf {
+    pub fn visible_marker(&self) -> PathBuf {
         self.path().join("out/hosts.locked")
     }
 
     /// The state file, which is the only file in the state directory.
-    pub fn stamp_file(&self) -> PathBuf {
+    pub fn state_file(&self) -> PathBuf {
         let entries = std::fs::read_dir(self.path().join("state")).unwrap();
-        let stamps: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(stamps.len(), 1, "{stamps:?}");
-        stamps[0].clone()
+        let state_files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(state_files.len(), 1, "{state_files:?}");
+        state_files[0].clone()
     }
 
-    pub fn stamp(&self) -> serde_json::Value {
-        read_stamp(&self.stamp_file())
+    pub fn state(&self) -> serde_json::Value {
+        read_state(&self.state_file())
     }
 
-    pub fn change_stamp(&self, change: impl FnOnce(&mut serde_json::Value)) {
-        let mut stamp = self.stamp();
-        change(&mut stamp);
-        let text = stamp.to_string();
-        std::fs::write(self.stamp_file(), format!("{text}\n{}\n", sha256(&text))).unwrap();
+    pub fn change_state(&self, change: impl FnOnce(&mut serde_json::Value)) {
+        let mut state_file = self.state();
+        change(&mut state_file);
+        let text = state_file.to_string();
+        std::fs::write(self.state_file(), format!("{text}\n{}\n", sha256(&text))).unwrap();
     }
 
     /// The content of the installed file.
@@ -108,7 +108,7 @@ impl Place {
     }
 
     /// The names in the directory of the installed file, including its own, to show that nothing is left behind.
-    pub fn beside(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.path().join("out"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -236,8 +236,11 @@ pub fn lines(n: usize) -> String {
 /// The state that this state directory records of the file at this path (canonical).
 pub fn stamp_of(state: &Path, file: &str) -> serde_json::Value {
     let entries = std::fs::read_dir(state).unwrap();
-    let stamps = entries.map(|entry| read_stamp(&entry.unwrap().path()));
-    stamps.into_iter().find(|stamp| stamp["path"] == file).unwrap_or_else(|| panic!("nothing is recorded of {file}"))
+    let state_files = entries.map(|entry| read_state(&entry.unwrap().path()));
+    state_files
+        .into_iter()
+        .find(|state_file| state_file["path"] == file)
+        .unwrap_or_else(|| panic!("nothing is recorded of {file}"))
 }
 
 /// The state file of this machine, in this state directory, of the file at this path (canonical).
@@ -248,7 +251,7 @@ pub fn stamp_at(state: &Path, file: &str) -> PathBuf {
 }
 
 /// The state in a state file: its first line.
-pub fn read_stamp(at: &Path) -> serde_json::Value {
+pub fn read_state(at: &Path) -> serde_json::Value {
     let text = std::fs::read_to_string(at).unwrap();
     serde_json::from_str(text.lines().next().unwrap()).unwrap()
 }

@@ -64,12 +64,12 @@ pub struct Site {
     place: Place,
     payload: Vec<u8>,
     /// The state file before the run, and its content.
-    stamp: Option<(PathBuf, Vec<u8>)>,
+    state_file: Option<(PathBuf, Vec<u8>)>,
 }
 
 impl Site {
     pub fn new(scenario: &'static Scenario) -> Site {
-        let mut site = Site { scenario, place: Place::new(), payload: Vec::new(), stamp: None };
+        let mut site = Site { scenario, place: Place::new(), payload: Vec::new(), state_file: None };
         let place = &site.place;
         symlink("out/hosts", place.path().join("link")).unwrap();
         if let Some(old) = scenario.old {
@@ -77,8 +77,8 @@ impl Site {
             let pending = old.lines == scenario.new.lines;
             if pending { site.bare() } else { site.kvx_out() }.run().expect(0);
             assert_eq!(site.reloads().is_empty(), pending);
-            let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
-            site.stamp = Some((stamp.clone(), std::fs::read(stamp).unwrap()));
+            let state_file = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
+            site.state_file = Some((state_file.clone(), std::fs::read(state_file).unwrap()));
         }
         put(place, &lines(scenario.new.lines));
         site.payload = match scenario.watch {
@@ -102,7 +102,7 @@ impl Site {
             chown(self.place.file(), Some(user), Some(group)).unwrap();
             std::fs::set_permissions(self.place.file(), PermissionsExt::from_mode(mode)).unwrap();
         }
-        if let Some((path, content)) = &self.stamp {
+        if let Some((path, content)) = &self.state_file {
             std::fs::create_dir(self.place.path().join("state")).unwrap();
             std::fs::write(path, content).unwrap();
         }
@@ -177,7 +177,7 @@ impl Site {
             // A run cannot clean up if these calls fail from then on: it cannot recognise its own files, or cannot
             // remove any file.
             let blind = fault.lasts && ["statx", "newfstatat", "unlinkat"].contains(&fault.call.as_str());
-            let beside = if self.place.path().join("out").exists() { self.place.beside() } else { Vec::new() };
+            let beside = if self.place.path().join("out").exists() { self.place.names() } else { Vec::new() };
             assert!(blind || beside.iter().all(|name| name == "hosts"), "a leftover: {case}");
         }
         let (is, new, reloads) = (self.is(), self.new_one(), self.reloads());
@@ -198,9 +198,9 @@ impl Site {
         assert_eq!(next.status.code(), Some(0), "the run after {case}\n{}", next.stderr);
         let (place, after) = (&self.place, format!("after {case}"));
         assert_eq!(self.is(), self.new_one(), "{after}");
-        assert_eq!(place.beside(), ["hosts"], "{after}");
+        assert_eq!(place.names(), ["hosts"], "{after}");
         assert!(place.path().join("link").is_symlink(), "{after}");
-        assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1, "one stamp {after}");
+        assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1, "one state file {after}");
         let reloads = self.reloads();
         let checksum = sha256(lines(self.scenario.new.lines));
         assert!(!reloads.is_empty() && reloads.iter().all(|reload| *reload == checksum), "{after}\n{reloads:?}");

@@ -231,7 +231,7 @@ fn a_node_that_may_not_read_its_lock_installs_nothing() {
     let policy = example("acl-out.hcl");
     let (without_locks, _) = policy.split_once("# This node's lock").expect("the part on locks");
     site.install(&site.token(without_locks)).run().expect(77).says(&[&lock_of(&site.place)]);
-    assert_eq!(site.place.beside(), [""; 0]);
+    assert_eq!(site.place.names(), [""; 0]);
 }
 
 /// From no token at all to a file that the watch installs, by copying the page.

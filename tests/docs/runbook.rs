@@ -334,7 +334,7 @@ fn furnished() -> House {
 }
 
 #[test]
-fn a_row_is_told_from_another() {
+fn a_row_is_distinguished_from_another() {
     let row = |says: &str| Row { says: says.into(), status: 1 };
     assert_eq!(
         row("KEY: N lines … of NAMES, CONSUL_HTTP_ADDR").fragments(),

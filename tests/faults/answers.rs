@@ -304,7 +304,7 @@ fn kvx_out_that_waits_survives_whatever_comes_instead_of_an_answer() {
             let status = ran.status.code().unwrap();
             assert!(status == fault.status || [65, 66, 69].contains(&status), "{status}: {}", ran.stderr);
             assert!(ran.stderr.contains(&place.key), "{}", ran.stderr);
-            assert!(place.beside().is_empty() && place.runs().is_empty());
+            assert!(place.names().is_empty() && place.runs().is_empty());
             place.upload(lines(20));
             kvx_out(&place, &consul.address).args(["--wait", "20s"]).run().expect(0).says(&["installed"]);
         },
@@ -360,7 +360,7 @@ fn a_redirect_is_not_followed() {
         assert_eq!(elsewhere.connections(), 0);
     }
     assert_eq!(in_consul(&place), before);
-    assert!(place.beside().is_empty() && place.runs().is_empty());
+    assert!(place.names().is_empty() && place.runs().is_empty());
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn uploads_and_downloads_go_on_while_servers_are_killed_paused_and_come_back() {
     place.kvx_in().stdin(document(last)).run().expect(0);
     place.kvx_out().args(["-e", &place.handler()]).run().expect(0);
     place.kvx_out().args(["-e", &place.handler()]).run().expect(0).is_silent();
-    assert_eq!((place.content(), place.beside()), (document(last), vec!["hosts".into()]));
+    assert_eq!((place.content(), place.names()), (document(last), vec!["hosts".into()]));
     place.assert_pair_is_whole();
     let reloaded: Vec<usize> = place.runs().iter().map(|run| checksums[run.rsplit_once(' ').unwrap().1]).collect();
     assert!(reloaded.is_sorted_by(|a, b| a < b), "{reloaded:?}");

@@ -119,7 +119,7 @@ fn the_order_of_calls_survives_a_power_loss() {
         let calls = trace.calls.iter().enumerate();
         calls.filter(|(_, call)| parts.iter().all(|part| call.line.contains(part))).map(|(at, _)| at).collect()
     };
-    let stamps = |handlers: &str, unfinished: bool| -> Vec<usize> {
+    let state_files = |handlers: &str, unfinished: bool| -> Vec<usize> {
         let mut found = all(&["pwrite64(", "/state/", handlers, "}\\n"]);
         found.retain(|&at| trace.calls[at].line.contains(r#"\"unfinished\":true"#) == unfinished);
         found
@@ -136,13 +136,13 @@ fn the_order_of_calls_survives_a_power_loss() {
         ("its owner", all(&["fchown(", "/.hosts.kvx~/new>"])),
         ("its mode", all(&["fchmod(", "/.hosts.kvx~/new>"])),
         ("it is on the disk", all(&["fsync(", "/.hosts.kvx~/new>"])),
-        ("a stamp of no handlers, unfinished", stamps(r#"\"handlers\":[],\"pending\":[{"#, true)),
+        ("a state file of no handlers, unfinished", state_files(r#"\"handlers\":[],\"pending\":[{"#, true)),
         ("it is in its place", all(&["renameat", "/.hosts.kvx~>, \"new\"", "/out>, \"hosts\""])),
         ("that is on the disk", all(&["fsync(", "/out>"])),
-        ("a stamp of no handlers", stamps(r#"\"handlers\":[],\"pending\":[{"#, false)),
+        ("a state file of no handlers", state_files(r#"\"handlers\":[],\"pending\":[{"#, false)),
         ("its handler starts", starts[1..].to_vec()),
         ("its handler has ended", ends[1..].to_vec()),
-        ("a stamp of a handler", stamps(r#"\"handlers\":[{"#, false)),
+        ("a state file of a handler", state_files(r#"\"handlers\":[{"#, false)),
     ];
     steps.retain(|(step, _)| getuid().is_root() || *step != "its owner");
     for pair in steps.windows(2) {

@@ -19,11 +19,11 @@ fn at_a_terminal(place: &Place, command: &str) -> String {
 
 /// The state file becomes one of another file, as who may write the directory could have put it there.
 fn change_path(place: &Place, name: &str, change: impl FnOnce(&mut serde_json::Value)) {
-    place.change_stamp(|stamp| {
-        stamp["path"] = name.into();
-        change(stamp);
+    place.change_state(|state_file| {
+        state_file["path"] = name.into();
+        change(state_file);
     });
-    let file = place.stamp_file();
+    let file = place.state_file();
     std::fs::rename(&file, common::stamp_at(file.parent().unwrap(), name)).unwrap();
 }
 
@@ -94,7 +94,7 @@ fn a_table_cannot_be_forged_by_names_and_its_commands_can_be_copied() {
     place.kvx_out().args(["-e", "true"]).run().expect(0);
     let name = format!("{}\n/etc/hosts  hosts  ok{FORGED}", place.path().join("out/x;id").display());
     let command = ["kvx-out", "-f", &name, "--", "it's"];
-    change_path(&place, &name, |stamp| stamp["command"] = command.to_vec().into());
+    change_path(&place, &name, |state_file| state_file["command"] = command.to_vec().into());
     let ran = place.kvx("status").arg("--state-dir").arg(place.path().join("state")).run().expect(1);
     assert_safe(ran.out());
     assert!(!ran.out().lines().any(|line| line.starts_with("/etc/hosts")), "{}", ran.out());
@@ -177,7 +177,7 @@ fn who_signs_is_who_runs_it_and_one_line() {
     assert!(signed.starts_with("why (by a\\x1b[2K\\rall is well"), "{signed}");
     let lock = place.kvx_file("lock").args(["-r", "why"]).env("SUDO_USER", format!("x\n{FORGED}"));
     lock.run().expect(0);
-    let mark = place.mark_text();
-    assert_safe(&mark);
-    assert!(mark.contains("by x a\\x1b[2K"), "{mark}");
+    let marker = place.marker_text();
+    assert_safe(&marker);
+    assert!(marker.contains("by x a\\x1b[2K"), "{marker}");
 }

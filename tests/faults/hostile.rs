@@ -117,7 +117,7 @@ pub fn acl_of(alice: u16, group: u16, mask: u16, others: u16) -> Vec<u8> {
 }
 
 #[test]
-fn locks_and_leftovers_of_others_are_in_nobodys_way() {
+fn locks_and_leftovers_of_other_users_block_no_run() {
     if !can("acting for another user") {
         return;
     }
@@ -149,11 +149,11 @@ fn locks_and_leftovers_of_others_are_in_nobodys_way() {
         let _lock = Held::locks(&staged);
         place.upload(lines(30 + nth));
         place.kvx_out().run().expect(0).says(&["installed"]);
-        assert_eq!((place.content(), place.beside()), (lines(30 + nth), vec!["hosts".into()]), "{nth}");
+        assert_eq!((place.content(), place.names()), (lines(30 + nth), vec!["hosts".into()]), "{nth}");
     }
     mkfifo(&staged, Mode::S_IRWXU).unwrap();
     place.kvx_out().run().expect(0).is_silent();
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
     // Her files are not removed.
     chown(place.path().join("out"), Some(ALICE), Some(ALICE)).unwrap();
     fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o755)).unwrap();
@@ -180,9 +180,9 @@ fn what_a_killed_check_left_is_swept() {
     let group: Vec<i32> = children_of(child.id());
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
     child.wait().unwrap();
-    assert_eq!(place.beside(), [".hosts.kvx~"]);
+    assert_eq!(place.names(), [".hosts.kvx~"]);
     place.kvx_out().run().expect(0).says(&["installed"]);
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
     for check in group {
         kill(Pid::from_raw(-check), Signal::SIGKILL).unwrap(); // It leads a group of its own.
     }
@@ -223,11 +223,11 @@ fn a_check_can_be_reached_but_not_locked_and_what_it_leaves_running_changes_noth
     let content = place.content();
     place.write("go", "");
     wait_for("what the check has left", 10, || place.path().join("done").exists().then_some(()));
-    assert_eq!((place.content(), place.beside()), (content, vec!["hosts".into()]));
+    assert_eq!((place.content(), place.names()), (content, vec!["hosts".into()]));
 }
 
 #[test]
-fn where_everybody_can_create_files_nobody_holds_the_name_in_which_a_file_is_prepared() {
+fn where_every_user_can_create_files_none_can_occupy_the_staging_name() {
     if !can("acting for another user") {
         return;
     }
@@ -263,7 +263,7 @@ fn where_everybody_can_create_files_nobody_holds_the_name_in_which_a_file_is_pre
             ran.expect(0).says(&["installed"]);
         }
     });
-    assert_eq!(out().filter(|path| path.is_dir() && path != &staged).count(), 1, "but for hers: {:?}", place.beside());
+    assert_eq!(out().filter(|path| path.is_dir() && path != &staged).count(), 1, "but for hers: {:?}", place.names());
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn an_open_descriptor_is_never_renamed_over() {
             assert_eq!(fs::read_to_string(&log).unwrap(), "a log\n", "{file}");
         }
     }
-    assert_eq!(place.beside(), ["indirect", "link"]);
+    assert_eq!(place.names(), ["indirect", "link"]);
 }
 
 #[test]

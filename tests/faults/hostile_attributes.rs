@@ -96,7 +96,7 @@ fn an_acl_is_kept_only_while_owner_and_group_stay() {
 }
 
 #[test]
-fn whoever_is_no_longer_let_in_has_the_old_file_open_and_not_the_new_one() {
+fn a_user_who_loses_access_has_the_old_file_open_and_not_the_new_one() {
     let place = Place::new();
     place.upload(lines(20));
     let handler = place.handler();
@@ -111,7 +111,7 @@ fn whoever_is_no_longer_let_in_has_the_old_file_open_and_not_the_new_one() {
     let before = inode(&place);
     run("664").expect(0).says(&["owner or mode", "restored"]);
     assert_eq!((inode(&place), place.mode(), place.runs().len()), (before, 0o664, 1));
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
     // Its other names keep the old one, and the run says so.
     fs::hard_link(place.file(), place.path().join("other")).unwrap();
     run("600").expect(0).says(&["restored", "(its other name, a hard link, keeps the old ones)"]);

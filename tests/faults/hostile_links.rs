@@ -11,7 +11,7 @@ use crate::common::users::can;
 use crate::common::{Place, Run, lines, wait_for};
 
 #[test]
-fn a_link_is_followed_only_if_someone_who_decides_there_has_put_it() {
+fn a_link_is_followed_only_if_root_or_the_owner_of_its_directory_created_it() {
     if !can("acting for another user") {
         return;
     }
@@ -175,7 +175,7 @@ fn a_directory_of_roots_that_she_renames_is_neither_emptied_nor_opened() {
 }
 
 #[test]
-fn a_directory_that_is_swapped_meanwhile_leads_nowhere_and_hangs_nobody() {
+fn a_directory_that_is_swapped_meanwhile_leads_nowhere_and_hangs_no_run() {
     let swaps: [&str; 3] = ["ln -s victim out", "mkfifo out", "mkdir out"];
     for swap in swaps {
         let place = Place::new();

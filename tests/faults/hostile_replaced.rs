@@ -87,7 +87,7 @@ fn the_acl_of_a_file_in_it_is_not_kept() {
 }
 
 #[test]
-fn its_default_acl_lets_nobody_read_a_new_file() {
+fn its_default_acl_does_not_apply_to_a_new_file() {
     if !can("acting for another user") {
         return;
     }

@@ -109,14 +109,14 @@ fn a_limit_of_file_sizes_is_an_error_and_harms_nothing() {
     for manner in [&[][..], &["--in-place"]] {
         let ran = by("ulimit -f 4; exec \"$@\"", out(manner)).run().expect(73);
         ran.says(&["File too large", "ulimit -f"]);
-        assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(20), vec!["hosts".into()], 1));
+        assert_eq!((place.content(), place.names(), place.runs().len()), (lines(20), vec!["hosts".into()], 1));
     }
-    // What is recorded, a mark, and our own lines are files, too.
+    // What is recorded, a marker, and our own lines are files, too.
     by("ulimit -f 0; exec \"$@\"", place.kvx_file("lock").args(["-r", "why"]))
         .run()
         .expect(73)
         .says(&["File too large", "it is locked in Consul only"]);
-    assert!(!place.mark().exists());
+    assert!(!place.marker().exists());
     place.kvx_file("unlock").run().expect(0);
     let log = place.path().join("log");
     let to_a_log = format!("ulimit -f 0; exec \"$@\" 2>>{}", log.display());
@@ -224,10 +224,10 @@ fn ctrl_z_does_not_stop_a_run_that_waits_for_consul() {
     let mut terminal = Terminal::new();
     terminal.types(&typed(&place, &run));
     let pid = wait_for("the run", 20, || read(&place, "pid"));
-    let stamp = std::fs::File::open(place.stamp_file()).unwrap();
+    let state_file = std::fs::File::open(place.state_file()).unwrap();
     wait_for("its lock", 20, || {
-        let is_free = stamp.try_lock_shared().is_ok();
-        stamp.unlock().unwrap();
+        let is_free = state_file.try_lock_shared().is_ok();
+        state_file.unlock().unwrap();
         (!is_free).then_some(())
     });
     terminal.types("\x1a");
@@ -242,7 +242,7 @@ fn ctrl_z_does_not_stop_a_run_that_waits_for_consul() {
 
 /// A terminal says that it can be written to as long as it has room for a byte.
 #[test]
-fn a_terminal_that_nobody_reads_does_not_stop_a_run_that_writes_to_it() {
+fn a_terminal_without_a_reader_does_not_stop_a_run_that_writes_to_it() {
     let place = Place::new();
     place.upload(lines(20));
     let dir = place.path().display();

@@ -107,7 +107,7 @@ fn an_upload_all_of_whose_answers_are_lost_ends_in_time_and_leaves_a_whole_pair(
 }
 
 #[test]
-fn somebody_elses_upload_after_a_lost_answer_is_not_reported_as_ours() {
+fn another_upload_after_a_lost_answer_is_not_reported_as_ours() {
     let place = Place::new();
     place.upload(lines(20));
     let (consul, folder) = (place.consul.clone(), format!("kvexpress/{}", place.key));

@@ -28,7 +28,7 @@ fn an_agent_that_has_too_many_connections_is_asked_again_until_it_has_fewer() {
     let refused = place.kvx_out().args(["--timeout", "1s", "-e", &place.handler()]).run().expect(69);
     refused.says(&[&place.key, "Consul at http://", "is the agent up?"]);
     assert!(started.elapsed() < Duration::from_secs(1) + SLACK);
-    assert!(place.beside().is_empty() && place.runs().is_empty());
+    assert!(place.names().is_empty() && place.runs().is_empty());
     let mut patient = place.kvx_out().args(["--timeout", "30s", "-v"]).spawn();
     let mut said = std::io::BufReader::new(patient.stderr.take().unwrap());
     let mut line = String::new();
@@ -73,7 +73,7 @@ fn a_resolver_that_never_answers_is_not_waited_for_for_ever() {
     let ran = Ran::from(unshare.output().unwrap()).expect(69);
     ran.says(&[&place.key, "Consul at http://consul.example:8500", "no answer in time"]);
     assert!(started.elapsed() < Duration::from_secs(1) + SLACK, "{:?}", started.elapsed());
-    assert!(place.beside().is_empty() && place.runs().is_empty());
+    assert!(place.names().is_empty() && place.runs().is_empty());
     silent.set_nonblocking(true).unwrap();
     assert!(silent.recv(&mut [0; 512]).is_ok(), "it was asked");
 }

@@ -91,7 +91,7 @@ fn a_wait_for_a_key_ends() {
         let run = place.kvx_out().args(["--wait", "60s", "-v", "-e", &place.handler()]);
         Init::start(run).says("is not in Consul yet").ends_at_once(signal, status);
     }
-    assert!(place.beside().is_empty() && place.runs().is_empty());
+    assert!(place.names().is_empty() && place.runs().is_empty());
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_wait_for_consul_ends_also_after_a_program_was_run() {
         let upload = place.kvx_in().args(["-s", NOBODY, "-v", "--", "seq", "20"]);
         Init::start(upload).says("trying again").ends_at_once(signal, status);
     }
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
 }
 
 /// The number of poll(2): its name is not told.
@@ -121,7 +121,7 @@ fn a_wait_for_stdin_ends() {
         Init::start(place.kvx_in()).sleeps_in("7 ").ends_at_once(signal, status);
         Init::start(place.kvx_out().arg("--payload")).sleeps_in("7 ").ends_at_once(signal, status);
     }
-    assert!(place.folder().is_empty() && place.beside().is_empty());
+    assert!(place.folder().is_empty() && place.names().is_empty());
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_wait_for_the_files_lock_ends() {
 }
 
 #[test]
-fn a_handler_is_told_and_waited_for_as_ever() {
+fn a_handler_gets_the_signal_and_is_waited_for() {
     if !can_be_init() {
         return;
     }

@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 #[test]
-fn nobody_listens() {
+fn no_agent_listens() {
     let consul = Consul::shared();
     // At an address of this test alone: a port that was free a moment ago, another one may have by now.
     let address = format!("{}:1", Consul::free_ip());
@@ -142,7 +142,7 @@ fn an_agent_that_is_killed_and_comes_back_is_waited_for() {
     let (ended, said) = (out.wait().unwrap(), out_says.join().unwrap());
     assert!(ended.success(), "{ended}: {said}");
     assert!(said.lines().last().unwrap().contains("30 lines"), "the last line says what was done: {said}");
-    assert_eq!((place.content(), place.runs().len(), place.beside()), (lines(30), 2, vec!["hosts".to_owned()]));
+    assert_eq!((place.content(), place.runs().len(), place.names()), (lines(30), 2, vec!["hosts".to_owned()]));
     place.assert_pair_is_whole();
 }
 

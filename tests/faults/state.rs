@@ -45,7 +45,7 @@ fn a_state_file_that_another_user_can_move_about_is_not_believed_and_its_command
         directory_of(ALICE, &hers, 0o755);
         let state = hers.join(below);
         fs::create_dir_all(&state).unwrap();
-        fs::rename(place.stamp_file(), state.join(place.stamp_file().file_name().unwrap())).unwrap();
+        fs::rename(place.state_file(), state.join(place.state_file().file_name().unwrap())).unwrap();
         let kvx = |command: &str| place.kvx(command).arg("-f").arg(place.file()).arg("--state-dir").arg(&state);
         place.upload(lines(21));
         kvx("unlock").arg("--run").run().expect(66);
@@ -113,8 +113,8 @@ fn a_state_file_of_another_user_or_open_to_others_counts_as_lost() {
         run();
         run();
         assert_eq!(place.runs().len(), 1);
-        chown(place.stamp_file(), Some(owner), None).unwrap();
-        fs::set_permissions(place.stamp_file(), PermissionsExt::from_mode(mode)).unwrap();
+        chown(place.state_file(), Some(owner), None).unwrap();
+        fs::set_permissions(place.state_file(), PermissionsExt::from_mode(mode)).unwrap();
         assert_problem(&place, &["its state is ignored"]);
         run();
         assert_eq!(place.runs().len(), 2, "{owner} {mode:o}");
@@ -296,7 +296,7 @@ fn each_failure_is_recorded_with_its_status_and_gone_with_the_next_run_that_is_w
     for (words, exit, line) in cases {
         let run = if words[0] == "--raw" { place.kvx_out_bare() } else { place.kvx_out() };
         run.args(words).run().expect(exit);
-        let last_run = place.stamp()["last_run"].clone();
+        let last_run = place.state()["last_run"].clone();
         assert_eq!(last_run["status"], exit, "{words:?}: {last_run}");
         assert!(last_run["line"].as_str().unwrap().contains(line), "{words:?}: {last_run}");
         assert_problem(&place, &["last run", &format!(" ago: {exit}, "), line]);
@@ -318,8 +318,9 @@ fn each_failure_is_recorded_with_its_status_and_gone_with_the_next_run_that_is_w
     assert!(shown.out().contains("missing; last run") && shown.out().contains("73, the directory"), "{}", shown.out());
     run(&["--mkdir"]).expect(0);
     let state = place.path().join("state");
-    let stamps: Vec<Value> = fs::read_dir(state).unwrap().map(|at| common::read_stamp(&at.unwrap().path())).collect();
-    assert!(stamps.iter().all(|stamp| stamp["last_run"]["status"] == 0), "{stamps:#?}");
+    let state_files: Vec<Value> =
+        fs::read_dir(state).unwrap().map(|at| common::read_state(&at.unwrap().path())).collect();
+    assert!(state_files.iter().all(|state_file| state_file["last_run"]["status"] == 0), "{state_files:#?}");
 }
 
 /// Promise 4.
@@ -328,7 +329,7 @@ fn a_run_that_finds_nothing_to_do_writes_nothing_unless_the_one_before_failed() 
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
-    let (at, payload) = (place.stamp_file(), place.payload("checksum"));
+    let (at, payload) = (place.state_file(), place.payload("checksum"));
     let content = || fs::read(&at).unwrap();
     let before = content();
     place.kvx_out().run().expect(0);
@@ -338,16 +339,16 @@ fn a_run_that_finds_nothing_to_do_writes_nothing_unless_the_one_before_failed() 
     assert_eq!((content() == seen, seen == before), (true, true));
     place.kvx_out().args(["-s", NOWHERE, "--timeout", "50ms"]).run().expect(69);
     place.kvx_out().payload(&payload).run().expect(0);
-    assert_eq!(place.stamp()["last_run"]["result"], "unchanged");
+    assert_eq!(place.state()["last_run"]["result"], "unchanged");
     let again = content();
     place.kvx_out().payload(&payload).run().expect(0);
     assert_eq!(content(), again);
     place.consul.put(&place.kv("stop"), "why");
     place.kvx_out().run().expect(0);
-    assert_eq!(place.stamp()["last_run"]["result"], "stopped");
+    assert_eq!(place.state()["last_run"]["result"], "stopped");
     place.consul.delete(&place.kv("stop"));
     place.kvx_out().run().expect(0);
-    assert_eq!(place.stamp()["last_run"]["result"], "unchanged");
+    assert_eq!(place.state()["last_run"]["result"], "unchanged");
 }
 
 /// Without Consul, a person is shown the files of this node after seconds, a script after --timeout.
@@ -376,9 +377,9 @@ fn a_state_file_from_after_the_year_9999_is_no_panic() {
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
     for time in [253_402_300_800_u64, u64::MAX] {
-        place.change_stamp(|stamp| {
-            stamp["time"] = json!(time);
-            stamp["last_run"] = json!({"time": time, "status": 65, "result": "failed", "line": "why"});
+        place.change_state(|state_file| {
+            state_file["time"] = json!(time);
+            state_file["last_run"] = json!({"time": time, "status": 65, "result": "failed", "line": "why"});
         });
         let shown = place.kvx_file("status").run().expect(1);
         assert!(shown.out().contains(&place.key), "{}", shown.out());

@@ -39,7 +39,7 @@ pub fn look(place: &Place) -> Sight {
         let bytes = std::fs::read(place.file()).unwrap();
         (bytes, is.ino(), is.mode(), [is.mtime(), is.mtime_nsec(), is.ctime(), is.ctime_nsec()])
     });
-    Sight { file, beside: place.beside(), runs: place.runs() }
+    Sight { file, beside: place.names(), runs: place.runs() }
 }
 
 /// All of a key in Consul, indexes included.
@@ -108,7 +108,7 @@ pub fn survives(
     let runs = place.runs().len();
     kvx_out(&place, &consul.address).run().expect(0);
     assert_eq!((place.content(), place.runs().len()), (lines(30), runs + 1), "afterwards");
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
 }
 
 /// Each case in each way.

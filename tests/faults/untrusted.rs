@@ -39,7 +39,7 @@ fn with_own_hosts(place: &Place) -> Option<Run> {
 }
 
 #[test]
-fn localhost_is_not_whoever_listens_on_the_other_loopback_address() {
+fn localhost_is_not_the_other_loopback_address() {
     let place = Place::new();
     let Ok(listener) = TcpListener::bind("[::1]:0") else {
         common::skipped("no IPv6 here");
@@ -243,7 +243,7 @@ fn a_token_file_that_holds_no_token_is_not_taken_for_none() {
 }
 
 #[test]
-fn an_address_that_cannot_be_meant_is_said_to_be_none_and_the_port_is_always_told() {
+fn an_impossible_address_is_rejected_and_the_port_is_always_shown() {
     let place = Place::new();
     let out =
         |address: &str| Run::new("kvx-out", address).args(["-k", &place.key, "-f", "-", "--timeout", "300ms"]).run();

@@ -126,7 +126,7 @@ impl Guarded {
     /// Nothing of a denied `kvx-out` is to be seen.
     #[track_caller]
     pub fn assert_untouched(&self) {
-        assert!(self.place.beside().is_empty(), "{:?}", self.place.beside());
+        assert!(self.place.names().is_empty(), "{:?}", self.place.names());
         assert!(self.place.runs().is_empty());
     }
 
@@ -243,7 +243,7 @@ fn a_denied_write_changes_nothing_and_says_what_is_denied() {
 }
 
 #[test]
-fn a_large_document_whose_checksum_may_not_be_written_leaves_a_torn_pair_that_nobody_installs() {
+fn a_large_document_whose_checksum_may_not_be_written_leaves_a_torn_pair_that_is_not_installed() {
     let guarded = Guarded::new();
     guarded.put_pair(&lines(20));
     guarded.kvx_out(MASTER).run().expect(0);
@@ -284,7 +284,7 @@ fn a_denied_read_of_the_document_is_denied_and_not_taken_for_its_absence() {
 }
 
 #[test]
-fn a_denied_stop_or_lock_is_denied_where_consul_tells_and_looks_absent_before_1_14() {
+fn a_denied_stop_or_lock_is_denied_since_consul_1_14_and_looks_absent_before() {
     for denied in ["stop", "lock"] {
         let guarded = Guarded::new();
         guarded.put_pair(&lines(20));
@@ -295,8 +295,8 @@ fn a_denied_stop_or_lock_is_denied_where_consul_tells_and_looks_absent_before_1_
         };
         let token = guarded.token_with(rights);
         // Whether it is there or not: it may not be read.
-        for mark in ["", "maintenance"] {
-            guarded.api("PUT", &format!("/v1/kv/{path}"), mark);
+        for marker in ["", "maintenance"] {
+            guarded.api("PUT", &format!("/v1/kv/{path}"), marker);
             let ran = guarded.kvx_out(&token).run();
             if guarded.consul.has_get_or_empty() {
                 ran.expect(77).says(&["kvx-out: ", &guarded.place.key, "Consul denies ", &path, REMEDY[0], REMEDY[1]]);
@@ -363,5 +363,5 @@ fn a_denial_leaves_an_installed_file_and_its_handler_alone_whatever_woke_it() {
     // What an agent's `keyprefix` watch without rights writes.
     guarded.kvx_out(UNKNOWN).payload("null").run().expect(0).says(&["the key does not exist", "cannot read it"]);
     assert_eq!((guarded.place.content(), inode(), guarded.place.runs().len()), (lines(20), before, 1));
-    assert_eq!(guarded.place.beside(), ["hosts"]);
+    assert_eq!(guarded.place.names(), ["hosts"]);
 }

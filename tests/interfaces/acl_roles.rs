@@ -25,9 +25,9 @@ fn an_operators_token_suffices_for_all_that_kvx_does() {
     assert!(listed.out().lines().any(|key| key == place.key), "{}", listed.out());
     let path = place.kv("data");
     guarded.kvx_file(&token, "raw").args(["-k", &path]).run().expect(0);
-    // The marks are gone.
+    // The markers are gone.
     assert_eq!(guarded.api("GET", &format!("/v1/kv/{}", guarded.lock()), b""), b"");
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_nodes_token_stops_and_resumes_nothing() {
 }
 
 #[test]
-fn a_nodes_token_locks_its_file_beside_it_alone_and_is_told() {
+fn a_nodes_token_locks_its_file_only_by_a_marker_and_kvx_says_so() {
     let guarded = Guarded::new();
     let (place, token) = (&guarded.place, guarded.token_of(NODE));
     guarded.put_pair(&lines(20));
@@ -64,10 +64,10 @@ fn a_nodes_token_locks_its_file_beside_it_alone_and_is_told() {
     // As the message says, it may take that back.
     guarded.kvx_file(&token, "unlock").arg("-q").run().expect(0).is_silent();
     guarded.kvx_out(&token).run().expect(0).says(&["installed"]);
-    // But not what somebody with more rights has done: both marks stay.
+    // But not what somebody with more rights has done: both markers stay.
     guarded.kvx_file(MASTER, "lock").args(["-r", "the operator's"]).run().expect(0);
     guarded.kvx_file(&token, "unlock").run().expect(77).says(&[&guarded.lock()]).says(&REMEDY);
-    assert_eq!(place.beside(), [".hosts.lock", "hosts"]);
+    assert_eq!(place.names(), [".hosts.lock", "hosts"]);
     guarded.kvx_out(&token).run().expect(0).says(&["locked on this node", "the operator's"]);
 }
 

@@ -65,7 +65,7 @@ fn what_cannot_be_understood_is_said_before_anybody_is_asked() {
     }
     assert_eq!(gate.connections(), 0);
     assert_eq!(place.consul.modify_index(&place.kv("data")), before);
-    assert!(place.beside().is_empty() && place.runs().is_empty());
+    assert!(place.names().is_empty() && place.runs().is_empty());
     // What means nothing here does no harm: Consul Template sets these two for its commands, always.
     for value in ["0", "f", "F", "false", "FALSE", "False", ""] {
         let run = place.kvx_in().env("CONSUL_HTTP_SSL", value).env("CONSUL_HTTP_SSL_VERIFY", "true");
@@ -91,7 +91,7 @@ fn a_namespace_that_consul_does_not_know_is_never_taken_for_the_default_one() {
         }
         let ran = place.kvx_out().args(["-e", &place.handler()]).env(name, "team").run().expect(78);
         ran.says(&["kvx-out: ", &place.key, "Invalid query parameter", parameter, "Enterprise", name]);
-        assert!(place.beside().is_empty() && place.runs().is_empty(), "{name}");
+        assert!(place.names().is_empty() && place.runs().is_empty(), "{name}");
     }
 }
 
@@ -116,7 +116,7 @@ fn a_datacenter_that_is_not_there_is_not_waited_for() {
     // Though it is a 500, it is not tried again.
     assert_eq!(gate.lines(), ["PUT /v1/txn?dc=nowhere"; 3]);
     assert_eq!(place.consul.modify_index(&place.kv("data")), before);
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
     // The agent's own is fine.
     place.kvx_in().args(["--dc", "dc1"]).stdin(lines(30)).run().expect(0);
     place.kvx_out().args(["--dc", "dc1"]).run().expect(0);

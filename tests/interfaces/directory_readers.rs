@@ -109,6 +109,6 @@ fn a_check_that_asks_for_the_names_suffix_approves() {
         let run =
             run.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(place.path().join("out").join(name));
         run.args(["--check", &check]).run().expect(0);
-        assert_eq!(place.beside(), [name]);
+        assert_eq!(place.names(), [name]);
     }
 }

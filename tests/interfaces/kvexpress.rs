@@ -84,7 +84,7 @@ fn the_whole_help_is_this() {
 }
 
 #[test]
-fn what_makes_no_sense_is_64_and_asks_nobody() {
+fn an_invalid_command_line_is_64_and_sends_no_request() {
     let place = Place::at(Arc::new(Consul::elsewhere(NOBODY)));
     for (line, why) in [
         ("-s 127.0.0.1:1", "a command is missing"),
@@ -114,7 +114,7 @@ fn what_makes_no_sense_is_64_and_asks_nobody() {
         let ran = bare(&place).args(shell_words::split(line).unwrap()).run().expect(64);
         ran.says(&["kvexpress: ", why, "; see kvexpress --help"]);
     }
-    assert_eq!(place.beside(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
     assert!(!place.path().join("state").exists());
 }
 
@@ -173,7 +173,7 @@ fn out_installs_what_kvexpress_wrote() {
             drop(std::fs::remove_file(place.file()));
             out(&place).args(&flags).run().expect(0).says(&[&place.key, "12 lines", "installed"]);
             assert_eq!(place.content(), document(), "{what} {flags:?}");
-            assert_eq!(place.beside(), ["hosts"], "{what} {flags:?}");
+            assert_eq!(place.names(), ["hosts"], "{what} {flags:?}");
         }
     }
 }
@@ -226,11 +226,11 @@ fn a_guard_refuses_with_a_status() {
     kvexpress(&place, "raw").args(["-k", &place.kv("data"), "-l", "0", "-f"]).arg(place.file()).run().expect(66);
     upload(&place, &document()).run().expect(0);
     out(&place).args(["-l", "0xd"]).run().expect(65).says(&["12 lines", "13"]);
-    assert_eq!(place.beside(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
 }
 
 #[test]
-fn a_stop_is_exactly_its_reason_and_is_heeded_unless_ignored() {
+fn a_stop_is_exactly_its_reason_and_is_respected_unless_ignored() {
     let place = Place::new();
     let reason = "Restarting all Consul nodes - want this to be locked for all nodes.";
     kvexpress(&place, "stop").args(["-k", &place.key, "-r", reason]).run().expect(0).says(&[&place.key, reason]);
@@ -241,22 +241,22 @@ fn a_stop_is_exactly_its_reason_and_is_heeded_unless_ignored() {
     assert_eq!(place.consul.get(&place.kv("data")), None);
     place.consul.put_pair(place.kv("").trim_end_matches('/'), document());
     out(&place).run().expect(0).says(&["stopped", reason]);
-    assert_eq!(place.beside(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
     out(&place).arg("--ignore_stop").run().expect(0).says(&["installed"]);
     assert_eq!(place.content(), document());
 }
 
 #[test]
-fn a_lock_is_kvexpresss_in_consul_and_beside_the_file() {
+fn a_lock_is_kvexpresss_in_consul_and_next_to_the_file() {
     let place = Place::new();
     place.upload(document());
-    let (file, mark) = (place.file(), place.path().join("out/hosts.locked"));
+    let (file, marker) = (place.file(), place.path().join("out/hosts.locked"));
     let path = file.display();
     let lock = |flags: &[&str]| kvexpress(&place, "lock").arg("-f").arg(&file).args(flags).run().expect(0);
     lock(&["-r", "I need this file to be locked for an hour."]);
     let in_consul = || place.consul.text(&lock_of(&place));
     assert_eq!(in_consul().as_deref(), Some("I need this file to be locked for an hour."));
-    let text = std::fs::read_to_string(&mark).unwrap();
+    let text = std::fs::read_to_string(&marker).unwrap();
     assert_eq!(
         text,
         format!(
@@ -264,15 +264,15 @@ fn a_lock_is_kvexpresss_in_consul_and_beside_the_file() {
              Reason Locked: I need this file to be locked for an hour.\n\n"
         )
     );
-    assert_eq!(std::fs::metadata(&mark).unwrap().mode() & 0o7777, 0o640);
+    assert_eq!(std::fs::metadata(&marker).unwrap().mode() & 0o7777, 0o640);
     out(&place).arg("--ignore_stop").run().expect(0).says(&["locked", "for an hour"]);
     let raw = kvexpress(&place, "raw").args(["-k", &place.kv("data")]).arg("-f").arg(&file).run();
     raw.expect(0).says(&["locked", "for an hour"]);
-    assert_eq!(place.beside(), ["hosts.locked"]);
+    assert_eq!(place.names(), ["hosts.locked"]);
 
     let unlock = || kvexpress(&place, "unlock").arg("-f").arg(&file).run().expect(0);
     unlock();
-    assert_eq!((in_consul(), place.beside().len()), (None, 0));
+    assert_eq!((in_consul(), place.names().len()), (None, 0));
     unlock().says(&["not locked"]);
     out(&place).run().expect(0);
     assert_eq!(place.content(), document());
@@ -297,7 +297,7 @@ fn raw_takes_any_key_and_clean_takes_away_what_kvexpress_left() {
     }
     let clean = || kvexpress(&place, "clean").arg("-f").arg(place.file()).run().expect(0);
     clean();
-    assert_eq!(place.beside(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
     clean().is_silent();
 }
 
@@ -354,7 +354,7 @@ fn stdin_is_read_from_a_watch_only() {
     assert_eq!(place.content(), document());
     std::fs::remove_file(place.file()).unwrap();
     out(&place).payload("null\n").run().expect(0).says(&["the key does not exist"]);
-    assert_eq!(place.beside(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
     out(&place).payload(place.payload("checksum")).run().expect(0).says(&["installed"]);
 }
 
@@ -395,14 +395,14 @@ fn the_announcements_watch_installs_and_reloads_once() {
         for place in &places {
             assert_eq!(fired(place, round + 1), vec!["-HUP dnsmasq"; round + 1]);
             assert_eq!((place.content(), place.mode()), (document.clone(), 0o644));
-            assert_eq!(place.beside(), ["hosts"]);
+            assert_eq!(place.names(), ["hosts"]);
         }
     }
 }
 
 /// As an agent's user often is.
 #[test]
-fn a_user_without_a_home_is_served_and_what_is_pending_is_remembered() {
+fn a_user_without_a_home_can_install_and_pending_handlers_are_recorded() {
     let place = Place::new();
     place.upload(lines(20));
     let user = 1_000_000 + std::process::id(); // Nobody has it, and its directory is this test's alone.

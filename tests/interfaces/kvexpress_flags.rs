@@ -19,12 +19,12 @@ fn a_config_file_beats_the_flags_and_must_make_sense() {
     let ran = words().arg(broken).run().expect(78).says(&["-C", "bad.yml", "YAML"]);
     assert!(!ran.stderr.contains("s3cr3t"), "{}", ran.stderr);
     words().arg(place.path().join("none.yml")).run().expect(78).says(&["-C", "none.yml"]);
-    assert_eq!(place.beside(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
 }
 
 /// kvexpress heeded neither, without a word. (With this payload, nobody is asked.)
 #[test]
-fn what_is_not_heeded_is_warned_of() {
+fn an_ignored_flag_is_warned_of() {
     let place = Place::new();
     let nothing = |run: Run| run.args(["out", "-k", &place.key]).arg("-f").arg(place.file()).payload("null\n");
     let warned = nothing(bare(&place)).run().expect(0);
@@ -43,11 +43,11 @@ fn what_is_not_heeded_is_warned_of() {
     let first = odd.stderr.lines().next().unwrap();
     assert!(first.contains("-C: unknown names are ignored: server, length; give them as flags"), "{first}");
     assert_eq!(odd.stderr.lines().count(), 2, "{}", odd.stderr);
-    assert_eq!(place.beside(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
 }
 
 #[test]
-fn more_is_told_with_verbose_or_in_debug() {
+fn more_is_logged_with_verbose_or_in_debug() {
     let place = Place::new();
     place.upload(document());
     out(&place).run().expect(0);
@@ -83,7 +83,7 @@ fn with_verbose_its_lines_go_through_a_pipe_and_a_reader_that_leaves_early_does_
     };
     let stopped = piped("--verbose", "grep -c 'the disk is on fire'").expect(0);
     assert_eq!((stopped.out(), stopped.stderr.as_str()), ("1\n", "0\n"));
-    assert_eq!(place.beside(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
     // Without it, they are on stderr.
     assert!(piped("", "grep 'the disk is on fire'").expect(1).stderr.contains("the disk is on fire"));
     // A reader that has gone is no reason not to install.
@@ -105,7 +105,7 @@ fn metrics_go_where_the_flag_says() {
 }
 
 #[test]
-fn words_that_belong_to_no_flag_are_told_of() {
+fn words_that_belong_to_no_flag_are_warned_of() {
     let place = Place::new();
     place.upload(document());
     let ran = out(&place).args(["-d=false", "true", "-z", "false", "-HUP"]).run().expect(64);

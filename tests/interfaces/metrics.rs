@@ -197,8 +197,8 @@ fn events_are_of_uploads_short_documents_and_stops() {
         received.events.pop()
     };
     let (data, stop, host) = (place.kv("data"), place.kv("stop"), hostname());
-    let told = |subject: &str, location: &str, mark: &str| {
-        tags(&[("key", subject), ("host", &host), ("direction", "in"), ("location", location), ("kvexpress", mark)])
+    let told = |subject: &str, location: &str, marker: &str| {
+        tags(&[("key", subject), ("host", &host), ("direction", "in"), ("location", location), ("kvexpress", marker)])
     };
 
     place.upload(lines(20));

@@ -198,7 +198,7 @@ fn what_is_there_already_is_replaced_whatever_it_is() {
 
 /// Run again somewhere else, it would be another directory.
 #[test]
-fn a_command_line_with_a_relative_directory_is_not_remembered() {
+fn a_command_line_with_a_relative_directory_is_not_recorded() {
     for (directory, is_kept) in [("textfiles", false), ("absolute", true)] {
         let place = Place::new();
         std::fs::create_dir(place.path().join(directory)).unwrap();
@@ -208,7 +208,7 @@ fn a_command_line_with_a_relative_directory_is_not_remembered() {
         run.command.current_dir(place.path());
         run.run().expect(0);
         assert_eq!(textfiles(&place.path().join(directory)).len(), 1);
-        assert_eq!(place.stamp()["command"].is_array(), is_kept, "{}", place.stamp());
+        assert_eq!(place.state()["command"].is_array(), is_kept, "{}", place.state());
     }
 }
 
@@ -232,7 +232,7 @@ fn each_prefix_has_its_own_textfile() {
 }
 
 #[test]
-fn a_dry_run_is_nobodys_success_or_failure() {
+fn a_dry_run_counts_as_neither_success_nor_failure() {
     let (place, daemon) = (Place::new(), Daemon::udp());
     let directory = place.path().join("metrics");
     std::fs::create_dir(&directory).unwrap();

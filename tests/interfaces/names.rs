@@ -237,7 +237,7 @@ fn a_control_character_in_a_path_or_name_is_refused_and_nothing_is_created() {
             let ran = run.run().expect(64);
             assert!(!ran.stderr.contains(['\r', '\t', '\u{1b}']), "{:?}", ran.stderr);
             ran.says(&[says]);
-            assert!(place.beside().is_empty(), "{arguments:?}: {:?}", place.beside());
+            assert!(place.names().is_empty(), "{arguments:?}: {:?}", place.names());
         }
     }
     assert!(place.consul.get(&lock_of(&place)).is_none());

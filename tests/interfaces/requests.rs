@@ -241,7 +241,7 @@ fn a_watch_of_a_folder_whose_key_is_stopped_makes_no_request() {
     let counter = counter(&place);
     fire(&place, &counter, &place.payload("")).says(&["stopped", "maintenance"]);
     assert!(counter.requests().is_empty());
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
     assert!(place.runs().is_empty());
 }
 
@@ -255,11 +255,11 @@ fn a_watch_that_fires_for_nothing_makes_no_request() {
         fire(&place, &counter, &payload).says(&["the key does not exist"]);
         assert!(counter.requests().is_empty(), "watch on {watched:?}");
     }
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
 }
 
 #[test]
-fn a_watch_that_fires_while_a_handler_is_owed_reads_once() {
+fn a_watch_that_fires_while_a_handler_is_pending_reads_once() {
     let place = Place::new();
     place.upload(lines(20));
     let counter = counter(&place);
@@ -294,7 +294,7 @@ fn a_stopped_or_locked_download_reads_once_and_a_file_locked_on_the_node_not_at_
     download(&place, &counter).says(&["locked", "by hand"]);
     assert!(counter.requests().is_empty());
 
-    assert_eq!(place.beside(), ["hosts.locked"]);
+    assert_eq!(place.names(), ["hosts.locked"]);
     assert!(place.runs().is_empty());
 }
 

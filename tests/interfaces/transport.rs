@@ -136,7 +136,7 @@ fn they_do_the_same(agent: &Agent, way: &Way) {
     let printed = ran(way.run("kvx-out", &place).args(["-f", "-"])).expect(0).is_silent();
     assert_eq!(printed.out(), large);
     ran(out().args(["--wait", "5s"])).expect(0);
-    assert_eq!((place.runs().len(), place.beside()), (2, vec!["hosts".into()]));
+    assert_eq!((place.runs().len(), place.names()), (2, vec!["hosts".into()]));
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn what_is_wrong_with_a_way_is_said_with_its_remedy_and_not_tried_again() {
             .says(says);
         way.kvx_in(&place).stdin(lines(20)).run().expect(status).says(&["kvx-in: ", &place.key]).says(says);
         assert!(started.elapsed() < SLACK, "{name}: it was tried again");
-        assert!(place.beside().is_empty() && place.runs().is_empty());
+        assert!(place.names().is_empty() && place.runs().is_empty());
         assert_eq!(agent.consul.get(&place.kv("data")), None, "{name}");
     }
 }
@@ -162,7 +162,7 @@ fn files_that_make_no_sense_are_78_before_anybody_is_asked() {
         way.kvx_out(&place).run().expect(78).says(&[&place.key]).says(says);
         way.kvx_in(&place).stdin(lines(20)).run().expect(78).says(says);
     }
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_socket_that_is_not_there_or_does_not_answer_is_not_waited_for_for_ever() {
     way.kvx_out(&place).run().expect(78).says(&["-s", "unix:///PATH"]);
     let way = Way::to("").flag("-s", format!("unix:///{}", "long/".repeat(30)));
     way.kvx_out(&place).run().expect(78).says(&["-s", "too long for a socket's path"]);
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_server_that_stalls_or_breaks_off_in_its_handshake_is_not_waited_for_for_eve
         assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
         assert!(started.elapsed() < Duration::from_secs(1) + SLACK, "{says}: {:?}", started.elapsed());
     }
-    assert!(place.beside().is_empty() && place.runs().is_empty());
+    assert!(place.names().is_empty() && place.runs().is_empty());
 }
 
 #[test]

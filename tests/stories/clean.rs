@@ -29,7 +29,7 @@ fn cleaning_takes_what_was_left_and_leaves_what_is_the_users() {
     for name in left.iter().chain(&stays[2..]) {
         fs::write(place.path().join("out").join(name), "left\n").unwrap();
     }
-    let stamp = place.stamp_file();
+    let state_file = place.state_file();
     let ran = place.kvx_file("clean").run().expect(0);
     ran.says(&[
         "removed ",
@@ -37,13 +37,13 @@ fn cleaning_takes_what_was_left_and_leaves_what_is_the_users() {
         "hosts.compare, ",
         "hosts.last, ",
         "hosts.kvexpress, ",
-        stamp.to_str().unwrap(),
+        state_file.to_str().unwrap(),
     ]);
     let mut expected = stays.to_vec();
     expected.sort_unstable();
-    assert_eq!(place.beside(), expected);
+    assert_eq!(place.names(), expected);
     assert_eq!(place.content(), lines(20));
-    assert!(!stamp.exists() && place.consul.get(&lock_of(&place)).is_some());
+    assert!(!state_file.exists() && place.consul.get(&lock_of(&place)).is_some());
     place.kvx_file("clean").run().expect(0).is_silent();
     place.kvx_file("clean").arg("-v").run().expect(0).says(&["removed nothing"]);
 
@@ -90,7 +90,7 @@ fn cleaning_waits_for_a_run_that_is_at_the_file() {
         assert!(cleaning.try_wait().unwrap().is_none());
         busy.let_go().expect(0).says(&["installed"]);
         assert!(cleaning.wait().unwrap().success());
-        assert_eq!(place.beside(), ["hosts"]);
+        assert_eq!(place.names(), ["hosts"]);
         assert!(fs::read_dir(place.path().join("state")).unwrap().next().is_none());
     }
 }

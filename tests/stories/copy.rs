@@ -101,7 +101,7 @@ fn a_stopped_key_gets_no_copy_but_may_be_copied() {
 }
 
 #[test]
-fn a_key_is_not_copied_to_itself_and_nobody_is_asked() {
+fn a_key_is_not_copied_to_itself_and_consul_is_not_asked() {
     let place = Place::new();
     let counter = Counter::to(&place.consul.address);
     for to in [&place.key, &format!("/{}/", place.key)] {
@@ -112,7 +112,7 @@ fn a_key_is_not_copied_to_itself_and_nobody_is_asked() {
 }
 
 #[test]
-fn nobody_there_is_69() {
+fn no_agent_there_is_69() {
     let run = Run::new("kvx", "127.0.0.1:1").args(["copy", "--from", "a", "--to", "b", "--timeout", "300ms"]).run();
     run.expect(69).says(&["a -> b", "127.0.0.1:1"]);
 }

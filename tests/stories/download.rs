@@ -9,7 +9,7 @@ use crate::common::{self, Place, Run, SLACK, golden, lines, sha256};
 #[track_caller]
 pub fn assert_untouched(place: &Place, content: Option<&str>) {
     let names: &[&str] = if content.is_some() { &["hosts"] } else { &[] };
-    assert_eq!(place.beside(), names);
+    assert_eq!(place.names(), names);
     assert_eq!(std::fs::read_to_string(place.file()).ok().as_deref(), content);
     assert!(place.runs().is_empty(), "a handler ran");
 }
@@ -27,7 +27,7 @@ fn installs_a_new_file_runs_the_handler_and_then_does_nothing() {
         &file,
         ", handler ran in ",
     ]);
-    assert_eq!((place.content(), place.mode(), place.beside()), (lines(600), 0o640, vec!["hosts".into()]));
+    assert_eq!((place.content(), place.mode(), place.names()), (lines(600), 0o640, vec!["hosts".into()]));
     assert_eq!(place.runs(), [format!("{} {}", place.key, sha256(lines(600)))]);
     let inode = std::fs::metadata(place.file()).unwrap().ino();
     run().run().expect(0).is_silent();
@@ -47,16 +47,16 @@ fn stopped_and_locked_are_meant_and_touch_nothing() {
         nix::unistd::gethostname().unwrap().to_str().unwrap()
     );
     let run = || place.kvx_out().args(["-e", &place.handler()]);
-    for (mark, says) in [(place.kv("stop"), "stopped"), (lock, "locked on this node")] {
-        place.consul.put(&mark, "until Monday");
-        run().run().expect(0).says(&[&place.key, says, "file left unchanged: until Monday", &mark]);
+    for (marker, says) in [(place.kv("stop"), "stopped"), (lock, "locked on this node")] {
+        place.consul.put(&marker, "until Monday");
+        run().run().expect(0).says(&[&place.key, says, "file left unchanged: until Monday", &marker]);
         run().payload(place.payload("checksum")).run().expect(0).says(&[says]);
         assert_untouched(&place, None);
         // What `echo | consul kv put` leaves: kvexpress heeds it, too.
-        place.consul.put(&mark, "\n");
-        run().run().expect(0).says(&[says, "file left unchanged: no reason given", &mark]);
+        place.consul.put(&marker, "\n");
+        run().run().expect(0).says(&[says, "file left unchanged: no reason given", &marker]);
         assert_untouched(&place, None);
-        place.consul.delete(&mark);
+        place.consul.delete(&marker);
     }
     place.consul.put(&place.kv("stop"), "in the folder");
     run().payload(place.payload("")).run().expect(0).says(&["stopped", "in the folder"]);
@@ -111,7 +111,7 @@ fn guards_refuse_what_is_too_short_or_too_large() {
 }
 
 #[test]
-fn what_kvexpress_stored_compressed_is_read_without_being_told() {
+fn what_kvexpress_stored_compressed_is_read_without_an_option() {
     let stored: [(&[u8], u64); 4] = [
         (&golden::brotli(), 1),
         (golden::GZIP_BASE64.as_bytes(), 0),
@@ -225,7 +225,7 @@ fn what_a_killed_run_left_is_taken_away_by_the_next() {
     place.upload(lines(20));
     place.write("out/.hosts.kvx~", "half a document");
     place.kvx_out().run().expect(0).says(&["installed"]);
-    assert_eq!((place.content(), place.beside()), (lines(20), vec!["hosts".into()]));
+    assert_eq!((place.content(), place.names()), (lines(20), vec!["hosts".into()]));
     // Somebody's link there is not followed.
     let victim = place.write("victim", "untouched");
     symlink(&victim, place.path().join("out/.hosts.kvx~")).unwrap();
@@ -239,8 +239,8 @@ fn a_file_that_another_run_is_busy_with_is_waited_for_but_not_for_ever() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
-    let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
-    let busy = std::fs::File::open(stamp).unwrap();
+    let state_file = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
+    let busy = std::fs::File::open(state_file).unwrap();
     busy.lock().unwrap();
     place.upload(lines(21));
     let impatient = place.kvx_out().args(["--timeout", "200ms", "--handler-timeout", "100ms"]).run().expect(75);
@@ -263,7 +263,7 @@ fn what_a_killed_run_left_goes_even_if_there_is_nothing_to_do() {
     place.kvx_out().run().expect(0);
     place.write("out/.hosts.kvx~", "half");
     place.kvx_out().payload(place.payload("checksum")).run().expect(0).is_silent();
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
 }
 
 #[test]
@@ -271,48 +271,48 @@ fn a_lock_that_is_taken_away_while_it_is_waited_for_is_worth_nothing() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
-    let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
-    let busy = std::fs::File::open(&stamp).unwrap();
+    let state_file = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
+    let busy = std::fs::File::open(&state_file).unwrap();
     busy.lock().unwrap();
     place.upload(lines(21));
     let mut patient = place.kvx_out().arg("-v").spawn();
     let mut said = std::io::BufReader::new(patient.stderr.take().unwrap());
     let mut line = String::new();
     std::io::BufRead::read_line(&mut said, &mut line).unwrap();
-    std::fs::remove_file(&stamp).unwrap();
+    std::fs::remove_file(&state_file).unwrap();
     busy.unlock().unwrap();
     assert!(patient.wait().unwrap().success());
     // It took the lock of a new one, and records in that.
-    assert!(std::fs::read_to_string(&stamp).unwrap().contains(&sha256(lines(21))));
+    assert!(std::fs::read_to_string(&state_file).unwrap().contains(&sha256(lines(21))));
 }
 
 #[test]
-fn a_lock_beside_the_file_counts_unless_there_is_surely_none() {
+fn a_marker_next_to_the_file_counts_unless_it_certainly_does_not_exist() {
     let place = Place::new();
     place.upload(lines(20));
-    let mark = place.visible_mark();
+    let marker = place.visible_marker();
     // What cannot be read may be a lock: nothing is installed, and it is no success.
     let unreadable = |says: &str| {
         place.kvx_out().run().expect(73).says(&["hosts: its lock cannot be read", says]);
         assert!(!place.file().exists());
     };
-    std::fs::create_dir(&mark).unwrap();
+    std::fs::create_dir(&marker).unwrap();
     unreadable("hosts.locked is not a regular file; move it away");
-    std::fs::remove_dir(&mark).unwrap();
-    symlink("hosts.locked", &mark).unwrap();
+    std::fs::remove_dir(&marker).unwrap();
+    symlink("hosts.locked", &marker).unwrap();
     unreadable("symbolic links");
-    std::fs::remove_file(&mark).unwrap();
+    std::fs::remove_file(&marker).unwrap();
     // A FIFO would keep a reader waiting for ever.
-    nix::unistd::mkfifo(&mark, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    nix::unistd::mkfifo(&marker, nix::sys::stat::Mode::S_IRWXU).unwrap();
     unreadable("hosts.locked is not a regular file");
-    std::fs::remove_file(&mark).unwrap();
-    std::fs::write(&mark, "").unwrap();
+    std::fs::remove_file(&marker).unwrap();
+    std::fs::write(&marker, "").unwrap();
     place.kvx_out().run().expect(0).says(&["locked on this node", "no reason given", "hosts.locked"]);
-    std::fs::write(&mark, "Reason Locked: \u{1b}[31mred ".to_owned() + &"x".repeat(300_000)).unwrap();
+    std::fs::write(&marker, "Reason Locked: \u{1b}[31mred ".to_owned() + &"x".repeat(300_000)).unwrap();
     let long = place.kvx_out().run().expect(0).says(&["locked on this node", "red xxx"]);
     assert!(long.stderr.len() < 1000 && !long.stderr.contains('\u{1b}'));
     place.consul.put(&place.kv("stop"), "y".repeat(100_000));
-    std::fs::remove_file(&mark).unwrap();
+    std::fs::remove_file(&marker).unwrap();
     assert!(place.kvx_out().run().expect(0).says(&["stopped"]).stderr.len() < 1000);
 }
 

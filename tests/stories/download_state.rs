@@ -4,10 +4,10 @@
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 
 use super::download::assert_untouched;
-use crate::common::{Place, Run, lines, read_stamp, sha256};
+use crate::common::{Place, Run, lines, read_state, sha256};
 
 #[test]
-fn a_handler_that_failed_or_never_ran_is_owed_until_it_succeeds() {
+fn a_handler_that_failed_or_never_ran_is_pending_until_it_succeeds() {
     let place = Place::new();
     place.upload(lines(20));
     let allowed = place.path().join("allowed");
@@ -36,7 +36,7 @@ fn a_handler_that_failed_or_never_ran_is_owed_until_it_succeeds() {
 }
 
 #[test]
-fn each_handler_of_a_file_is_owed_by_itself() {
+fn each_handler_of_a_file_is_pending_by_itself() {
     let place = Place::new();
     place.upload(lines(20));
     let other = format!("sh -c 'echo other >> {}'", place.path().join("runs").display());
@@ -73,55 +73,55 @@ fn going_back_to_the_document_before_is_a_change_too() {
 }
 
 #[test]
-fn a_lost_or_broken_stamp_is_one_reload_too_many_never_one_too_few() {
+fn a_lost_or_broken_state_file_is_one_reload_too_many_never_one_too_few() {
     let place = Place::new();
     place.upload(lines(20));
     let run = || place.kvx_out().args(["-e", &place.handler()]);
     run().run().expect(0);
-    let stamp = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
-    let whole = std::fs::read(&stamp).unwrap();
+    let state_file = std::fs::read_dir(place.path().join("state")).unwrap().next().unwrap().unwrap().path();
+    let whole = std::fs::read(&state_file).unwrap();
     // The line alone, as it was once; and one that says other than was written.
     let line = &whole[..whole.iter().position(|&byte| byte == b'\n').unwrap()];
     let other = String::from_utf8_lossy(&whole).replacen("hosts", "Hosts", 1);
     let broken: [&[u8]; 7] = [b"", &whole[..whole.len() / 2], b"\0\0\0\0\0", b"{}", b"garbage", line, other.as_bytes()];
     for (round, broken) in broken.into_iter().enumerate() {
-        std::fs::write(&stamp, broken).unwrap();
+        std::fs::write(&state_file, broken).unwrap();
         run().payload(place.payload("checksum")).run().expect(0).says(&["pending"]);
         assert_eq!(place.runs().len(), 2 + round);
     }
-    std::fs::remove_file(&stamp).unwrap();
+    std::fs::remove_file(&state_file).unwrap();
     run().run().expect(0).says(&["pending"]);
     run().run().expect(0).is_silent();
     // Behind it, there may be more of a longer one.
-    std::fs::write(&stamp, [whole.as_slice(), &whole[7..], &[0; 300_000]].concat()).unwrap();
+    std::fs::write(&state_file, [whole.as_slice(), &whole[7..], &[0; 300_000]].concat()).unwrap();
     run().run().expect(0).is_silent();
 }
 
 #[test]
-fn whatever_lies_in_the_place_of_a_stamp_is_not_waited_for() {
+fn no_entry_in_the_place_of_a_state_file_is_waited_for() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
-    let stamp = place.stamp_file();
-    std::fs::remove_file(&stamp).unwrap();
-    nix::unistd::mkfifo(&stamp, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let state_file = place.state_file();
+    std::fs::remove_file(&state_file).unwrap();
+    nix::unistd::mkfifo(&state_file, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let handler = place.handler();
     place.kvx_out().args(["-e", &handler]).run().expect(0).says(&["pending", "ran in"]);
     place.kvx_out().args(["-e", &handler]).run().expect(0).is_silent();
-    std::fs::remove_file(&stamp).unwrap();
-    std::fs::create_dir(&stamp).unwrap();
+    std::fs::remove_file(&state_file).unwrap();
+    std::fs::create_dir(&state_file).unwrap();
     place.kvx_out().run().expect(73).says(&["the state of the file cannot be kept", "directory"]);
 }
 
 #[test]
-fn a_command_line_is_remembered_whatever_stands_in_it() {
+fn a_command_line_is_recorded_whatever_it_contains() {
     let place = Place::new();
     place.upload(lines(20));
     // JSON takes six characters for each of these.
     let handler = ["--", "true", &"\u{1}".repeat(15_000)];
     place.kvx_out().args(handler).run().expect(0).says(&["handler ran"]);
     place.kvx_out().args(handler).run().expect(0).is_silent();
-    assert!(std::fs::metadata(place.stamp_file()).unwrap().len() > 90_000);
+    assert!(std::fs::metadata(place.state_file()).unwrap().len() > 90_000);
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn the_state_directory_is_systemds_or_the_users() {
     let entry = std::fs::read_dir(&systemd).unwrap().next().unwrap().unwrap();
     assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600);
     assert_eq!(std::fs::metadata(&systemd).unwrap().mode() & 0o777, 0o700);
-    let stamp = read_stamp(&entry.path());
-    assert_eq!(stamp["path"], place.file().to_str().unwrap());
-    assert_eq!((&stamp["key"], &stamp["checksum"]), (&place.key.as_str().into(), &sha256(lines(20)).into()));
-    assert_eq!(stamp["index"], place.consul.modify_index(&place.kv("checksum")));
+    let state = read_state(&entry.path());
+    assert_eq!(state["path"], place.file().to_str().unwrap());
+    assert_eq!((&state["key"], &state["checksum"]), (&place.key.as_str().into(), &sha256(lines(20)).into()));
+    assert_eq!(state["index"], place.consul.modify_index(&place.kv("checksum")));
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn runs_that_do_not_share_a_state_directory_do_not_tear_each_others_file() {
     theirs.lock().unwrap();
     place.kvx_out().args(["-e", &place.handler()]).run().expect(75).says(&[&place.key, "another run", "run it again"]);
     assert_eq!(std::fs::read_to_string(&temporary).unwrap(), "half", "it was taken from under the other's hands");
-    assert_eq!((place.beside(), place.runs().len()), (vec![".hosts.kvx~".into()], 0));
+    assert_eq!((place.names(), place.runs().len()), (vec![".hosts.kvx~".into()], 0));
     drop(theirs);
     place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
-    assert_eq!((place.beside(), place.content()), (vec!["hosts".into()], lines(20)));
+    assert_eq!((place.names(), place.content()), (vec!["hosts".into()], lines(20)));
 }

@@ -27,7 +27,7 @@ fn with_check(place: &Place, check: &str) -> Run {
 /// The old document, alone; no handler has run for another; and going back to it owes nothing, so nothing is forgotten.
 #[track_caller]
 fn assert_untouched(place: &Place) {
-    assert_eq!((place.content(), place.beside()), (lines(30), vec!["hosts".into()]));
+    assert_eq!((place.content(), place.names()), (lines(30), vec!["hosts".into()]));
     place.upload(lines(30));
     place.kvx_out().args(["-e", &place.handler()]).run().expect(0).is_silent();
     assert_eq!(place.runs().len(), 1);
@@ -63,7 +63,7 @@ fn a_check_sees_the_whole_new_file_before_anybody_else_does() {
     let lines_said: Vec<&str> = ran.stderr.lines().collect();
     assert_eq!(lines_said[..8], said);
     assert!(lines_said[8].contains("40 lines") && lines_said[8].contains("installed") && lines_said.len() == 9);
-    assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(40), vec!["hosts".into()], 2));
+    assert_eq!((place.content(), place.names(), place.runs().len()), (lines(40), vec!["hosts".into()], 2));
     // What is in place already is not checked again.
     with_check(&place, "false {}").run().expect(0).is_silent();
 }
@@ -112,7 +112,7 @@ fn a_check_that_takes_too_long_is_ended_with_all_it_started() {
 }
 
 #[test]
-fn a_run_that_is_told_to_end_during_its_check_installs_nothing() {
+fn a_run_that_is_terminated_during_its_check_installs_nothing() {
     let place = place();
     // It says that all is well, but was told to end: nobody knows what it would have found.
     let script = "trap 'exit 0' TERM; touch $PLACE/ready; while :; do :; done";
@@ -195,7 +195,7 @@ fn a_document_that_shrinks_too_much_is_not_installed() {
     // As many lines, but hardly anything in them.
     place.upload("\n".repeat(100));
     run().run().expect(65).says(&["would shrink from 292 bytes to 100"]);
-    assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(100), vec!["hosts".into()], 1));
+    assert_eq!((place.content(), place.names(), place.runs().len()), (lines(100), vec!["hosts".into()], 1));
     // Half of it is just not too much, more of it anyway.
     for document in [lines(1000), lines(1000)[..2_000].replace("99", "9\n9"), "\n".repeat(3000)] {
         place.upload(&document);
@@ -266,7 +266,7 @@ fn an_empty_document_needs_to_be_let_through_on_both_sides() {
     place.kvx_in().stdin("").run().expect(65);
     place.kvx_in().args(["-l", "0"]).stdin("").run().expect(0);
     place.kvx_out().run().expect(65).says(&["is empty", "-l"]);
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
     place.kvx_out().args(["-l", "0"]).run().expect(0).says(&["0 lines, 0 B"]);
     assert_eq!(std::fs::metadata(place.file()).unwrap().size(), 0);
 }

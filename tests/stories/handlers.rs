@@ -21,7 +21,7 @@ fn there(place: &Place, script: &str) -> String {
 }
 
 /// Whoever runs the tests in the background, or under nohup, has INT or HUP ignored; and so it would stay.
-fn heeding_signals(mut run: common::Run) -> common::Run {
+fn with_signals(mut run: common::Run) -> common::Run {
     let mut env = Command::new("env");
     env.arg("--default-signal=TERM,INT,HUP").arg(run.command.get_program()).args(run.command.get_args());
     env.envs(run.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -41,7 +41,7 @@ fn a_signal_is_passed_on_the_handler_waited_for_and_still_pending() {
         let cases =
             [(tidy.as_str(), "exit status: 0".into()), (": >ready; exec sleep 60", format!("signal: {number}"))];
         for (script, ended) in cases {
-            let child = heeding_signals(with_handler(&place, script)).spawn();
+            let child = with_signals(with_handler(&place, script)).spawn();
             wait_for("the handler", 10, || std::fs::remove_file(place.path().join("ready")).ok());
             kill(Pid::from_raw(child.id() as i32), signal).unwrap();
             let ran = Ran::from(child.wait_with_output().unwrap()).expect(1);
@@ -74,7 +74,7 @@ fn a_signal_that_is_ignored_stays_ignored_for_the_handler_too() {
 }
 
 #[test]
-fn signals_that_were_blocked_by_whoever_started_it_keep_nothing_waiting() {
+fn signals_that_the_parent_blocked_keep_nothing_waiting() {
     let place = Place::new();
     place.upload(lines(20));
     // A daemon keeps the output open, so that only the end of the handler itself can be what is noticed.
@@ -93,7 +93,7 @@ fn signals_that_were_blocked_by_whoever_started_it_keep_nothing_waiting() {
 }
 
 #[test]
-fn a_stderr_that_nobody_reads_is_not_waited_for() {
+fn a_stderr_without_a_reader_is_not_waited_for() {
     let place = Place::new();
     place.upload(lines(20));
     let (reader, writer) = std::io::pipe().unwrap();
@@ -135,7 +135,7 @@ fn each_line_of_output_is_marked_and_what_we_say_is_a_line_of_its_own() {
 }
 
 #[test]
-fn of_very_much_output_the_beginning_and_the_end_are_told_and_memory_stays_small() {
+fn of_very_much_output_the_beginning_and_the_end_are_logged_and_memory_stays_small() {
     let place = Place::new();
     place.upload(lines(20));
     // 100 MB, within an address space of half of that.

@@ -52,7 +52,7 @@ fn a_document_comes_from_a_url() {
 }
 
 #[test]
-fn nothing_of_consuls_is_told_to_the_server_of_a_url() {
+fn no_credential_of_consul_is_sent_to_the_server_of_a_url() {
     let place = Place::new();
     let server = web(|_| Act::Say(http("200 OK", lines(20))));
     let proxy = web(|_| Act::Say(http("200 OK", lines(30))));

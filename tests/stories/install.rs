@@ -78,7 +78,7 @@ fn the_target_of_a_link_is_replaced_not_the_link() {
     place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed", "real/hosts"]);
     place.upload(lines(21));
     let real = place.path().join("real/hosts");
-    // By the other name it is the same file, under the same lock and stamp.
+    // By the other name it is the same file, under the same lock and state_file.
     place.kvx_out().arg("-v").run().expect(0).says(&["installed"]);
     Run::new("kvx-out", &place.consul.address)
         .arg("--state-dir")
@@ -127,7 +127,7 @@ fn what_is_no_file_or_has_no_directory_is_refused() {
             run(file).args(manner).run().expect(73).says(&[&place.key]).says(says);
         }
     }
-    assert_eq!(place.beside(), ["directory", "fifo", "loop", "null", "socket"]);
+    assert_eq!(place.names(), ["directory", "fifo", "loop", "null", "socket"]);
     drop(socket);
 }
 
@@ -144,18 +144,18 @@ fn a_name_of_any_length_that_a_file_can_have_is_no_lock() {
     };
     run(249).expect(0).says(&["installed"]);
     run(250).expect(73).says(&["too long", "249 bytes"]);
-    assert_eq!(place.beside(), ["n".repeat(249)]);
+    assert_eq!(place.names(), ["n".repeat(249)]);
     // In place, nothing beside it is needed.
     let longest = "m".repeat(255);
     std::fs::write(place.path().join("out").join(&longest), "old\n").unwrap();
     let in_place = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--in-place", "--state-dir"]);
     let in_place = in_place.arg(place.path().join("state")).arg("-f").arg(place.path().join("out").join(&longest));
     in_place.run().expect(0).says(&["installed"]);
-    assert_eq!(place.beside(), [longest, "n".repeat(249)]);
+    assert_eq!(place.names(), [longest, "n".repeat(249)]);
 }
 
 #[test]
-fn a_file_that_could_not_be_replaced_is_remembered_as_it_is() {
+fn a_file_that_could_not_be_replaced_is_recorded_as_it_is() {
     let place = Place::new();
     let handler = place.handler();
     let fails = || {
@@ -165,14 +165,15 @@ fn a_file_that_could_not_be_replaced_is_remembered_as_it_is() {
     // The first document of all: nothing is recorded, then, but that it failed.
     place.upload(lines(20));
     fails();
-    let recorded = place.stamp();
+    let recorded = place.state();
     assert_eq!((&recorded["checksum"], &recorded["last_run"]["status"]), (&serde_json::Value::Null, &73.into()));
     place.kvx_out().args(["-e", &handler]).run().expect(0);
-    let but_last_run = |mut stamp: serde_json::Value| stamp.as_object_mut().unwrap().remove("last_run").map(|_| stamp);
-    let before = but_last_run(place.stamp());
+    let but_last_run =
+        |mut state_file: serde_json::Value| state_file.as_object_mut().unwrap().remove("last_run").map(|_| state_file);
+    let before = but_last_run(place.state());
     place.upload(lines(21));
     fails();
-    assert_eq!((but_last_run(place.stamp()), place.content()), (before, lines(20)));
+    assert_eq!((but_last_run(place.state()), place.content()), (before, lines(20)));
     // So an upload that goes back to what is there has nothing to do.
     place.upload(lines(20));
     place.kvx_out().args(["-e", &handler]).run().expect(0).is_silent();
@@ -195,7 +196,7 @@ fn a_link_to_nothing_is_named_as_such() {
 fn what_may_not_be_on_disk_yet_is_put_there_by_the_next_run() {
     let place = Place::new();
     for options in [&["-e", "true"][..], &["-e", "true", "--in-place"]] {
-        place.upload(lines(20 + place.beside().len()));
+        place.upload(lines(20 + place.names().len()));
         place.kvx_out().run().expect(0);
         place.upload(lines(30));
         // The last fsync: the directory's, or in place the only one.
@@ -248,20 +249,20 @@ fn missing_directories_are_created_with_the_file_and_not_before() {
     run().arg("--mkdir").run().expect(0).says(&["stopped"]);
     place.consul.put(&place.kv("stop"), "");
     run().args(["--mkdir", "-l", "21"]).run().expect(65);
-    assert!(place.beside().is_empty(), "a directory for no file");
+    assert!(place.names().is_empty(), "a directory for no file");
     run().run().expect(73).says(&["the directory ", "/out/a/b does not exist", "--mkdir"]);
     run().arg("--mkdir").run().expect(0).says(&["installed", "/out/a/b/hosts"]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), lines(20));
     let mode = |path: &str| std::fs::metadata(place.path().join(path)).unwrap().mode() & 0o777;
     assert_eq!((mode("out/a"), mode("out/a/b")), (0o755, 0o755));
     run().arg("--mkdir").run().expect(0).is_silent();
-    run().run().expect(0).is_silent(); // The same file, the same stamp.
+    run().run().expect(0).is_silent(); // The same file, the same state_file.
     assert_eq!(place.runs().len(), 1);
     // What was made for a document that is refused goes again.
     let file_of_others = place.path().join("out/c/d/hosts");
     let others = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "--check", "false {}"]);
     others.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(&file_of_others).run().expect(65);
-    assert_eq!(place.beside(), ["a"]);
+    assert_eq!(place.names(), ["a"]);
     // A link to nothing, and a file, are no directories.
     symlink("/nowhere/to/be", place.path().join("out/dangling")).unwrap();
     for (directory, says) in [("dangling", "cannot be created"), ("a/b/hosts", "not a directory")] {
@@ -274,7 +275,7 @@ fn missing_directories_are_created_with_the_file_and_not_before() {
     // What `..` leads to is not guessed.
     let odd = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "-f"]);
     odd.arg(place.path().join("out/c/../hosts")).run().expect(73).says(&["does not exist"]);
-    assert_eq!(place.beside(), ["a"]);
+    assert_eq!(place.names(), ["a"]);
 }
 
 #[test]
@@ -315,7 +316,7 @@ hosts
 }
 
 #[test]
-fn what_cannot_be_remembered_on_a_full_disk_is_not_done() {
+fn what_cannot_be_recorded_on_a_full_disk_is_not_done() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
@@ -337,7 +338,7 @@ fn what_cannot_be_remembered_on_a_full_disk_is_not_done() {
         ran.stderr
     );
     assert!(said[1..] == ["handler: paid", said[2]] && said[2].contains("600 lines"), "{}", ran.stderr);
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
 }
 
 #[test]
@@ -349,7 +350,7 @@ fn a_read_only_file_system_is_named_as_such() {
 }
 
 #[test]
-fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
+fn a_user_without_permission_gets_an_error_that_names_it_and_nothing_changes() {
     let place = Place::new();
     place.upload(lines(20));
     let out = place.path().join("out");
@@ -384,7 +385,7 @@ fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
     give_to_nobody(&state, 0o500);
     run().run().expect(73).says(&["the state of the file cannot be kept", "Permission denied", "--state-dir"]);
     assert_eq!(
-        (place.content(), place.beside()),
+        (place.content(), place.names()),
         (
             "old
 "
@@ -392,13 +393,13 @@ fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
             vec!["hosts".into()]
         )
     );
-    assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0, "no stamp, and no handler has run");
+    assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0, "no state file, and no handler has run");
     // An owner whom he may not give the file to.
     give_to_nobody(&state, 0o700);
     if geteuid().is_root() {
         run().args(["-o", "root"]).run().expect(73).says(&["its owner cannot be set", "-o"]);
         assert_eq!(
-            (place.content(), place.beside()),
+            (place.content(), place.names()),
             (
                 "old
 "
@@ -423,5 +424,5 @@ fn a_user_who_may_not_is_told_what_he_may_not_and_nothing_changes() {
     let leftover = place.write("out/.hosts.kvx~", "half");
     give_to_nobody(&leftover, 0o000);
     run().args(["-c", "0"]).run().expect(0).says(&["installed"]);
-    assert_eq!((place.mode(), place.beside()), (0, vec!["hosts".into()]));
+    assert_eq!((place.mode(), place.names()), (0, vec!["hosts".into()]));
 }

@@ -110,7 +110,7 @@ fn an_acl_is_kept_and_none_comes_from_the_directory() {
 }
 
 #[test]
-fn an_acl_lets_nobody_in_before_the_mode_is_given() {
+fn an_acl_grants_nothing_before_the_mode_is_set() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
@@ -150,9 +150,9 @@ fn an_selinux_label_is_kept_or_the_file_stays_as_it_was() {
     if Path::new("/sys/fs/selinux/enforce").exists() {
         let label = "its SELinux label (system_u:object_r:net_conf_t:s0";
         ran.expect(73).says(&[&place.key, label, "cannot be kept", "not permitted"]);
-        assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(21), vec!["hosts".into()], 0));
+        assert_eq!((place.content(), place.names(), place.runs().len()), (lines(21), vec!["hosts".into()], 0));
     } else {
         ran.expect(0).says(&["installed"]);
-        assert_eq!((place.content(), place.beside()), (lines(22), vec!["hosts".into()]));
+        assert_eq!((place.content(), place.names()), (lines(22), vec!["hosts".into()]));
     }
 }

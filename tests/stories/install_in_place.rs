@@ -38,7 +38,7 @@ fn half_a_file_that_was_left_in_place_is_ended_by_the_next_run_whatever_its_guar
 }
 
 #[test]
-fn in_place_nobody_sees_the_new_document_who_may_not() {
+fn in_place_only_users_with_permission_see_the_new_document() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().args(["-c", "644"]).run().expect(0);
@@ -55,7 +55,7 @@ fn in_place_nobody_sees_the_new_document_who_may_not() {
 }
 
 #[test]
-fn in_place_a_lock_on_the_file_is_in_nobodys_way_and_a_mixture_of_two_runs_is_noticed() {
+fn in_place_a_lock_on_the_file_blocks_no_run_and_a_mixture_of_two_runs_is_noticed() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().run().expect(0);
@@ -84,7 +84,7 @@ fn in_place_the_file_stays_the_same_and_has_what_it_had() {
     for count in [30, 700, 10] {
         place.upload(lines(count));
         run().run().expect(0).says(&["installed", "handler ran"]);
-        assert_eq!((place.content(), place.mode(), place.beside()), (lines(count), 0o750, vec!["hosts".into()]));
+        assert_eq!((place.content(), place.mode(), place.names()), (lines(count), 0o750, vec!["hosts".into()]));
         run().payload(place.payload("checksum")).run().expect(0).is_silent();
     }
     place.upload(lines(11));
@@ -99,7 +99,7 @@ fn in_place_the_file_stays_the_same_and_has_what_it_had() {
     let check = format!("sh -c 'test \"$1\" != {} && wc -l < \"$1\"; exit 4' - {{}}", place.file().display());
     let refused = run().args(["--check", &check]).run().expect(65);
     assert!(refused.stderr.starts_with("check: 12\n"), "{}", refused.stderr);
-    assert_eq!((place.content(), place.beside()), (lines(11), vec!["hosts".into()]));
+    assert_eq!((place.content(), place.names()), (lines(11), vec!["hosts".into()]));
 }
 
 #[test]
@@ -111,10 +111,10 @@ fn a_file_that_is_mounted_by_itself_is_written_in_place_or_not_at_all() {
     let mounted = "mount --bind $out/hosts $out/hosts\n";
     let ran = with_own_mounts(&place, &format!("{mounted} kvx_out -e 'touch {}/runs'", place.path().display()));
     ran.expect(73).says(&[&place.key, "busy", "bind mount", "mount its directory", "--in-place"]);
-    assert_eq!((place.content(), place.beside(), place.runs().len()), (lines(20), vec!["hosts".into()], 0));
+    assert_eq!((place.content(), place.names(), place.runs().len()), (lines(20), vec!["hosts".into()], 0));
     // A read-only directory around it, as in a container: nothing beside the file is needed.
     let read_only = "mount --bind $out $out; mount --bind $out/hosts $out/hosts; mount -o remount,bind,ro $out\n";
     let ran = with_own_mounts(&place, &format!("{read_only} kvx_out --in-place"));
     ran.expect(0).says(&["30 lines", "installed"]);
-    assert_eq!((place.content(), place.beside()), (lines(30), vec!["hosts".into()]));
+    assert_eq!((place.content(), place.names()), (lines(30), vec!["hosts".into()]));
 }

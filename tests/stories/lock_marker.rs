@@ -118,14 +118,14 @@ fn no_program_takes_the_marker_of_a_locked_file_for_its_configuration() {
         assert!(before.0, "{}: {}", reader.program, before.1);
         lock(&place, &file).run().expect(0);
         assert_eq!(reader.read(&place), before, "{}", reader.program);
-        assert_eq!(place.beside(), [format!(".{}.lock", reader.name), reader.name.to_owned()]);
+        assert_eq!(place.names(), [format!(".{}.lock", reader.name), reader.name.to_owned()]);
         place.upload(format!("{}\n", reader.content));
         install().run().expect(0).says(&["locked on this node", "why"]);
         // Others can read why, whatever the umask was.
         let reason = place.path().join(format!("out/.{}.lock/reason", reader.name));
         assert_eq!(fs::metadata(&reason).unwrap().mode() & 0o7777, 0o644);
         unlock(&place, &file, "it was locked: why");
-        assert_eq!(place.beside(), [reader.name]);
+        assert_eq!(place.names(), [reader.name]);
         // This test can fail: kvexpress's marker is read by some.
         if matches!(reader.program, "dnsmasq" | "nginx") {
             fs::write(place.path().join(format!("out/{}.locked", reader.name)), "Reason Locked: why\n").unwrap();
@@ -163,12 +163,12 @@ fn whatever_can_be_installed_can_be_locked() {
         assert_eq!(visible.symlink_metadata().is_ok(), length <= 242, "{length}");
         out().run().expect(0).says(&["locked on this node", "why"]);
         unlock(&place, &file, "it was locked: why");
-        assert_eq!(place.beside(), [name.as_str()]);
+        assert_eq!(place.names(), [name.as_str()]);
         fs::remove_file(&file).unwrap();
     }
     let too_long = place.path().join("out").join("n".repeat(250));
     lock(&place, &too_long).run().expect(73).says(&["cannot be locked", "File name too long"]);
-    assert!(place.beside().is_empty() && place.consul.get(&lock_at(&too_long)).is_none());
+    assert!(place.names().is_empty() && place.consul.get(&lock_at(&too_long)).is_none());
 }
 
 pub fn lock_at(file: &Path) -> String {
@@ -181,7 +181,7 @@ fn a_half_made_marker_locks_and_a_lock_that_failed_leaves_none() {
     let place = Place::new();
     place.upload(lines(20));
     // A run that died behind its first step.
-    fs::create_dir(place.mark()).unwrap();
+    fs::create_dir(place.marker()).unwrap();
     place.kvx_out().run().expect(0).says(&["locked on this node", "no reason given", ".hosts.lock"]);
     assert!(!place.file().exists());
     let mut relative =
@@ -192,7 +192,7 @@ fn a_half_made_marker_locks_and_a_lock_that_failed_leaves_none() {
     // It is completed by the next lock, which says what was there.
     let again = lock(&place, &place.file()).run().expect(0);
     again.says(&["locked on this node: why", "it was locked before: no reason given"]);
-    assert!(place.mark_text().contains("why"));
+    assert!(place.marker_text().contains("why"));
     lock(&place, &place.file()).run().expect(75).says(&["it is locked already: why", "kvx unlock", "--replace"]);
     on(&place, "unlock", &place.file()).run().expect(0);
     // No room for the reason.
@@ -205,7 +205,7 @@ fn a_half_made_marker_locks_and_a_lock_that_failed_leaves_none() {
     assert_eq!(output.status.code(), Some(73), "{said}");
     assert!(said.contains("cannot be locked") && said.contains("too large"), "{said}");
     // Of the marker, nothing is left; but the lock in Consul is better than none.
-    assert!(said.contains("it is locked in Consul only") && place.beside().is_empty(), "{said}");
+    assert!(said.contains("it is locked in Consul only") && place.names().is_empty(), "{said}");
     assert!(place.consul.get(&lock_of(&place)).is_some());
     place.kvx_out().run().expect(0).says(&["locked on this node", "why"]);
 }
@@ -215,11 +215,11 @@ fn a_half_made_marker_locks_and_a_lock_that_failed_leaves_none() {
 fn a_directory_that_has_the_markers_name_is_not_opened_to_all() {
     let place = Place::new();
     place.upload(lines(20));
-    fs::create_dir(place.mark()).unwrap();
+    fs::create_dir(place.marker()).unwrap();
     place.write("out/.hosts.lock/precious", "precious\n");
-    fs::set_permissions(place.mark(), Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(place.marker(), Permissions::from_mode(0o700)).unwrap();
     lock(&place, &place.file()).run().expect(0);
-    assert_eq!(fs::metadata(place.mark()).unwrap().mode() & 0o777, 0o700);
+    assert_eq!(fs::metadata(place.marker()).unwrap().mode() & 0o777, 0o700);
 }
 
 #[test]
@@ -237,9 +237,9 @@ fn a_marker_that_cannot_be_read_is_a_failure() {
         let output = sh.output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    for mark in [place.mark().join("reason"), place.visible_mark()] {
-        fs::create_dir_all(mark.parent().unwrap()).unwrap();
-        fs::write(&mark, "Reason Locked: why\n").unwrap();
+    for marker in [place.marker().join("reason"), place.visible_marker()] {
+        fs::create_dir_all(marker.parent().unwrap()).unwrap();
+        fs::write(&marker, "Reason Locked: why\n").unwrap();
         let mut said = Vec::new();
         for files in 4..12 {
             let (status, line) = limited(files);
@@ -256,8 +256,8 @@ fn a_marker_that_cannot_be_read_is_a_failure() {
             "{said:?}"
         );
         assert_eq!(place.content(), lines(20));
-        fs::remove_file(&mark).unwrap();
-        drop(fs::remove_dir(place.mark()));
+        fs::remove_file(&marker).unwrap();
+        drop(fs::remove_dir(place.marker()));
     }
     if !geteuid().is_root() {
         common::skipped("root's marker that others cannot read");
@@ -271,13 +271,13 @@ fn a_marker_that_cannot_be_read_is_a_failure() {
     for directory in [home.path(), place.path(), &place.path().join("out")] {
         chown(directory, Some(STRANGER), Some(STRANGER)).unwrap();
     }
-    for (mark, mode) in [(place.visible_mark(), 0o600), (place.mark(), 0o700)] {
-        if mark == place.mark() {
-            fs::create_dir(&mark).unwrap()
+    for (marker, mode) in [(place.visible_marker(), 0o600), (place.marker(), 0o700)] {
+        if marker == place.marker() {
+            fs::create_dir(&marker).unwrap()
         } else {
-            fs::write(&mark, "why\n").unwrap()
+            fs::write(&marker, "why\n").unwrap()
         }
-        fs::set_permissions(&mark, Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(&marker, Permissions::from_mode(mode)).unwrap();
         let id = STRANGER.to_string();
         let mut run = Command::new("setpriv");
         run.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]).arg(&program);
@@ -289,6 +289,6 @@ fn a_marker_that_cannot_be_read_is_a_failure() {
         assert_eq!(output.status.code(), Some(73), "{said}");
         assert!(said.contains("its lock cannot be read") && said.contains("Permission denied"), "{said}");
         assert!(said.contains("run as a user who may") && !place.file().exists(), "{said}");
-        if mark == place.mark() { fs::remove_dir(&mark).unwrap() } else { fs::remove_file(&mark).unwrap() }
+        if marker == place.marker() { fs::remove_dir(&marker).unwrap() } else { fs::remove_file(&marker).unwrap() }
     }
 }

@@ -16,16 +16,18 @@ fn in_a_directory_of_all_a_strangers_marker_does_not_count() {
     }
     let place = Place::new();
     let out = place.path().join("out");
-    for (mark, is_directory) in [(place.mark(), true), (place.visible_mark(), false), (place.visible_mark(), true)] {
+    for (marker, is_directory) in
+        [(place.marker(), true), (place.visible_marker(), false), (place.visible_marker(), true)]
+    {
         let set = || {
             if is_directory {
-                fs::create_dir(&mark).unwrap()
+                fs::create_dir(&marker).unwrap()
             } else {
-                fs::write(&mark, "Reason Locked: mine\n").unwrap()
+                fs::write(&marker, "Reason Locked: mine\n").unwrap()
             }
-            chown(&mark, Some(STRANGER), Some(STRANGER)).unwrap();
+            chown(&marker, Some(STRANGER), Some(STRANGER)).unwrap();
         };
-        let is_of_kvexpress_and_a_file = !is_directory || mark == place.mark();
+        let is_of_kvexpress_and_a_file = !is_directory || marker == place.marker();
         // In the stranger's own directory, and in one of a group that works there, it is meant.
         for (owner, mode) in [(STRANGER, 0o755), (0, 0o775)] {
             chown(&out, Some(owner), None).unwrap();
@@ -35,7 +37,7 @@ fn in_a_directory_of_all_a_strangers_marker_does_not_count() {
             let ran = place.kvx_out().run();
             ran.expect(if is_of_kvexpress_and_a_file { 0 } else { 73 }).says(&["lock"]);
             assert!(!place.file().exists());
-            let gone = if is_directory { fs::remove_dir(&mark) } else { fs::remove_file(&mark) };
+            let gone = if is_directory { fs::remove_dir(&marker) } else { fs::remove_file(&marker) };
             gone.unwrap();
         }
         // Where every user can write, it is anyone's, whoever owns the directory.
@@ -44,7 +46,7 @@ fn in_a_directory_of_all_a_strangers_marker_does_not_count() {
         set();
         place.kvx_out().run().expect(0).says(&["installed"]);
         fs::remove_file(place.file()).unwrap();
-        let gone = if is_directory { fs::remove_dir(&mark) } else { fs::remove_file(&mark) };
+        let gone = if is_directory { fs::remove_dir(&marker) } else { fs::remove_file(&marker) };
         gone.unwrap();
         chown(&out, Some(0), None).unwrap();
         fs::set_permissions(&out, Permissions::from_mode(0o1777)).unwrap();
@@ -53,18 +55,18 @@ fn in_a_directory_of_all_a_strangers_marker_does_not_count() {
         let status = on(&place, "status", &place.file()).run().expect(0).is_silent();
         assert!(!status.out().contains("mine"), "{}", status.out());
         unlock(&place, &place.file(), "not locked");
-        assert!(mark.exists(), "it is none of ours");
-        if mark == place.mark() {
+        assert!(marker.exists(), "it is none of ours");
+        if marker == place.marker() {
             let ran = lock(&place, &place.file()).run().expect(73);
             ran.says(&["cannot be locked", "belongs to another user", "it is locked in Consul only", "keyprefix"]);
-            assert!(fs::read_dir(&mark).unwrap().next().is_none() && place.consul.get(&lock_of(&place)).is_some());
+            assert!(fs::read_dir(&marker).unwrap().next().is_none() && place.consul.get(&lock_of(&place)).is_some());
             place.upload(lines(21));
             place.kvx_out().run().expect(0).says(&["locked on this node", "why"]);
             unlock(&place, &place.file(), "it was locked: why");
-            assert!(place.content() == lines(20) && mark.exists());
+            assert!(place.content() == lines(20) && marker.exists());
         }
         fs::remove_file(place.file()).unwrap();
-        let gone = if is_directory { fs::remove_dir(&mark) } else { fs::remove_file(&mark) };
+        let gone = if is_directory { fs::remove_dir(&marker) } else { fs::remove_file(&marker) };
         gone.unwrap();
         // Root's own counts there.
         lock(&place, &place.file()).run().expect(0);
@@ -97,22 +99,22 @@ fn in_a_directory_of_all_a_marker_of_roots_counts_only_if_no_other_user_can_have
     };
     let from = hers.join("marker");
     fs::write(&from, "Reason Locked: old\n").unwrap();
-    assert!(moved(&from, &place.visible_mark()));
+    assert!(moved(&from, &place.visible_marker()));
     fs::create_dir(&from).unwrap();
-    assert!(!moved(&from, &place.mark()), "she cannot write it");
+    assert!(!moved(&from, &place.marker()), "she cannot write it");
     fs::set_permissions(&from, Permissions::from_mode(0o775)).unwrap();
     chown(&from, Some(0), Some(STRANGER)).unwrap();
     fs::write(from.join("reason"), "Reason Locked: old\n").unwrap();
-    assert!(moved(&from, &place.mark()));
+    assert!(moved(&from, &place.marker()));
     place.kvx_out().run().expect(0).says(&["installed"]);
     let status = on(&place, "status", &place.file()).run().expect(0).is_silent();
     assert!(!status.out().contains("old"), "{}", status.out());
     // Nor is anything written into it.
     lock(&place, &place.file()).run().expect(73).says(&["cannot be locked", "other users can write", "Consul only"]);
-    assert_eq!(fs::read_to_string(place.mark().join("reason")).unwrap(), "Reason Locked: old\n");
+    assert_eq!(fs::read_to_string(place.marker().join("reason")).unwrap(), "Reason Locked: old\n");
     unlock(&place, &place.file(), "it was locked: why");
-    assert!(!place.visible_mark().exists(), "one of root's is from other times");
-    fs::remove_dir_all(place.mark()).unwrap();
+    assert!(!place.visible_marker().exists(), "one of root's is from other times");
+    fs::remove_dir_all(place.marker()).unwrap();
     // Called kvexpress, it makes the marker that counts there.
     let mut run = place.kvx("lock").args(["-s", &place.consul.address, "-r", "why", "-f"]).arg(place.file());
     std::os::unix::process::CommandExt::arg0(&mut run.command, "kvexpress");
@@ -137,18 +139,18 @@ fn a_marker_gets_no_acl_from_the_directory_and_none_is_written_into_one_of_anoth
     let acl = [2u32.to_le_bytes().to_vec(), entries.map(entry).concat()].concat();
     xattr::set(&out, "system.posix_acl_default", &acl).unwrap();
     lock(&place, &place.file()).run().expect(0);
-    for path in [place.mark(), place.mark().join("reason")] {
+    for path in [place.marker(), place.marker().join("reason")] {
         let names: Vec<_> = xattr::list(&path).unwrap().filter(|name| name.to_string_lossy().contains("acl")).collect();
         assert!(names.is_empty(), "{}: {names:?}", path.display());
     }
     unlock(&place, &place.file(), "it was locked: why");
     // In her own directory hers counts, but it is hers.
     chown(&out, Some(STRANGER), Some(STRANGER)).unwrap();
-    fs::create_dir(place.mark()).unwrap();
-    chown(place.mark(), Some(STRANGER), Some(STRANGER)).unwrap();
+    fs::create_dir(place.marker()).unwrap();
+    chown(place.marker(), Some(STRANGER), Some(STRANGER)).unwrap();
     let ran = lock(&place, &place.file()).run().expect(73);
     ran.says(&["cannot be locked", "belongs to another user (4242)", "move it away", "it is locked in Consul only"]);
-    assert!(fs::read_dir(place.mark()).unwrap().next().is_none() && place.consul.get(&lock_of(&place)).is_some());
+    assert!(fs::read_dir(place.marker()).unwrap().next().is_none() && place.consul.get(&lock_of(&place)).is_some());
 }
 
 /// Whoever owns a directory above the file decides where its path leads, and when.

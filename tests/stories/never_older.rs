@@ -46,7 +46,7 @@ fn an_older_payload_never_replaces_a_newer_document() {
                 assert_eq!(place.runs(), vec![format!("{} {}", place.key, sha256(lines(601))); 1 + reloads], "{case}");
             }
             kvx_out().payload(&newer).run().expect(0).is_silent();
-            assert_eq!(place.beside(), ["hosts"], "{case}");
+            assert_eq!(place.names(), ["hosts"], "{case}");
         }
     }
 }
@@ -126,7 +126,7 @@ fn an_index_that_went_back_with_a_snapshot_does_not_keep_the_current_document_ou
         assert_eq!(place.content(), lines(20), "watch on {watch:?}");
     }
     for place in places() {
-        assert_eq!(place.beside(), ["hosts"]);
+        assert_eq!(place.names(), ["hosts"]);
     }
 }
 
@@ -185,7 +185,7 @@ fn a_reader_sees_whole_documents_in_their_order_while_many_runs_and_uploads_race
     assert!(seen.len() > 5, "there was something to see: {seen:?}");
     place.kvx_out().run().expect(0);
     assert_eq!(place.content(), document(last));
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
 }
 
 #[test]
@@ -245,8 +245,8 @@ fn runs_on_one_file_at_the_same_time_never_overlap_their_handlers_and_leave_noth
         assert_eq!(ran.len(), once.len(), "and once: {ran:?}");
         assert_eq!(std::fs::read_to_string(place.path().join("wrong")).ok(), None);
         assert_eq!(place.content(), lines(n));
-        assert_eq!(place.beside(), ["hosts"]);
-        assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1, "one stamp for one file");
+        assert_eq!(place.names(), ["hosts"]);
+        assert_eq!(std::fs::read_dir(place.path().join("state")).unwrap().count(), 1, "one state file for one file");
     }
 }
 
@@ -286,7 +286,7 @@ fn sixty_runs_while_twelve_versions_are_uploaded_end_with_the_last_and_reload_on
     let reloaded: Vec<usize> = place.runs().iter().map(|line| line.parse().unwrap()).collect();
     assert!(reloaded.is_sorted_by(|a, b| a < b), "each version at most once, in their order: {reloaded:?}");
     assert_eq!(reloaded.last(), Some(&12));
-    assert_eq!((place.content(), place.beside()), (version(12), vec!["hosts".into()]));
+    assert_eq!((place.content(), place.names()), (version(12), vec!["hosts".into()]));
     kvx_out().run().expect(0).is_silent();
 }
 
@@ -302,7 +302,7 @@ fn runs_on_other_files_do_not_wait() {
     other.args(["-e", "true"]).run().expect(0).says(&["installed", "handler ran"]);
     place.write("go", "");
     Ran::from(slow.wait_with_output().unwrap()).expect(0);
-    assert_eq!(place.beside(), ["hosts", "other"]);
+    assert_eq!(place.names(), ["hosts", "other"]);
 }
 
 /// A script for a handler: what `says` prints goes to `runs`, and there is a file `wrong` if it was run twice at a time or

@@ -111,7 +111,7 @@ fn another_prefix_is_split_off_too() {
 }
 
 #[test]
-fn a_stdin_that_never_closes_hangs_nobody() {
+fn a_stdin_that_never_closes_hangs_no_run() {
     let place = Place::new();
     place.upload(lines(20));
     let with_open_stdin = |run: Run| {

@@ -20,7 +20,7 @@ fn a_raw_value_is_installed_as_it_is() {
     let place = Place::new();
     let at = raw_path(&place);
     raw(&place).run().expect(66).says(&[&at, "there is no", &at, "--raw"]);
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
     // Whatever its Flags say, and though it is gzip in base64.
     for (value, flags) in [(lines(20), 0), (lines(21), 1), (golden::GZIP_BASE64.to_owned() + "\n", 0)] {
         place.consul.put_flags(&at, &value, flags);
@@ -42,7 +42,7 @@ fn a_raw_value_is_installed_as_it_is() {
 }
 
 #[test]
-fn a_raw_value_heeds_a_lock_and_no_stop() {
+fn a_raw_value_respects_a_lock_and_no_stop() {
     let place = Place::new();
     let at = raw_path(&place);
     place.consul.put(&at, lines(20));
@@ -52,7 +52,7 @@ fn a_raw_value_heeds_a_lock_and_no_stop() {
     lock(&place, "canary").run().expect(0);
     place.consul.put(&at, lines(21));
     raw(&place).run().expect(0).says(&["locked", "canary"]);
-    fs::remove_dir_all(place.mark()).unwrap();
+    fs::remove_dir_all(place.marker()).unwrap();
     raw(&place).run().expect(0).says(&["locked", "canary"]);
     raw(&place).arg("--ignore-lock").run().expect(0).says(&["installed"]);
     assert_eq!(place.content(), lines(21));

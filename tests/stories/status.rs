@@ -82,7 +82,7 @@ type Case<'a> = (&'a str, &'a dyn Fn(&Place), Vec<String>);
 
 #[test]
 fn what_is_not_well_is_said_with_status_1() {
-    let long_ago = |place: &Place| place.change_stamp(|stamp| stamp["unfinished"] = true.into());
+    let long_ago = |place: &Place| place.change_state(|state_file| state_file["unfinished"] = true.into());
     let cases: [Case; 12] = [
         ("behind", &|place| drop(place.upload(lines(21))), vec![format!("behind: Consul has {}", short(&lines(21)))]),
         (
@@ -177,7 +177,7 @@ fn a_file_that_is_being_installed_is_busy_and_not_wrong() {
 }
 
 #[test]
-fn a_run_that_ends_while_status_looks_is_no_change_by_somebody_else() {
+fn a_run_that_ends_while_status_looks_is_not_a_foreign_change() {
     let place = Place::new();
     installed(&place, &lines(20));
     // After the keys were asked for, somebody uploads, and it is installed.
@@ -220,7 +220,7 @@ fn a_file_is_found_by_a_link_and_locked_by_its_name() {
     by("unlock", &place.file());
     assert!(!place.path().join(".link.lock").exists());
     by("lock", &place.file());
-    assert!(place.path().join(".link.lock").exists() && !place.mark().exists());
+    assert!(place.path().join(".link.lock").exists() && !place.marker().exists());
     place.upload(lines(21));
     let out = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(&link);
     out.arg("--state-dir").arg(place.path().join("state")).run().expect(0).says(&["locked on this node"]);
@@ -228,7 +228,7 @@ fn a_file_is_found_by_a_link_and_locked_by_its_name() {
 }
 
 #[test]
-fn what_somebody_installs_by_hand_without_the_handler_is_not_reloaded_and_not_well() {
+fn an_install_by_hand_without_the_handler_is_not_reloaded_and_not_ok() {
     let place = Place::new();
     place.upload(lines(20));
     let watch = || place.kvx_out().args(["-e", &place.handler()]);
@@ -249,7 +249,7 @@ fn what_somebody_installs_by_hand_without_the_handler_is_not_reloaded_and_not_we
 }
 
 #[test]
-fn a_handler_that_no_command_line_has_any_more_is_told_of_with_its_remedy() {
+fn a_pending_handler_that_no_command_line_has_any_more_is_logged_with_a_remedy() {
     let place = Place::new();
     place.upload(lines(20));
     place.kvx_out().args(["-e", "no-such-program -HUP 'a b'"]).run().expect(1);
@@ -284,7 +284,7 @@ fn a_key_that_was_renamed_is_the_files_from_the_next_run_on_and_nothing_is_reloa
 }
 
 #[test]
-fn a_handler_that_failed_and_was_taken_out_is_owed_until_the_document_changes_or_clean() {
+fn a_handler_that_failed_and_was_removed_stays_pending_until_the_document_changes_or_clean() {
     let pending = |place: &Place, exit| of_file(place, exit)["files"][0]["pending"].clone();
     let place = Place::new();
     place.upload(lines(20));

@@ -12,7 +12,7 @@ fn hostname() -> String {
 }
 
 #[test]
-fn each_mark_of_a_lock_is_shown() {
+fn each_marker_of_a_lock_is_shown() {
     let place = Place::new();
     installed(&place, &lines(20));
     let problems = |place: &Place| {
@@ -23,22 +23,22 @@ fn each_mark_of_a_lock_is_shown() {
         );
         overview
     };
-    fs::write(place.visible_mark(), "Reason Locked: beside\n").unwrap();
+    fs::write(place.visible_marker(), "Reason Locked: beside\n").unwrap();
     let overview = problems(&place);
     assert_eq!(overview["locks"], json!([]));
     assert!(overview["files"][0]["lock"].as_str().unwrap().starts_with("beside ("));
     // What cannot be read is not hidden, and does not hide the rest.
-    fs::remove_file(place.visible_mark()).unwrap();
-    symlink("nowhere", place.visible_mark()).unwrap();
+    fs::remove_file(place.visible_marker()).unwrap();
+    symlink("nowhere", place.visible_marker()).unwrap();
     assert!(problems(&place)["files"][0]["lock"].as_str().unwrap().starts_with("its lock cannot be read"));
-    fs::remove_file(place.visible_mark()).unwrap();
+    fs::remove_file(place.visible_marker()).unwrap();
     place.consul.put(&lock_of(&place), "in Consul");
     let overview = problems(&place);
     assert_eq!(overview["files"][0]["lock"], "in Consul");
     let lock = &overview["locks"][0];
     assert_eq!((&lock["node"], &lock["file"]), (&json!(hostname()), &json!(place.file())));
     // Of a file of which nothing is recorded.
-    fs::remove_file(place.stamp_file()).unwrap();
+    fs::remove_file(place.state_file()).unwrap();
     let overview = of_file(&place, 1);
     assert_eq!(overview["files"][0]["lock"], "in Consul");
     place.consul.put(&lock_of(&place), "");
@@ -53,7 +53,7 @@ fn a_file_of_another_prefix_is_locked_under_that_one() {
     place.kvx_out_bare().args(["-k", "x", "-p", prefix]).run().expect(0);
     of_file(&place, 0);
     place.kvx_file("lock").args(["-p", prefix, "-r", "why"]).run().expect(0);
-    fs::remove_dir_all(place.mark()).unwrap();
+    fs::remove_dir_all(place.marker()).unwrap();
     let overview = of_file(&place, 1);
     assert!(overview["files"][0]["lock"].as_str().unwrap().starts_with("why ("), "{overview:#}");
 }

@@ -65,10 +65,10 @@ impl Scenario {
 
     /// When a file was installed, in seconds since 1970.
     fn since(&self, file: &str) -> u64 {
-        self.stamp(file)["time"].as_u64().unwrap()
+        self.state_file(file)["time"].as_u64().unwrap()
     }
 
-    fn stamp(&self, file: &str) -> Value {
+    fn state_file(&self, file: &str) -> Value {
         stamp_of(&self.place.path().join("state"), &self.file(file))
     }
 
@@ -199,7 +199,7 @@ fn the_whole_json_is_this() {
             "file": scenario.file(name), "key": key, "checksum": sha256(is), "in_consul": sha256(there), "key_state": "ok",
             "since": scenario.since(name), "lock": null, "pending": pending, "busy": false,
             "command": scenario.command(name, key, more), "problems": problems,
-            "last_run": scenario.stamp(name)["last_run"],
+            "last_run": scenario.state_file(name)["last_run"],
         })
     };
     let behind = format!("behind: Consul has {}", short(&lines(21)));

@@ -64,7 +64,7 @@ fn without_consul_the_files_are_shown() {
     let file = &overview["files"][0];
     assert_eq!((&file["in_consul"], &file["problems"]), (&json!(null), &json!([])));
     ran.says(&["kvx status: Consul at", NOBODY]);
-    fs::write(place.visible_mark(), "why\n").unwrap();
+    fs::write(place.visible_marker(), "why\n").unwrap();
     fs::write(place.file(), "changed\n").unwrap();
     let ran = status(&place).args(without).run().expect(69);
     let overview: Value = serde_json::from_str(ran.out()).unwrap();
@@ -94,14 +94,14 @@ fn what_lies_about_in_the_state_directory_does_not_matter() {
     installed(&place, &lines(20));
     let clean = of_key(&place, 0);
     let state = place.path().join("state");
-    let stamp = fs::read(place.stamp_file()).unwrap();
+    let state_file = fs::read(place.state_file()).unwrap();
     let hash = |n: u8| state.join(sha256([n]));
-    for (name, text) in [("notes.txt", "garbage".as_bytes()), ("stamp.bak", &stamp), (".hidden", b"{}")] {
+    for (name, text) in [("notes.txt", "garbage".as_bytes()), ("state_file.bak", &state_file), (".hidden", b"{}")] {
         fs::write(state.join(name), text).unwrap();
     }
     fs::write(hash(1), "garbage").unwrap();
     fs::write(hash(2), "").unwrap();
-    fs::write(hash(3), &stamp).unwrap(); // A copy of another's.
+    fs::write(hash(3), &state_file).unwrap(); // A copy of another's.
     fs::write(hash(4), b"{\"path\": \"/x\xff\"}").unwrap();
     fs::create_dir(hash(5)).unwrap();
     symlink(hash(3), hash(6)).unwrap();
@@ -144,7 +144,7 @@ fn a_path_that_is_not_utf_8_is_no_panic() {
         run.arg("--state-dir").arg(place.path().join("state"))
     };
     run("kvx-out", &["-k", &place.key]).run().expect(0);
-    // The stamp does not have every byte of it: it is not found, but no harm is done.
+    // The state_file does not have every byte of it: it is not found, but no harm is done.
     let ran = run("kvx", &["status"]).run();
     assert!([0, 1].contains(&ran.status.code().unwrap()), "{ran:?}");
     run("kvx", &["lock", "-r", "why"]).run().expect(0);

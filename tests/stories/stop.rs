@@ -20,7 +20,7 @@ fn resume(place: &Place) -> Run {
 }
 
 #[test]
-fn a_stop_says_who_and_when_and_both_programs_heed_it_and_tell_it() {
+fn a_stop_says_who_and_when_and_both_programs_respect_and_log_it() {
     let place = Place::new();
     place.upload(lines(20));
     let (folder, ran) = (place.folder(), stop(&place, "bad DNS since 14:00").run().expect(0));
@@ -35,7 +35,7 @@ fn a_stop_says_who_and_when_and_both_programs_heed_it_and_tell_it() {
     place.kvx_out().payload(&payload).run().expect(0).says(&["stopped", &value]);
     place.kvx_out().payload(place.payload("")).run().expect(0).says(&["stopped", &value]);
     assert_eq!(place.document().unwrap(), lines(20).as_bytes());
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
 
     resume(&place).run().expect(0).says(&["resumed", "fire", &sha256(lines(20))[..8], "it was stopped", &value]);
     assert!(place.consul.get(&place.kv("stop")).is_none());
@@ -76,7 +76,7 @@ fn a_key_that_is_not_there_is_66_and_not_stopped_but_by_force() {
 }
 
 #[test]
-fn a_stop_replaces_another_only_if_it_is_told_to_and_tells_it() {
+fn a_stop_replaces_another_only_with_replace_and_says_so() {
     let place = Place::new();
     place.upload(lines(20));
     stop(&place, "first").run().expect(0);
@@ -94,7 +94,7 @@ fn a_stop_replaces_another_only_if_it_is_told_to_and_tells_it() {
 }
 
 #[test]
-fn who_stops_at_the_same_time_is_told_by_who_comes_behind() {
+fn of_two_operators_who_stop_a_key_at_the_same_time_the_second_learns_it() {
     let place = Place::new();
     place.upload(lines(20));
     let reasons = ["one", "two", "three", "four", "five"];
@@ -129,7 +129,11 @@ fn who_stops_at_the_same_time_is_told_by_who_comes_behind() {
 }
 
 /// Somebody else changes a key just before the n-th write for which this is true.
-fn gate_with_somebody(place: &Place, when: fn(usize) -> bool, change: impl Fn(usize) + Send + Sync + 'static) -> Gate {
+fn gate_with_another_writer(
+    place: &Place,
+    when: fn(usize) -> bool,
+    change: impl Fn(usize) + Send + Sync + 'static,
+) -> Gate {
     Gate::to(&place.consul.address, move |request| {
         if request.step == Step::Write && when(request.nth) {
             change(request.nth);
@@ -139,21 +143,21 @@ fn gate_with_somebody(place: &Place, when: fn(usize) -> bool, change: impl Fn(us
 }
 
 #[test]
-fn a_stop_that_somebody_else_sets_meanwhile_is_not_lost_unseen() {
+fn a_stop_that_another_operator_sets_meanwhile_is_not_lost() {
     let place = Place::new();
     place.upload(lines(20));
     let (consul, at) = (place.consul.clone(), place.kv("stop"));
-    let gate = gate_with_somebody(&place, |nth| nth == 1, move |_| consul.put(&at, "bob's"));
+    let gate = gate_with_another_writer(&place, |nth| nth == 1, move |_| consul.put(&at, "bob's"));
     stop(&place, "ours").args(["-s", &gate.address]).run().expect(75).says(&["it is stopped already: bob's"]);
     assert_eq!(place.consul.text(&place.kv("stop")).as_deref(), Some("bob's"));
     place.consul.delete(&place.kv("stop"));
     let (consul, at) = (place.consul.clone(), place.kv("stop"));
-    let gate = gate_with_somebody(&place, |nth| nth == 1, move |_| consul.put(&at, "bob's"));
+    let gate = gate_with_another_writer(&place, |nth| nth == 1, move |_| consul.put(&at, "bob's"));
     let ours = stop(&place, "ours").args(["-s", &gate.address, "--replace"]).run().expect(0);
     ours.says(&["ours (by", "stopped before: bob's"]);
 
     let (consul, at) = (place.consul.clone(), place.kv("stop"));
-    let gate = gate_with_somebody(&place, |_| true, move |nth| consul.put(&at, format!("{nth} times")));
+    let gate = gate_with_another_writer(&place, |_| true, move |nth| consul.put(&at, format!("{nth} times")));
     let ran = stop(&place, "ours").args(["-s", &gate.address, "--replace"]).run().expect(75);
     ran.says(&[&place.key, "other writers were faster", "run it again"]);
     assert_eq!(place.consul.text(&place.kv("stop")).as_deref(), Some("10 times"));
@@ -168,7 +172,7 @@ fn forgetful_gate(place: &Place) -> Gate {
 }
 
 #[test]
-fn an_answer_that_is_lost_does_not_change_what_is_told() {
+fn an_answer_that_is_lost_does_not_change_the_message() {
     let place = Place::new();
     installed(&place, &lines(20));
     place.consul.put(&place.kv("stop"), "bob's");
@@ -182,7 +186,7 @@ fn an_answer_that_is_lost_does_not_change_what_is_told() {
     place.consul.put(&lock_of(&place), "bob's");
     through(lock(&place, "ours").arg("--replace"))
         .says(&["locked on this node: ours (", "it was locked before: bob's\n"]);
-    fs::remove_dir_all(place.mark()).unwrap(); // It would tell the same.
+    fs::remove_dir_all(place.marker()).unwrap(); // It would tell the same.
     let ran = through(unlock(&place));
     assert!(ran.stderr.contains("unlocked; it was locked: ours ("), "{}", ran.stderr);
     assert!(place.consul.get(&lock_of(&place)).is_none());
@@ -190,7 +194,7 @@ fn an_answer_that_is_lost_does_not_change_what_is_told() {
 }
 
 #[test]
-fn without_consul_nobody_says_that_anything_was_stopped_or_resumed() {
+fn without_consul_nothing_is_reported_as_stopped_or_resumed() {
     for (command, more) in [("stop", ["-r", "why"].as_slice()), ("resume", &[])] {
         let run = Run::new("kvx", NOBODY).args([command, "-k", "x", "--timeout", "100ms"]).args(more);
         run.run().expect(69).says(&[&format!("kvx {command}: x: Consul at http://{NOBODY}: "), "is the agent up"]);
@@ -280,7 +284,7 @@ fn an_upload_and_another_stop_at_the_same_moment_are_seen_by_a_resumption() {
     place.upload(lines(20));
     place.consul.put(&place.kv("stop"), "first");
     let (consul, key) = (place.consul.clone(), format!("kvexpress/{}", place.key));
-    let gate = gate_with_somebody(
+    let gate = gate_with_another_writer(
         &place,
         |nth| nth <= 2,
         move |nth| match nth {

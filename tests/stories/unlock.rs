@@ -15,23 +15,23 @@ fn what_is_not_locked_is_not_unlocked_and_what_is_locked_by_hand_is() {
     let place = Place::new();
     let at = lock_of(&place);
     unlock(&place).run().expect(0).says(&["not locked", &at]);
-    fs::write(place.visible_mark(), "by hand, bob\n").unwrap();
+    fs::write(place.visible_marker(), "by hand, bob\n").unwrap();
     unlock(&place).run().expect(0).says(&["unlocked; it was locked: by hand, bob", "hosts.locked"]);
     place.consul.put(&at, "kvexpress's");
     unlock(&place).run().expect(0).says(&["unlocked; it was locked: kvexpress's"]);
     place.consul.put(&at, "");
     unlock(&place).run().expect(0).says(&["not locked"]);
-    assert!(place.consul.get(&at).is_none() && place.beside().is_empty());
+    assert!(place.consul.get(&at).is_none() && place.names().is_empty());
     // The directory alone is a marker.
-    fs::create_dir(place.mark()).unwrap();
+    fs::create_dir(place.marker()).unwrap();
     unlock(&place).run().expect(0).says(&["unlocked; it was locked: no reason given", ".hosts.lock"]);
-    assert!(place.beside().is_empty());
-    for mark in [place.mark(), place.visible_mark()] {
-        fs::create_dir_all(mark.join("another program's")).unwrap();
+    assert!(place.names().is_empty());
+    for marker in [place.marker(), place.visible_marker()] {
+        fs::create_dir_all(marker.join("another program's")).unwrap();
         place.consul.put(&at, "why");
-        unlock(&place).run().expect(73).says(&["it stays locked", mark.file_name().unwrap().to_str().unwrap()]);
-        assert!(mark.join("another program's").is_dir());
-        fs::remove_dir_all(&mark).unwrap();
+        unlock(&place).run().expect(73).says(&["it stays locked", marker.file_name().unwrap().to_str().unwrap()]);
+        assert!(marker.join("another program's").is_dir());
+        fs::remove_dir_all(&marker).unwrap();
     }
 }
 
@@ -73,10 +73,10 @@ fn with_run_the_status_is_that_of_what_is_run() {
 }
 
 #[test]
-fn with_run_nothing_is_run_that_somebody_else_may_have_written() {
+fn with_run_nothing_is_run_that_another_user_may_have_written() {
     let place = Place::new();
     installed(&place, &lines(20));
-    let stamp = place.stamp_file();
+    let state_file = place.state_file();
     let trap = place.path().join("trap");
     let refuses = |why: &str| {
         place.upload(lines(30));
@@ -86,30 +86,30 @@ fn with_run_nothing_is_run_that_somebody_else_may_have_written() {
         assert!(!trap.exists(), "{why}");
     };
     for mode in [0o666, 0o660, 0o602] {
-        fs::set_permissions(&stamp, Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(&state_file, Permissions::from_mode(mode)).unwrap();
         refuses("others may write it");
     }
-    fs::set_permissions(&stamp, Permissions::from_mode(0o600)).unwrap();
-    let whole = fs::read(&stamp).unwrap();
-    // Whose stamp it is, root alone can give away.
+    fs::set_permissions(&state_file, Permissions::from_mode(0o600)).unwrap();
+    let whole = fs::read(&state_file).unwrap();
+    // Whose state_file it is, root alone can give away.
     if nix::unistd::geteuid().is_root() {
-        std::os::unix::fs::chown(&stamp, Some(65534), None).unwrap();
+        std::os::unix::fs::chown(&state_file, Some(65534), None).unwrap();
         refuses("somebody else's");
-        std::os::unix::fs::chown(&stamp, Some(0), None).unwrap();
+        std::os::unix::fs::chown(&state_file, Some(0), None).unwrap();
     }
-    place.change_stamp(|stamp| {
-        (stamp["path"], stamp["command"]) = ("/etc/passwd".into(), json!(["touch", trap.to_str().unwrap()]));
+    place.change_state(|state_file| {
+        (state_file["path"], state_file["command"]) = ("/etc/passwd".into(), json!(["touch", trap.to_str().unwrap()]));
     });
     refuses("another file's");
     let elsewhere = place.write("elsewhere", &whole);
-    fs::remove_file(&stamp).unwrap();
-    symlink(&elsewhere, &stamp).unwrap();
+    fs::remove_file(&state_file).unwrap();
+    symlink(&elsewhere, &state_file).unwrap();
     refuses("a link");
-    fs::remove_file(&stamp).unwrap();
+    fs::remove_file(&state_file).unwrap();
     refuses("nothing");
-    fs::write(&stamp, "{}").unwrap();
+    fs::write(&state_file, "{}").unwrap();
     refuses("garbage");
-    fs::write(&stamp, &whole).unwrap();
+    fs::write(&state_file, &whole).unwrap();
     unlock(&place).arg("--run").run().expect(0);
     assert_eq!(place.content(), lines(30));
 }
@@ -138,7 +138,7 @@ fn with_run_no_program_of_the_directory_that_one_is_in_is_run() {
 }
 
 #[test]
-fn no_command_line_is_remembered_that_holds_a_token_or_means_something_else_elsewhere() {
+fn no_command_line_is_recorded_that_has_a_token_or_depends_on_the_directory() {
     let token = "0123abcd-token-token-token-0123456789ab";
     let relative = |place: &Place, run: Run| {
         let mut run = run;
@@ -171,19 +171,19 @@ fn no_command_line_is_remembered_that_holds_a_token_or_means_something_else_else
         let place = Place::new();
         place.upload(lines(20));
         install(&place).expect(0);
-        let text = fs::read_to_string(place.stamp_file()).unwrap();
-        assert_eq!(place.stamp()["checksum"], sha256(lines(20)).as_str(), "{what}");
+        let text = fs::read_to_string(place.state_file()).unwrap();
+        assert_eq!(place.state()["checksum"], sha256(lines(20)).as_str(), "{what}");
         assert!(!text.contains("command") && !text.contains("token"), "{what}: {text}");
         unlock(&place).arg("--run").run().expect(66);
         // One by whole paths is.
-        fs::remove_file(place.stamp_file()).unwrap();
+        fs::remove_file(place.state_file()).unwrap();
         place.kvx_out().run().expect(0);
-        assert_eq!(place.stamp()["command"][4], place.file().to_str().unwrap(), "{what}: {}", place.stamp());
+        assert_eq!(place.state()["command"][4], place.file().to_str().unwrap(), "{what}: {}", place.state());
     }
 }
 
 #[test]
-fn a_very_long_command_line_is_not_remembered_and_costs_no_reload() {
+fn a_very_long_command_line_is_not_recorded_and_costs_no_reload() {
     let place = Place::new();
     place.upload(lines(20));
     let handler = format!("sh -c 'echo x >> {} # {}'", place.path().join("runs").display(), "y".repeat(70_000));
@@ -191,15 +191,15 @@ fn a_very_long_command_line_is_not_remembered_and_costs_no_reload() {
         place.kvx_out().args(["-e", &handler]).run().expect(0);
     }
     assert_eq!(place.runs().len(), 1);
-    assert!(fs::metadata(place.stamp_file()).unwrap().len() < 2000);
+    assert!(fs::metadata(place.state_file()).unwrap().len() < 2000);
 }
 
 /// script(1) runs a program at a terminal of its own.
 #[test]
-fn what_somebody_tries_at_a_terminal_does_not_replace_the_watchs_command_line() {
+fn a_run_at_a_terminal_does_not_replace_the_watchs_command_line() {
     let place = Place::new();
     installed(&place, &lines(20));
-    let before = place.stamp()["command"].clone();
+    let before = place.state()["command"].clone();
     place.upload(lines(21));
     let words: Vec<_> = place
         .kvx_out()
@@ -212,7 +212,7 @@ fn what_somebody_tries_at_a_terminal_does_not_replace_the_watchs_command_line() 
     let mut script = Command::new("script");
     script.args(["-qefc", &line, "/dev/null"]).env("PATH", common::run::path());
     assert!(script.env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap().status.success());
-    assert_eq!((place.content(), &place.stamp()["command"]), (lines(21), &before));
+    assert_eq!((place.content(), &place.state()["command"]), (lines(21), &before));
 }
 
 #[test]

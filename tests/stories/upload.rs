@@ -90,7 +90,7 @@ fn the_output_of_a_command_is_all_that_anybody_it_started_writes() {
 }
 
 #[test]
-fn a_command_that_was_told_to_end_uploads_nothing_even_if_it_exits_with_0() {
+fn a_command_that_was_terminated_uploads_nothing_even_if_it_exits_with_0() {
     let place = Place::new();
     let script = "trap 'exit 0' TERM; seq 20; echo ready > ready; while :; do :; done";
     let mut run = place.kvx_in().args(["--", "sh", "-c", script]);

@@ -33,7 +33,7 @@ fn a_key_that_is_not_there_yet_is_waited_for() {
     let child = waiting(run, "checksum is not in Consul yet; waiting 1m");
     // Half a pair, as an old kvexpress writes it first, is not there yet.
     place.consul.put(&place.kv("data"), lines(20));
-    assert!(place.beside().is_empty());
+    assert!(place.names().is_empty());
     place.upload(lines(20));
     let said = ends_well(child);
     assert!(said.contains("20 lines") && said.contains("installed"), "{said}");
@@ -70,7 +70,7 @@ fn a_key_that_never_comes_is_66_after_that_time_and_not_before() {
     assert!((Duration::from_millis(800)..SLACK).contains(&took), "{took:?}");
     // It waited in Consul, and did not ask again and again.
     assert!(gate.connections() <= 4, "{} connections", gate.connections());
-    assert!(place.beside().is_empty() && place.runs().is_empty());
+    assert!(place.names().is_empty() && place.runs().is_empty());
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_is_denied_is_not_waited_for() {
 }
 
 #[test]
-fn behind_somebody_who_takes_the_index_out_it_asks_ever_more_rarely_and_says_so_once() {
+fn behind_a_proxy_that_removes_the_index_it_polls_ever_more_rarely_and_says_so_once() {
     let place = Place::new();
     let gate =
         Gate::to(&place.consul.address, |_| Act::Say(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec()));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::watches::{ConsulWatch, Form, Mark, Watch, fires, identity, running, watched};
+use super::watches::{ConsulWatch, Form, Marker, Watch, fires, identity, running, watched};
 use crate::common::proxy::Counter;
 use crate::common::{Consul, Place, SLACK, lines, sha256, wait_for};
 use nix::sys::signal::{Signal, killpg};
@@ -31,7 +31,7 @@ fn a_watch_of_an_agent_installs_what_kvx_in_uploads_and_runs_the_handler_once() 
     watched(&consul, &watches);
     for (form, place, _) in &forms {
         assert!(fires(place, 1)[0].contains("the key does not exist"), "{form}: {:?}", fires(place, 1));
-        assert_eq!(place.beside(), [""; 0], "{form}");
+        assert_eq!(place.names(), [""; 0], "{form}");
     }
     let mut expected: Vec<Vec<String>> = vec![Vec::new(); forms.len()];
     // The second change shows that the first one fired once.
@@ -42,7 +42,7 @@ fn a_watch_of_an_agent_installs_what_kvx_in_uploads_and_runs_the_handler_once() 
             expected.push(format!("{} {}", place.key, sha256(document)));
             assert_eq!(place.content(), *document, "{form}");
             assert_eq!(place.mode(), 0o644, "{form}");
-            assert_eq!(place.beside(), ["hosts"], "{form}");
+            assert_eq!(place.names(), ["hosts"], "{form}");
             assert_eq!(place.runs(), *expected, "{form}");
             assert_eq!(fires.len(), 2 + round, "{form}: {fires:?}");
         }
@@ -87,7 +87,7 @@ fn an_agent_that_restarts_or_reloads_causes_no_request_no_write_and_no_reload() 
             assert_eq!(counter.requests(), [""; 0], "{what}, {form:?}: asks nothing");
             assert_eq!(identity(place), identity_before, "{what}, {form:?}: writes nothing");
             assert_eq!(place.runs().len(), 1, "{what}, {form:?}: runs nothing");
-            assert_eq!(place.beside(), ["hosts"], "{what}, {form:?}");
+            assert_eq!(place.names(), ["hosts"], "{what}, {form:?}");
         }
     }
     for (place, form, _) in &places {
@@ -117,7 +117,7 @@ fn consul_watch_installs_one_change_after_the_other() {
     });
     for (name, place, watch) in &forms {
         wait_for("the handler of null", 10, || watch.log().contains("the key does not exist").then_some(()));
-        assert_eq!(place.beside(), [""; 0], "{name}");
+        assert_eq!(place.names(), [""; 0], "{name}");
     }
     let documents = [lines(600), lines(20), lines(601), lines(30)];
     for document in &documents {
@@ -134,13 +134,13 @@ fn consul_watch_installs_one_change_after_the_other() {
     for (name, place, mut watch) in forms {
         let expected = documents.each_ref().map(|document| format!("{} {}", place.key, sha256(document)));
         assert_eq!(place.runs(), expected, "{name}: each change was reloaded once:\n{}", watch.log());
-        assert_eq!(place.beside(), ["hosts"], "{name}");
+        assert_eq!(place.names(), ["hosts"], "{name}");
         assert!(watch.child.try_wait().unwrap().is_none(), "{name}: the watch goes on:\n{}", watch.log());
     }
 }
 
 #[test]
-fn a_handler_that_fails_under_an_agent_is_paid_by_the_timers_next_run_once() {
+fn a_handler_that_fails_under_an_agent_is_retried_once_by_the_timers_next_run() {
     let consul = Arc::new(Consul::dev(""));
     let places = [Watch::Key("checksum"), Watch::Prefix].map(|watch| {
         let place = Place::at(consul.clone());
@@ -168,7 +168,7 @@ fn a_handler_that_fails_under_an_agent_is_paid_by_the_timers_next_run_once() {
         place.upload(lines(601));
         fires(place, 3);
         assert_eq!(place.runs(), [sha256(lines(600)), sha256(lines(601))], "{form:?}: each once");
-        assert_eq!(place.beside(), ["hosts"], "{form:?}");
+        assert_eq!(place.names(), ["hosts"], "{form:?}");
     }
 }
 
@@ -200,7 +200,7 @@ fn changes_and_a_reload_during_a_slow_handler_end_with_the_last_document_reloade
         place.upload(lines(603));
         wait_for("the next one", 10, || (place.content() == lines(603) && running(place) == 0).then_some(()));
         assert_eq!(place.runs(), [600, 602, 603].map(|n| sha256(lines(n))), "{form:?}");
-        assert_eq!(place.beside(), ["hosts"], "{form:?}");
+        assert_eq!(place.names(), ["hosts"], "{form:?}");
     }
 }
 
@@ -209,24 +209,24 @@ fn a_stop_or_a_lock_keeps_a_watch_from_installing_until_it_is_taken_away() {
     let consul = Arc::new(Consul::dev(""));
     let key = Watch::Key("checksum");
     let cases = [
-        (Mark::Stop, key),
-        (Mark::Stop, Watch::Prefix),
-        (Mark::LockInConsul, key),
-        (Mark::LockedFile, key),
-        (Mark::LockedFile, Watch::Prefix),
+        (Marker::Stop, key),
+        (Marker::Stop, Watch::Prefix),
+        (Marker::LockInConsul, key),
+        (Marker::LockedFile, key),
+        (Marker::LockedFile, Watch::Prefix),
     ]
-    .map(|(mark, watch)| (mark, Form { watch, ..Form::default() }, Place::at(consul.clone())));
+    .map(|(marker, watch)| (marker, Form { watch, ..Form::default() }, Place::at(consul.clone())));
     watched(&consul, &cases.each_ref().map(|(_, form, place)| form.watch(place)));
-    for (mark, form, place) in &cases {
-        let case = format!("{mark:?}, {form:?}");
+    for (marker, form, place) in &cases {
+        let case = format!("{marker:?}, {form:?}");
         fires(place, 1);
         place.upload(lines(600));
         fires(place, 2);
         let before = identity(place);
 
-        let marked = mark.set(place);
+        let marked = marker.set(place);
         let folder = form.watch == Watch::Prefix;
-        if folder && *mark == Mark::Stop {
+        if folder && *marker == Marker::Stop {
             fires(place, 3);
         }
         // As kvexpress does, since kvx-in does not upload to a key that is stopped.
@@ -238,21 +238,21 @@ fn a_stop_or_a_lock_keeps_a_watch_from_installing_until_it_is_taken_away() {
         let fired = fires(place, 0).len();
         place.consul.put(&place.kv("checksum"), sha256(lines(601)));
         let said = fires(place, fired + 1).pop().unwrap();
-        assert!(said.contains(mark.says()) && said.contains("the disk is on fire"), "{case}: {said}");
+        assert!(said.contains(marker.says()) && said.contains("the disk is on fire"), "{case}: {said}");
         assert_eq!(identity(place), before, "{case}");
         assert_eq!((place.content(), place.runs().len()), (lines(600), 1), "{case}");
 
-        form.timer(place).expect(0).says(&[&place.key, mark.says(), "the disk is on fire"]);
+        form.timer(place).expect(0).says(&[&place.key, marker.says(), "the disk is on fire"]);
         assert_eq!(identity(place), before, "{case}");
         let fired = fires(place, 0).len();
         marked();
-        if folder && *mark == Mark::Stop {
+        if folder && *marker == Marker::Stop {
             fires(place, fired + 1); // This watch sees that the stop is gone.
         } else {
             form.timer(place).expect(0).says(&["installed"]);
         }
         assert_eq!((place.content(), place.runs().len()), (lines(601), 2), "{case}");
-        assert_eq!(place.beside(), ["hosts"], "{case}");
+        assert_eq!(place.names(), ["hosts"], "{case}");
     }
 }
 
@@ -261,14 +261,14 @@ fn a_stop_or_a_lock_keeps_a_watch_from_installing_until_it_is_taken_away() {
 #[test]
 fn with_a_keyprefix_payload_the_marker_next_to_the_file_locks_it_and_a_lock_that_is_only_in_consul_does_not() {
     let place = Place::new();
-    for (n, mark) in [(600, Mark::LockInConsul), (601, Mark::LockedFile)] {
-        let unlock = mark.set(&place);
+    for (n, marker) in [(600, Marker::LockInConsul), (601, Marker::LockedFile)] {
+        let unlock = marker.set(&place);
         place.upload(lines(n));
         let counter = Counter::to(&place.consul.address);
         let run = place.kvx_out().args(["-s", &counter.address]).payload(place.payload("")).run().expect(0);
-        assert_eq!(counter.requests(), [""; 0], "{mark:?}");
-        assert_eq!(place.content(), lines(600), "{mark:?}");
-        run.says(&[if mark == Mark::LockInConsul { "installed" } else { "locked" }]);
+        assert_eq!(counter.requests(), [""; 0], "{marker:?}");
+        assert_eq!(place.content(), lines(600), "{marker:?}");
+        run.says(&[if marker == Marker::LockInConsul { "installed" } else { "locked" }]);
         unlock();
     }
     place.kvx_file("lock").args(["-r", "canary"]).run().expect(0);
@@ -321,7 +321,7 @@ fn an_old_kvexpress_that_writes_data_and_then_the_checksum_ends_with_the_right_f
             expected.push(format!("{} {}", place.key, sha256(&document)));
             assert_eq!(place.content(), document, "{case}");
             assert_eq!(place.runs(), expected, "{case}");
-            assert_eq!(place.beside(), ["hosts"], "{case}");
+            assert_eq!(place.names(), ["hosts"], "{case}");
             before = Some(document.into_bytes());
         }
     }
@@ -341,7 +341,7 @@ fn an_event_watch_with_a_key_is_a_trigger() {
         fires(&place, n + 2);
         assert_eq!((place.content(), place.runs().len()), (document.clone(), n + 1));
     }
-    assert_eq!(place.beside(), ["hosts"]);
+    assert_eq!(place.names(), ["hosts"]);
 }
 
 #[test]

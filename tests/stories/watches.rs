@@ -121,23 +121,23 @@ pub fn identity(place: &Place) -> [i64; 5] {
 
 /// What keeps a file as it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Mark {
+pub enum Marker {
     Stop,
     LockInConsul,
     LockedFile,
 }
 
-impl Mark {
+impl Marker {
     /// Sets it; the result takes it away.
     pub fn set(self, place: &Place) -> Box<dyn FnOnce() + '_> {
         let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
         let in_consul = match self {
-            Mark::Stop => place.kv("stop"),
-            Mark::LockInConsul => format!("kvexpress/locks/{}/{host}", sha256(place.file().to_str().unwrap())),
-            Mark::LockedFile => {
-                let mark = place.path().join("out/hosts.locked");
-                std::fs::write(&mark, "Reason Locked: the disk is on fire\n").unwrap();
-                return Box::new(move || std::fs::remove_file(mark).unwrap());
+            Marker::Stop => place.kv("stop"),
+            Marker::LockInConsul => format!("kvexpress/locks/{}/{host}", sha256(place.file().to_str().unwrap())),
+            Marker::LockedFile => {
+                let marker = place.path().join("out/hosts.locked");
+                std::fs::write(&marker, "Reason Locked: the disk is on fire\n").unwrap();
+                return Box::new(move || std::fs::remove_file(marker).unwrap());
             }
         };
         place.consul.put(&in_consul, "the disk is on fire");
@@ -145,7 +145,7 @@ impl Mark {
     }
 
     pub fn says(self) -> &'static str {
-        if self == Mark::Stop { "stopped" } else { "locked on this node" }
+        if self == Marker::Stop { "stopped" } else { "locked on this node" }
     }
 }
 

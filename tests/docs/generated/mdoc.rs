@@ -87,19 +87,19 @@ struct Lines {
 impl Lines {
     fn add(&mut self, word: &str) {
         let plain = word.trim_end_matches(['.', ',', ';', ':']);
-        let punctuation: String = word[plain.len()..].chars().map(|mark| format!(" {mark}")).collect();
+        let punctuation: String = word[plain.len()..].chars().map(|marker| format!(" {marker}")).collect();
         let quoted = plain.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
         let is_option = |rest: &str| {
             rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && rest.chars().any(char::is_alphanumeric)
         };
         if let Some(quoted) = quoted {
-            self.mark(&format!(".Ql {}{punctuation}", quoted.replace('\\', "\\e")));
+            self.marker(&format!(".Ql {}{punctuation}", quoted.replace('\\', "\\e")));
         } else if let Some((option, value)) = plain.strip_prefix('-').and_then(|rest| rest.split_once('='))
             && is_option(option)
         {
-            self.mark(&format!(".Fl {option} Ns = Ns Ar {value}{punctuation}"));
+            self.marker(&format!(".Fl {option} Ns = Ns Ar {value}{punctuation}"));
         } else if let Some(option) = plain.strip_prefix('-').filter(|rest| is_option(rest)) {
-            self.mark(&format!(".Fl {option}{punctuation}"));
+            self.marker(&format!(".Fl {option}{punctuation}"));
         } else {
             // A dash by itself is escaped, so that it is not read as a hyphen.
             let plain = word.replace('\\', "\\e");
@@ -119,7 +119,7 @@ impl Lines {
     }
 
     /// A line of its own.
-    fn mark(&mut self, line: &str) {
+    fn marker(&mut self, line: &str) {
         self.end();
         self.line = line.to_owned();
         self.end();

@@ -36,7 +36,7 @@ fn is_current(picture: &Path, drawn: &str, comparable: impl Fn(&str) -> String) 
 }
 
 #[test]
-fn each_diagram_is_as_the_text_beside_it() {
+fn each_diagram_is_as_the_text_next_to_it() {
     let mut drawn = 0;
     for entry in std::fs::read_dir(pictures()).unwrap() {
         let path = entry.unwrap().path();
