@@ -34,6 +34,9 @@ pub use consul::Consul;
 pub use run::{Ran, Run};
 use tempfile::TempDir;
 
+/// An address where no agent listens. What is refused before anything is sent does not notice.
+pub const NO_AGENT: &str = "127.0.0.1:1";
+
 /// A test's own directory, key and agent.
 pub struct Place {
     pub consul: Arc<Consul>,

@@ -101,7 +101,7 @@ fn no_option_and_no_command_is_invented() {
 #[test]
 fn every_variable_is_one_that_the_programs_know() {
     let source = source();
-    // What is named because it is not heeded, or is somebody else's.
+    // What is named because it is not respected, or is another user's.
     let not_ours = ["HTTP_PROXY", "CONSUL_TOKEN"];
     let families = ["CONSUL_", "KVX_", "DD_", "SSL_CERT_", "XDG_", "STATE_DIRECTORY", "KVEXPRESS_", "HTTP_"];
     let mut seen = BTreeSet::new();

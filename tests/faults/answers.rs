@@ -344,7 +344,7 @@ fn a_redirect_is_not_followed() {
     let place = Place::new();
     place.upload(lines(20));
     let before = in_consul(&place);
-    // A token must not go where Consul's answers, or somebody on the way, send it.
+    // A token must not go where Consul's answers, or a process on the way, send it.
     for status in
         ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
     {

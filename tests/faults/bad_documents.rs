@@ -86,7 +86,7 @@ fn kvx_out_installs_nothing_that_is_torn_short_or_too_large() {
                 }
                 ran.expect(case.status).says(&says);
             };
-            // And kvx-in mends it.
+            // And kvx-in repairs it.
             let mend = |place: &Place| {
                 let ran = place.kvx_in().stdin(lines(30)).run().expect(0);
                 ran.says(&["uploaded, in place of", if case.status == 75 { "a torn pair" } else { "…" }]);

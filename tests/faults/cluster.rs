@@ -168,7 +168,7 @@ fn without_a_leader_a_stale_read_still_says_that_nothing_has_changed() {
     });
     run(&[]).expect(69).says(&[&place.key]);
     run(&["--consistent"]).expect(69);
-    // That it is from somebody who follows nobody is told.
+    // The warning says that the server has no leader.
     common::wait_for("a stale answer", 30, || (run(&["--stale"]).status.code() == Some(0)).then_some(()));
     run(&["--stale"]).expect(0).says(&[&place.kv("data"), "a server without a leader has the same document"]);
     assert_eq!((place.runs().len(), place.content()), (1, lines(20)));

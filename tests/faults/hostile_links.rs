@@ -68,7 +68,7 @@ fn a_link_in_a_directory_of_hers_leads_nowhere_else() {
         fs::create_dir(directory).unwrap();
         chown(directory, Some(owner), Some(owner)).unwrap();
     }
-    // Whoever has made it: she can rename one of root's. In the middle, at the end, and by way of another of hers.
+    // Whether she or root has made it: she can rename root's. In the middle, at the end, and by way of another of hers.
     for (target, name, owner) in [
         (etc.join("preload"), "hosts", ALICE),
         (etc.clone(), "etc", ALICE),

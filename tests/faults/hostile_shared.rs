@@ -186,7 +186,7 @@ fn what_others_put_next_to_a_file_does_not_keep_its_state() {
     assert_eq!(state(), 0);
 }
 
-/// Whoever gives a descriptor that is not for writing may not write what it is of.
+/// A process that passes on a descriptor that is not open for writing may lack permission to write the file.
 #[test]
 fn a_stderr_that_is_not_open_for_writing_is_not_written() {
     use std::io::Read;

@@ -113,7 +113,7 @@ fn another_upload_after_a_lost_answer_is_not_reported_as_ours() {
     let (consul, folder) = (place.consul.clone(), format!("kvexpress/{}", place.key));
     let gate = Gate::to(&place.consul.address, move |it| {
         if it.step == Step::Write && it.nth == 1 {
-            // Never made; and before it is tried again, somebody else uploads something.
+            // Never made; and before it is tried again, another writer uploads something.
             consul.put_pair(&folder, lines(25));
             return Act::Say(Vec::new());
         }

@@ -6,12 +6,9 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::busy::Busy;
-use crate::common::{self, Place, Run, lines, wait_for};
+use crate::common::{self, NO_AGENT, Place, Run, lines, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-/// Nobody listens there.
-const NOBODY: &str = "127.0.0.1:1";
 
 const SIGNALS: [(Signal, i32); 3] = [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)];
 
@@ -101,9 +98,9 @@ fn a_wait_for_consul_ends_also_after_a_program_was_run() {
     }
     let place = Place::new();
     for (signal, status) in SIGNALS {
-        let out = place.kvx_out().args(["-s", NOBODY, "-v"]);
+        let out = place.kvx_out().args(["-s", NO_AGENT, "-v"]);
         Init::start(out).says("trying again").ends_at_once(signal, status);
-        let upload = place.kvx_in().args(["-s", NOBODY, "-v", "--", "seq", "20"]);
+        let upload = place.kvx_in().args(["-s", NO_AGENT, "-v", "--", "seq", "20"]);
         Init::start(upload).says("trying again").ends_at_once(signal, status);
     }
     assert!(place.names().is_empty());

@@ -151,7 +151,7 @@ fn reading_the_keys_folder_and_the_locks_suffices_for_kvx_out() {
         assert_eq!(guarded.place.content(), document);
     }
     assert_eq!(guarded.place.runs().len(), 3);
-    // And its stop and its lock are heeded.
+    // And its stop and its lock are respected.
     guarded.put_pair(&lines(40));
     guarded.put("stop", "maintenance");
     guarded.kvx_out(&token).run().expect(0).says(&["stopped", "maintenance"]);
@@ -251,7 +251,7 @@ fn a_large_document_whose_checksum_may_not_be_written_leaves_a_torn_pair_that_is
     guarded.kvx_in(&token).stdin(large()).run().expect(77).says(&["Consul denies ", REMEDY[0]]);
     guarded.kvx_out(MASTER).args(["--timeout", "3s"]).run().expect(75).says(&["torn"]);
     assert_eq!((guarded.place.content(), guarded.place.runs().len()), (lines(20), 1));
-    // Whoever may, mends it.
+    // A token with permission repairs it.
     guarded.kvx_in(MASTER).stdin(large()).run().expect(0).says(&["uploaded, in place of a torn pair"]);
     guarded.kvx_out(MASTER).run().expect(0);
     assert_eq!((guarded.place.content(), guarded.place.runs().len()), (large(), 2));

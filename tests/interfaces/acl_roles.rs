@@ -64,7 +64,7 @@ fn a_nodes_token_locks_its_file_only_by_a_marker_and_kvx_says_so() {
     // As the message says, it may take that back.
     guarded.kvx_file(&token, "unlock").arg("-q").run().expect(0).is_silent();
     guarded.kvx_out(&token).run().expect(0).says(&["installed"]);
-    // But not what somebody with more rights has done: both markers stay.
+    // But not what an operator with more rights has done: both markers stay.
     guarded.kvx_file(MASTER, "lock").args(["-r", "the operator's"]).run().expect(0);
     guarded.kvx_file(&token, "unlock").run().expect(77).says(&[&guarded.lock()]).says(&REMEDY);
     assert_eq!(place.names(), [".hosts.lock", "hosts"]);

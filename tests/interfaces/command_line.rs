@@ -1,13 +1,10 @@
 //! Promise 5: bad input is one clear line and a distinct exit status. The command line: help, spellings,
 //! contradictions.
 
-use crate::common::{self, Place, Ran, Run, lines};
-
-/// Nobody is there: what is refused before anything is sent does not notice.
-const NOBODY: &str = "127.0.0.1:1";
+use crate::common::{self, NO_AGENT, Place, Ran, Run, lines};
 
 fn run(program: &str, arguments: &[&str]) -> Ran {
-    Run::new(program, NOBODY).args(arguments).run()
+    Run::new(program, NO_AGENT).args(arguments).run()
 }
 
 /// Every command line, and all that its help says.
@@ -80,7 +77,7 @@ fn a_command_that_is_missing_or_unknown_is_64_and_the_help_is_named() {
     }
     use std::os::unix::ffi::OsStrExt;
     let odd = std::ffi::OsStr::from_bytes(b"\xff");
-    Run::new("kvx", NOBODY).arg(odd).run().expect(64).says(&["no command", "see kvx --help"]);
+    Run::new("kvx", NO_AGENT).arg(odd).run().expect(64).says(&["no command", "see kvx --help"]);
 }
 
 #[test]
@@ -275,7 +272,7 @@ fn what_makes_no_sense_is_64_and_says_so() {
 fn arguments_that_are_not_utf_8_are_refused_but_for_a_commands() {
     use std::os::unix::ffi::OsStrExt;
     let odd = std::ffi::OsStr::from_bytes(b"odd-\xff");
-    Run::new("kvx-in", NOBODY).args(["-k", "x", "-f"]).arg(odd).run().expect(64).says(&["odd-", "not UTF-8"]);
+    Run::new("kvx-in", NO_AGENT).args(["-k", "x", "-f"]).arg(odd).run().expect(64).says(&["odd-", "not UTF-8"]);
     let place = Place::new();
     let command = place.kvx_in().args(["-l", "1", "--", "printf", "%s"]).arg(odd).run().expect(0);
     command.says(&["1 line,", "uploaded"]);

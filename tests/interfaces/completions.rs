@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::common::help::{Help, Opt};
-use crate::common::{Place, SLACK, each, run, wait_for};
+use crate::common::{NO_AGENT, Place, SLACK, each, run, wait_for};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shell {
@@ -21,9 +21,6 @@ const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
 /// Nothing stands beside these.
 const ALONE: [&str; 3] = ["-h", "--help", "--version"];
-
-/// Nobody is there.
-const NOBODY: &str = "127.0.0.1:1";
 
 #[test]
 fn the_options_are_those_of_the_help() {
@@ -122,7 +119,7 @@ fn keys_come_from_the_consul_that_the_line_names() {
         assert!(plain.contains(harmful) && plain.contains("a b") && plain.len() == 6, "{shell:?}: {all:?}");
         assert_eq!(terminal.offers(&format!("kvx raw -p {prefix} -k ho")), set(&[]), "{shell:?}: a path is no key");
 
-        let mut elsewhere = Terminal::at(shell, &place, NOBODY);
+        let mut elsewhere = Terminal::at(shell, &place, NO_AGENT);
         for server in ["-s ADDRESS", "--server=ADDRESS", "--server ADDRESS"] {
             let line = format!("kvx-in {server} -p {prefix} -k ho").replace("ADDRESS", &consul.address);
             assert_eq!(elsewhere.offers(&line), two, "{shell:?}: {line}");
@@ -155,7 +152,7 @@ fn what_the_line_says_of_consul_is_handed_on() {
 fn a_consul_that_is_not_there_is_soon_given_up_and_nothing_is_said() {
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let deaf = deaf.local_addr().unwrap().to_string();
-    let cases = SHELLS.map(|shell| [(shell, NOBODY), (shell, &deaf)]).concat();
+    let cases = SHELLS.map(|shell| [(shell, NO_AGENT), (shell, &deaf)]).concat();
     each(
         cases.len(),
         &cases,
@@ -325,7 +322,7 @@ impl Terminal {
     /// Where there are no keys to be had: options and files need none.
     fn without_kvx(shell: Shell, place: &Place) -> Terminal {
         let system = std::env::var("PATH").unwrap();
-        Terminal::new(shell, place, NOBODY, "probing", &system)
+        Terminal::new(shell, place, NO_AGENT, "probing", &system)
     }
 
     fn at(shell: Shell, place: &Place, address: &str) -> Terminal {

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use crate::common::run::binary;
-use crate::common::{self, Consul, Place, Ran, Run, lines, lock_of, sha256, wait_for, whole_lines};
+use crate::common::{self, Consul, NO_AGENT, Place, Ran, Run, lines, lock_of, sha256, wait_for, whole_lines};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use nix::unistd::{User, getgid, getuid};
@@ -32,9 +32,6 @@ const BROTLI_SORTED: &str = "CwKAYQpiCmMD";
 /// Of `in -z` of version 1.14, under Flags 0, as it stands in Consul.
 const GZIP_BASE64: &str = "H4sIAAAAAAAA/zJUyMnMS+UyglDGEMoEQplCKDMIZQ6hLCCUJYQyNIDSUHMMoQYBAAAA//8BAAD//1IUHlVXAAAA";
 
-/// Nobody is there.
-pub const NOBODY: &str = "127.0.0.1:1";
-
 /// kvx by another name.
 pub fn link(place: &Place) -> PathBuf {
     let link = place.path().join("kvexpress");
@@ -46,7 +43,7 @@ pub fn link(place: &Place) -> PathBuf {
 
 /// Without an address; the environment's is nobody's.
 pub fn bare(place: &Place) -> Run {
-    Run::new(link(place).to_str().unwrap(), NOBODY).env("STATE_DIRECTORY", place.path().join("state"))
+    Run::new(link(place).to_str().unwrap(), NO_AGENT).env("STATE_DIRECTORY", place.path().join("state"))
 }
 
 /// `kvexpress COMMAND -s ADDRESS ...`
@@ -66,7 +63,7 @@ pub fn upload(place: &Place, document: &str) -> Run {
 
 #[test]
 fn the_whole_help_is_this() {
-    let place = Place::at(Arc::new(Consul::elsewhere(NOBODY)));
+    let place = Place::at(Arc::new(Consul::elsewhere(NO_AGENT)));
     let mut all = bare(&place).arg("-h").run().expect(0).is_silent().out().to_owned();
     for command in ["clean", "copy", "in", "lock", "out", "raw", "stop", "unlock"] {
         let help = bare(&place).args([command, "--help"]).run().expect(0).is_silent();
@@ -85,7 +82,7 @@ fn the_whole_help_is_this() {
 
 #[test]
 fn an_invalid_command_line_is_64_and_sends_no_request() {
-    let place = Place::at(Arc::new(Consul::elsewhere(NOBODY)));
+    let place = Place::at(Arc::new(Consul::elsewhere(NO_AGENT)));
     for (line, why) in [
         ("-s 127.0.0.1:1", "a command is missing"),
         ("frobnicate", "\"frobnicate\" is not a command"),
@@ -425,7 +422,7 @@ fn a_user_without_a_home_can_install_and_pending_handlers_are_recorded() {
     assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
     run("true").expect(0).says(&["the pending handler"]);
     run("true").expect(0).is_silent();
-    // Somebody else's is not used.
+    // Another user's is not used.
     std::os::unix::fs::chown(&state, Some(0), Some(0)).unwrap();
     std::fs::write(place.file(), "changed").unwrap();
     run("true").expect(73).says(&[state.to_str().unwrap(), "STATE_DIRECTORY"]);

@@ -317,7 +317,7 @@ fn out_and_raw_are_orders_to_download() {
         ("--token=T -t ''", false),
         ("-a A", false),
         ("-A A -A ''", false),
-        ("--ignore_stop", false), // `kvx unlock --run` would install what somebody has stopped since.
+        ("--ignore_stop", false), // `kvx unlock --run` would install what an operator has stopped since.
         (&format!("-e '{}'", "true ".repeat(10_000)), false), // No state could hold it.
     ] {
         let Task::Download(order) = ordered(&format!("out -k hosts -f /f {line}")).task else { panic!("to download") };

@@ -4,15 +4,15 @@ use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Duration;
 
-use super::kvexpress::{NOBODY, bare, document, kvexpress, link, out, upload};
-use crate::common::{Place, Ran, Run};
+use super::kvexpress::{bare, document, kvexpress, link, out, upload};
+use crate::common::{NO_AGENT, Place, Ran, Run};
 
 #[test]
 fn a_config_file_beats_the_flags_and_must_make_sense() {
     let place = Place::new();
     place.upload(document());
     let file = place.write("good.yml", format!("---\n  consul_server: {}\n  token:\n", place.consul.address));
-    let words = || bare(&place).args(["out", "-s", NOBODY, "-k", &place.key]).arg("-f").arg(place.file()).arg("-C");
+    let words = || bare(&place).args(["out", "-s", NO_AGENT, "-k", &place.key]).arg("-f").arg(place.file()).arg("-C");
     words().arg(file).run().expect(0).says(&["installed"]);
     std::fs::remove_file(place.file()).unwrap();
     let broken = place.write("bad.yml", "token: [s3cr3t");
@@ -22,7 +22,7 @@ fn a_config_file_beats_the_flags_and_must_make_sense() {
     assert_eq!(place.names(), [""; 0]);
 }
 
-/// kvexpress heeded neither, without a word. (With this payload, nobody is asked.)
+/// kvexpress respected neither, without a word. (With this payload, nobody is asked.)
 #[test]
 fn an_ignored_flag_is_warned_of() {
     let place = Place::new();
@@ -36,10 +36,10 @@ fn an_ignored_flag_is_warned_of() {
         let same = nothing(bare(&place).env("CONSUL_HTTP_ADDR", address));
         same.run().expect(0).says(&["the key does not exist"]);
     }
-    nothing(bare(&place)).args(["-s", NOBODY]).run().expect(0).says(&["the key does not exist"]);
+    nothing(bare(&place)).args(["-s", NO_AGENT]).run().expect(0).says(&["the key does not exist"]);
 
     let file = place.write("odd.yml", "server: elsewhere:1\ndatadog_host: x\nlength: 3\n");
-    let odd = nothing(bare(&place)).args(["-s", NOBODY, "-C"]).arg(file).run().expect(0);
+    let odd = nothing(bare(&place)).args(["-s", NO_AGENT, "-C"]).arg(file).run().expect(0);
     let first = odd.stderr.lines().next().unwrap();
     assert!(first.contains("-C: unknown names are ignored: server, length; give them as flags"), "{first}");
     assert_eq!(odd.stderr.lines().count(), 2, "{}", odd.stderr);

@@ -39,8 +39,8 @@ fn a_textfile_says_how_the_last_run_went_and_when_the_last_good_one_was() {
     }
 
     place.upload(lines(20));
-    let mended = place.path().join("restored");
-    let handler = format!("test -e {}", mended.display());
+    let restored = place.path().join("restored");
+    let handler = format!("test -e {}", restored.display());
     out(&["-e", &handler]).expect(1);
     result("handler_failed");
     assert_eq!(read("kvx_handler_pending").as_deref(), Some("1"));
@@ -60,7 +60,7 @@ fn a_textfile_says_how_the_last_run_went_and_when_the_last_good_one_was() {
         assert_eq!(read("kvx_handler_pending").as_deref(), Some("1"));
     }
 
-    std::fs::write(&mended, "").unwrap();
+    std::fs::write(&restored, "").unwrap();
     out(&["-e", &handler]).expect(0);
     result("reloaded");
     assert_eq!(read("kvx_handler_pending").as_deref(), Some("0"));

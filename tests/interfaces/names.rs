@@ -5,12 +5,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
-use crate::common::{self, Place, Run, lines, lock_of, sha256, wait_for};
+use crate::common::{self, NO_AGENT, Place, Run, lines, lock_of, sha256, wait_for};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-
-/// Nobody is there: what is refused before anything is sent does not notice.
-const NOBODY: &str = "127.0.0.1:1";
 
 /// Sets keys as they are, which no path in a URL could name.
 fn set(place: &Place, pairs: &[(&str, &str)]) {
@@ -113,12 +110,12 @@ fn a_name_that_some_consul_would_not_find_again_is_refused_before_anything_is_se
             ("kvx", vec!["list", "-p", name]),
         ];
         for (program, arguments) in runs {
-            Run::new(program, NOBODY).args(&arguments).stdin(lines(20)).run().expect(64).says(&[says, "see kvx"]);
+            Run::new(program, NO_AGENT).args(&arguments).stdin(lines(20)).run().expect(64).says(&[says, "see kvx"]);
         }
-        let as_kvexpress = Run::new("kvx", NOBODY).args(["in", "-f", "/dev/null", "-k", name]);
+        let as_kvexpress = Run::new("kvx", NO_AGENT).args(["in", "-f", "/dev/null", "-k", name]);
         called_kvexpress(as_kvexpress).run().expect(64).says(&["kvexpress: ", says]);
         // What is only read may be encoded, as others have it.
-        let raw = Run::new("kvx-out", NOBODY).args(["--timeout", "100ms", "-f", "-", "--raw", name]).run();
+        let raw = Run::new("kvx-out", NO_AGENT).args(["--timeout", "100ms", "-f", "-", "--raw", name]).run();
         raw.expect(if name.contains('%') { 69 } else { 64 });
     }
 }
@@ -242,7 +239,7 @@ fn a_control_character_in_a_path_or_name_is_refused_and_nothing_is_created() {
     }
     assert!(place.consul.get(&lock_of(&place)).is_none());
     let config = place.write("kvexpress.yaml", format!("consul_server: \"{}\\r\"\n", place.consul.address));
-    let run = Run::new("kvx", NOBODY).args(["out", "-k", key, "-f"]).arg(place.file()).arg("-C").arg(&config);
+    let run = Run::new("kvx", NO_AGENT).args(["out", "-k", key, "-f"]).arg(place.file()).arg("-C").arg(&config);
     called_kvexpress(run).run().expect(78).says(&["kvexpress.yaml", "consul_server", "CRLF"]);
 }
 
@@ -303,8 +300,8 @@ fn words_that_consul_watch_has_split_are_hinted_at() {
     let said = watch(&[["-shell=false"].as_slice(), &command("echo two words")].concat());
     assert!(said.contains("installed") && said.contains("handler ran"), "{said}");
     // By hand, nobody has split anything; and under a watch, not everything is a word too many.
-    let by_hand = Run::new("kvx-out", NOBODY).args(["-f", "x", "-e", "two", "words"]).run().expect(64);
+    let by_hand = Run::new("kvx-out", NO_AGENT).args(["-f", "x", "-e", "two", "words"]).run().expect(64);
     assert!(!by_hand.stderr.contains("consul watch"), "{}", by_hand.stderr);
-    let missing = Run::new("kvx-out", NOBODY).env("CONSUL_INDEX", "1").run().expect(64);
+    let missing = Run::new("kvx-out", NO_AGENT).env("CONSUL_INDEX", "1").run().expect(64);
     assert!(!missing.stderr.contains("consul watch"), "{}", missing.stderr);
 }

@@ -307,7 +307,7 @@ fn a_server_that_stalls_or_breaks_off_in_its_handshake_is_not_waited_for_for_eve
 #[test]
 fn a_key_that_others_may_not_read_is_named() {
     if !nix::unistd::geteuid().is_root() {
-        return; // To be somebody else takes root.
+        return; // Only root can become another user.
     }
     let dir = tempfile::Builder::new().prefix("kvx-tls-").tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::operator::NOBODY;
 use crate::common::run::path;
-use crate::common::{Place, golden, lines, sha256};
+use crate::common::{NO_AGENT, Place, golden, lines, sha256};
 
 /// What diff(1) prints, without its header.
 fn diff_u(old: &Path, new: &Path) -> String {
@@ -49,7 +48,7 @@ fn what_cannot_be_compared_is_said() {
     place.upload(lines(20));
     diff("/nowhere/hosts").run().expect(74).says(&["/nowhere/hosts"]);
     diff(place.path().to_str().unwrap()).run().expect(74).says(&["directory"]);
-    diff("/dev/null").args(["-s", NOBODY, "--timeout", "100ms"]).run().expect(69).says(&[NOBODY]);
+    diff("/dev/null").args(["-s", NO_AGENT, "--timeout", "100ms"]).run().expect(69).says(&[NO_AGENT]);
     diff("/dev/null").args(["-p", "elsewhere"]).run().expect(66).says(&["elsewhere/"]);
     // A stop does not matter to who only looks.
     place.consul.put(&place.kv("stop"), "why");

@@ -52,7 +52,7 @@ fn stopped_and_locked_are_meant_and_touch_nothing() {
         run().run().expect(0).says(&[&place.key, says, "file left unchanged: until Monday", &marker]);
         run().payload(place.payload("checksum")).run().expect(0).says(&[says]);
         assert_untouched(&place, None);
-        // What `echo | consul kv put` leaves: kvexpress heeds it, too.
+        // What `echo | consul kv put` leaves: kvexpress respects it, too.
         place.consul.put(&marker, "\n");
         run().run().expect(0).says(&[says, "file left unchanged: no reason given", &marker]);
         assert_untouched(&place, None);
@@ -226,7 +226,7 @@ fn what_a_killed_run_left_is_taken_away_by_the_next() {
     place.write("out/.hosts.kvx~", "half a document");
     place.kvx_out().run().expect(0).says(&["installed"]);
     assert_eq!((place.content(), place.names()), (lines(20), vec!["hosts".into()]));
-    // Somebody's link there is not followed.
+    // A link there is not followed.
     let victim = place.write("victim", "untouched");
     symlink(&victim, place.path().join("out/.hosts.kvx~")).unwrap();
     place.upload(lines(21));

@@ -20,7 +20,7 @@ fn there(place: &Place, script: &str) -> String {
     format!("cd {}; {script}", place.path().display())
 }
 
-/// Whoever runs the tests in the background, or under nohup, has INT or HUP ignored; and so it would stay.
+/// In the background, or under nohup, INT or HUP are ignored; and this would be inherited.
 fn with_signals(mut run: common::Run) -> common::Run {
     let mut env = Command::new("env");
     env.arg("--default-signal=TERM,INT,HUP").arg(run.command.get_program()).args(run.command.get_args());
@@ -251,7 +251,7 @@ fn what_a_splay_has_let_grow_old_is_asked_for_again() {
     assert!(counter.requests().is_empty(), "the payload brings all of it");
     place.upload(lines(21));
     let run = run().args(["--splay", "1ms"]);
-    // Somebody stops it after it has fired.
+    // An operator stops it after it has fired.
     place.consul.put(&place.kv("stop"), "bad DNS");
     run.run().expect(0).says(&["stopped", "bad DNS"]);
     assert!(!counter.requests().is_empty());

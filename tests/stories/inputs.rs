@@ -225,7 +225,7 @@ fn what_is_too_large_even_compressed_is_refused_and_nothing_is_sent() {
     place.kvx_in().arg("-z").stdin(most).run().expect(0).says(&["16.7 MB", "compressed to"]);
     assert_eq!(installed(&place), most);
     place.kvx_in().args(["-z", "--max-size", "17M"]).stdin(&too_much).run().expect(0).says(&["uploaded"]);
-    // Consul's word is the last: somebody may have made its limit smaller.
+    // Consul's answer decides: its limit may be configured lower.
     let config = r#"{ "limits": { "kv_max_value_size": 100000 } }"#;
     let strict = Place::at(std::sync::Arc::new(Consul::dev(config)));
     let ran = strict.kvx_in().args(["-z", "-l", "0"]).stdin(noise(300_000)).run();

@@ -1,7 +1,6 @@
 //! `kvx list`: prints the names of the keys, in order, and nothing else.
 
-use super::operator::NOBODY;
-use crate::common::Place;
+use crate::common::{NO_AGENT, Place};
 
 #[test]
 fn the_keys_are_listed_in_order_and_nothing_else() {
@@ -18,5 +17,5 @@ fn the_keys_are_listed_in_order_and_nothing_else() {
     }
     place.consul.put(&format!("{prefix}x/other/data"), "another prefix");
     assert_eq!(list(), "B\na\na/b/c\nb\nwith blank\nz\né\n");
-    place.kvx("list").args(["-s", NOBODY, "--timeout", "100ms"]).run().expect(69).says(&["kvx list: ", NOBODY]);
+    place.kvx("list").args(["-s", NO_AGENT, "--timeout", "100ms"]).run().expect(69).says(&["kvx list: ", NO_AGENT]);
 }

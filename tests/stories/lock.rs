@@ -6,9 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::Command;
 
-use super::operator::{NOBODY, assert_signed, hostname, installed, lock, unlock};
+use super::operator::{assert_signed, hostname, installed, lock, unlock};
 use crate::common::busy::Busy;
-use crate::common::{Place, Run, lines, lock_of, sha256};
+use crate::common::{NO_AGENT, Place, Run, lines, lock_of, sha256};
 
 #[test]
 fn a_lock_is_next_to_the_file_and_in_consul_for_every_user_to_read() {
@@ -39,7 +39,7 @@ fn a_lock_is_next_to_the_file_and_in_consul_for_every_user_to_read() {
     place.kvx_out().run().expect(0).says(&["installed"]);
 }
 
-/// By somebody who lets nobody read his files.
+/// With a umask that lets no other user read new files.
 fn with_umask(mut run: Run) -> Run {
     let mut script = Command::new("sh");
     script.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(run.command.get_program()).args(run.command.get_args());
@@ -150,7 +150,7 @@ fn where_the_marker_cannot_be_written_the_file_is_locked_in_consul_only() {
     ran.says(&["kvx lock: ", "nowhere/.hosts.lock", "does not exist"]);
     let host = hostname();
     assert!(place.consul.get(&format!("kvexpress/locks/{}/{host}", sha256(nowhere.to_str().unwrap()))).is_none());
-    // Somebody else's file by that name is neither a marker nor replaced.
+    // Another user's file by that name is neither a marker nor replaced.
     fs::write(place.marker(), "another program's").unwrap();
     let ran = lock(&place, "why").run().expect(73);
     ran.says(&["kvx lock: ", ".hosts.lock", "Not a directory", "move it away", "it is locked in Consul only"]);
@@ -167,7 +167,7 @@ fn where_the_marker_cannot_be_written_the_file_is_locked_in_consul_only() {
     assert!(place.marker().join("reason").is_dir());
     // Without Consul, neither.
     place.consul.delete(&lock_of(&place));
-    let ran = lock(&place, "why").args(["-s", NOBODY, "--timeout", "100ms"]).run().expect(73);
+    let ran = lock(&place, "why").args(["-s", NO_AGENT, "--timeout", "100ms"]).run().expect(73);
     ran.says(&["cannot be locked", "Is a directory", "it is not locked in Consul either", "Connection refused"]);
 }
 
@@ -187,15 +187,15 @@ fn where_another_user_has_moved_the_directory_away_the_file_is_locked_in_consul(
 fn without_consul_a_lock_is_half_done_and_says_so_and_an_unlock_is_not_done() {
     let place = Place::new();
     installed(&place, &lines(20));
-    let without = ["-s", NOBODY, "--timeout", "100ms"];
+    let without = ["-s", NO_AGENT, "--timeout", "100ms"];
     let ran = lock(&place, "why").args(without).run().expect(69);
-    ran.says(&[place.file().to_str().unwrap(), NOBODY, "locked by the marker next to it", "not in Consul"]);
+    ran.says(&[place.file().to_str().unwrap(), NO_AGENT, "locked by the marker next to it", "not in Consul"]);
     assert!(place.marker().exists() && place.consul.get(&lock_of(&place)).is_none());
     place.upload(lines(21));
     place.kvx_out().run().expect(0).says(&["locked on this node", "why"]);
 
     lock(&place, "why").run().expect(0);
-    unlock(&place).args(without).run().expect(69).says(&[NOBODY]);
+    unlock(&place).args(without).run().expect(69).says(&[NO_AGENT]);
     assert!(place.marker().exists() && place.consul.get(&lock_of(&place)).is_some());
     place.kvx_out().run().expect(0).says(&["locked on this node", "why"]);
     assert_eq!(place.content(), lines(20));

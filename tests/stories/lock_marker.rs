@@ -210,7 +210,7 @@ fn a_half_made_marker_locks_and_a_lock_that_failed_leaves_none() {
     place.kvx_out().run().expect(0).says(&["locked on this node", "why"]);
 }
 
-/// Whoever may rename what is beside the file can give the marker's name to a directory that is not to be seen.
+/// A user who can rename entries next to the file can give the marker's name to a directory that is not to be seen.
 #[test]
 fn a_directory_that_has_the_markers_name_is_not_opened_to_all() {
     let place = Place::new();

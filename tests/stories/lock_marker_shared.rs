@@ -153,7 +153,7 @@ fn a_marker_gets_no_acl_from_the_directory_and_none_is_written_into_one_of_anoth
     assert!(fs::read_dir(place.marker()).unwrap().next().is_none() && place.consul.get(&lock_of(&place)).is_some());
 }
 
-/// Whoever owns a directory above the file decides where its path leads, and when.
+/// A user who owns a directory above the file decides where its path leads, and when.
 #[test]
 fn a_link_of_hers_leads_no_lock_elsewhere() {
     if !geteuid().is_root() {
@@ -206,7 +206,7 @@ fn the_marker_is_read_in_the_directory_that_is_installed_into() {
     };
     run().run().expect(0).says(&["locked on this node", "why"]);
     let held = [fs::File::open(&locked).unwrap(), fs::File::open(&free).unwrap()];
-    // Whoever can rename them has them change places, all the time.
+    // A user who can rename them swaps them all the time.
     let is_over = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {

@@ -7,9 +7,6 @@ use std::process::Child;
 use crate::common::run::binary;
 use crate::common::{Place, Run, wait_for};
 
-/// Nobody is there.
-pub const NOBODY: &str = "127.0.0.1:1";
-
 pub fn hostname() -> String {
     nix::unistd::gethostname().unwrap().into_string().unwrap()
 }

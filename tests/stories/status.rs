@@ -180,7 +180,7 @@ fn a_file_that_is_being_installed_is_busy_and_not_wrong() {
 fn a_run_that_ends_while_status_looks_is_not_a_foreign_change() {
     let place = Place::new();
     installed(&place, &lines(20));
-    // After the keys were asked for, somebody uploads, and it is installed.
+    // After the keys were asked for, an operator uploads, and it is installed.
     let folder = format!("kvexpress/{}", place.key);
     let (consul, out) = (place.consul.clone(), place.kvx_out().command);
     let words: Vec<_> = out.get_args().map(ToOwned::to_owned).collect();
@@ -213,7 +213,7 @@ fn a_file_is_found_by_a_link_and_locked_by_its_name() {
     lock.args(["-r", "why"]).run().expect(0);
     assert!(place.path().join(".link.lock").exists());
     assert!(of(&place.file(), 1)["lock"].as_str().unwrap().starts_with("why"));
-    // By another name, it is locked as kvx-out is given it: another lock it would not heed.
+    // By another name, it is locked as kvx-out is given it: another lock it would not respect.
     let by = |what: &str, file: &std::path::Path| {
         place.kvx(what).arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(file).run().expect(0)
     };

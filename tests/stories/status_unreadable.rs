@@ -7,11 +7,8 @@ use std::process::Command;
 
 use super::status::{installed, of_file, of_key, status};
 use crate::common::gate::{Act, Gate, http};
-use crate::common::{Place, Run, lines, sha256};
+use crate::common::{NO_AGENT, Place, Run, lines, sha256};
 use serde_json::{Value, json};
-
-/// Nobody is there.
-const NOBODY: &str = "127.0.0.1:1";
 
 #[test]
 fn a_directory_in_the_place_of_a_file_is_said_and_hides_nothing() {
@@ -57,13 +54,13 @@ fn what_is_nowhere_is_66_and_what_is_not_ours_is_said() {
 fn without_consul_the_files_are_shown() {
     let place = Place::new();
     installed(&place, &lines(20));
-    let without = ["-s", NOBODY, "--timeout", "100ms", "--json"];
+    let without = ["-s", NO_AGENT, "--timeout", "100ms", "--json"];
     let ran = status(&place).args(without).run().expect(69);
     let overview: Value = serde_json::from_str(ran.out()).unwrap();
     assert_eq!((&overview["well"], &overview["keys"], &overview["locks"]), (&json!(false), &json!([]), &json!([])));
     let file = &overview["files"][0];
     assert_eq!((&file["in_consul"], &file["problems"]), (&json!(null), &json!([])));
-    ran.says(&["kvx status: Consul at", NOBODY]);
+    ran.says(&["kvx status: Consul at", NO_AGENT]);
     fs::write(place.visible_marker(), "why\n").unwrap();
     fs::write(place.file(), "changed\n").unwrap();
     let ran = status(&place).args(without).run().expect(69);

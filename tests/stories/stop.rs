@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Child;
 
-use super::operator::{NOBODY, Watch, assert_signed, installed, lock, unlock};
+use super::operator::{Watch, assert_signed, installed, lock, unlock};
 use crate::common::gate::{Act, Gate, Step};
-use crate::common::{Place, Ran, Run, golden, lines, lock_of, sha256};
+use crate::common::{NO_AGENT, Place, Ran, Run, golden, lines, lock_of, sha256};
 use serde_json::{Value, json};
 
 /// As a person does it, behind sudo.
@@ -128,7 +128,7 @@ fn of_two_operators_who_stop_a_key_at_the_same_time_the_second_learns_it() {
     assert_eq!(names, expected);
 }
 
-/// Somebody else changes a key just before the n-th write for which this is true.
+/// Another writer changes a key just before the n-th write for which this is true.
 fn gate_with_another_writer(
     place: &Place,
     when: fn(usize) -> bool,
@@ -196,8 +196,8 @@ fn an_answer_that_is_lost_does_not_change_the_message() {
 #[test]
 fn without_consul_nothing_is_reported_as_stopped_or_resumed() {
     for (command, more) in [("stop", ["-r", "why"].as_slice()), ("resume", &[])] {
-        let run = Run::new("kvx", NOBODY).args([command, "-k", "x", "--timeout", "100ms"]).args(more);
-        run.run().expect(69).says(&[&format!("kvx {command}: x: Consul at http://{NOBODY}: "), "is the agent up"]);
+        let run = Run::new("kvx", NO_AGENT).args([command, "-k", "x", "--timeout", "100ms"]).args(more);
+        run.run().expect(69).says(&[&format!("kvx {command}: x: Consul at http://{NO_AGENT}: "), "is the agent up"]);
     }
 }
 
@@ -208,7 +208,7 @@ fn what_was_uploaded_behind_a_stop_arrives_by_the_watch_once_it_is_resumed() {
     let watch = Watch::start(&place);
     assert!(watch.fired(1)[0].contains("installed"));
     stop(&place, "why").run().expect(0);
-    // By hand, in one transaction: kvx-in would heed the stop.
+    // By hand, in one transaction: kvx-in would respect the stop.
     let encode = |text: &str| base64::Engine::encode(&base64::prelude::BASE64_STANDARD, text);
     let set = |part: &str, value: &str| json!({"KV": {"Verb": "set", "Key": place.kv(part), "Value": encode(value)}});
     let transaction = json!([set("data", &lines(21)), set("checksum", &sha256(lines(21)))]).to_string();

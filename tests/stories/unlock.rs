@@ -237,7 +237,7 @@ fn what_is_run_again_is_what_ran_last_though_nothing_had_changed() {
     let payload = place.payload("checksum");
     out(&["-c", "600", "-l", "7"], &handler("new")).payload(payload).run().expect(0).is_silent();
     assert!(says(recorded(), "7"));
-    // Somebody who looks by hand leaves the handler out; that does not take it away.
+    // An operator who looks by hand leaves the handler out; that does not take it away.
     place.kvx_out().run().expect(0).is_silent();
     assert!(says(recorded(), &handler("new")));
     lock(&place, "why").run().expect(0);
