@@ -1,4 +1,4 @@
-//! HTTP to one Consul agent, with one deadline, retries, and answers of limited size. This file alone decides what is
+//! HTTP to one Consul agent, with one deadline, retries, and answers of limited size. `failure` decides what is
 //! retried.
 
 use std::io::Read;
