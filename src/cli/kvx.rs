@@ -1,5 +1,7 @@
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use super::kvx_out::kvx_raw;
@@ -208,12 +210,22 @@ fn run_recorded(unlocked: &Unlocked) -> Result<ExitCode> {
             "unlocked, but --run has nothing to run: no command line of this user is recorded (one with -t, --force, --ignore-... or a relative path never is); run kvx-out by hand",
         ));
     };
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir("/").stdin(Stdio::null());
-    let status = process::run_unsupervised(&mut command).map_err(|cause| {
+    let cannot = |cause: io::Error| {
         Status::HandlerFailed.error(format!("unlocked, but `{program}` could not be run: {cause}; run it by hand"))
-    })?;
+    };
+    let mut command = sibling(program).map_err(cannot)?;
+    command.args(arguments).current_dir("/").stdin(Stdio::null());
+    let status = process::run_unsupervised(&mut command).map_err(cannot)?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// A recorded program: the file of that name next to this executable, not the one that PATH has.
+fn sibling(program: &str) -> io::Result<Command> {
+    let name = Path::new(program).file_name().unwrap_or_default();
+    let file = if name == "kvx-out" { "kvx-out" } else { "kvx" };
+    let mut command = Command::new(std::env::current_exe()?.with_file_name(file));
+    command.arg0(name);
+    Ok(command)
 }
 
 fn coloured(difference: &str) -> String {

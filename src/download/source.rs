@@ -191,7 +191,7 @@ impl<'a> Source<'a> {
             let found = match &snapshot.state {
                 _ if is_marked && self.purpose != Purpose::Print => return Ok(Ok(snapshot)),
                 PairState::Torn(found) => found,
-                PairState::Absent if consistency == Consistency::Default => {
+                PairState::Absent if consistency != Consistency::CONFIRMS_ABSENCE => {
                     consistency = Consistency::CONFIRMS_ABSENCE;
                     continue;
                 }

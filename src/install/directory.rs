@@ -15,7 +15,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 
 use crate::util::open::CAREFULLY;
-use crate::util::ownership::{self, Exposure, Others, exposure, is_shared};
+use crate::util::ownership::{self, Exposure, Others, is_shared};
 
 pub(super) const ENTER: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
@@ -37,8 +37,12 @@ impl OpenDirectory {
     /// Opens the directory at an absolute path that contains no link, with one system call.
     ///
     /// # Errors
-    /// The path contains a link (`ELOOP`), the directory cannot be opened, or the kernel lacks `openat2`.
+    /// The path contains a link or `..` (`ELOOP`), the directory cannot be opened, or the kernel lacks `openat2`.
     pub fn without_links(path: &Path) -> nix::Result<OpenDirectory> {
+        // The kernel goes to the parent that the directory has now, wherever another user has just moved it.
+        if path.components().any(|component| component == Component::ParentDir) {
+            return Err(Errno::ELOOP);
+        }
         let open = |flags| {
             let options = OpenHow::new().flags(ENTER | flags).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
             openat2(AT_FDCWD, path, options)
@@ -47,7 +51,15 @@ impl OpenDirectory {
             Err(Errno::EACCES) => open(OFlag::O_PATH), // It may be writable without being readable.
             other => other,
         }?;
-        Ok(OpenDirectory::new(file, normal(path)))
+        Ok(OpenDirectory::new(file, path.components().collect()))
+    }
+
+    /// Like [`OpenDirectory::without_links`], name by name.
+    fn by_names(path: &Path) -> io::Result<OpenDirectory> {
+        path.components().try_fold(OpenDirectory::root()?, |directory, component| match component {
+            Component::Normal(name) => directory.enter(name),
+            _ => Ok(directory),
+        })
     }
 
     /// Opens `/`.
@@ -56,9 +68,9 @@ impl OpenDirectory {
         Ok(OpenDirectory::new(root, "/".into()))
     }
 
-    /// Opens a subdirectory, or the parent (`..`).
+    /// Opens a subdirectory.
     pub fn enter(&self, name: &OsStr) -> io::Result<OpenDirectory> {
-        let path = normal(&self.path.join(name));
+        let path = self.path.join(name);
         let file = match openat(self.file(), name, ENTER | OFlag::O_RDONLY, Mode::empty()) {
             Err(Errno::EACCES) => openat(self.file(), name, ENTER | OFlag::O_PATH, Mode::empty()),
             other => other,
@@ -89,10 +101,30 @@ impl OpenDirectory {
     /// entries, an ACL and a group that this user has given it for another purpose.
     pub fn exposure(&self) -> io::Result<Option<&Exposure>> {
         if self.open.exposure.get().is_none() {
-            let examined = exposure(&self.path)?;
-            drop(self.open.exposure.set(examined));
+            drop(self.open.exposure.set(self.examine()?));
         }
         Ok(self.open.exposure.get().and_then(Option::as_ref))
+    }
+
+    /// Examines the open directory and those above it. Its path may lead elsewhere, or nowhere, for a moment.
+    ///
+    /// Another user can move a directory to another parent only if they can write it, and then it counts as exposed
+    /// itself. So what is above it is above it all the time, up to the first one that is exposed.
+    fn examine(&self) -> io::Result<Option<Exposure>> {
+        let (mut found, mut below, mut above) = (None, None, PathBuf::from("."));
+        let mut paths = self.path.ancestors();
+        loop {
+            let at = paths.next().unwrap_or(Path::new("/"));
+            let stat = fstatat(self.file(), &above, AtFlags::AT_SYMLINK_NOFOLLOW)
+                .map_err(|errno| failed("look at", at, errno))?;
+            let id = Some((stat.st_dev, stat.st_ino));
+            if id == below {
+                return Ok(found); // The root directory is its own parent.
+            }
+            Exposure::add(&mut found, Exposure::of(at, stat.st_uid, stat.st_mode));
+            below = id;
+            above.push("..");
+        }
     }
 
     /// Whether every user can create its entries, move files into it, or put another directory in its place.
@@ -105,6 +137,25 @@ impl OpenDirectory {
     pub fn is_changed_only_by(&self, user: u32) -> io::Result<bool> {
         let is_exposed_to_user_only = |exposure: &Exposure| exposure.by == Others::One(user);
         Ok(!is_shared(&self.metadata()?) && self.exposure()?.is_none_or(is_exposed_to_user_only))
+    }
+
+    /// Whether a user who is neither root nor this one can get here, as far as the modes of the directories above say.
+    pub fn is_reachable_by(&self, user: u32) -> io::Result<bool> {
+        const SEARCH: u32 = 0o001;
+        let (mut below, mut above) = (None, PathBuf::from("."));
+        loop {
+            let stat = fstatat(self.file(), &above, AtFlags::AT_SYMLINK_NOFOLLOW)
+                .map_err(|errno| failed("look at", &self.path, errno))?;
+            let id = Some((stat.st_dev, stat.st_ino));
+            if id == below {
+                return Ok(true);
+            }
+            if stat.st_uid != user && stat.st_mode & SEARCH == 0 {
+                return Ok(false);
+            }
+            below = id;
+            above.push("..");
+        }
     }
 
     /// The metadata of an entry. `None` if it does not exist, or if its name is too long to exist.
@@ -126,9 +177,13 @@ impl OpenDirectory {
         Ok(self.stat(name)?.is_some_and(|stat| (stat.st_dev, stat.st_ino) == (file.dev(), file.ino())))
     }
 
-    /// Whether this directory is still at its path.
+    /// Whether this directory is still at its path, without a link on it.
     pub fn is_in_place(&self) -> bool {
-        match (self.metadata(), std::fs::symlink_metadata(&self.path)) {
+        let at_path = match OpenDirectory::without_links(&self.path) {
+            Err(Errno::ENOSYS) => OpenDirectory::by_names(&self.path),
+            opened => opened.map_err(io::Error::from),
+        };
+        match (self.metadata(), at_path.and_then(|now| now.metadata())) {
             (Ok(this), Ok(current)) => (this.dev(), this.ino()) == (current.dev(), current.ino()),
             _ => false,
         }
@@ -153,16 +208,4 @@ pub(super) fn with_context(cause: &io::Error, what: fmt::Arguments) -> io::Error
 /// Another process interferes, and a retry can succeed. [`super::cannot_replace`] recognizes the error by its kind.
 pub(super) fn busy(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::WouldBlock, why)
-}
-
-/// Removes `.` and `..`, which is correct in a path without links.
-fn normal(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut path, component| {
-        match component {
-            Component::ParentDir => drop(path.pop()),
-            Component::CurDir => {}
-            other => path.push(other),
-        }
-        path
-    })
 }

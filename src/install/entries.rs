@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat};
+use nix::fcntl::{OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::sys::stat::{Mode, SFlag, mkdirat, umask};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::directory::{ENTER, OpenDirectory, busy, failed, with_context};
@@ -26,21 +26,15 @@ impl OpenDirectory {
             .map_err(|errno| failed("create file", &self.path().join(name), errno))
     }
 
-    /// Creates a directory with this mode, whatever the umask.
+    /// Creates a directory with this mode, whatever the umask. Its mode is not changed afterwards: another user who can
+    /// rename entries can have given its name to another directory of this user.
     pub fn create_directory(&self, name: &OsStr, mode: u32) -> io::Result<OpenDirectory> {
         let (path, bits) = (self.path().join(name), Mode::from_bits_truncate(mode));
-        mkdirat(self.file(), name, bits).map_err(|errno| failed("create directory", &path, errno))?;
-        let open = || openat(self.file(), name, ENTER | OFlag::O_RDONLY, Mode::empty());
-        let opened = open().or_else(|errno| match errno {
-            Errno::EACCES => {
-                // The umask denies access even to the owner.
-                let current = fstatat(self.file(), name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode;
-                let inherited = Mode::from_bits_truncate(current & SET_ID);
-                fchmodat(self.file(), name, bits | inherited, FchmodatFlags::NoFollowSymlink)?;
-                open()
-            }
-            errno => Err(errno),
-        });
+        let umask = umask(Mode::empty());
+        let made = mkdirat(self.file(), name, bits);
+        nix::sys::stat::umask(umask);
+        made.map_err(|errno| failed("create directory", &path, errno))?;
+        let opened = openat(self.file(), name, ENTER | OFlag::O_RDONLY, Mode::empty());
         let created = opened.map_err(|errno| failed("open directory", &path, errno)).and_then(|file| {
             let created = OpenDirectory::new(file, path);
             if !created.is_empty()? {
@@ -50,7 +44,7 @@ impl OpenDirectory {
             if self.exposure()?.is_some() {
                 xattrs::drop_default_acl(created.file())?;
             }
-            created.set_mode(mode).map(|()| created)
+            Ok(created)
         });
         created.inspect_err(|_| drop(self.remove_directory(name)))
     }
@@ -106,8 +100,22 @@ impl OpenDirectory {
         self.names()?.iter().try_for_each(|name| self.remove_all(name))
     }
 
+    /// Whether it has no entries but of these names.
+    pub fn has_only(&self, names: &[&str]) -> io::Result<bool> {
+        let cannot = |errno| failed("list directory", self.path(), errno);
+        let mut entries = Dir::openat(self.file(), ".", ENTER | OFlag::O_RDONLY, Mode::empty()).map_err(cannot)?;
+        for entry in entries.iter() {
+            let entry = entry.map_err(cannot)?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name != "." && name != ".." && !names.iter().any(|known| name == *known) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The names of all entries.
-    pub fn names(&self) -> io::Result<Vec<OsString>> {
+    fn names(&self) -> io::Result<Vec<OsString>> {
         let list = || {
             let mut entries = Dir::openat(self.file(), ".", ENTER | OFlag::O_RDONLY, Mode::empty())?;
             let names = entries.iter().map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()));

@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 
 use super::attributes::FileAttributes;
 use super::directory::{OpenDirectory, busy, failed};
-use super::installed::check_hard_links;
+use super::installed::refuse_foreign_entry;
 use super::new_attributes::{NewAttributes, apply_mode, narrow};
 use super::{Installed, hash};
 use crate::document::Verified;
@@ -48,7 +48,7 @@ impl InPlaceFile {
         if (metadata.dev(), metadata.ino()) != old.id {
             return Err(busy("another process has just replaced the file"));
         }
-        check_hard_links(metadata.nlink(), metadata.uid(), directory)?;
+        refuse_foreign_entry(metadata.nlink(), metadata.uid(), directory)?;
         reserve_space(&file, document.bytes().len(), metadata.len())?;
         Ok(InPlaceFile { file, current: FileAttributes::from_metadata(&metadata) })
     }

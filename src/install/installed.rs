@@ -4,9 +4,9 @@ use std::fs::Metadata;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 
-use super::attributes::{FileAttributes, Wanted};
+use super::attributes::{FileAttributes, PERMISSIONS, Wanted};
 use super::directory::OpenDirectory;
-use super::new_attributes::{self, NewAttributes};
+use super::new_attributes::{self, NewAttributes, OTHERS_WRITE, OWNER};
 use super::{Target, cannot_replace, for_each_chunk, not_durable, xattrs};
 use crate::document::{Checksum, Size};
 use crate::error::Result;
@@ -28,6 +28,8 @@ pub struct Installed {
     /// Stays open until the end, so that the rename does not wait for the kernel to free the old file (measured: 15 us
     /// instead of 110). `None` if the file cannot be read.
     pub(super) file: Option<fs_err::File>,
+    /// If it cannot be read: a descriptor by which its ACL can be.
+    unread: Option<fs_err::File>,
 }
 
 impl Installed {
@@ -37,10 +39,14 @@ impl Installed {
         file: fs_err::File,
         directory: &OpenDirectory,
     ) -> Installed {
-        Installed { checksum, file: Some(file), ..Installed::unreadable(metadata, directory) }
+        Installed { checksum, file: Some(file), ..Installed::of(metadata, directory) }
     }
 
-    pub(super) fn unreadable(metadata: &Metadata, directory: &OpenDirectory) -> Installed {
+    pub(super) fn unreadable(metadata: &Metadata, file: fs_err::File, directory: &OpenDirectory) -> Installed {
+        Installed { unread: Some(file), ..Installed::of(metadata, directory) }
+    }
+
+    fn of(metadata: &Metadata, directory: &OpenDirectory) -> Installed {
         Installed {
             checksum: None,
             current: FileAttributes::from_metadata(metadata),
@@ -49,6 +55,20 @@ impl Installed {
             hard_links: metadata.nlink(),
             id: (metadata.dev(), metadata.ino()),
             file: None,
+            unread: None,
+        }
+    }
+
+    /// The mode for a file that replaces this one without its ACL, such that no user gains access.
+    pub(super) fn mode_without_acl(&self) -> io::Result<u32> {
+        let mode = self.current.mode & PERMISSIONS;
+        match (&self.file, &self.unread) {
+            (Some(file), _) => xattrs::without_acl(file, mode),
+            (None, unread) => {
+                // Only the owner's permissions do not depend on an ACL.
+                let without = unread.as_ref().and_then(|file| xattrs::without_acl_of_unread(file, mode).ok());
+                Ok(without.unwrap_or(mode & OWNER) & !OTHERS_WRITE)
+            }
         }
     }
 
@@ -88,8 +108,7 @@ impl Installed {
     /// file: a process that has this one open could go on reading or writing it.
     pub fn only_widens(&self, wanted: &Wanted) -> bool {
         let widens = |attributes: NewAttributes| attributes.only_widens(&self.current);
-        !self.may_be_from_anyone()
-            && check_hard_links(self.hard_links, self.current.user.as_raw(), &self.directory).is_ok()
+        refuse_foreign_entry(self.hard_links, self.current.user.as_raw(), &self.directory).is_ok()
             && NewAttributes::new(wanted, Some(self), &self.directory).is_ok_and(widens)
     }
 
@@ -102,7 +121,7 @@ impl Installed {
             NewAttributes::new(wanted, Some(self), &self.directory).and_then(|attributes| match &self.file {
                 Some(file) => {
                     attributes.refuse_in_place(&self.current)?;
-                    check_hard_links(self.hard_links, self.current.user.as_raw(), &self.directory)?;
+                    refuse_foreign_entry(self.hard_links, self.current.user.as_raw(), &self.directory)?;
                     new_attributes::narrow(file, &attributes, &self.current)?;
                     new_attributes::apply_mode(file, attributes.mode)
                 }
@@ -142,16 +161,17 @@ impl Installed {
     }
 }
 
-/// Refuses a file with several hard links, unless only its owner can have put it there: another user may have linked or
-/// moved a file there in order to have it changed.
+/// Refuses to change an existing file, unless only its owner can have put it there: another user may have moved or linked
+/// it there from elsewhere, in order to have it changed.
 ///
 /// # Errors
-/// The file has several hard links, and another user can have created this one.
-pub(super) fn check_hard_links(hard_links: u64, owner: u32, directory: &OpenDirectory) -> io::Result<()> {
-    if hard_links <= 1 || directory.is_changed_only_by(owner)? {
+/// Another user can have put it there.
+pub(super) fn refuse_foreign_entry(hard_links: u64, owner: u32, directory: &OpenDirectory) -> io::Result<()> {
+    if directory.is_changed_only_by(owner)? {
         return Ok(());
     }
+    let names = if hard_links > 1 { format!("it has {hard_links} names (hard links), and ") } else { String::new() };
     Err(io::Error::other(format!(
-        "it has {hard_links} names (hard links), and other users can write its directory or put another in its place: it may be a file that one of them has linked there; leave out --in-place, or remove it"
+        "{names}other users can write its directory or put another in its place, so it may be a file that one of them has moved or linked there; leave out --in-place, or remove it"
     )))
 }

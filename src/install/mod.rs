@@ -7,6 +7,7 @@ mod directory;
 mod entries;
 mod in_place;
 mod installed;
+mod link;
 mod new_attributes;
 mod parents;
 mod replacement;

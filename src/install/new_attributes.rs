@@ -14,6 +14,10 @@ use super::{Installed, xattrs};
 pub(super) const OTHERS_WRITE: u32 = 0o022;
 /// All permissions of the group.
 pub(super) const GROUP: u32 = 0o070;
+/// All permissions of the owner.
+pub(super) const OWNER: u32 = 0o700;
+/// The set-user-ID and set-group-ID bits.
+const SET_ID: u32 = 0o6000;
 
 /// The attributes of a new file: the wanted ones, otherwise those of the old file where it is safe to take them over.
 ///
@@ -55,17 +59,25 @@ impl NewAttributes {
         };
         let (user, group) = (wanted.user.unwrap_or(old.current.user), wanted.group.unwrap_or(old.current.group));
         let keeps_owner = (user, group) == (old.current.user, old.current.group);
+        let is_owners_choice = directory.is_changed_only_by(old.current.user.as_raw())?;
+        if wanted.user.is_none() && wanted.mode.is_some_and(|mode| mode & SET_ID != 0) && !is_owners_choice {
+            return Err(io::Error::other(
+                "its owner would get a set-id program, and other users can have put another user's file there; name the owner with -o",
+            ));
+        }
         let labels = match &old.file {
-            Some(_) if keeps_owner && directory.is_changed_only_by(old.current.user.as_raw())? => Labels::Keep,
+            Some(_) if keeps_owner && is_owners_choice => Labels::Keep,
             _ => Labels::Drop,
         };
-        let mode = match (wanted.mode, labels, &old.file) {
-            (Some(mode), ..) => mode,
-            (None, Labels::Keep, _) => old.current.mode & PERMISSIONS,
-            (None, _, Some(file)) if keeps_owner => xattrs::without_acl(file, old.current.mode & PERMISSIONS)?,
-            (None, _, Some(file)) => xattrs::without_acl(file, old.current.mode & PERMISSIONS)? & !OTHERS_WRITE,
-            // The file cannot be read, so it may have an ACL. Then its group bits are only the ACL's mask.
-            (None, _, None) => old.current.mode & PERMISSIONS & !OTHERS_WRITE & !GROUP,
+        let mode = match (wanted.mode, labels) {
+            (Some(mode), _) => mode,
+            (None, Labels::Keep) => old.current.mode & PERMISSIONS,
+            (None, _) if keeps_owner => old.mode_without_acl()?,
+            (None, _) => {
+                let mode = old.mode_without_acl()? & !OTHERS_WRITE;
+                // The members of the old group are others now.
+                if group == old.current.group { mode } else { mode & (0o770 | mode >> 3) }
+            }
         };
         Ok(NewAttributes { user: Some(user), group: Some(group), mode, labels })
     }

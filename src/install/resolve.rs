@@ -1,21 +1,15 @@
-//! Resolves a path to an open directory. A symbolic link is followed only if root, this user or the owner of the link's
-//! directory owns it, and if it does not lead into /proc. If one other user can have put it there, it must lead to a
-//! directory of that user. If several can, it is not followed: they can move links of root, too.
+//! Resolves a path to an open directory, name by name where it contains a link.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, readlinkat};
-use nix::sys::stat::Mode;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 
 use super::cannot_replace;
 use super::directory::{OpenDirectory, failed};
+use super::link::{self, Link, LinkRestriction};
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{Exposure, Others, is_open_to_all, is_ours, is_shared, is_trusted_link};
 
 /// Maximum number of symbolic links, as in the kernel.
 pub(super) const MAX_LINKS: usize = 40;
@@ -57,41 +51,6 @@ impl ResolvedDirectory {
     }
 }
 
-/// A link that may be followed.
-pub(super) struct Link {
-    pub to: PathBuf,
-    /// `None` if only root or this user can have put it there.
-    pub restriction: Option<LinkRestriction>,
-}
-
-/// A link that one other user can have put there, no matter who owns it: in their directory, or in one that they can
-/// replace by another. So kvx must not create a file through it, or change an owner, where that user could not put a
-/// file.
-#[derive(Debug)]
-pub(super) struct LinkRestriction {
-    link: PathBuf,
-    user: u32,
-}
-
-impl LinkRestriction {
-    /// Checks that the link leads to a directory of the same user, or to one that only this user can replace, too.
-    pub fn check(&self, resolved: &ResolvedDirectory) -> Result<()> {
-        let io = |cause: io::Error| cannot_replace(&cause);
-        let directory = &resolved.directory;
-        let owner = directory.metadata().map_err(io)?.uid();
-        let is_same_user = |exposure: &Exposure| exposure.by == Others::One(self.user);
-        if owner == self.user || directory.exposure().map_err(io)?.is_some_and(is_same_user) {
-            return Ok(());
-        }
-        Err(Status::CannotWrite.error(format!(
-            "the symbolic link {} is not followed: user {} can have put it there, and it leads to {}, which belongs to user {owner}; name the file itself with -f, or remove it",
-            self.link.display(),
-            self.user,
-            resolved.path().display()
-        )))
-    }
-}
-
 /// Resolves an absolute path. The restrictions of the links on the way are added to `restrictions`.
 pub(super) fn directory(
     path: &Path,
@@ -105,7 +64,7 @@ pub(super) fn directory(
     };
     // /proc/1/fd leads there without a link.
     if resolved.directory.path().starts_with("/proc") {
-        Err(leads_into_proc(resolved.directory.path()))
+        Err(link::leads_into_proc(resolved.directory.path()))
     } else {
         Ok(resolved)
     }
@@ -114,6 +73,8 @@ pub(super) fn directory(
 /// Resolves the path name by name.
 fn walk(given: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>) -> Result<ResolvedDirectory> {
     let mut current = OpenDirectory::root().map_err(|cause| cannot_replace(&cause))?;
+    // The directories above it, as they were entered: `..` leads back there, wherever they are moved meanwhile.
+    let mut above: Vec<OpenDirectory> = Vec::new();
     let mut missing = Vec::new();
     // The remaining names, the next one last, and whether each comes from a link.
     let mut remaining = Vec::new();
@@ -127,8 +88,12 @@ fn walk(given: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>)
             missing.push(name);
             continue;
         }
+        if name == ".." {
+            current = above.pop().unwrap_or(current);
+            continue;
+        }
         match step(&current, &name)? {
-            Step::Into(directory) => current = directory,
+            Step::Into(directory) => above.push(std::mem::replace(&mut current, directory)),
             Step::Link(Link { to, restriction }) => {
                 restrictions.extend(restriction);
                 links = links.saturating_add(1);
@@ -136,6 +101,7 @@ fn walk(given: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>)
                     return Err(cannot_replace(&failed("open directory", given, Errno::ELOOP)));
                 }
                 if to.is_absolute() {
+                    above.clear();
                     current = OpenDirectory::root().map_err(|cause| cannot_replace(&cause))?;
                 }
                 push(&mut remaining, &to, true);
@@ -169,7 +135,7 @@ enum Step {
 }
 
 fn step(current: &OpenDirectory, name: &OsStr) -> Result<Step> {
-    if let Some(link) = link(current, name)? {
+    if let Some(link) = link::read(current, name)? {
         return Ok(Step::Link(link));
     }
     match current.enter(name) {
@@ -177,61 +143,6 @@ fn step(current: &OpenDirectory, name: &OsStr) -> Result<Step> {
         Err(cause) if matches!(cause.kind(), ErrorKind::NotFound | ErrorKind::InvalidFilename) => Ok(Step::Missing),
         Err(cause) => Err(cannot_replace(&cause)),
     }
-}
-
-/// Reads an entry that is a link.
-///
-/// # Errors
-/// 73 if it must not be followed.
-pub(super) fn link(directory: &OpenDirectory, name: &OsStr) -> Result<Option<Link>> {
-    let path = directory.path().join(name);
-    match readlinkat(directory.file(), name) {
-        Ok(_) => {}
-        Err(Errno::EINVAL | Errno::ENOENT | Errno::ENAMETOOLONG) => return Ok(None),
-        Err(errno) => return Err(cannot_replace(&failed("read link", &path, errno))),
-    }
-    // Owner and destination are read from one descriptor, so they belong to the same link.
-    let io = |cause: io::Error| cannot_replace(&cause);
-    let link = directory.open(name, OFlag::O_PATH, Mode::empty());
-    let link = link.map_err(|errno| cannot_replace(&failed("open link", &path, errno)))?;
-    let metadata = link.metadata().map_err(io)?;
-    if fstatfs(directory.file()).is_ok_and(|system| system.filesystem_type() == PROC_SUPER_MAGIC) {
-        return Err(leads_into_proc(&path));
-    }
-    let parent = directory.metadata().map_err(io)?;
-    if !is_trusted_link(&metadata, &parent) {
-        return Err(Status::CannotWrite.error(format!(
-            "the symbolic link {} is not followed: it belongs to user {}, who owns neither its directory nor this run; name another file with -f, or remove it",
-            path.display(),
-            metadata.uid()
-        )));
-    }
-    let unfollowed = |why: String| {
-        let path = path.display();
-        Status::CannotWrite.error(format!(
-            "the symbolic link {path} is not followed: {why}, and so can have put it there; name the file itself with -f"
-        ))
-    };
-    if is_open_to_all(&parent) || (is_ours(&parent) && is_shared(&parent)) {
-        let mode = parent.mode() & 0o7777;
-        return Err(unfollowed(format!("other users can write its directory (mode {mode:04o})")));
-    }
-    let user = match directory.exposure().map_err(io)? {
-        None => None,
-        Some(Exposure { by: Others::One(user), .. }) => Some(*user),
-        Some(Exposure { at, .. }) => return Err(unfollowed(format!("other users can change {}", at.display()))),
-    };
-    let to = readlinkat(&link, "").map_err(|errno| cannot_replace(&failed("read link", &path, errno)))?;
-    let restriction = user.map(|user| LinkRestriction { link: path, user });
-    Ok(Some(Link { to: to.into(), restriction }))
-}
-
-/// The links in /proc lead to open files, which cannot be renamed over.
-fn leads_into_proc(path: &Path) -> Error {
-    Status::CannotWrite.error(format!(
-        "it leads to {}, into the files of the kernel, where nothing can be installed; for stdout, give -f -",
-        path.display()
-    ))
 }
 
 fn missing_error(directory: &Path, remedy: &str) -> Error {

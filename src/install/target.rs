@@ -12,7 +12,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
 
 use super::directory::{OpenDirectory, failed};
-use super::resolve::{self, LinkRestriction, MAX_LINKS, ResolvedDirectory};
+use super::link::{self, LinkRestriction};
+use super::resolve::{self, MAX_LINKS, ResolvedDirectory};
 use super::{Installed, Parents, cannot_replace, hash, temporary};
 use crate::error::{Error, Result, Status};
 
@@ -40,7 +41,7 @@ impl Target {
         for _ in 0..MAX_LINKS {
             let target = Target::at(&path, parents, &mut restrictions)?;
             let directory = target.directory()?;
-            let link = directory.as_ref().map(|directory| resolve::link(directory, &target.name)).transpose()?;
+            let link = directory.as_ref().map(|directory| link::read(directory, &target.name)).transpose()?;
             match (directory, link.flatten()) {
                 (Some(directory), Some(link)) => {
                     restrictions.extend(link.restriction);
@@ -128,7 +129,7 @@ impl Target {
                 let file = directory.open(&self.name, OFlag::O_PATH, Mode::empty()).map_err(open_error)?;
                 let metadata = file.metadata().map_err(unreadable)?;
                 self.assert_regular(kind_of(&metadata))?;
-                return Ok(Some(Installed::unreadable(&metadata, &directory)));
+                return Ok(Some(Installed::unreadable(&metadata, file, &directory)));
             }
         };
         let metadata = file.metadata().map_err(unreadable)?;
@@ -137,7 +138,7 @@ impl Target {
             // The file may grow meanwhile: read no more than its size at the start.
             match hash(&mut (&mut file).take(metadata.len())) {
                 Ok(checksum) => Some(checksum),
-                Err(_) => return Ok(Some(Installed::unreadable(&metadata, &directory))),
+                Err(_) => return Ok(Some(Installed::unreadable(&metadata, file, &directory))),
             }
         } else {
             None

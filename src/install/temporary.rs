@@ -140,9 +140,7 @@ fn remove_leftover(parent: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
     match parent.enter(name) {
         Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(false), // Its owner has just removed it.
         Ok(directory) if directory.metadata().is_ok_and(|metadata| is_private(&metadata)) => {
-            // A user who can rename entries next to the file can have given this name to another private directory of
-            // this user.
-            if directory.names()?.iter().any(|name| !OURS.iter().any(|ours| name == ours)) {
+            if !is_of_a_run(parent, &directory)? {
                 return Err(foreign_files_error(parent, name));
             }
             let staged = claim(parent, name, directory)?;
@@ -156,6 +154,18 @@ fn remove_leftover(parent: &OpenDirectory, name: &OsStr) -> io::Result<bool> {
             Err(cause) if cause.kind() == ErrorKind::DirectoryNotEmpty => Err(foreign_files_error(parent, name)),
             removed => removed.map(|()| true),
         },
+    }
+}
+
+/// Whether the contents of a private directory of this user are those of a staging directory. Another user who can
+/// rename entries next to the file can have given its name to another one, which a run never fills with more than the
+/// new file there: the copy for a check is elsewhere.
+fn is_of_a_run(parent: &OpenDirectory, directory: &OpenDirectory) -> io::Result<bool> {
+    match parent.exposure()? {
+        None => directory.has_only(&OURS),
+        Some(_) => {
+            Ok(directory.has_only(&[NEW])? && matches!(directory.kind_of(NEW.as_ref())?, None | Some(SFlag::S_IFREG)))
+        }
     }
 }
 

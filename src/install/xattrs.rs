@@ -1,6 +1,7 @@
 //! SELinux label and POSIX ACL. The new file gets those of the old one, if the file system supports them.
 
 use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use xattr::FileExt;
@@ -70,6 +71,15 @@ pub(super) fn without_acl(file: &fs_err::File, mode: u32) -> io::Result<u32> {
     Ok(get(file, ACL)?.map_or(mode, |acl| mode & granted_without(&acl)))
 }
 
+/// Like [`without_acl`], for a file that is open as a path only, or cannot be read.
+pub(super) fn without_acl_of_unread(file: &fs_err::File, mode: u32) -> io::Result<u32> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match xattr::get_deref(path, ACL) {
+        Err(cause) if cause.kind() == ErrorKind::Unsupported => Ok(mode),
+        read => Ok(read?.map_or(mode, |acl| mode & granted_without(&acl))),
+    }
+}
+
 /// The permissions that no user lacks who counts as the owner, one of the group, or one of the others without this ACL.
 fn granted_without(acl: &[u8]) -> u32 {
     let permissions_of = |wanted: u8| {
@@ -80,9 +90,8 @@ fn granted_without(acl: &[u8]) -> u32 {
     };
     let mask = permissions_of(MASK).next().unwrap_or(0o7);
     let least = |tag: u8| permissions_of(tag).fold(0o7, |least, permissions| least & permissions & mask);
-    let group = permissions_of(GROUP).next().unwrap_or(0) & least(NAMED_USER);
-    let others = least(NAMED_USER) & least(NAMED_GROUP);
-    0o700 | group << 3 | others
+    let named = least(NAMED_USER) & least(NAMED_GROUP);
+    0o700 | (permissions_of(GROUP).next().unwrap_or(0) & named) << 3 | named
 }
 
 /// Clears the mask and the permissions of others. The mode is set next, sets both anew (acl(5)), and may be narrower

@@ -220,5 +220,5 @@ fn warn_of_address(options: &Flags, context: &Context) -> Result<()> {
 /// The command line to record, unless it depends on the working directory, contains a secret, or ignores a stop.
 fn repeatable(flags: &Flags, context: &Context) -> Option<Vec<String>> {
     let is_absolute = flags.file.starts_with('/') && (flags.config.is_empty() || flags.config.starts_with('/'));
-    if flags.holds_secret || flags.ignore_stop || !is_absolute { None } else { replayable(context.env.arguments()) }
+    if flags.holds_secret || flags.ignore_stop || !is_absolute { None } else { replayable(context) }
 }

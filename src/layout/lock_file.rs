@@ -9,8 +9,7 @@
 //! its directory.)
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -19,15 +18,11 @@ use nix::sys::stat::{FileStat, Mode, SFlag};
 
 use crate::error::{Error, Result, Status};
 use crate::install::{self, OpenDirectory, Parents, Target, failed};
+use crate::layout::lock_directory::{self, DIRECTORY_MODE, REASON_FILE};
 use crate::layout::lock_reason;
 use crate::layout::marker::NO_REASON;
 use crate::util::{ownership, path};
 
-/// The file with the reason, in `.NAME.lock`.
-const REASON_FILE: &str = "reason";
-/// Every user may read the reason.
-const DIRECTORY_MODE: u32 = 0o755;
-const FILE_MODE: u32 = 0o644;
 const CANNOT_LOCK: &str = "the file cannot be locked by a marker next to it";
 
 /// Maximum length of a file's name, since `.NAME.kvx~` may have 255 bytes.
@@ -102,9 +97,9 @@ pub fn lock(file: &Target, text: &str) -> Result<()> {
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists => (directory.enter(&name), false),
         created => (created, true),
     };
-    marker.and_then(|marker| write(&marker, &directory, text)).map_err(|cause| {
+    marker.and_then(|marker| lock_directory::write(&marker, is_new, &directory, text)).map_err(|cause| {
         if is_new {
-            drop(remove(&directory, &name));
+            drop(lock_directory::remove(&directory, &name));
         }
         failed(cause)
     })
@@ -145,7 +140,7 @@ pub fn unlock(file: &Target) -> Result<()> {
         if has_kvexpress_marker(&directory, &visible)? || directory.stat(&visible)?.is_some_and(is_leftover) {
             directory.remove(&visible)?;
         }
-        if has_kvx_marker(&directory, &hidden)? { remove(&directory, &hidden) } else { Ok(()) }
+        if has_kvx_marker(&directory, &hidden)? { lock_directory::remove(&directory, &hidden) } else { Ok(()) }
     };
     unlock().map_err(|cause| cannot("its marker cannot be removed", &cause))
 }
@@ -174,55 +169,6 @@ fn read_reason(directory: &OpenDirectory, name: &OsStr) -> io::Result<String> {
     match file.metadata()?.is_file() {
         true => lock_reason::read(file),
         false => Err(io::Error::other(format!("{} is not a regular file", file.path().display()))),
-    }
-}
-
-/// Writes the reason into an open marker. Refuses a marker that another user created, or could have changed.
-fn write(marker: &OpenDirectory, parent: &OpenDirectory, text: &str) -> io::Result<()> {
-    let metadata = marker.metadata()?;
-    if !ownership::is_ours(&metadata) {
-        let (path, user) = (marker.path().display(), metadata.uid());
-        return Err(io::Error::other(format!("{path} belongs to another user ({user})")));
-    }
-    if parent.is_open_to_all()? && ownership::is_shared(&metadata) {
-        return Err(io::Error::other(format!("other users can write {}", marker.path().display())));
-    }
-    if marker.is_empty()? {
-        marker.drop_acls()?;
-        marker.set_mode(DIRECTORY_MODE)?; // Regardless of the umask.
-    }
-    if marker.stat(REASON_FILE.as_ref())?.is_some() {
-        assert_ours_only(marker)?;
-        remove_reason(marker)?;
-    }
-    let mut reason = marker.create_file(REASON_FILE.as_ref())?;
-    reason.write_all(text.as_bytes())?;
-    reason.set_permissions(PermissionsExt::from_mode(FILE_MODE))?;
-    reason.sync_all()?;
-    marker.sync()?;
-    parent.sync()
-}
-
-fn remove(directory: &OpenDirectory, name: &OsStr) -> io::Result<()> {
-    let marker = directory.enter(name)?;
-    assert_ours_only(&marker)?;
-    remove_reason(&marker)?;
-    directory.remove_directory(name)
-}
-
-/// Refuses a directory that is not a marker: a user who can rename entries next to the file can have given this name to
-/// another directory of this user.
-fn assert_ours_only(marker: &OpenDirectory) -> io::Result<()> {
-    match marker.names()?.iter().all(|name| name == REASON_FILE) {
-        true => Ok(()),
-        false => Err(io::Error::other(format!("{} is a directory with other files in it", marker.path().display()))),
-    }
-}
-
-fn remove_reason(marker: &OpenDirectory) -> io::Result<()> {
-    match marker.remove(REASON_FILE.as_ref()) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
-        removed => removed,
     }
 }
 

@@ -8,6 +8,8 @@ use crate::util::text;
 
 /// Maximum number of bytes to read.
 const MAX_READ: u64 = 4096;
+/// How the text begins.
+const BEGIN: &str = "To unlock '";
 /// Prefix of the line with the reason.
 const REASON: &str = "Reason Locked: ";
 
@@ -16,8 +18,15 @@ pub fn to_text(file: &Path, program: &str, reason: &str) -> String {
     let file = file.to_string_lossy();
     let (shown, word, reason) = (text::line(&file), text::quoted(&file), text::line(reason));
     format!(
-        "To unlock '{shown}' and allow {program} to write again:\n\nsudo {program} unlock -f {word}\n\n{REASON}{reason}\n\n"
+        "{BEGIN}{shown}' and allow {program} to write again:\n\nsudo {program} unlock -f {word}\n\n{REASON}{reason}\n\n"
     )
+}
+
+/// Whether a text is that of a marker.
+pub(super) fn is_marker(text: impl Read) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    text.take(BEGIN.len() as u64).read_to_end(&mut begin)?;
+    Ok(begin == BEGIN.as_bytes())
 }
 
 /// Reads the reason from a marker. If it has no line with the reason, all of its text is the reason.

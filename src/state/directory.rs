@@ -55,9 +55,13 @@ fn locate(flag: Option<&Path>, env: &Env) -> Result<PathBuf> {
 
 /// Whether this user can write or create the directory, and no other user can change it.
 fn is_usable(directory: &Path) -> bool {
-    let existing = directory.ancestors().find(|ancestor| ancestor.exists());
-    existing.is_some_and(|existing| access(existing, AccessFlags::W_OK | AccessFlags::X_OK).is_ok())
-        && matches!(exposure(directory), Ok(None))
+    let existing = existing(directory);
+    access(existing, AccessFlags::W_OK | AccessFlags::X_OK).is_ok() && matches!(exposure(existing), Ok(None))
+}
+
+/// The last directory of the path that exists.
+fn existing(directory: &Path) -> &Path {
+    directory.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok()).unwrap_or(directory)
 }
 
 impl StateDirectory {
@@ -77,7 +81,8 @@ impl StateDirectory {
     /// # Errors
     /// 73 if that fails, or if another user can change the directory's content, and with it what kvx does for a file.
     pub(super) fn prepare(&self) -> Result<()> {
-        self.assert_private()?;
+        // What exists, before anything is created in it.
+        self.assert_not_exposed(existing(&self.path))?;
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(|cause| {
             let directory = self.path.display();
             cannot_write(&io::Error::new(cause.kind(), format!("{directory} cannot be created: {cause}")))
@@ -85,9 +90,13 @@ impl StateDirectory {
         self.assert_private() // In /tmp, another user may have created it in the meantime.
     }
 
-    /// Fails if another user can change the directory or a directory above it.
+    /// Fails if another user can change the directory or a directory above it, or can create it.
     pub(super) fn assert_private(&self) -> Result<()> {
-        match exposure(&self.path) {
+        self.assert_not_exposed(&self.path)
+    }
+
+    fn assert_not_exposed(&self, directory: &Path) -> Result<()> {
+        match exposure(directory) {
             Ok(None) => Ok(()),
             Ok(Some(exposure)) => Err(Status::CannotWrite.error(format!(
                 "the state of the file cannot be kept in {}: other users can change {}; {REMEDY}",

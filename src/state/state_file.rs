@@ -39,7 +39,10 @@ impl StateFile {
     pub fn open(directory: &StateDirectory, path: &Path, deadline: Deadline, context: &Context) -> Result<StateFile> {
         signals::block_job_control();
         let at = directory.file_of(path);
-        directory.assert_private()?;
+        match directory.path().symlink_metadata() {
+            Ok(_) => directory.assert_private()?,
+            Err(_) => directory.prepare()?,
+        }
         let mut is_recreated = false;
         let (mut file, metadata) = loop {
             let file = open(&at, directory)?;

@@ -1,9 +1,10 @@
 //! Who owns a file or directory, and which other users can change it. Root trusts a path only after these checks.
 
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::geteuid;
 
@@ -53,7 +54,7 @@ pub fn is_open_to_all(directory: &Metadata) -> bool {
 /// Users other than root and the user of this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Others {
-    /// One user. A directory of theirs that they let a group write counts as theirs alone.
+    /// One user.
     One(u32),
     /// Several users, or the members of a group.
     Several,
@@ -62,16 +63,6 @@ pub enum Others {
 }
 
 impl Others {
-    /// Who can change a directory of a path, and with it everything below.
-    fn of(directory: &Metadata) -> Option<Others> {
-        match is_open_to_others(directory) {
-            true if is_open_to_all(directory) => Some(Others::All),
-            _ if !is_ours(directory) => Some(Others::One(directory.uid())),
-            true => Some(Others::Several),
-            false => None,
-        }
-    }
-
     fn and(self, others: Others) -> Others {
         match (self, others) {
             (one, other) if one == other => one,
@@ -84,48 +75,99 @@ impl Others {
 /// That other users can change a directory of a path, and with it everything below.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposure {
-    /// The last such directory of the path.
+    /// Such a directory of the path.
     pub at: PathBuf,
-    /// All users who can change one of the directories.
+    /// The users who can change one of the directories, strictly: a group that can write counts as several users.
     pub by: Others,
+    /// The users who own one of the directories, or whom its owner lets write: what a user lets a group write counts as
+    /// that user's.
+    pub owners: Others,
 }
 
-/// Who else can change an absolute path's directories, the last one included. `None` if no one else can. Missing directories
-/// are skipped. A link on the path must belong to root or this user and be in a directory that no other user can write;
-/// its destination is examined, too.
+impl Exposure {
+    /// Who can change a directory with this owner and mode. The sticky bit keeps others from replacing its entries.
+    pub fn of(at: &Path, owner: u32, mode: u32) -> Option<Exposure> {
+        let is_open = mode & WRITE != 0 && mode & STICKY == 0;
+        let (by, owners) = match is_open {
+            true if mode & WRITE_BY_ALL != 0 => (Others::All, Others::All),
+            true if is_our_uid(owner) => (Others::Several, Others::Several),
+            true => (Others::Several, Others::One(owner)),
+            false if is_our_uid(owner) => return None,
+            false => (Others::One(owner), Others::One(owner)),
+        };
+        Some(Exposure { at: at.to_owned(), by, owners })
+    }
+
+    /// Adds another directory of the path.
+    pub fn add(found: &mut Option<Exposure>, other: Option<Exposure>) {
+        match (&mut *found, other) {
+            (_, None) => {}
+            (None, other) => *found = other,
+            (Some(found), Some(other)) => {
+                (found.by, found.owners) = (found.by.and(other.by), found.owners.and(other.owners));
+            }
+        }
+    }
+}
+
+/// Maximum number of symbolic links, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// Who else can change the directories of an absolute path, the last one included, and where a link on it leads. `None`
+/// if no one else can. A link counts as exposed if another user owns it, or can have put it there. If a name does not
+/// exist, the users who can create it count.
 ///
 /// # Errors
 /// A directory on the path cannot be examined.
-pub fn exposure(directory: &Path) -> io::Result<Option<Exposure>> {
-    let mut found: Option<Exposure> = None;
-    let mut add = |at: PathBuf, by: Others| match &mut found {
-        Some(found) => found.by = found.by.and(by),
-        None => found = Some(Exposure { at, by }),
-    };
-    for ancestor in directory.ancestors() {
-        let metadata = match fs_err::symlink_metadata(ancestor) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => continue,
+pub fn exposure(path: &Path) -> io::Result<Option<Exposure>> {
+    let mut found = None;
+    let mut current = PathBuf::from("/");
+    let root = fs_err::symlink_metadata(&current)?;
+    Exposure::add(&mut found, Exposure::of(&current, root.uid(), root.mode()));
+    // The remaining names, the next one last.
+    let mut remaining: Vec<OsString> = names(path);
+    let mut links = 0_usize;
+    while let Some(name) = remaining.pop() {
+        if name == ".." {
+            current.pop();
+            continue;
+        }
+        let next = current.join(&name);
+        // Who can create the entry or move one there: the sticky bit does not keep others from that.
+        let others =
+            || fs_err::metadata(&current).map(|above| Exposure::of(&next, above.uid(), above.mode() & !STICKY));
+        let metadata = match fs_err::symlink_metadata(&next) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                Exposure::add(&mut found, others()?);
+                return Ok(found);
+            }
             metadata => metadata?,
         };
         if metadata.is_symlink() {
-            if let Some(Exposure { at, by }) = exposure(&fs_err::canonicalize(ancestor)?)? {
-                add(at, by);
+            links = links.saturating_add(1);
+            if links > MAX_LINKS {
+                return Err(io::Error::other(format!("{}: too many symbolic links", path.display())));
             }
-            let parent = ancestor.parent().map(fs_err::metadata).transpose()?;
-            match parent {
-                _ if !is_ours(&metadata) => add(ancestor.to_owned(), Others::One(metadata.uid())),
-                Some(parent) if is_open_to_all(&parent) => add(ancestor.to_owned(), Others::All),
-                Some(parent) if is_shared(&parent) => add(ancestor.to_owned(), Others::Several),
-                _ => {}
+            Exposure::add(&mut found, others()?);
+            Exposure::add(&mut found, Exposure::of(&next, metadata.uid(), 0));
+            let to = fs_err::read_link(&next)?;
+            if to.is_absolute() {
+                current = PathBuf::from("/");
             }
-        } else if !metadata.is_dir() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotADirectory,
-                format!("{}: Not a directory", ancestor.display()),
-            ));
-        } else if let Some(by) = Others::of(&metadata) {
-            add(ancestor.to_owned(), by);
+            remaining.extend(names(&to));
+        } else if metadata.is_dir() {
+            Exposure::add(&mut found, Exposure::of(&next, metadata.uid(), metadata.mode()));
+            current = next;
+        } else {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{}: Not a directory", next.display())));
         }
     }
     Ok(found)
+}
+
+/// The names of a path, the first one last.
+fn names(path: &Path) -> Vec<OsString> {
+    let names =
+        path.components().rev().filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir));
+    names.map(|name| name.as_os_str().to_owned()).collect()
 }

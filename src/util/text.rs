@@ -44,7 +44,9 @@ pub fn json(json: &str) -> Cow<'_, str> {
     let mut safe = String::with_capacity(json.len().saturating_add(16));
     for c in json.chars() {
         match is_unsafe(c) {
-            true => safe.push_str(&format!("\\u{:04x}", u32::from(c))), // No unsafe character is above U+FFFF.
+            true => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}")));
+            }
             false => safe.push(c),
         }
     }
@@ -81,11 +83,18 @@ pub fn command(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a terminal would interpret the character, or show the text around it in another order or on another line:
-/// C0, DEL, C1, bidi controls, line and paragraph separators.
+/// Whether a terminal would interpret the character, show the text around it in another order or on another line, or not
+/// show it at all: C0, DEL, C1, bidi controls, line and paragraph separators, and what Unicode lists as
+/// `Default_Ignorable_Code_Point` or as interlinear annotation.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}'
+        )
+        || matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}')
+        || matches!(c, '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// A size for messages: `512 B`, `30.6 KB`, `1.2 MB`. A KB has 1000 bytes.
@@ -129,6 +138,8 @@ mod tests {
         assert_eq!(lines("a\tb\nc\u{2028}d"), "a\tb\nc\\u{2028}d");
         assert_eq!(lines_of(b"caf\xe9\tna\xc3\xafve\n\x1b\xc3"), "caf\\xe9\tnaïve\n\\x1b\\xc3");
         assert_eq!(json("{\n  \"a\": \"\u{9b}\u{7f}\u{202e}ä\"\n}\n"), "{\n  \"a\": \"\\u009b\\u007f\\u202eä\"\n}\n");
+        assert_eq!(line("ad\u{ad}min\u{200b}\u{e0041}"), "ad\\xadmin\\u{200b}\\u{e0041}");
+        assert_eq!(json("\"\u{e0041}\u{feff}\""), "\"\\udb40\\udc41\\ufeff\"");
         assert_eq!(["a\u{e4}", "ä\u{2028}"].map(|text| incomplete(text.as_bytes())), [0, 0]);
         let cut = |n: usize| incomplete("a\u{1f600}".as_bytes().get(..n).unwrap_or_default());
         assert_eq!([1, 2, 3, 4, 5].map(cut), [0, 1, 2, 3, 0]);

@@ -124,9 +124,11 @@ fn locks_and_leftovers_of_other_users_block_no_run() {
     let place = open_to_all();
     place.kvx_out().args(["-c", "644"]).run().expect(0);
     {
-        let _lock = Held::locks(&place.file());
-        place.upload(lines(21));
-        place.kvx_out().arg("--in-place").run().expect(0).says(&["installed"]);
+        let hers = place_of_alice();
+        hers.kvx_out().args(["-o", "4242:4242"]).run().expect(0);
+        let _lock = Held::locks(&hers.file());
+        hers.upload(lines(21));
+        hers.kvx_out().args(["-o", "4242:4242", "--in-place"]).run().expect(0).says(&["installed"]);
     }
     // A file of a killed run of kvx 0.1, with its final mode; and what she puts there herself.
     let staged = place.path().join("out/.hosts.kvx~");
@@ -238,7 +240,7 @@ fn where_every_user_can_create_files_none_can_occupy_the_staging_name() {
     fs::create_dir(&staged).unwrap();
     fs::write(staged.join("hers"), "").unwrap();
     chown(&staged, Some(ALICE), Some(ALICE)).unwrap();
-    for manner in [&[][..], &["--check", "test -s {}"], &["--in-place", "--check", "test -s {}"]] {
+    for manner in [&[][..], &["--check", "test -s {}"]] {
         place.upload(lines(30 + manner.len()));
         place.kvx_out().args(manner).run().expect(0).says(&["installed"]);
         assert_eq!(place.content(), lines(30 + manner.len()));
@@ -311,7 +313,7 @@ fn a_file_that_cannot_be_read_is_replaced() {
     place.kvx_out().arg("--in-place").run().expect(73).says(&["has a lease on", "leave out --in-place"]);
     place.kvx_out().args(["-e", &place.handler()]).run().expect(0).says(&["installed"]);
     drop(held);
-    assert_eq!((of(&place), place.content(), place.runs().len()), ((ALICE, ALICE, 0o604), lines(20), 1));
+    assert_eq!((of(&place), place.content(), place.runs().len()), ((ALICE, ALICE, 0o644), lines(20), 1));
     place.kvx_out().args(["-e", &place.handler()]).run().expect(0).is_silent();
 }
 

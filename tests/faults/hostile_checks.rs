@@ -41,15 +41,20 @@ fn below_a_directory_that_she_can_change_a_check_reads_what_she_cannot_swap() {
             let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--check", &check]);
             run.args(options).arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(out.join("hosts")).run()
         };
-        for manner in [&["-c", "644"][..], &["--in-place"]] {
+        for manner in [&["-o", "4242:4242", "-c", "644"][..], &["-o", "4242:4242", "--in-place"]] {
             place.upload(lines(20 + manner.len()));
+            if (name, manner.len()) == ("shared", 3) {
+                // Another member of the group can have put the file there.
+                run(manner).expect(73).says(&["other users can write its directory", "leave out --in-place"]);
+                continue;
+            }
             let ran = run(manner).expect(0);
             assert!(!ran.stderr.contains("check: evil"), "{name} {}", ran.stderr);
             let said: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("check: ")).collect();
             let said = &said[said.len() - 23 - manner.len()..];
             let directory = Path::new(said[0]);
             assert_eq!(directory.parent(), Some(place.path().join("state").as_path()), "{name} {}", ran.stderr);
-            assert!(said[0].ends_with(".check") && said[1..3] == ["0:0 644", "0:0 700"], "{name} {}", ran.stderr);
+            assert!(said[0].ends_with(".check") && said[1..3] == ["0:4242 644", "0:0 700"], "{name} {}", ran.stderr);
             assert_eq!(said[3..].join("\n") + "\n", lines(20 + manner.len()), "{name}");
             assert_eq!(fs::read_to_string(out.join("hosts")).unwrap(), lines(20 + manner.len()), "{name}");
             assert_eq!(fs::read_dir(place.path().join("state")).unwrap().count(), 1, "the copy is gone");

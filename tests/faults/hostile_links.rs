@@ -155,7 +155,29 @@ fn a_directory_of_roots_that_she_renames_is_neither_emptied_nor_opened() {
     place.kvx_file("unlock").run().expect(73).says(&says);
     is_as_it_was(&marker);
     fs::remove_dir_all(&marker).unwrap();
-    Run::new("kvx", &place.consul.address).arg("unlock").arg("-f").arg(place.file()).run();
+    // Nor is an empty one opened to others, nor one with a file of that name removed.
+    let empty = || DirBuilder::new().mode(0o700).create(&marker).unwrap();
+    empty();
+    place
+        .kvx_file("lock")
+        .args(["-r", "why", "--replace"])
+        .run()
+        .expect(73)
+        .says(&["is not a marker of kvx", "move it"]);
+    assert_eq!(fs::metadata(&marker).unwrap().mode() & 0o777, 0o700);
+    fs::write(marker.join("reason"), "precious\n").unwrap();
+    for command in [&["lock", "-r", "why", "--replace"][..], &["unlock"]] {
+        place.kvx_file(command[0]).args(&command[1..]).run().expect(73).says(&["is not a marker of kvx"]);
+        assert_eq!(fs::read_to_string(marker.join("reason")).unwrap(), "precious\n");
+    }
+    fs::remove_dir_all(&marker).unwrap();
+    place.kvx_file("unlock").run().expect(0);
+    // A leftover of ours has only a file in it.
+    DirBuilder::new().mode(0o700).create(&staged).unwrap();
+    fs::create_dir_all(staged.join("new/precious")).unwrap();
+    place.kvx_out().run().expect(73).says(&["files in it that are not ours"]);
+    assert!(staged.join("new/precious").exists());
+    fs::remove_dir_all(&staged).unwrap();
     // In the moment in which a new one has been made, and is not open yet.
     let private = precious();
     let new = place.path().join("out/new");

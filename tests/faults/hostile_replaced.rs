@@ -197,3 +197,116 @@ fn where_several_users_can_replace_it_no_link_in_it_is_followed() {
         swapped.run(&[]).expect(0).says(&["installed", "victim"]);
     }
 }
+
+/// She can move any file of root's there from another directory of hers.
+#[test]
+fn a_file_of_roots_that_she_can_have_moved_there_is_not_changed() {
+    if !can("acting for another user") {
+        return;
+    }
+    for place in [place_of_alice as fn() -> Place, of_all] {
+        for (content, options) in
+            [("precious\n".to_owned(), &["--in-place"][..]), (lines(20), &["--in-place"]), (lines(20), &[])]
+        {
+            let place = place();
+            let file = place.file();
+            write(&file, &content, 0o600);
+            let before = fs::metadata(&file).unwrap();
+            let held = File::open(&file).unwrap();
+            let run = place.kvx_out().args(options).args(["-c", "644"]).run();
+            if options.is_empty() {
+                // Another takes its place; this one stays as it is.
+                run.expect(0).says(&["restored"]);
+                assert!(fs::metadata(&file).unwrap().ino() != before.ino());
+            } else {
+                run.expect(73).says(&["so it may be a file that one of them has moved or linked there", "--in-place"]);
+                assert_eq!(fs::read_to_string(&file).unwrap(), content);
+            }
+            assert_eq!(held.metadata().unwrap().mode() & 0o777, 0o600);
+        }
+    }
+}
+
+#[test]
+fn whom_a_directory_lets_write_can_have_replaced_what_is_below() {
+    if !can("acting for another user") {
+        return;
+    }
+    // Hers, and a group may write it: its members can have put another of her directories there.
+    let place = place_of_alice();
+    let below = place.path().join("out/below");
+    fs::create_dir(&below).unwrap();
+    write(&below.join("hosts"), "another\n", 0o640);
+    File::open(below.join("hosts")).unwrap().set_xattr(ACL, &acl()).unwrap();
+    for entry in [below.clone(), below.join("hosts")] {
+        chown(entry, Some(ALICE), Some(ALICE)).unwrap();
+    }
+    let run = || {
+        let run = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--state-dir"]);
+        run.arg(place.path().join("state")).arg("-f").arg(below.join("hosts")).run()
+    };
+    let acl_now = || File::open(below.join("hosts")).unwrap().get_xattr(ACL).unwrap();
+    run().expect(0).says(&["installed"]);
+    assert_eq!(acl_now(), Some(acl()), "her directories are her own");
+    fs::set_permissions(place.path().join("out"), Permissions::from_mode(0o775)).unwrap();
+    place.upload(lines(21));
+    run().expect(0).says(&["installed"]);
+    assert_eq!(acl_now(), None);
+}
+
+#[test]
+fn a_set_id_program_needs_an_owner_where_others_can_have_put_the_file() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    write(&place.file(), "another\n", 0o644);
+    chown(place.file(), Some(4243), Some(4243)).unwrap();
+    place.kvx_out().args(["-c", "4755"]).run().expect(73).says(&["would get a set-id program", "-o"]);
+    assert_eq!(fs::read_to_string(place.file()).unwrap(), "another\n");
+    place.kvx_out().args(["-c", "4755", "-o", "4242:4242"]).run().expect(0).says(&["installed"]);
+    let is = fs::metadata(place.file()).unwrap();
+    assert_eq!((is.uid(), is.mode() & 0o7777), (ALICE, 0o4755));
+}
+
+#[test]
+fn a_link_leads_nowhere_that_she_cannot_reach() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    // A directory of the same user, such as a container's, below one of root's.
+    let theirs = place.path().join("private/theirs");
+    fs::create_dir_all(&theirs).unwrap();
+    chown(&theirs, Some(ALICE), Some(ALICE)).unwrap();
+    fs::set_permissions(place.path().join("private"), Permissions::from_mode(0o700)).unwrap();
+    symlink(theirs.join("hosts"), place.file()).unwrap();
+    place.kvx_out().run().expect(73).says(&["is not followed", "user 4242 can have put it there", "cannot get", "-f"]);
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0);
+    fs::set_permissions(place.path().join("private"), Permissions::from_mode(0o755)).unwrap();
+    place.kvx_out().run().expect(0).says(&["installed", "theirs/hosts"]);
+}
+
+#[test]
+fn a_file_whose_directory_is_moved_away_is_locked_in_consul_all_the_same() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = open_place();
+    let sticky = place.path().join("out");
+    fs::set_permissions(&sticky, Permissions::from_mode(0o1777)).unwrap();
+    let (hers, away) = (sticky.join("hers"), sticky.join("away"));
+    fs::create_dir(&hers).unwrap();
+    chown(&hers, Some(ALICE), Some(ALICE)).unwrap();
+    let run = |program: &str, options: &[&str]| {
+        let run = Run::new(program, &place.consul.address).args(options).arg("--state-dir");
+        run.arg(place.path().join("state")).arg("-f").arg(hers.join("hosts")).run()
+    };
+    run("kvx-out", &["-k", &place.key]).expect(0);
+    fs::rename(&hers, &away).unwrap();
+    run("kvx", &["lock", "-r", "why"]).expect(73).says(&["it is locked in Consul only"]);
+    fs::rename(&away, &hers).unwrap();
+    place.upload(lines(21));
+    run("kvx-out", &["-k", &place.key]).expect(0).says(&["locked on this node", "why"]);
+    assert_eq!(fs::read_to_string(hers.join("hosts")).unwrap(), lines(20));
+}

@@ -151,8 +151,13 @@ fn an_agent_that_is_killed_and_comes_back_is_waited_for() {
 #[test]
 fn that_a_document_is_not_there_is_asked_twice() {
     let consul = Consul::shared();
-    for command in ["kvx-out --state-dir STATE -k KEY -f FILE", "kvx-out -k KEY -f -", "kvx copy --from KEY --to KEY-2"]
-    {
+    let commands = [
+        "kvx-out --state-dir STATE -k KEY -f FILE",
+        "kvx-out -k KEY -f -",
+        "kvx-out --stale -k KEY -f -",
+        "kvx copy --from KEY --to KEY-2",
+    ];
+    for command in commands {
         let place = Place::at(consul.clone());
         let (key, address) = (place.key.clone(), consul.address.clone());
         let gate = Gate::to(&consul.address, move |request| {

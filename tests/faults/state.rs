@@ -419,6 +419,24 @@ fn a_run_that_fails_after_it_had_waited_for_another_says_so() {
     assert!(first.wait_with_output().unwrap().status.success());
 }
 
+/// Root's link leads by way of hers: she decides where to, and when.
+#[test]
+fn by_a_link_that_leads_through_a_directory_of_hers_no_state_is_kept() {
+    if !can("links of other users") {
+        return;
+    }
+    let place = Place::new();
+    place.upload(lines(20));
+    let (hers, own) = (place.path().join("hers"), place.path().join("own"));
+    directory_of(ALICE, &hers, 0o755);
+    directory_of(0, &own, 0o700);
+    symlink(&own, hers.join("link")).unwrap();
+    std::os::unix::fs::lchown(hers.join("link"), Some(ALICE), None).unwrap();
+    symlink(hers.join("link"), place.path().join("state")).unwrap();
+    place.kvx_out().run().expect(73).says(&["cannot be kept in", "other users can change", hers.to_str().unwrap()]);
+    assert!(fs::read_dir(&own).unwrap().count() == 0 && !place.file().exists());
+}
+
 /// One of this user's, in a directory of hers, another user can move into one that both can write.
 #[test]
 fn by_a_link_in_a_directory_of_all_no_state_is_kept() {

@@ -74,9 +74,8 @@ impl Scenario {
 
     /// The command line that installed it.
     fn command(&self, file: &str, key: &str, more: &[&str]) -> Vec<String> {
-        let program = common::run::binary("kvx").display().to_string();
         let (file, state) = (self.file(file), self.place.path().join("state").display().to_string());
-        let words = [&program, "out", "-k", key, "-p", &self.place.key, "--state-dir", &state, "-f", &file];
+        let words = ["kvx", "out", "-k", key, "-p", &self.place.key, "--state-dir", &state, "-f", &file];
         words.iter().chain(more).map(|&word| word.to_owned()).collect()
     }
 }

@@ -148,22 +148,14 @@ fn no_command_line_is_recorded_that_has_a_token_or_depends_on_the_directory() {
     let out = |place: &Place| Run::new("kvx-out", &place.consul.address).args(["-k", &place.key]);
     let state = |place: &Place| place.path().join("state").display().to_string();
     let file = |place: &Place| place.file().display().to_string();
-    let words = |place: &Place| [file(place), state(place)];
     type Case<'a> = (&'a str, &'a dyn Fn(&Place) -> Ran);
-    let cases: [Case; 7] = [
+    let cases: [Case; 6] = [
         ("-t", &|place| place.kvx_out().args(["-t", token]).run()),
         ("attached", &|place| place.kvx_out().arg(format!("-vt{token}")).run()),
         ("long", &|place| place.kvx_out().arg(format!("--token={token}")).run()),
         ("-f", &|place| relative(place, out(place).args(["-f", "hosts", "--state-dir", &state(place)])).run()),
         ("--state-dir", &|place| {
             relative(place, out(place).args(["-f", &file(place), "--state-dir", "../state"])).run()
-        }),
-        ("the program", &|place| {
-            let [file, state] = words(place);
-            let mut sh = Command::new("sh");
-            sh.args(["-c", "cd / && exec \".$0\" \"$@\""]).arg(binary("kvx-out"));
-            sh.args(["-k", &place.key, "-f", &file, "--state-dir", &state]);
-            Ran::from(sh.env("CONSUL_HTTP_ADDR", &place.consul.address).output().unwrap())
         }),
         ("without -k", &|place| place.kvx_out_bare().payload(place.payload("checksum")).run()),
     ];
@@ -179,6 +171,33 @@ fn no_command_line_is_recorded_that_has_a_token_or_depends_on_the_directory() {
         fs::remove_file(place.state_file()).unwrap();
         place.kvx_out().run().expect(0);
         assert_eq!(place.state()["command"][4], place.file().to_str().unwrap(), "{what}: {}", place.state());
+    }
+}
+
+/// sudo passes the path on by which a user has typed the program's name, if the program is one that the user may run.
+#[test]
+fn the_program_is_recorded_by_its_name_and_run_again_from_where_kvx_is() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let (link, trap) = (place.path().join("bin/kvx-out"), place.path().join("trap"));
+    fs::create_dir(place.path().join("bin")).unwrap();
+    symlink(binary("kvx-out"), &link).unwrap();
+    let relative = format!("cd {} && exec ./kvx-out \"$@\"", place.path().join("bin").display());
+    for (nth, script) in [format!("exec {} \"$@\"", link.display()), relative].iter().enumerate() {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", script, "sh", "-k", &place.key, "-f"]).arg(place.file());
+        sh.arg("--state-dir").arg(place.path().join("state")).env("CONSUL_HTTP_ADDR", &place.consul.address);
+        assert!(sh.output().unwrap().status.success());
+        assert_eq!(place.state()["command"][0], "kvx-out");
+        // Now another program is there, and in the path.
+        fs::rename(&link, place.path().join("aside")).unwrap();
+        common::run::script(&link, &format!("#!/bin/sh\ntouch {}\n", trap.display()));
+        place.upload(lines(21 + nth));
+        let run = unlock(&place).arg("--run").env("PATH", place.path().join("bin"));
+        assert!(run.run().expect(0).stderr.contains("installed"));
+        assert!(place.content() == lines(21 + nth) && !trap.exists());
+        fs::remove_file(&link).unwrap();
+        fs::rename(place.path().join("aside"), &link).unwrap();
     }
 }
 

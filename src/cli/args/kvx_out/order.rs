@@ -54,7 +54,7 @@ impl KvxOutArgs {
     /// 64.
     pub fn order(self, command: Option<Vec<OsString>>, context: &Context) -> Result<DownloadOrder> {
         let consul = self.consul();
-        let words = self.is_replayable(&consul).then(|| replayable(context.env.arguments())).flatten();
+        let words = self.is_replayable(&consul).then(|| replayable(context)).flatten();
         let subject = match (self.key, self.raw) {
             (Some(_), Some(_)) => return Err(usage("give -k or --raw, not both")),
             (key, raw) => key.map(Subject::Document).or(raw.map(Subject::Value)),
