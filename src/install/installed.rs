@@ -74,6 +74,13 @@ impl Installed {
 
     /// Whether owner and mode need no change.
     pub fn has_wanted(&self, wanted: &Wanted) -> bool {
+        // Most files are as a new one would be. Then it does not matter who can have put them there.
+        let is_as_new =
+            |directory: Metadata| wanted.or_as_new_in(&directory).is_met_by(&self.current) && !self.has_acl();
+        self.directory.metadata().is_ok_and(is_as_new) || self.has_effective(wanted)
+    }
+
+    fn has_effective(&self, wanted: &Wanted) -> bool {
         self.effective(wanted).is_met_by(&self.current) && !self.has_foreign_acl()
     }
 
@@ -100,8 +107,11 @@ impl Installed {
 
     /// Whether the file has an ACL and is in a directory that every user can write.
     fn has_foreign_acl(&self) -> bool {
-        let has_acl = |file: &fs_err::File| xattrs::has_acl(file).unwrap_or(true);
-        self.may_be_from_anyone() && self.file.as_ref().is_some_and(has_acl)
+        self.may_be_from_anyone() && self.has_acl()
+    }
+
+    fn has_acl(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| xattrs::has_acl(file).unwrap_or(true))
     }
 
     /// Whether the change only adds permissions, and so can be made to this file. Removing a permission needs a new

@@ -1,6 +1,5 @@
 //! Who owns a file or directory, and which other users can change it. Root trusts a path only after these checks.
 
-use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -120,54 +119,74 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// A directory on the path cannot be examined.
 pub fn exposure(path: &Path) -> io::Result<Option<Exposure>> {
-    let mut found = None;
-    let mut current = PathBuf::from("/");
-    let root = fs_err::symlink_metadata(&current)?;
-    Exposure::add(&mut found, Exposure::of(&current, root.uid(), root.mode()));
-    // The remaining names, the next one last.
-    let mut remaining: Vec<OsString> = names(path);
-    let mut links = 0_usize;
-    while let Some(name) = remaining.pop() {
-        if name == ".." {
-            current.pop();
-            continue;
+    let mut walk = Walk { current: PathBuf::new(), found: None, links: 0 };
+    walk.follow(path)?;
+    Ok(walk.found)
+}
+
+/// A walk along a path, name by name.
+struct Walk {
+    /// The directory so far, without links.
+    current: PathBuf,
+    found: Option<Exposure>,
+    links: usize,
+}
+
+impl Walk {
+    /// Walks on along a path. Returns false where a name does not exist.
+    fn follow(&mut self, path: &Path) -> io::Result<bool> {
+        for component in path.components() {
+            match component {
+                Component::RootDir => {
+                    self.current = PathBuf::from("/");
+                    let root = fs_err::symlink_metadata(&self.current)?;
+                    Exposure::add(&mut self.found, Exposure::of(&self.current, root.uid(), root.mode()));
+                }
+                Component::ParentDir => drop(self.current.pop()),
+                Component::Normal(name) => {
+                    self.current.push(name);
+                    if !self.step()? {
+                        return Ok(false);
+                    }
+                }
+                Component::CurDir | Component::Prefix(_) => {}
+            }
         }
-        let next = current.join(&name);
-        // Who can create the entry or move one there: the sticky bit does not keep others from that.
-        let others =
-            || fs_err::metadata(&current).map(|above| Exposure::of(&next, above.uid(), above.mode() & !STICKY));
-        let metadata = match fs_err::symlink_metadata(&next) {
+        Ok(true)
+    }
+
+    /// Examines the entry at `current`, and walks on from there if it is a link.
+    fn step(&mut self) -> io::Result<bool> {
+        let metadata = match fs_err::symlink_metadata(&self.current) {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                Exposure::add(&mut found, others()?);
-                return Ok(found);
+                self.add_creators()?;
+                return Ok(false);
             }
             metadata => metadata?,
         };
-        if metadata.is_symlink() {
-            links = links.saturating_add(1);
-            if links > MAX_LINKS {
-                return Err(io::Error::other(format!("{}: too many symbolic links", path.display())));
-            }
-            Exposure::add(&mut found, others()?);
-            Exposure::add(&mut found, Exposure::of(&next, metadata.uid(), 0));
-            let to = fs_err::read_link(&next)?;
-            if to.is_absolute() {
-                current = PathBuf::from("/");
-            }
-            remaining.extend(names(&to));
-        } else if metadata.is_dir() {
-            Exposure::add(&mut found, Exposure::of(&next, metadata.uid(), metadata.mode()));
-            current = next;
-        } else {
-            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{}: Not a directory", next.display())));
+        if metadata.is_dir() {
+            Exposure::add(&mut self.found, Exposure::of(&self.current, metadata.uid(), metadata.mode()));
+            return Ok(true);
         }
+        if !metadata.is_symlink() {
+            let path = self.current.display();
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{path}: Not a directory")));
+        }
+        self.links = self.links.saturating_add(1);
+        if self.links > MAX_LINKS {
+            return Err(io::Error::other(format!("{}: too many symbolic links", self.current.display())));
+        }
+        self.add_creators()?;
+        Exposure::add(&mut self.found, Exposure::of(&self.current, metadata.uid(), 0));
+        let to = fs_err::read_link(&self.current)?;
+        self.current.pop();
+        self.follow(&to)
     }
-    Ok(found)
-}
 
-/// The names of a path, the first one last.
-fn names(path: &Path) -> Vec<OsString> {
-    let names =
-        path.components().rev().filter(|component| matches!(component, Component::Normal(_) | Component::ParentDir));
-    names.map(|name| name.as_os_str().to_owned()).collect()
+    /// Adds who can create the entry at `current`, or move one there: the sticky bit does not keep others from that.
+    fn add_creators(&mut self) -> io::Result<()> {
+        let directory = fs_err::metadata(self.current.parent().unwrap_or(Path::new("/")))?;
+        Exposure::add(&mut self.found, Exposure::of(&self.current, directory.uid(), directory.mode() & !STICKY));
+        Ok(())
+    }
 }
