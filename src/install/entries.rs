@@ -7,8 +7,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, RenameFlags, openat, renameat, renameat2};
-use nix::sys::stat::{Mode, SFlag, mkdirat, umask};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat, renameat2};
+use nix::sys::stat::{self, FchmodatFlags, Mode, SFlag, fchmodat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::directory::{ENTER, OpenDirectory, busy, failed, with_context};
@@ -26,23 +26,41 @@ impl OpenDirectory {
             .map_err(|errno| failed("create file", &self.path().join(name), errno))
     }
 
-    /// Creates a directory with this mode, whatever the umask. Its mode is not changed afterwards: another user who can
-    /// rename entries can have given its name to another directory of this user.
+    /// Creates a directory with this mode, whatever the umask. Where another user can rename entries, its mode is not
+    /// changed afterwards: that user can have given its name to another directory of this user.
     pub fn create_directory(&self, name: &OsStr, mode: u32) -> io::Result<OpenDirectory> {
         let (path, bits) = (self.path().join(name), Mode::from_bits_truncate(mode));
-        let umask = umask(Mode::empty());
-        let made = mkdirat(self.file(), name, bits);
-        nix::sys::stat::umask(umask);
+        let is_exposed = self.exposure()?.is_some();
+        let made = if is_exposed {
+            let umask = stat::umask(Mode::empty()); // No other thread creates files.
+            let made = mkdirat(self.file(), name, bits);
+            stat::umask(umask);
+            made
+        } else {
+            mkdirat(self.file(), name, bits)
+        };
         made.map_err(|errno| failed("create directory", &path, errno))?;
-        let opened = openat(self.file(), name, ENTER | OFlag::O_RDONLY, Mode::empty());
+        let open = || openat(self.file(), name, ENTER | OFlag::O_RDONLY, Mode::empty());
+        let opened = open().or_else(|errno| match errno {
+            Errno::EACCES if !is_exposed => {
+                // The umask denies access even to the owner.
+                let current = fstatat(self.file(), name, AtFlags::AT_SYMLINK_NOFOLLOW)?.st_mode;
+                let inherited = Mode::from_bits_truncate(current & SET_ID);
+                fchmodat(self.file(), name, bits | inherited, FchmodatFlags::NoFollowSymlink)?;
+                open()
+            }
+            errno => Err(errno),
+        });
         let created = opened.map_err(|errno| failed("open directory", &path, errno)).and_then(|file| {
             let created = OpenDirectory::new(file, path);
             if !created.is_empty()? {
                 return Err(busy("another process has just replaced the new directory"));
             }
-            // Only root or this user may decide who can read new files in it, not who can change the parent directory.
-            if self.exposure()?.is_some() {
+            if is_exposed {
+                // Only root or this user may decide who can read new files in it, not who can change the parent.
                 xattrs::drop_default_acl(created.file())?;
+            } else {
+                created.set_mode(mode)?;
             }
             Ok(created)
         });

@@ -306,15 +306,14 @@ fn why_a_program_cannot_be_run_is_said_and_the_remedy_fits() {
             .says(&["could not be run: ", says]);
     }
     assert_eq!(place.content(), lines(20));
+    // kvx has been installed without kvx-out, which has installed the file.
     let place = Place::new();
     place.upload(lines(20));
-    let kvx_out = place.path().join("kvx-out");
-    common::run::copy_of("kvx-out", &kvx_out);
-    let mut run = Run::new(kvx_out.to_str().unwrap(), &place.consul.address).args(["-k", &place.key]);
-    run = run.arg("--state-dir").arg(place.path().join("state")).arg("-f").arg(place.file());
-    run.run().expect(0);
-    std::fs::remove_file(&kvx_out).unwrap();
-    let ran = place.kvx_file("unlock").arg("--run").run().expect(1);
+    place.kvx_out().run().expect(0);
+    let kvx = place.path().join("kvx");
+    common::run::copy_of("kvx", &kvx);
+    let run = Run::new(kvx.to_str().unwrap(), &place.consul.address).args(["unlock", "--run", "--state-dir"]);
+    let ran = run.arg(place.path().join("state")).arg("-f").arg(place.file()).run().expect(1);
     assert!(
         ran.stderr.contains("could not be run: ") && ran.stderr.contains("there is no such file"),
         "{}",
