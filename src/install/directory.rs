@@ -13,6 +13,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::sys::statfs::fstatfs;
 
 use crate::util::open::CAREFULLY;
 use crate::util::ownership::{self, Exposure, Others, is_shared};
@@ -111,20 +112,35 @@ impl OpenDirectory {
     /// Another user can move a directory to another parent only if they can write it, and then it counts as exposed
     /// itself. So what is above it is above it all the time, up to the first one that is exposed.
     fn examine(&self) -> io::Result<Option<Exposure>> {
-        let (mut found, mut below, mut above) = (None, None, PathBuf::from("."));
-        let mut paths = self.path.ancestors();
-        loop {
+        let (mut found, mut device, mut paths) = (None, None, self.path.ancestors());
+        for entry in self.upwards()? {
+            let (name, stat) = entry?;
             let at = paths.next().unwrap_or(Path::new("/"));
-            let stat = fstatat(self.file(), &above, AtFlags::AT_SYMLINK_NOFOLLOW)
-                .map_err(|errno| failed("look at", at, errno))?;
-            let id = Some((stat.st_dev, stat.st_ino));
-            if id == below {
-                return Ok(found); // The root directory is its own parent.
-            }
             Exposure::add(&mut found, Exposure::of(at, stat.st_uid, stat.st_mode));
-            below = id;
-            above.push("..");
+            if device.replace(stat.st_dev) != Some(stat.st_dev) {
+                let system = || fstatfs(openat(self.file(), &name, ENTER | OFlag::O_PATH, Mode::empty())?);
+                Exposure::add(&mut found, Exposure::of_file_system(at, stat.st_dev, system)?);
+            }
         }
+        Ok(found)
+    }
+
+    /// This directory and those above it, up to the root directory, wherever they are now; each with its name relative
+    /// to this one.
+    fn upwards(&self) -> io::Result<impl Iterator<Item = io::Result<(PathBuf, FileStat)>>> {
+        let id = |stat: &FileStat| (stat.st_dev, stat.st_ino);
+        let root = id(&fstatat(AT_FDCWD, "/", AtFlags::AT_SYMLINK_NOFOLLOW)?);
+        let (mut below, mut next) = (None, PathBuf::from("."));
+        Ok(std::iter::from_fn(move || {
+            let name = next.clone();
+            next.push("..");
+            match fstatat(self.file(), &name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+                // The root directory is its own parent. A bind mount may have the id of its parent, too.
+                Ok(stat) if below.replace(id(&stat)) == Some(root) && id(&stat) == root => None,
+                Ok(stat) => Some(Ok((name, stat))),
+                Err(errno) => Some(Err(failed("look above", &self.path, errno))),
+            }
+        }))
     }
 
     /// Whether every user can create its entries, move files into it, or put another directory in its place.
@@ -142,20 +158,13 @@ impl OpenDirectory {
     /// Whether a user who is neither root nor this one can get here, as far as the modes of the directories above say.
     pub fn is_reachable_by(&self, user: u32) -> io::Result<bool> {
         const SEARCH: u32 = 0o001;
-        let (mut below, mut above) = (None, PathBuf::from("."));
-        loop {
-            let stat = fstatat(self.file(), &above, AtFlags::AT_SYMLINK_NOFOLLOW)
-                .map_err(|errno| failed("look at", &self.path, errno))?;
-            let id = Some((stat.st_dev, stat.st_ino));
-            if id == below {
-                return Ok(true);
-            }
+        for entry in self.upwards()? {
+            let (_, stat) = entry?;
             if stat.st_uid != user && stat.st_mode & SEARCH == 0 {
                 return Ok(false);
             }
-            below = id;
-            above.push("..");
         }
+        Ok(true)
     }
 
     /// The metadata of an entry. `None` if it does not exist, or if its name is too long to exist.

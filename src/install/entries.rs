@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::time::{Duration, SystemTime};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -31,6 +32,8 @@ impl OpenDirectory {
     pub fn create_directory(&self, name: &OsStr, mode: u32) -> io::Result<OpenDirectory> {
         let (path, bits) = (self.path().join(name), Mode::from_bits_truncate(mode));
         let is_exposed = self.exposure()?.is_some();
+        // The clock of the file system may be a tick behind.
+        let begun = SystemTime::now().checked_sub(Duration::from_millis(20));
         let made = if is_exposed {
             let umask = stat::umask(Mode::empty()); // No other thread creates files.
             let made = mkdirat(self.file(), name, bits);
@@ -57,6 +60,10 @@ impl OpenDirectory {
                 return Err(busy("another process has just replaced the new directory"));
             }
             if is_exposed {
+                let born = created.metadata()?.created().ok();
+                if born.is_some_and(|born| begun.is_some_and(|begun| born < begun)) {
+                    return Err(busy("another process has just replaced the new directory"));
+                }
                 // Only root or this user may decide who can read new files in it, not who can change the parent.
                 xattrs::drop_default_acl(created.file())?;
             } else {
@@ -64,7 +71,11 @@ impl OpenDirectory {
             }
             Ok(created)
         });
-        created.inspect_err(|_| drop(self.remove_directory(name)))
+        created.inspect_err(|cause| {
+            if cause.kind() != ErrorKind::WouldBlock {
+                drop(self.remove_directory(name));
+            }
+        })
     }
 
     /// Whether the directory is empty.

@@ -16,13 +16,36 @@ use super::cannot_replace;
 use super::directory::{OpenDirectory, failed};
 use super::resolve::ResolvedDirectory;
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{Exposure, Others, is_open_to_all, is_ours, is_shared, is_trusted_link};
+use crate::util::ownership::{Exposure, Others, is_shared, is_trusted_link};
 
 /// A link that may be followed.
 pub(super) struct Link {
     pub to: PathBuf,
     /// `None` if only root or this user can have put it there.
     pub restriction: Option<LinkRestriction>,
+}
+
+/// Maximum number of symbolic links on the way to a file, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// The links that were followed on the way to a file.
+#[derive(Default)]
+pub(super) struct Followed {
+    count: usize,
+    /// Where they may lead.
+    pub restrictions: Vec<LinkRestriction>,
+}
+
+impl Followed {
+    /// Counts a link.
+    ///
+    /// # Errors
+    /// `ELOOP`: there were too many.
+    pub fn add(&mut self, restriction: Option<LinkRestriction>) -> nix::Result<()> {
+        self.count = self.count.saturating_add(1);
+        self.restrictions.extend(restriction);
+        if self.count > MAX_LINKS { Err(Errno::ELOOP) } else { Ok(()) }
+    }
 }
 
 /// A link that one other user can have put there, no matter who owns it: in their directory, or in one that they can
@@ -35,14 +58,14 @@ pub(super) struct LinkRestriction {
 }
 
 impl LinkRestriction {
-    /// Checks that the link leads where the same user could put a file: to a directory that belongs to them, or that
-    /// only they can replace, and that they can reach.
+    /// Checks that the link leads where the same user could put a file: to a directory that belongs to them, and that
+    /// they can reach.
     pub fn check(&self, resolved: &ResolvedDirectory) -> Result<()> {
         let io = |cause: io::Error| cannot_replace(&cause);
         let directory = &resolved.directory;
         let owner = directory.metadata().map_err(io)?.uid();
-        let is_same_user = |exposure: &Exposure| exposure.owners == Others::One(self.user);
-        let is_theirs = owner == self.user || directory.exposure().map_err(io)?.is_some_and(is_same_user);
+        // That a user can replace a directory is no permission to write it: it may be mounted there, or elsewhere, too.
+        let is_theirs = owner == self.user;
         if is_theirs && directory.is_reachable_by(self.user).map_err(io)? {
             return Ok(());
         }
@@ -92,13 +115,13 @@ pub(super) fn read(directory: &OpenDirectory, name: &OsStr) -> Result<Option<Lin
             "the symbolic link {path} is not followed: {why}, and so can have put it there; name the file itself with -f"
         ))
     };
-    if is_open_to_all(&parent) || (is_ours(&parent) && is_shared(&parent)) {
+    if is_shared(&parent) {
         let mode = parent.mode() & 0o7777;
         return Err(unfollowed(format!("other users can write its directory (mode {mode:04o})")));
     }
     let user = match directory.exposure().map_err(io)? {
         None => None,
-        Some(Exposure { owners: Others::One(user), .. }) => Some(*user),
+        Some(Exposure { by: Others::One(user), .. }) => Some(*user),
         Some(Exposure { at, .. }) => return Err(unfollowed(format!("other users can change {}", at.display()))),
     };
     let to = readlinkat(&link, "").map_err(|errno| cannot_replace(&failed("read link", &path, errno)))?;

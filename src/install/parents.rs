@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 
 use super::cannot_replace;
-use super::directory::OpenDirectory;
+use super::directory::{OpenDirectory, busy};
 use super::resolve::ResolvedDirectory;
 use crate::error::{Result, Status};
 
@@ -20,6 +20,11 @@ pub(super) fn create(resolved: &ResolvedDirectory) -> Result<(OpenDirectory, Cre
                 created.0.push((current.clone(), name.clone()));
                 Ok(next)
             }
+            // The old file was looked for, and not found, before the directory existed: another user may have it put
+            // there in order to have one directory looked at, and another written to.
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists && is_exposed(&current)? => {
+                return Err(cannot_replace(&busy("another process has just created its directory")));
+            }
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => current.enter(name), // By another run.
             Err(cause) => Err(cause),
         };
@@ -31,6 +36,10 @@ pub(super) fn create(resolved: &ResolvedDirectory) -> Result<(OpenDirectory, Cre
         current = next;
     }
     Ok((current, created))
+}
+
+fn is_exposed(directory: &OpenDirectory) -> Result<bool> {
+    Ok(directory.exposure().map_err(|cause| cannot_replace(&cause))?.is_some())
 }
 
 /// Directories that this run created. They are removed on drop, unless [`CreatedParents::keep`] is called.

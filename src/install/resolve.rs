@@ -4,15 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
-use nix::errno::Errno;
-
 use super::cannot_replace;
 use super::directory::{OpenDirectory, failed};
-use super::link::{self, Link, LinkRestriction};
+use super::link::{self, Followed, Link};
 use crate::error::{Error, Result, Status};
-
-/// Maximum number of symbolic links, as in the kernel.
-pub(super) const MAX_LINKS: usize = 40;
 
 /// What to do if directories above the file do not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,16 +46,12 @@ impl ResolvedDirectory {
     }
 }
 
-/// Resolves an absolute path. The restrictions of the links on the way are added to `restrictions`.
-pub(super) fn directory(
-    path: &Path,
-    parents: Parents,
-    restrictions: &mut Vec<LinkRestriction>,
-) -> Result<ResolvedDirectory> {
+/// Resolves an absolute path. The links on the way are added to `followed`.
+pub(super) fn directory(path: &Path, parents: Parents, followed: &mut Followed) -> Result<ResolvedDirectory> {
     // Most paths contain no link: one system call is enough. The walk handles all other cases and errors.
     let resolved = match OpenDirectory::without_links(path) {
         Ok(directory) => ResolvedDirectory { directory, missing: Vec::new() },
-        Err(_) => walk(path, parents, restrictions)?,
+        Err(_) => walk(path, parents, followed)?,
     };
     // /proc/1/fd leads there without a link.
     if resolved.directory.path().starts_with("/proc") {
@@ -71,7 +62,7 @@ pub(super) fn directory(
 }
 
 /// Resolves the path name by name.
-fn walk(given: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>) -> Result<ResolvedDirectory> {
+fn walk(given: &Path, parents: Parents, followed: &mut Followed) -> Result<ResolvedDirectory> {
     let mut current = OpenDirectory::root().map_err(|cause| cannot_replace(&cause))?;
     // The directories above it, as they were entered: `..` leads back there, wherever they are moved meanwhile.
     let mut above: Vec<OpenDirectory> = Vec::new();
@@ -79,7 +70,6 @@ fn walk(given: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>)
     // The remaining names, the next one last, and whether each comes from a link.
     let mut remaining = Vec::new();
     push(&mut remaining, given, false);
-    let mut links = 0usize;
     while let Some((name, from_link)) = remaining.pop() {
         if !missing.is_empty() {
             if name == ".." {
@@ -95,11 +85,7 @@ fn walk(given: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>)
         match step(&current, &name)? {
             Step::Into(directory) => above.push(std::mem::replace(&mut current, directory)),
             Step::Link(Link { to, restriction }) => {
-                restrictions.extend(restriction);
-                links = links.saturating_add(1);
-                if links > MAX_LINKS {
-                    return Err(cannot_replace(&failed("open directory", given, Errno::ELOOP)));
-                }
+                followed.add(restriction).map_err(|errno| cannot_replace(&failed("open directory", given, errno)))?;
                 if to.is_absolute() {
                     above.clear();
                     current = OpenDirectory::root().map_err(|cause| cannot_replace(&cause))?;

@@ -12,8 +12,8 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag};
 
 use super::directory::{OpenDirectory, failed};
-use super::link::{self, LinkRestriction};
-use super::resolve::{self, MAX_LINKS, ResolvedDirectory};
+use super::link::{self, Followed, LinkRestriction};
+use super::resolve::{self, ResolvedDirectory};
 use super::{Installed, Parents, cannot_replace, hash, temporary};
 use crate::error::{Error, Result, Status};
 
@@ -37,21 +37,22 @@ impl Target {
             return Err(Status::CannotWrite.error("that is a directory's name; give -f a file's"));
         }
         let mut path = std::path::absolute(path).map_err(|cause| cannot_replace(&cause))?;
-        let (mut restrictions, mut named) = (Vec::new(), None);
-        for _ in 0..MAX_LINKS {
-            let target = Target::at(&path, parents, &mut restrictions)?;
+        let (mut followed, mut named) = (Followed::default(), None);
+        loop {
+            let target = Target::at(&path, parents, &mut followed)?;
             let directory = target.directory()?;
             let link = directory.as_ref().map(|directory| link::read(directory, &target.name)).transpose()?;
             match (directory, link.flatten()) {
                 (Some(directory), Some(link)) => {
-                    restrictions.extend(link.restriction);
+                    followed
+                        .add(link.restriction)
+                        .map_err(|errno| cannot_replace(&failed("open file", &path, errno)))?;
                     path = directory.path().join(link.to);
                     named.get_or_insert_with(|| Rc::new(target));
                 }
-                _ => return Target { named, ..target }.if_permitted(&restrictions),
+                _ => return Target { named, ..target }.if_permitted(&followed.restrictions),
             }
         }
-        Err(cannot_replace(&failed("open file", &path, Errno::ELOOP)))
     }
 
     /// An absolute path. If it is a link, the target is the link itself; links to its directory are followed.
@@ -59,15 +60,15 @@ impl Target {
     /// # Errors
     /// 73.
     pub(crate) fn without_following(path: &Path, parents: Parents) -> Result<Target> {
-        let mut restrictions = Vec::new();
-        Target::at(path, parents, &mut restrictions)?.if_permitted(&restrictions)
+        let mut followed = Followed::default();
+        Target::at(path, parents, &mut followed)?.if_permitted(&followed.restrictions)
     }
 
-    fn at(path: &Path, parents: Parents, restrictions: &mut Vec<LinkRestriction>) -> Result<Target> {
+    fn at(path: &Path, parents: Parents, followed: &mut Followed) -> Result<Target> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Status::CannotWrite.error("that is no file's name; give -f one"));
         };
-        let resolved = resolve::directory(parent, parents, restrictions)?;
+        let resolved = resolve::directory(parent, parents, followed)?;
         Ok(Target { path: resolved.path().join(name), name: name.to_owned(), resolved, named: None })
     }
 

@@ -51,7 +51,7 @@ pub fn block_job_control() {
 /// The program cannot be started.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
     let mask = SigSet::thread_get_mask()?;
-    if JOB_CONTROL.iter().all(|&signal| mask.contains(signal)) {
+    if JOB_CONTROL.iter().chain([&Signal::SIGXFSZ]).any(|&signal| mask.contains(signal)) {
         catch_job_control()?; // Signals that arrived while they were blocked are delivered when the mask is emptied.
     }
     SigSet::empty().thread_set_mask()?;
@@ -66,7 +66,7 @@ fn catch_job_control() -> io::Result<()> {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     if INSTALLED.get().is_none() {
         let ignored = ignored();
-        for signal in JOB_CONTROL.into_iter().filter(|&signal| !is_in(ignored, signal)) {
+        for signal in JOB_CONTROL.into_iter().chain([Signal::SIGXFSZ]).filter(|&signal| !is_in(ignored, signal)) {
             flag::register(signal as i32, Arc::new(AtomicBool::new(false)))?;
         }
         INSTALLED.get_or_init(|| ());

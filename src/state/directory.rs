@@ -12,7 +12,7 @@ use super::machine;
 use crate::document::Checksum;
 use crate::env::Env;
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{exposure, is_open_to_others};
+use crate::util::ownership::{exposure, is_open_to_others, is_shared};
 use crate::util::path;
 
 /// The state directory of this user. It may be shared by several machines; this value gives access to the states of
@@ -92,19 +92,30 @@ impl StateDirectory {
 
     /// Fails if another user can change the directory or a directory above it, or can create it.
     pub(super) fn assert_private(&self) -> Result<()> {
-        self.assert_not_exposed(&self.path)
+        self.assert_not_exposed(&self.path)?;
+        match fs_err::metadata(&self.path) {
+            // The sticky bit keeps others from replacing files, not from moving another file of this user's there.
+            Ok(metadata) if is_shared(&metadata) => Err(self.exposed(&self.path)),
+            Ok(_) => Ok(()),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(()),
+            Err(cause) => Err(cannot_write(&cause)),
+        }
     }
 
     fn assert_not_exposed(&self, directory: &Path) -> Result<()> {
         match exposure(directory) {
             Ok(None) => Ok(()),
-            Ok(Some(exposure)) => Err(Status::CannotWrite.error(format!(
-                "the state of the file cannot be kept in {}: other users can change {}; {REMEDY}",
-                self.path.display(),
-                exposure.at.display()
-            ))),
+            Ok(Some(exposure)) => Err(self.exposed(&exposure.at)),
             Err(cause) => Err(cannot_write(&cause)),
         }
+    }
+
+    fn exposed(&self, at: &Path) -> Error {
+        Status::CannotWrite.error(format!(
+            "the state of the file cannot be kept in {}: other users can change {}; {REMEDY}",
+            self.path.display(),
+            at.display()
+        ))
     }
 }
 

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use nix::sys::stat::{major, minor};
+use nix::sys::statfs::{FUSE_SUPER_MAGIC, Statfs, statfs};
 use nix::unistd::geteuid;
 
 /// Write permission of group and others.
@@ -76,25 +78,36 @@ impl Others {
 pub struct Exposure {
     /// Such a directory of the path.
     pub at: PathBuf,
-    /// The users who can change one of the directories, strictly: a group that can write counts as several users.
+    /// The users who can change one of the directories.
     pub by: Others,
-    /// The users who own one of the directories, or whom its owner lets write: what a user lets a group write counts as
-    /// that user's.
-    pub owners: Others,
 }
 
 impl Exposure {
     /// Who can change a directory with this owner and mode. The sticky bit keeps others from replacing its entries.
     pub fn of(at: &Path, owner: u32, mode: u32) -> Option<Exposure> {
         let is_open = mode & WRITE != 0 && mode & STICKY == 0;
-        let (by, owners) = match is_open {
-            true if mode & WRITE_BY_ALL != 0 => (Others::All, Others::All),
-            true if is_our_uid(owner) => (Others::Several, Others::Several),
-            true => (Others::Several, Others::One(owner)),
+        let by = match is_open {
+            true if mode & WRITE_BY_ALL != 0 => Others::All,
+            true => Others::Several,
             false if is_our_uid(owner) => return None,
-            false => (Others::One(owner), Others::One(owner)),
+            false => Others::One(owner),
         };
-        Some(Exposure { at: at.to_owned(), by, owners })
+        Some(Exposure { at: at.to_owned(), by })
+    }
+
+    /// Who can change everything in the file system with this device: the user who serves it, if that is a process of a
+    /// user (FUSE). What it says of owners and modes is up to that user.
+    pub fn of_file_system(
+        at: &Path,
+        device: u64,
+        system: impl FnOnce() -> nix::Result<Statfs>,
+    ) -> io::Result<Option<Exposure>> {
+        // Only file systems without a block device have the major number 0.
+        if major(device) != 0 || system()?.filesystem_type() != FUSE_SUPER_MAGIC {
+            return Ok(None);
+        }
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo")?;
+        Ok(server(&mounts, device).and_then(|user| Exposure::of(at, user, 0)))
     }
 
     /// Adds another directory of the path.
@@ -102,11 +115,18 @@ impl Exposure {
         match (&mut *found, other) {
             (_, None) => {}
             (None, other) => *found = other,
-            (Some(found), Some(other)) => {
-                (found.by, found.owners) = (found.by.and(other.by), found.owners.and(other.owners));
-            }
+            (Some(found), Some(other)) => found.by = found.by.and(other.by),
         }
     }
+}
+
+/// The user who serves the file system with this device, by `/proc/self/mountinfo` (proc(5)). `None` if it is not said,
+/// as for virtiofs, which the host serves.
+fn server(mounts: &str, device: u64) -> Option<u32> {
+    let device = format!("{}:{}", major(device), minor(device));
+    let of_device = |line: &&str| line.split(' ').nth(2) == Some(device.as_str());
+    let options = mounts.lines().filter(of_device).filter_map(|line| line.rsplit(' ').next());
+    options.flat_map(|options| options.split(',')).find_map(|option| option.strip_prefix("user_id=")?.parse().ok())
 }
 
 /// Maximum number of symbolic links, as in the kernel.
@@ -166,6 +186,8 @@ impl Walk {
         };
         if metadata.is_dir() {
             Exposure::add(&mut self.found, Exposure::of(&self.current, metadata.uid(), metadata.mode()));
+            let system = || statfs(&self.current);
+            Exposure::add(&mut self.found, Exposure::of_file_system(&self.current, metadata.dev(), system)?);
             return Ok(true);
         }
         if !metadata.is_symlink() {
@@ -188,5 +210,22 @@ impl Walk {
         let directory = fs_err::metadata(self.current.parent().unwrap_or(Path::new("/")))?;
         Exposure::add(&mut self.found, Exposure::of(&self.current, directory.uid(), directory.mode() & !STICKY));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::stat::makedev;
+
+    use super::server;
+
+    #[test]
+    fn a_file_system_of_a_user_is_known_by_its_mount() {
+        let mounts = "\
+            22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n\
+            61 22 0:53 / /tmp/x rw,nosuid,nodev shared:9 - fuse.sshfs a b rw,user_id=4242,group_id=4242,allow_other\n\
+            62 22 0:54 / /mnt rw - fuse.glusterfs c rw,user_id=0,group_id=0\n\
+            63 22 0:55 / /host rw - virtiofs d rw\n";
+        assert_eq!([53, 54, 55, 56].map(|minor| server(mounts, makedev(0, minor))), [Some(4242), Some(0), None, None]);
     }
 }

@@ -4,10 +4,12 @@
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::hostile::{ACL, ALICE, acl, open_place, place_of_alice};
 use crate::common::users::can;
-use crate::common::{Place, Ran, Run, lines};
+use crate::common::{Place, Ran, Run, lines, wait_for};
 use xattr::FileExt;
 
 const DEFAULT_ACL: &str = "system.posix_acl_default";
@@ -164,8 +166,8 @@ fn a_link_in_it_leads_only_where_she_could_put_a_file() {
     run("kvx", &lock, "hosts").expect(0).says(&["locked on this node", "there is no such file yet"]);
     run("kvx", &lock, "current/preload").expect(73).says(&refusal);
     assert_eq!(fs::read_dir(&etc).unwrap().count(), 0);
-    // A file next to the link is installed as ever; and through a link to a directory of hers, or to another of root's
-    // that only she can replace, she gets nowhere where she could not get without it.
+    // A file next to the link is installed as ever; and through a link to a directory of hers she gets nowhere where she
+    // could not get without it. Another of root's may be mounted elsewhere: that she can rename it is no permission.
     run("kvx-out", &install, "file").expect(0).says(&["installed", "app/file"]);
     for (directory, owner) in [("hers", ALICE), ("old", 0)] {
         let directory = swapped.place.path().join("out").join(directory);
@@ -173,8 +175,12 @@ fn a_link_in_it_leads_only_where_she_could_put_a_file() {
         chown(&directory, Some(owner), Some(owner)).unwrap();
         let link = swapped.app.join(format!("to-{owner}"));
         symlink(&directory, &link).unwrap();
-        run("kvx-out", &install, link.join("file").to_str().unwrap()).expect(0).says(&["installed", "/file"]);
-        assert!(directory.join("file").exists());
+        let ran = run("kvx-out", &install, link.join("file").to_str().unwrap());
+        match owner {
+            0 => ran.expect(73).says(&["is not followed", "to user 0", "-f"]),
+            _ => ran.expect(0).says(&["installed", "/file"]),
+        };
+        assert_eq!(directory.join("file").exists(), owner == ALICE);
     }
 }
 
@@ -309,4 +315,32 @@ fn a_file_whose_directory_is_moved_away_is_locked_in_consul_all_the_same() {
     place.upload(lines(21));
     run("kvx-out", &["-k", &place.key]).expect(0).says(&["locked on this node", "why"]);
     assert_eq!(fs::read_to_string(hers.join("hosts")).unwrap(), lines(20));
+}
+
+/// She creates the missing directory, so that the old file is looked for in one directory and the new one written to
+/// another.
+#[test]
+fn a_directory_that_was_missing_a_moment_ago_is_not_written_to() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = place_of_alice();
+    let (missing, theirs) = (place.path().join("out/new"), place.path().join("out/theirs"));
+    fs::create_dir(&theirs).unwrap();
+    write(&theirs.join("hosts"), "another\n", 0o600);
+    let mut strace = Command::new("strace");
+    strace.args(["-o", "/dev/null", "-e", "trace=mkdirat", "-e", "inject=mkdirat:delay_enter=1000000:when=1"]);
+    let ours = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "-v", "--state-dir"]);
+    let ours = ours.arg(place.path().join("state")).arg("-f").arg(missing.join("hosts"));
+    strace.arg(ours.command.get_program()).args(ours.command.get_args()).env("CONSUL_HTTP_ADDR", &place.consul.address);
+    let child = strace.stderr(Stdio::piped()).spawn().unwrap();
+    // The state file exists before the directory is created.
+    let state = place.path().join("state");
+    wait_for("the run", 20, || fs::read_dir(&state).is_ok_and(|mut files| files.next().is_some()).then_some(()));
+    std::thread::sleep(Duration::from_millis(500));
+    fs::rename(&theirs, &missing).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(75) && said.contains("has just created its directory"), "{said}");
+    assert_eq!(fs::read_to_string(missing.join("hosts")).unwrap(), "another\n");
 }

@@ -419,6 +419,24 @@ fn a_run_that_fails_after_it_had_waited_for_another_says_so() {
     assert!(first.wait_with_output().unwrap().status.success());
 }
 
+/// The sticky bit keeps others from replacing a file, not from moving one of root's there, which may contain a command.
+#[test]
+fn in_a_directory_that_others_can_write_no_state_is_kept_though_it_is_sticky() {
+    for mode in [0o1777, 0o1770] {
+        let place = Place::new();
+        place.upload(lines(20));
+        let state = place.path().join("state");
+        fs::create_dir(&state).unwrap();
+        fs::set_permissions(&state, PermissionsExt::from_mode(mode)).unwrap();
+        place.kvx_out().run().expect(73).says(&[
+            "cannot be kept in",
+            "other users can change",
+            state.to_str().unwrap(),
+        ]);
+        assert!(fs::read_dir(&state).unwrap().count() == 0 && !place.file().exists(), "{mode:o}");
+    }
+}
+
 /// Root's link leads by way of hers: she decides where to, and when.
 #[test]
 fn by_a_link_that_leads_through_a_directory_of_hers_no_state_is_kept() {
