@@ -106,6 +106,7 @@ complete $all -n '__kvx_is unlock' -l run -d 'rerun the command that installed t
 complete $all -n '__kvx_is copy' -l from -x -a '(__kvx_keys)' -d 'the key to copy'
 complete $all -n '__kvx_is copy' -l to -x -a '(__kvx_keys)' -d 'the key to copy it to'
 complete $all -n '__kvx_is copy' -l ignore-stop -d 'copy even if the other key is stopped'
+complete $all -n '__kvx_is copy in' -s m -l note -x -d 'why: kept with the document, and shown by kvx status'
 complete $all -n '__kvx_is in' -s f -l file -r -F -d 'read the document from this file, - for stdin [default: -]'
 complete $all -n '__kvx_is in' -s u -l url -x -d 'read the document from this http or https URL'
 complete $all -n '__kvx_is in' -s S -l sorted -d 'sort the lines, drop empty ones and the final newline, as kvexpress does'

@@ -6,6 +6,9 @@ key "kvexpress/hosts/data" {
 key "kvexpress/hosts/checksum" {
   policy = "write"
 }
+key "kvexpress/hosts/record" {
+  policy = "write"
+}
 key "kvexpress/hosts/stop" {
   policy = "read"
 }

@@ -3,7 +3,10 @@
 
 use std::ffi::OsString;
 
+use nix::unistd::{User, getuid};
+
 use crate::error::{Result, Status};
+use crate::util::text;
 
 /// The variables and the command line of a run.
 #[derive(Clone, Debug)]
@@ -64,5 +67,18 @@ impl Env {
     /// The hostname, if the system knows it.
     pub fn known_hostname(&self) -> Option<String> {
         nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned())
+    }
+
+    /// The name of the real user: if this is root, of the user who ran sudo. Only root's SUDO_USER counts: sudo sets it,
+    /// while other users can set it to anything.
+    pub fn user(&self) -> String {
+        let sudo = self.text("SUDO_USER").ok().flatten().filter(|_| getuid().is_root());
+        let own = || User::from_uid(getuid()).ok().flatten().map(|user| user.name);
+        text::excerpt(&sudo.or_else(own).unwrap_or_else(|| getuid().to_string()))
+    }
+
+    /// The user and the host, as in records: `anna@web-1`.
+    pub fn user_at_host(&self) -> String {
+        format!("{}@{}", self.user(), text::excerpt(&self.hostname()))
     }
 }

@@ -82,6 +82,7 @@ mod interfaces {
     mod metrics;
     mod metrics_textfile;
     mod names;
+    mod records;
     mod requests;
     mod tokens;
     mod transport;

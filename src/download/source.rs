@@ -11,7 +11,7 @@ use crate::install::Installed;
 use crate::layout::keys::Subject;
 use crate::layout::pair::{PairState, VerifiedPair};
 use crate::layout::payload::Trigger;
-use crate::layout::snapshot::{Location, Snapshot};
+use crate::layout::snapshot::{Location, Others, Snapshot};
 use crate::state::State;
 use crate::util::time::{Backoff, Deadline};
 
@@ -136,7 +136,7 @@ impl<'a> Source<'a> {
     /// only if the leader cannot be asked.
     fn read_stale(&self, local: &LocalCopy) -> Option<(VerifiedPair, bool)> {
         match self.read(Consistency::Stale).ok()? {
-            Snapshot { state: PairState::Verified(pair), stop: None, lock: None, is_fresh } => {
+            Snapshot { state: PairState::Verified(pair), stop: None, lock: None, is_fresh, .. } => {
                 let usable = local.is_confirmed_by(&pair) || (is_fresh && local.is_older_than(&pair));
                 usable.then_some((pair, is_fresh))
             }
@@ -219,7 +219,7 @@ impl<'a> Source<'a> {
             Purpose::Install { lock } => lock.as_deref(),
             Purpose::Print => None,
         };
-        let read = Snapshot::read(&self.client, consistency, &self.location, stop, lock);
+        let read = Snapshot::read(&self.client, consistency, &self.location, Others { stop, lock, record: None });
         read.map_err(|failure| match failure {
             Failure::TooLarge(_) => failure.and("if that is intended, raise --max-size"),
             _ => failure,

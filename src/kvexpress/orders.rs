@@ -120,6 +120,7 @@ fn upload(options: &Flags) -> Result<upload::UploadOrder> {
         stop: upload::StopPolicy::Respected,
         mode: Mode::Upload,
         consistency: Consistency::Default,
+        description: upload::Description::Nothing,
     };
     Ok(upload::UploadOrder {
         terms,
@@ -176,6 +177,7 @@ fn copy(options: &Flags) -> Result<copy::CopyOrder> {
         to,
         guards: guards(lines(options)),
         stop: upload::StopPolicy::Ignored,
+        description: upload::Description::Nothing,
         site: site(options)?,
     })
 }

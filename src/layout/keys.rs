@@ -4,6 +4,12 @@
 //! PREFIX/KEY/data      PREFIX/KEY/checksum      PREFIX/KEY/stop
 //! PREFIX/locks/<hex SHA-256 of the file's path>/<hostname>
 //! ```
+//!
+//! kvexpress ignores what only kvx writes:
+//!
+//! ```text
+//! PREFIX/KEY/record
+//! ```
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -42,13 +48,21 @@ pub struct KeyPaths {
     pub checksum: String,
     /// `PREFIX/KEY/stop`.
     pub stop: String,
+    /// `PREFIX/KEY/record`.
+    pub record: String,
 }
 
 impl KeyPaths {
     /// The paths of this key.
     pub fn of(prefix: &Prefix, key: &Key) -> KeyPaths {
         let path = |part: Part| format!("{prefix}/{key}/{}", part.name());
-        KeyPaths { data: path(Part::Data), checksum: path(Part::Checksum), stop: path(Part::Stop) }
+        let record = format!("{prefix}/{key}/{RECORD}");
+        KeyPaths { data: path(Part::Data), checksum: path(Part::Checksum), stop: path(Part::Stop), record }
+    }
+
+    /// `PREFIX/KEY`, as in the key's record.
+    pub fn folder(&self) -> &str {
+        self.data.strip_suffix("/data").unwrap_or(&self.data)
     }
 }
 
@@ -65,6 +79,10 @@ pub enum Part {
 
 /// The folder of the locks. A key cannot have this name.
 const LOCKS: &str = "locks";
+/// The folder of what only kvx writes, and what nodes do not need to install. A key cannot have this name.
+const KVX: &str = "kvx";
+/// The record of the document, in the folder of its key.
+const RECORD: &str = "record";
 
 /// kvexpress's default.
 impl Default for Prefix {
@@ -108,11 +126,14 @@ impl Prefix {
 
 impl Key {
     /// Parses a key. Leading and trailing slashes are dropped. Rejected are empty segments, `.` and `..` (which HTTP
-    /// servers remove), names that some version of Consul does not find again, and the folder of the locks.
+    /// servers remove), names that some version of Consul does not find again, and the folders of locks and history.
     pub fn parse(text: &str) -> Result<Key, String> {
         let key = names::path_decoded(text)?;
         match key.split('/').next() {
             Some(LOCKS) => Err(format!("\"{LOCKS}\" is the folder of the locks, not a key")),
+            Some(KVX) => Err(format!(
+                "\"{KVX}\" is the folder of the history, not a key; move such a key to another name with `consul kv`"
+            )),
             _ => Ok(Key(key)),
         }
     }

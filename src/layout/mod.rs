@@ -8,6 +8,7 @@ pub(crate) mod marker;
 mod names;
 pub mod pair;
 pub mod payload;
+pub mod record;
 pub(crate) mod site;
 pub(crate) mod snapshot;
 pub mod stored;

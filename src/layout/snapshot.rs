@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::consul::{self, Client, Consistency, Endpoint, Entries};
+use crate::consul::{self, Client, Consistency, Endpoint, Entries, Entry};
 use crate::error::{Error, Result, Status};
 use crate::layout::keys::{KeyPaths, Prefix, Subject};
 use crate::layout::marker;
@@ -95,6 +95,14 @@ impl Location {
     }
 }
 
+/// The paths of what to read with a document.
+#[derive(Clone, Copy, Default)]
+pub struct Others<'a> {
+    pub stop: Option<&'a str>,
+    pub lock: Option<&'a str>,
+    pub record: Option<&'a str>,
+}
+
 /// The result of one read.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -104,12 +112,14 @@ pub struct Snapshot {
     pub stop: Option<String>,
     /// The reason of the lock, if its path was given and it is set.
     pub lock: Option<String>,
+    /// The record, if its path was given and it exists.
+    pub record: Option<Entry>,
     /// See [`Entries::is_fresh`].
     pub is_fresh: bool,
 }
 
 impl Snapshot {
-    /// Reads a document, and the stop and the lock at these paths.
+    /// Reads a document, and the other entries at these paths.
     ///
     /// # Errors
     /// Those of [`Client::read`].
@@ -117,15 +127,15 @@ impl Snapshot {
         client: &Client,
         consistency: Consistency,
         location: &Location,
-        stop: Option<&str>,
-        lock: Option<&str>,
+        Others { stop, lock, record }: Others,
     ) -> consul::Result<Snapshot> {
-        let markers: Vec<&str> = stop.into_iter().chain(lock).collect();
+        let markers: Vec<&str> = [stop, lock, record].into_iter().flatten().collect();
         let mut entries = client.read(consistency, &location.documents(), &markers)?;
         let is_fresh = entries.is_fresh();
         let mut reason = |path: &str| entries.take(path).as_ref().and_then(marker::reason);
         let (stop, lock) = (stop.and_then(&mut reason), lock.and_then(reason));
-        Ok(Snapshot { state: location.take(&mut entries), stop, lock, is_fresh })
+        let record = record.and_then(|path| entries.take(path));
+        Ok(Snapshot { state: location.take(&mut entries), stop, lock, record, is_fresh })
     }
 }
 
@@ -135,7 +145,8 @@ impl Snapshot {
 /// 66 if it does not exist, 75 if it is torn; 65, 69, 77 and 78 as [`Client::read`].
 pub fn verified(client: &Client, paths: KeyPaths) -> Result<VerifiedPair> {
     let location = Location::Pair(paths);
-    let read = |consistency| Snapshot::read(client, consistency, &location, None, None).map(|snapshot| snapshot.state);
+    let read =
+        |consistency| Snapshot::read(client, consistency, &location, Others::default()).map(|snapshot| snapshot.state);
     let state = match read(Consistency::Default)? {
         PairState::Absent => read(Consistency::CONFIRMS_ABSENCE)?,
         state => state,

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::signature::{now, user};
+use super::signature::now;
 use super::stop::Reason;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
@@ -101,7 +101,7 @@ pub fn lock(order: &LockOrder, options: &LockOptions, context: &Context) -> Resu
         None => format!(
             "No reason given for '{}' by '{}' at '{}'.",
             text::line(&file.to_string_lossy()),
-            user(&context.env),
+            context.env.user(),
             now()
         ),
     };

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use super::report::{Answer, Replaced, Upload, UploadEffect};
 use super::write::put;
-use super::{Mode, StopPolicy, Terms};
-use crate::consul::{ChangeResult, Client, Failure};
+use super::{Description, Mode, StopPolicy, Terms, describe};
+use crate::consul::{Change, ChangeResult, Client, Failure};
 use crate::context::Context;
 use crate::document::Size;
 use crate::document::diff;
 use crate::error::{Result, Status};
 use crate::layout::keys::KeyPaths;
 use crate::layout::pair::{PairState, Torn};
-use crate::layout::snapshot::{Location, Snapshot};
+use crate::layout::snapshot::{Location, Others, Snapshot};
 use crate::layout::stored::EncodedDocument;
 use crate::util::text;
 use crate::util::text::size;
@@ -45,14 +45,16 @@ pub(crate) fn converge(
         if attempt > 0 && !backoff.sleep(client.deadline(), &context.random) {
             break;
         }
-        let read = Snapshot::read(client, terms.consistency, &location, Some(&paths.stop), None);
-        let Snapshot { state: found, stop: stopped, .. } = read.map_err(|failure| match failure {
+        let record = Some(&*paths.record).filter(|_| terms.description != Description::Nothing);
+        let others = Others { stop: Some(&paths.stop), record, lock: None };
+        let read = Snapshot::read(client, terms.consistency, &location, others).map_err(|failure| match failure {
             Failure::TooLarge(_) => {
                 failure.and("it is not a document: inspect it with `consul kv get`, or use another key")
             }
             _ => failure,
         })?;
-        if let PairState::Verified(previous) = &found
+        let (found, stopped) = (&read.state, read.stop.clone());
+        if let PairState::Verified(previous) = found
             && previous.document.checksum() == ours.document().checksum()
         {
             return Ok(match unanswered {
@@ -70,25 +72,27 @@ pub(crate) fn converge(
             return Ok(UploadEffect::Stopped(reason.clone()));
         }
         check_encoded_size(&ours, terms.guards.max_size)?;
-        check_expected(terms, &found, &ours)?;
-        terms.guards.check_shrinkage(ours.document(), size_of_previous(&found))?;
+        check_expected(terms, found, &ours)?;
+        terms.guards.check_shrinkage(ours.document(), size_of_previous(found))?;
         if terms.mode == Mode::DryRun {
             let (from, to) = (format!("{} (in Consul)", paths.data), format!("{} (to upload)", paths.data));
-            let (before, after) = (previous(&found), ours.document().bytes());
+            let (before, after) = (previous(found), ours.document().bytes());
             let limits = diff::Limits { time: client.deadline().left(), text: usize::MAX };
             let difference = diff::unified((&before, &from), (after, &to), limits);
             return Ok(UploadEffect::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
         }
-        let result = put(&paths, &found, &ours, client).map_err(|failure| match failure {
+        let record = describe::record(terms, &paths, &read, &ours, context)?.map(|record| record.to_string());
+        let record = record.as_ref().map(|record| Change::Set(&paths.record, record.as_bytes().into()));
+        let result = put(&paths, found, &ours, record.as_slice(), client).map_err(|failure| match failure {
             Failure::Unavailable(_) => {
                 failure.and("the document may have been uploaded nevertheless: run it again to be sure")
             }
             _ => failure,
         })?;
-        let replaced = replaced(&found, &ours, unanswered);
+        let replaced = replaced(found, &ours, unanswered);
         match result {
             ChangeResult::Done => {
-                let (name, before, after) = (paths.data.as_str(), previous(&found), ours.document().bytes());
+                let (name, before, after) = (paths.data.as_str(), previous(found), ours.document().bytes());
                 let limits = |time| diff::Limits { time, text: MAX_DIFFERENCE };
                 let differ = |time| text::lines_of(&diff::unified((&before, name), (after, name), limits(time)));
                 let difference = terms.differ.map(differ);

@@ -9,7 +9,7 @@ use crate::layout::site::Site;
 use crate::layout::snapshot;
 use crate::layout::stored::EncodedDocument;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
-use crate::upload::{Mode, StopPolicy, Terms, UploadEffect, converge};
+use crate::upload::{Description, Mode, StopPolicy, Terms, UploadEffect, converge};
 
 /// What to copy.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub struct CopyOrder {
     pub guards: Guards,
     /// `--ignore-stop`. kvexpress always ignores a stop.
     pub stop: StopPolicy,
+    /// What describes the copy.
+    pub description: Description,
     /// The Consul and the prefix.
     pub site: Site,
 }
@@ -61,6 +63,7 @@ fn effect(order: &CopyOrder, context: &Context) -> Result<UploadEffect> {
         mode: Mode::Upload,
         differ: None,
         consistency: Consistency::Default,
+        description: order.description.clone(),
     };
     match converge(&terms, EncodedDocument::of_pair(pair), &client, context)? {
         UploadEffect::Stopped(reason) => Err(Status::TryAgain

@@ -2,12 +2,13 @@
 
 mod converge;
 pub(crate) mod copy;
+mod describe;
 mod order;
 mod report;
 mod write;
 
 pub(crate) use self::converge::converge;
-pub use self::order::{DIFFER, Lines, Mode, StopPolicy, Terms, UploadOrder};
+pub use self::order::{DIFFER, Description, Lines, Mode, StopPolicy, Terms, UploadOrder};
 pub use self::report::{Answer, Replaced, Upload, UploadEffect, UploadReport};
 use crate::consul::{Client, Endpoint};
 use crate::context::{Context, show};

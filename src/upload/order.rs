@@ -48,6 +48,20 @@ pub struct Terms {
     pub differ: Option<Duration>,
     /// `--consistent`.
     pub consistency: Consistency,
+    /// What describes the upload in Consul.
+    pub description: Description,
+}
+
+/// What describes an upload in Consul.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Description {
+    /// A record.
+    Record {
+        /// `-m`.
+        note: Option<String>,
+    },
+    /// Nothing, as for kvexpress, whose keys these are.
+    Nothing,
 }
 
 /// Whether to sort the input's lines.

@@ -5,34 +5,42 @@ use crate::layout::keys::KeyPaths;
 use crate::layout::pair::PairState;
 use crate::layout::stored::EncodedDocument;
 
-/// Replaces data and checksum in one transaction, if neither has changed since `found` was read.
+/// Replaces data and checksum in one transaction, if neither has changed since `found` was read. `also` contains the other
+/// changes of this transaction.
 pub(super) fn put(
     paths: &KeyPaths,
     found: &PairState,
     ours: &EncodedDocument,
+    also: &[Change],
     client: &Client,
 ) -> Result<ChangeResult> {
     let current = Current::of(found, ours);
     let checksum = ours.document().checksum().to_string();
     let checksum = checksum.as_bytes().into();
     let set = Change::Set(&paths.data, ours.value());
-    let result = if current.has_our_checksum {
+    let pair = if current.has_our_checksum {
         // A torn pair that has our checksum already. Setting a key to the value that it has does not fire watches (tried), so it
         // is deleted first.
         let delete = Change::DeleteCas(&paths.checksum, current.checksum_index);
-        client.change(&[set, delete, Change::Set(&paths.checksum, checksum)])?
+        vec![set, delete, Change::Set(&paths.checksum, checksum)]
     } else {
-        client.change(&[set, Change::Cas(&paths.checksum, checksum, current.checksum_index)])?
+        vec![set, Change::Cas(&paths.checksum, checksum, current.checksum_index)]
     };
-    match result {
-        ChangeResult::TooLarge => put_large(paths, &current, ours, client),
+    match client.change(&[&pair, also].concat())? {
+        ChangeResult::TooLarge => put_large(paths, &current, ours, also, client),
         result => Ok(result),
     }
 }
 
 /// Replaces a document that is too large for a transaction. First the data, which makes the pair torn, so that no node installs
-/// it; then the checksum, if the data is still ours.
-fn put_large(paths: &KeyPaths, current: &Current, ours: &EncodedDocument, client: &Client) -> Result<ChangeResult> {
+/// it; then the checksum and the other changes, if the data is still ours.
+fn put_large(
+    paths: &KeyPaths,
+    current: &Current,
+    ours: &EncodedDocument,
+    also: &[Change],
+    client: &Client,
+) -> Result<ChangeResult> {
     let mut checksum_index = current.checksum_index;
     if current.has_our_checksum {
         // Otherwise our data would complete the pair, and watches on the checksum would not fire.
@@ -51,10 +59,12 @@ fn put_large(paths: &KeyPaths, current: &Current, ours: &EncodedDocument, client
     let Some(data) = data.filter(|data| data.holds(ours.value())) else {
         return Ok(ChangeResult::Lost { why: format!("{} has changed", paths.data), repeated: false });
     };
-    let changed = client.change(&[
+    let checksum = ours.document().checksum().to_string();
+    let complete = [
         Change::CheckIndex(&paths.data, data.modify_index),
-        Change::Cas(&paths.checksum, ours.document().checksum().to_string().as_bytes().into(), checksum_index),
-    ]);
+        Change::Cas(&paths.checksum, checksum.as_bytes().into(), checksum_index),
+    ];
+    let changed = client.change(&[&complete, also].concat());
     changed.map_err(|error| {
         error.and("its data is already replaced, so no node installs the key until the document is uploaded again")
     })

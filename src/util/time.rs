@@ -65,6 +65,57 @@ pub fn rfc3339_millis(time: SystemTime) -> String {
     written(time, |time| printed(humantime::format_rfc3339_millis(time)))
 }
 
+/// A time in milliseconds since 1970, until the end of the year 9999. It is printed as `2026-11-27T14:02:11.123Z`, so
+/// that the texts have the order of the times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The last millisecond of the year 9999.
+    const LAST: u64 = 253_402_300_799_999;
+
+    /// The current time, by this machine's clock.
+    pub fn now() -> Timestamp {
+        let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The time that many milliseconds after the start of 1970.
+    pub fn from_millis(millis: u64) -> Timestamp {
+        Timestamp(millis.min(Timestamp::LAST))
+    }
+
+    /// Parses a time as it is printed. No other form counts.
+    pub fn parse(text: &str) -> Option<Timestamp> {
+        let since = humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let time = Timestamp::from_millis(u64::try_from(since.as_millis()).ok()?);
+        (time.to_string() == text).then_some(time)
+    }
+
+    /// A later time.
+    #[must_use]
+    pub fn plus(self, time: Duration) -> Timestamp {
+        Timestamp::from_millis(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// An earlier time.
+    #[must_use]
+    pub fn minus(self, time: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// As the system's time.
+    pub fn as_system_time(self) -> SystemTime {
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.0)).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        humantime::format_rfc3339_millis(self.as_system_time()).fmt(f)
+    }
+}
+
 /// The age of a time for messages, in its largest unit: `40s ago`, `3h ago`. A time in the future is `0s ago`.
 pub fn ago(time: SystemTime) -> String {
     let seconds = time.elapsed().unwrap_or(Duration::ZERO).as_secs();

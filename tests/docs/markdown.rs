@@ -124,8 +124,10 @@ fn commands_end_well(house: &House, page: &str, text: &str) {
 fn shape(line: &str) -> String {
     let mut before = "";
     let words = line.split_whitespace().map(|word| {
-        let differs =
-            word.contains(|c: char| c.is_ascii_digit()) || word.contains('…') || before == "(by" || before == "on";
+        let differs = word == "-"
+            || word.contains(|c: char| c.is_ascii_digit() || "…@".contains(c))
+            || before == "(by"
+            || before == "on";
         before = word;
         match word.trim_end_matches([',', ')']) {
             "B" | "KB" | "MB" => word.replace("KB", "B").replace("MB", "B"),

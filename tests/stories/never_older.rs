@@ -221,7 +221,11 @@ fn two_uploaders_that_race_leave_a_whole_pair_and_each_says_what_it_replaced() {
     }
     let keys = place.consul.http("GET", &format!("/v1/kv/{}?keys", place.kv("")), b"").unwrap().1;
     let keys: BTreeSet<String> = serde_json::from_slice(&keys).unwrap();
-    assert_eq!(keys, BTreeSet::from([place.kv("checksum"), place.kv("data")]), "nothing else is left in Consul");
+    assert_eq!(
+        keys,
+        BTreeSet::from(["checksum", "data", "record"].map(|part| place.kv(part))),
+        "nothing else is left in Consul"
+    );
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn the_whole_overview_is_this() {
     let ran = scenario.run(&["status"]).run().expect(1).is_silent();
     let document = short(golden::DOCUMENT);
     let rows = [
-        ["KEY", "CHECKSUM", "LINES", "SIZE", "STORED AS", "INDEX", "STATE"].map(str::to_owned),
+        ["KEY", "CHECKSUM", "LINES", "SIZE", "STORED AS", "INDEX", "UPLOADED", "BY", "STATE"].map(str::to_owned),
         [
             "moving".into(),
             short(&lines(21)),
@@ -94,9 +94,11 @@ fn the_whole_overview_is_this() {
             "54 B".into(),
             "plain".into(),
             scenario.index("moving/checksum").to_string(),
+            "-".into(),
+            "-".into(),
             "ok".into(),
         ],
-        ["not/there", "-", "-", "-", "-", "-", "no document; stopped: not yet"].map(str::to_owned),
+        ["not/there", "-", "-", "-", "-", "-", "-", "-", "no document; stopped: not yet"].map(str::to_owned),
         [
             "older".into(),
             document.clone(),
@@ -104,6 +106,8 @@ fn the_whole_overview_is_this() {
             "381 B".into(),
             format!("gzip, {} B", golden::GZIP_BASE64.len()),
             scenario.index("older/checksum").to_string(),
+            "-".into(),
+            "-".into(),
             "ok".into(),
         ],
         [
@@ -113,6 +117,8 @@ fn the_whole_overview_is_this() {
             "381 B".into(),
             "plain".into(),
             scenario.index("plain/checksum").to_string(),
+            "-".into(),
+            "-".into(),
             "ok".into(),
         ],
         [
@@ -122,6 +128,8 @@ fn the_whole_overview_is_this() {
             "381 B".into(),
             format!("brotli, {} B", golden::brotli().len()),
             scenario.index("smaller/checksum").to_string(),
+            "-".into(),
+            "-".into(),
             "ok".into(),
         ],
         [
@@ -131,6 +139,8 @@ fn the_whole_overview_is_this() {
             "51 B".into(),
             "plain".into(),
             scenario.index("stopped/checksum").to_string(),
+            "-".into(),
+            "-".into(),
             "stopped: bad DNS".into(),
         ],
         [
@@ -140,6 +150,8 @@ fn the_whole_overview_is_this() {
             "-".into(),
             "-".into(),
             scenario.index("torn/data").to_string(),
+            "-".into(),
+            "-".into(),
             "torn: there is data without a checksum; upload it again with kvx-in".into(),
         ],
     ];
@@ -190,6 +202,7 @@ fn the_whole_json_is_this() {
             "prefix": prefix, "key": key, "checksum": sha256(document), "bytes": document.len(),
             "lines": document.lines().count(), "encoding": encoding, "stored": stored,
             "index": scenario.index(&format!("{key}/checksum")), "stop": stop, "torn": null, "denied": false,
+            "uploaded": null, "by": null, "note": null,
         })
     };
     let document = golden::DOCUMENT;
@@ -210,6 +223,7 @@ fn the_whole_json_is_this() {
             {
                 "prefix": prefix, "key": "not/there", "checksum": null, "bytes": null, "lines": null, "encoding": null,
                 "stored": null, "index": null, "stop": "not yet", "torn": null, "denied": false,
+                "uploaded": null, "by": null, "note": null,
             },
             whole("older", document, "gzip", golden::GZIP_BASE64.len(), None),
             whole("plain", document, "plain", document.len(), None),
@@ -218,7 +232,7 @@ fn the_whole_json_is_this() {
             {
                 "prefix": prefix, "key": "torn", "checksum": null, "bytes": null, "lines": null, "encoding": null,
                 "stored": 5, "index": scenario.index("torn/data"), "stop": null,
-                "torn": "there is data without a checksum", "denied": false,
+                "torn": "there is data without a checksum", "denied": false, "uploaded": null, "by": null, "note": null,
             },
         ],
         "locks": [{ "node": "elsewhere", "file": null, "hash": sha256("/etc/other"), "reason": "canary" }],

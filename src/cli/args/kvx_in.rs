@@ -15,7 +15,7 @@ use crate::input::url::Url;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::stored::Encoding;
 use crate::telemetry::metrics::Metrics;
-use crate::upload::{self, Lines, Mode, StopPolicy, Terms, UploadOrder};
+use crate::upload::{self, Description, Lines, Mode, StopPolicy, Terms, UploadOrder};
 
 metrics_options! {
     over consul_options:
@@ -24,7 +24,8 @@ metrics_options! {
         help_triggers("-h", "--help"),
         note = "The document comes from stdin, -f FILE, -u URL (only an answer of 200 counts),
 or the stdout of a command after -- (only if it exits 0). It is stored as
-PREFIX/KEY/data, its SHA-256 as PREFIX/KEY/checksum, in one transaction.
+PREFIX/KEY/data, its SHA-256 as PREFIX/KEY/checksum, and who uploaded it, when
+and in place of what, as PREFIX/KEY/record, in one transaction.
 Nothing is sent if Consul already has the same document, with -z or without.",
         note = "With -S the document has no final newline, so it has one line less.",
         note = "With -z the uncompressed document may have up to 16M, or --max-size if that is
@@ -103,6 +104,10 @@ render | {command_name} -k hosts --min-lines 600
         #[argh(switch, short = 'n')]
         dry_run: bool,
 
+        /// why: kept with the document, and shown by kvx status
+        #[argh(option, short = 'm', arg_name = "text", from_str_fn(values::note))]
+        note: Option<String>,
+
         /// with --dogstatsd, send events: an upload (with its changes), a document with too few lines, a stop
         #[argh(switch)]
         events: bool,
@@ -150,6 +155,7 @@ impl KvxInArgs {
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             differ: self.events.then_some(upload::DIFFER),
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
+            description: Description::Record { note: self.note },
         };
         Ok(UploadOrder {
             terms,

@@ -8,6 +8,7 @@ use crate::document::guard::Percent;
 use crate::input::url::Url;
 use crate::install::Attributes;
 use crate::layout::keys::{Key, Prefix, ValuePath};
+use crate::layout::record;
 use crate::process::check::Check;
 use crate::telemetry::log::Format;
 use crate::telemetry::metrics::dogstatsd::StatsdAddress;
@@ -28,6 +29,11 @@ pub fn prefix(text: &str) -> Result<Prefix, String> {
 /// `--raw`.
 pub fn value_path(text: &str) -> Result<ValuePath, String> {
     ValuePath::parse(text)
+}
+
+/// `-m`.
+pub fn note(text: &str) -> Result<String, String> {
+    record::note(text).ok_or_else(|| "it says nothing".into())
 }
 
 /// `--expect`.

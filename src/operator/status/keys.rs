@@ -8,6 +8,7 @@ use crate::document::encoding;
 use crate::layout::keys::{Key, KeyPaths, Prefix};
 use crate::layout::marker::text_of;
 use crate::layout::pair::{Pair, PairState, Torn, VerifiedPair};
+use crate::layout::record;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyState {
@@ -26,6 +27,12 @@ pub struct KeyState {
     pub stored: Option<usize>,
     /// The index (ModifyIndex) of its last change.
     pub index: Option<u64>,
+    /// When the document was uploaded, by its record: `2026-11-27T14:02:11.123Z`.
+    pub uploaded: Option<String>,
+    /// Who uploaded it: `user@host`.
+    pub by: Option<String>,
+    /// The note of the upload.
+    pub note: Option<String>,
     /// The reason of the stop, if the key is stopped.
     pub stop: Option<String>,
     /// Why the pair is torn, if it is.
@@ -34,8 +41,8 @@ pub struct KeyState {
     pub denied: bool,
 }
 
-/// Number of keys per transaction: Consul 1.8 accepts 64 operations, and a key takes three.
-const KEYS_PER_TRANSACTION: usize = 21;
+/// Number of keys per transaction: Consul 1.8 accepts 64 operations, and a key takes four.
+const KEYS_PER_TRANSACTION: usize = 16;
 
 impl KeyState {
     /// What is wrong with the key, if anything.
@@ -55,20 +62,23 @@ pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> consul::Result<
     for keys in keys.chunks(KEYS_PER_TRANSACTION) {
         let paths_of_keys: Vec<KeyPaths> = keys.iter().map(|(prefix, key)| KeyPaths::of(prefix, key)).collect();
         let documents: Vec<&str> = paths_of_keys.iter().flat_map(|paths| [&*paths.data, &*paths.checksum]).collect();
-        let stops: Vec<&str> = paths_of_keys.iter().map(|paths| &*paths.stop).collect();
-        let (mut entries, denied) = client.read_each(Consistency::Default, &documents, &stops)?;
+        let others: Vec<&str> = paths_of_keys.iter().flat_map(|paths| [&*paths.stop, &*paths.record]).collect();
+        let (mut entries, denied) = client.read_each(Consistency::Default, &documents, &others)?;
         for ((prefix, key), paths) in keys.iter().zip(&paths_of_keys) {
             let of_this = [&paths.data, &paths.checksum, &paths.stop];
             let is_denied = denied.iter().any(|(path, _)| of_this.iter().any(|known| known == path));
             states.push(KeyState { denied: is_denied, ..state(&mut entries, paths, prefix, key) });
         }
-        denial = denial.or(denied.into_iter().next().map(|(_, denial)| denial));
+        // A node's token need not be allowed to read records.
+        let is_needed = |path: &str| !paths_of_keys.iter().any(|paths| paths.record == path);
+        denial = denial.or(denied.into_iter().find(|(path, _)| is_needed(path)).map(|(_, denial)| denial));
     }
     Ok((states, denial))
 }
 
 fn state(entries: &mut Entries, paths: &KeyPaths, prefix: &Prefix, key: &Key) -> KeyState {
     let stop = entries.take(&paths.stop).as_ref().and_then(text_of);
+    let record = entries.take(&paths.record);
     let mut state = KeyState {
         prefix: prefix.to_string(),
         key: key.to_string(),
@@ -78,6 +88,9 @@ fn state(entries: &mut Entries, paths: &KeyPaths, prefix: &Prefix, key: &Key) ->
         encoding: None,
         stored: None,
         index: None,
+        uploaded: None,
+        by: None,
+        note: None,
         stop,
         torn: None,
         denied: false,
@@ -96,6 +109,11 @@ fn state(entries: &mut Entries, paths: &KeyPaths, prefix: &Prefix, key: &Key) ->
             (state.bytes, state.lines) = (Some(document.size().bytes()), Some(document.size().lines()));
             state.stored = Some(encoded.as_ref().map_or(document.bytes().len(), Vec::len));
             state.index = Some(index.max(data_index));
+            // A record that cannot be parsed describes nothing.
+            if let Ok(Some(record)) = record::of_document(record.as_ref(), document.checksum()) {
+                state.uploaded = Some(record.time.to_string());
+                (state.by, state.note) = (Some(record.by), record.note);
+            }
             state.encoding = Some(match (encoded, flags) {
                 (None, _) => "plain",
                 (Some(_), encoding::BROTLI) => "brotli",

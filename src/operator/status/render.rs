@@ -17,7 +17,7 @@ impl fmt::Display for Overview {
         let locks: Vec<_> = self.locks.iter().map(lock).collect();
         let files: Vec<_> = self.files.iter().map(file).collect();
         let tables = [
-            table(["KEY", "CHECKSUM", "LINES", "SIZE", "STORED AS", "INDEX", "STATE"], &keys),
+            table(["KEY", "CHECKSUM", "LINES", "SIZE", "STORED AS", "INDEX", "UPLOADED", "BY", "STATE"], &keys),
             table(["LOCKED ON", "FILE", "REASON"], &locks),
             table(["FILE", "KEY", "CHECKSUM", "SINCE", "STATE"], &files),
             self.files.iter().filter_map(remedy).collect(),
@@ -29,7 +29,7 @@ impl fmt::Display for Overview {
     }
 }
 
-fn key(key: &KeyState) -> [String; 7] {
+fn key(key: &KeyState) -> [String; 9] {
     let bytes = |bytes: u64| size(usize::try_from(bytes).unwrap_or(usize::MAX));
     let stored = match (key.encoding, key.stored) {
         (Some("plain"), _) => Some("plain".to_owned()),
@@ -43,8 +43,15 @@ fn key(key: &KeyState) -> [String; 7] {
         or_dash(key.bytes.map(bytes)),
         or_dash(stored),
         or_dash(key.index),
+        or_dash(key.uploaded.as_deref().map(to_seconds)),
+        or_dash(key.by.as_ref().map(|by| text::line(by))),
         key.problem().unwrap_or("ok".into()),
     ]
+}
+
+/// A time without its milliseconds.
+fn to_seconds(time: &str) -> String {
+    time.split_once('.').map_or(time.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 fn lock(lock: &LockState) -> [String; 3] {

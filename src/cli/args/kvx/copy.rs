@@ -7,15 +7,16 @@ use crate::document::guard::Guards;
 use crate::error::{Result, Status};
 use crate::layout::keys::Key;
 use crate::telemetry::metrics::Metrics;
-use crate::upload::StopPolicy;
 use crate::upload::copy::CopyOrder;
+use crate::upload::{Description, StopPolicy};
 
 metrics_options! {
     over site_options:
     /// Copy a document to another key.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "The stored value, its Flags and its checksum are copied in one transaction.
+        note = "The stored value, its Flags, its checksum and a record of the copy are written
+in one transaction.
 Nothing is sent if the other key already has the same document.",
         note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} --from hosts --to hosts-before",
@@ -39,6 +40,10 @@ Nothing is sent if the other key already has the same document.",
         /// copy even if the other key is stopped
         #[argh(switch)]
         ignore_stop: bool,
+
+        /// why: kept with the document, and shown by kvx status
+        #[argh(option, short = 'm', arg_name = "text", from_str_fn(values::note))]
+        note: Option<String>,
 
         /// with --dogstatsd, also send an event
         #[argh(switch)]
@@ -67,6 +72,7 @@ impl CopyArgs {
         // No limits: the document passed the guards of the upload.
         let guards = Guards { min_lines: 0, max_size: LARGEST, max_shrink: None };
         let stop = if self.ignore_stop { StopPolicy::Ignored } else { StopPolicy::Respected };
-        Ok(CopyOrder { from: self.from, to: self.to, guards, stop, site })
+        let description = Description::Record { note: self.note };
+        Ok(CopyOrder { from: self.from, to: self.to, guards, stop, description, site })
     }
 }
