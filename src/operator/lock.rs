@@ -184,10 +184,14 @@ pub fn unlock(order: &LockOrder, context: &Context) -> Result<Unlocked> {
 }
 
 /// The path that identifies the lock, as in kvexpress, and the lock's key in Consul. If kvx-out installed the file
-/// under another path, such as a link, that path counts.
+/// under another path, such as a link, that path counts. But the given path counts if another user can have it lead to
+/// another file for the moment.
 fn lock_names(order: &LockOrder, context: &Context) -> (PathBuf, String) {
     let given = path::absolute(&order.file);
-    let file = recorded(order, &given, context).map_or(given, |recorded| recorded.state.locked_as().to_owned());
+    let is_exposed = given.parent().is_some_and(|directory| !matches!(exposure(directory), Ok(None)));
+    let is_led_elsewhere = is_exposed && install::path_of(&given) != given;
+    let recorded = recorded(order, &given, context).filter(|_| !is_led_elsewhere);
+    let file = recorded.map_or(given, |recorded| recorded.state.locked_as().to_owned());
     let path = order.site.prefix.lock(&file, &context.env.hostname());
     (file, path)
 }

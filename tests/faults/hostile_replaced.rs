@@ -321,6 +321,9 @@ fn a_file_whose_directory_is_moved_away_is_locked_in_consul_all_the_same() {
 /// another.
 #[test]
 fn a_directory_that_was_missing_a_moment_ago_is_not_written_to() {
+
+#[test]
+fn a_file_is_locked_by_its_name_though_she_has_made_that_a_link_to_another() {
     if !can("acting for another user") {
         return;
     }
@@ -343,4 +346,28 @@ fn a_directory_that_was_missing_a_moment_ago_is_not_written_to() {
     let said = String::from_utf8(ended.stderr).unwrap();
     assert!(ended.status.code() == Some(75) && said.contains("has just created its directory"), "{said}");
     assert_eq!(fs::read_to_string(missing.join("hosts")).unwrap(), "another\n");
+
+    let (f, g) = (place.path().join("out/f"), place.path().join("out/g"));
+    let run = |program: &str, options: &[&str], file: &Path| {
+        let run = Run::new(program, &place.consul.address).args(options).arg("--state-dir");
+        run.arg(place.path().join("state")).arg("-f").arg(file).run()
+    };
+    for file in [&f, &g] {
+        run("kvx-out", &["-k", &place.key], file).expect(0);
+    }
+    fs::rename(&f, place.path().join("out/aside")).unwrap();
+    symlink("g", &f).unwrap();
+    run("kvx", &["lock", "-r", "why"], &f).expect(0).says(&["locked on this node"]);
+    fs::rename(place.path().join("out/aside"), &f).unwrap();
+    place.upload(lines(21));
+    run("kvx-out", &["-k", &place.key], &f).expect(0).says(&["locked on this node", "why"]);
+    run("kvx-out", &["-k", &place.key], &g).expect(0).says(&["installed", "out/g"]);
+    assert_eq!(fs::read_to_string(&f).unwrap(), lines(20));
+    // Nor does that lift the other's lock.
+    run("kvx", &["lock", "-r", "why"], &g).expect(0);
+    fs::rename(&f, place.path().join("out/aside")).unwrap();
+    symlink("g", &f).unwrap();
+    run("kvx", &["unlock"], &f).expect(0);
+    place.upload(lines(22));
+    run("kvx-out", &["-k", &place.key], &g).expect(0).says(&["locked on this node", "why"]);
 }
