@@ -194,7 +194,7 @@ fn half_a_file_in_place_is_known_as_such_after_a_power_loss() {
 fn upload(place: &Place, old: Option<&str>, fault: Option<&Fault>) -> Trace {
     match old {
         Some(old) => put(place, old),
-        None => ["data", "checksum"].iter().for_each(|part| place.consul.delete(&place.kv(part))),
+        None => ["data", "checksum", "record"].iter().for_each(|part| place.consul.delete(&place.kv(part))),
     }
     Trace::of(place.kvx_in().args(["--timeout", "6s"]), lines(601), &[], fault, &place.path().join("strace"))
 }
