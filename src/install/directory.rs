@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::sys::statfs::fstatfs;
+use nix::unistd::geteuid;
 
 use crate::util::open::CAREFULLY;
 use crate::util::ownership::{self, Exposure, Others, is_shared};
@@ -153,6 +154,11 @@ impl OpenDirectory {
     pub fn is_changed_only_by(&self, user: u32) -> io::Result<bool> {
         let is_exposed_to_user_only = |exposure: &Exposure| exposure.by == Others::One(user);
         Ok(!is_shared(&self.metadata()?) && self.exposure()?.is_none_or(is_exposed_to_user_only))
+    }
+
+    /// Whether only root and the user of this run can have put its entries there.
+    pub fn is_changed_only_by_us(&self) -> io::Result<bool> {
+        self.is_changed_only_by(geteuid().as_raw())
     }
 
     /// Whether a user who is neither root nor this one can get here, as far as the modes of the directories above say.

@@ -14,7 +14,6 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::directory::{ENTER, OpenDirectory, busy, failed, with_context};
 use super::xattrs;
-use crate::util::open::is_empty;
 
 /// The set-group-id bit of a directory. A new directory inherits it and keeps it.
 const SET_ID: u32 = 0o2000;
@@ -32,9 +31,10 @@ impl OpenDirectory {
     pub fn create_directory(&self, name: &OsStr, mode: u32) -> io::Result<OpenDirectory> {
         let (path, bits) = (self.path().join(name), Mode::from_bits_truncate(mode));
         let is_exposed = self.exposure()?.is_some();
-        // The clock of the file system may be a tick behind.
-        let begun = SystemTime::now().checked_sub(Duration::from_millis(20));
+        let mut begun = None;
         let made = if is_exposed {
+            // The clock of the file system may be a tick behind.
+            begun = SystemTime::now().checked_sub(Duration::from_millis(20));
             let umask = stat::umask(Mode::empty()); // No other thread creates files.
             let made = mkdirat(self.file(), name, bits);
             stat::umask(umask);
@@ -76,11 +76,6 @@ impl OpenDirectory {
                 drop(self.remove_directory(name));
             }
         })
-    }
-
-    /// Whether the directory is empty.
-    pub fn is_empty(&self) -> io::Result<bool> {
-        is_empty(self.file())
     }
 
     /// Removes the directory's ACL and its default ACL.
@@ -126,32 +121,36 @@ impl OpenDirectory {
 
     /// Removes all entries.
     pub fn remove_contents(&self) -> io::Result<()> {
-        self.names()?.iter().try_for_each(|name| self.remove_all(name))
+        let mut names = Vec::new();
+        self.all_names(|name| {
+            names.push(name.to_owned());
+            true
+        })?;
+        names.iter().try_for_each(|name: &OsString| self.remove_all(name))
+    }
+
+    /// Whether the directory is empty.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        self.has_only(&[])
     }
 
     /// Whether it has no entries but of these names.
     pub fn has_only(&self, names: &[&str]) -> io::Result<bool> {
+        self.all_names(|name| names.iter().any(|known| name == *known))
+    }
+
+    /// Whether this holds for the names of all entries. Ends at the first for which it does not.
+    fn all_names(&self, mut holds: impl FnMut(&OsStr) -> bool) -> io::Result<bool> {
         let cannot = |errno| failed("list directory", self.path(), errno);
         let mut entries = Dir::openat(self.file(), ".", ENTER | OFlag::O_RDONLY, Mode::empty()).map_err(cannot)?;
         for entry in entries.iter() {
             let entry = entry.map_err(cannot)?;
             let name = OsStr::from_bytes(entry.file_name().to_bytes());
-            if name != "." && name != ".." && !names.iter().any(|known| name == *known) {
+            if name != "." && name != ".." && !holds(name) {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// The names of all entries.
-    fn names(&self) -> io::Result<Vec<OsString>> {
-        let list = || {
-            let mut entries = Dir::openat(self.file(), ".", ENTER | OFlag::O_RDONLY, Mode::empty())?;
-            let names = entries.iter().map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()));
-            let names = names.filter(|name| !matches!(name, Ok(name) if name == "." || name == ".."));
-            names.collect::<nix::Result<Vec<OsString>>>()
-        };
-        list().map_err(|errno| failed("list directory", self.path(), errno))
     }
 
     /// Removes an entry and its contents, if it exists.

@@ -30,7 +30,7 @@ pub(super) fn write(marker: &OpenDirectory, is_new: bool, parent: &OpenDirectory
     }
     if is_new {
         marker.drop_acls()?;
-    } else if parent.exposure()?.is_some() || ownership::is_shared(&parent.metadata()?) {
+    } else if !parent.is_changed_only_by_us()? {
         assert_marker(marker)?;
     } else if marker.is_empty()? {
         marker.drop_acls()?;
@@ -52,8 +52,7 @@ pub(super) fn write(marker: &OpenDirectory, is_new: bool, parent: &OpenDirectory
 pub(super) fn remove(directory: &OpenDirectory, name: &OsStr) -> io::Result<()> {
     let marker = directory.enter(name)?;
     assert_only_reason(&marker)?;
-    let is_foreign = directory.exposure()?.is_some() || ownership::is_shared(&directory.metadata()?);
-    if is_foreign && !marker.is_empty()? {
+    if !directory.is_changed_only_by_us()? && !marker.is_empty()? {
         assert_marker(&marker)?;
     }
     remove_reason(&marker)?;
