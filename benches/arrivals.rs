@@ -21,12 +21,13 @@ impl Arrivals {
     }
 
     /// The number of seconds from `started` until each file arrived for the first time, in order. Ends after `n` files,
-    /// after a second without a new file if nothing is `busy`, or at the time limit.
+    /// after five seconds without a new file if nothing is `busy` (an agent of a thousand `keyprefix` watches may need more than
+    /// one before it starts the first handler), or at the time limit.
     pub fn since(&self, started: Instant, n: usize, busy: impl Fn() -> bool, limit: Duration) -> Vec<f64> {
         let mut seen: HashMap<OsString, f64> = HashMap::new();
         while seen.len() < n && started.elapsed() < limit {
             let mut ready = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut ready, PollTimeout::from(1000u16)).expect("poll") == 0 && !busy() {
+            if poll(&mut ready, PollTimeout::from(5000u16)).expect("poll") == 0 && !busy() {
                 break;
             }
             let now = started.elapsed().as_secs_f64();

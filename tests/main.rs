@@ -75,6 +75,7 @@ mod interfaces {
     mod command_line;
     mod completions;
     mod directory_readers;
+    mod history_plan;
     mod kvexpress;
     mod kvexpress_command_lines;
     mod kvexpress_flags;

@@ -143,8 +143,8 @@ impl Client<'_> {
     ///
     /// # Errors
     /// 65, 69, 77 and 78 as for every request.
-    pub fn list(&self, folder: &str) -> Result<Vec<String>> {
-        self.get_folder(folder, "keys")
+    pub fn list(&self, consistency: Consistency, folder: &str) -> Result<Vec<String>> {
+        self.get_folder(folder, &consistency.append_to("keys"))
     }
 
     /// All keys in a folder with their values at the same moment. Consul omits the keys that the token must not read.
@@ -218,15 +218,15 @@ impl Client<'_> {
         }
     }
 
-    /// Sets a value that is too large for a transaction, if the key still has this index (0: if it does not exist).
+    /// Sets a value that is too large for a transaction, if the key still has this index (0: if it does not exist), or, without
+    /// an index, unconditionally.
     ///
     /// # Errors
     /// 77 if it is denied, 65 if the value exceeds Consul's limit; 69 and 78 as for every request.
-    pub fn put(&self, key: &str, value: Value, index: u64) -> Result<ChangeResult> {
-        let parameter = match value.flags {
-            0 => format!("cas={index}"),
-            flags => format!("cas={index}&flags={flags}"),
-        };
+    pub fn put(&self, key: &str, value: Value, index: Option<u64>) -> Result<ChangeResult> {
+        let cas = index.map(|index| format!("cas={index}"));
+        let flags = Some(value.flags).filter(|&flags| flags != 0).map(|flags| format!("flags={flags}"));
+        let parameter = cas.into_iter().chain(flags).collect::<Vec<_>>().join("&");
         let answer = self.call(&Call { path: &path(key), parameter: &parameter, body: Body::Bytes(value.bytes) })?;
         match (answer.status, answer.body.trim_ascii()) {
             (200, b"true") => Ok(ChangeResult::Done),

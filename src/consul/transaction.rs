@@ -23,8 +23,12 @@ pub enum Change<'a> {
     Cas(&'a str, Value<'a>, u64),
     /// Deletes the key if it still has this index.
     DeleteCas(&'a str, u64),
+    /// Deletes the key, if it exists.
+    Delete(&'a str),
     /// Changes nothing, but fails if the key does not have this index.
     CheckIndex(&'a str, u64),
+    /// Changes nothing, but fails if the key does not exist. Its value is part of the answer, and ignored.
+    CheckExists(&'a str),
 }
 
 #[derive(Serialize)]
@@ -62,7 +66,9 @@ impl<'a> Op<'a> {
             Change::Set(key, value) => ("set", key, Some(value), None),
             Change::Cas(key, value, index) => ("cas", key, Some(value), Some(index)),
             Change::DeleteCas(key, index) => ("delete-cas", key, None, Some(index)),
+            Change::Delete(key) => ("delete", key, None, None),
             Change::CheckIndex(key, index) => ("check-index", key, None, Some(index)),
+            Change::CheckExists(key) => ("get", key, None, None),
         };
         let flags = value.map(|value| value.flags).filter(|&flags| flags != 0); // Consul's default is 0.
         let value = value.map(|value| BASE64_STANDARD.encode(value.bytes));

@@ -19,7 +19,15 @@ const MAX_BEST_QUALITY: usize = 512 * 1024;
 
 /// Compresses with brotli.
 pub fn to_brotli(bytes: &[u8]) -> Vec<u8> {
-    let quality = if bytes.len() <= MAX_BEST_QUALITY { 11 } else { 9 };
+    compress(bytes, if bytes.len() <= MAX_BEST_QUALITY { 11 } else { 9 })
+}
+
+/// Compresses with brotli, in less than a millisecond for 30 KB.
+pub fn to_brotli_quickly(bytes: &[u8]) -> Vec<u8> {
+    compress(bytes, 2)
+}
+
+fn compress(bytes: &[u8], quality: i32) -> Vec<u8> {
     let params = BrotliEncoderParams { quality, size_hint: bytes.len(), ..BrotliEncoderParams::default() };
     let mut encoded = Vec::new();
     match brotli::BrotliCompress(&mut &*bytes, &mut encoded, &params) {

@@ -9,12 +9,14 @@
 //!
 //! ```text
 //! PREFIX/KEY/record
+//! PREFIX/kvx/history/KEY/<time>-<checksum>      PREFIX/kvx/parts/KEY/<checksum>
 //! ```
 
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::history::VersionName;
 use super::names;
 use crate::document::Checksum;
 
@@ -66,6 +68,34 @@ impl KeyPaths {
     }
 }
 
+/// The folders of a key's history in the KV store. A key's own folder has only what nodes need: everything in it wakes their
+/// `keyprefix` watches and is part of each payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPaths {
+    /// `PREFIX/kvx/history/KEY`: an entry for each version, named `<time>-<checksum>`.
+    pub versions: String,
+    /// `PREFIX/kvx/parts/KEY`: the documents of the versions, named by their checksums.
+    pub parts: String,
+}
+
+impl HistoryPaths {
+    /// The folders of this key.
+    pub fn of(prefix: &Prefix, key: &Key) -> HistoryPaths {
+        let folder = |name: &str| format!("{prefix}/{KVX}/{name}/{key}");
+        HistoryPaths { versions: folder(HISTORY), parts: folder(PARTS) }
+    }
+
+    /// The path of a version.
+    pub fn version(&self, name: VersionName) -> String {
+        format!("{}/{name}", self.versions)
+    }
+
+    /// The path of the document with this checksum.
+    pub fn part(&self, checksum: Checksum) -> String {
+        format!("{}/{checksum}", self.parts)
+    }
+}
+
 /// An entry in the folder of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -81,6 +111,9 @@ pub enum Part {
 const LOCKS: &str = "locks";
 /// The folder of what only kvx writes, and what nodes do not need to install. A key cannot have this name.
 const KVX: &str = "kvx";
+/// The folders in [`KVX`] of the versions and of their documents.
+const HISTORY: &str = "history";
+const PARTS: &str = "parts";
 /// The record of the document, in the folder of its key.
 const RECORD: &str = "record";
 

@@ -1,5 +1,6 @@
 //! The layout of what kvx stores, in Consul and next to a file. It is compatible with kvexpress.
 
+pub mod history;
 pub mod keys;
 mod lock_directory;
 pub(crate) mod lock_file;

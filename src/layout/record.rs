@@ -93,10 +93,16 @@ pub fn note(text: &str) -> Option<String> {
     Some(note.trim_end().to_owned()).filter(|note| !note.is_empty())
 }
 
-/// The time of a new version: now, but later than the known versions. A known time that is more than a day ahead does
-/// not count, and is returned: one wrong clock must not decide the time of all later versions.
+/// The latest time that counts. A version that is more than a day ahead was uploaded by a wrong clock, which must not decide the
+/// order of all later versions.
+pub fn horizon(now: Timestamp) -> Timestamp {
+    now.plus(Duration::from_secs(24 * 60 * 60))
+}
+
+/// The time of a new version: now, but later than the known versions. A known time beyond the horizon does not count, and is
+/// returned.
 pub fn time_after(now: Timestamp, known: impl Iterator<Item = Timestamp>) -> (Timestamp, Option<Timestamp>) {
-    let horizon = now.plus(Duration::from_secs(24 * 60 * 60));
+    let horizon = horizon(now);
     let (mut time, mut ignored) = (now, None);
     for known in known {
         if known > horizon {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::consul::{self, Client};
+use crate::consul::{self, Client, Consistency};
 use crate::context::Context;
 use crate::error::Result;
 use crate::layout::keys::{Key, Prefix};
@@ -19,7 +19,7 @@ pub fn list(site: &Site, context: &Context) -> Result<Vec<Key>> {
 
 pub(super) fn keys(client: &Client, prefix: &Prefix) -> consul::Result<Vec<Key>> {
     // Invalid names are left out: no run reads or writes such keys.
-    let paths = client.list(&prefix.to_string())?;
+    let paths = client.list(Consistency::Default, &prefix.to_string())?;
     let keys: BTreeSet<Key> = paths.iter().filter_map(|path| prefix.split(path)).map(|(key, _)| key).collect();
     Ok(keys.into_iter().collect())
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::report::{Answer, Replaced, Upload, UploadEffect};
 use super::write::put;
-use super::{Description, Mode, StopPolicy, Terms, describe};
-use crate::consul::{Change, ChangeResult, Client, Failure};
+use super::{Description, Mode, StopPolicy, Terms, describe, history};
+use crate::consul::{ChangeResult, Client, Failure};
 use crate::context::Context;
 use crate::document::Size;
 use crate::document::diff;
@@ -81,13 +81,13 @@ pub(crate) fn converge(
             let difference = diff::unified((&before, &from), (after, &to), limits);
             return Ok(UploadEffect::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
         }
-        let record = describe::record(terms, &paths, &read, &ours, context)?.map(|record| record.to_string());
-        let record = record.as_ref().map(|record| Change::Set(&paths.record, record.as_bytes().into()));
-        let result = put(&paths, found, &ours, record.as_slice(), client).map_err(|failure| match failure {
+        // After a lost write the history's documents are written again, since one of them may be missing.
+        let described = describe::describe(terms, &paths, &read, &ours, attempt == 0, client, context)?;
+        let result = put(&paths, found, &ours, &described, client).map_err(|failure| match failure {
             Failure::Unavailable(_) => {
                 failure.and("the document may have been uploaded nevertheless: run it again to be sure")
             }
-            _ => failure,
+            _ => history::hint(failure, &terms.history_paths()),
         })?;
         let replaced = replaced(found, &ours, unanswered);
         match result {

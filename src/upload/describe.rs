@@ -1,9 +1,12 @@
-//! Describes an upload: the record, which is written with the document.
+//! Describes an upload: the record and the history, which are written with the document.
 
+use super::history::{HistoryChanges, Known};
 use super::{Description, Terms};
+use crate::consul::{Change, Client};
 use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
+use crate::layout::history::Keep;
 use crate::layout::keys::KeyPaths;
 use crate::layout::pair::PairState;
 use crate::layout::record::{self, NotARecord, Record};
@@ -11,48 +14,85 @@ use crate::layout::snapshot::Snapshot;
 use crate::layout::stored::EncodedDocument;
 use crate::util::time::Timestamp;
 
-/// The record of this upload, which replaces what `found` contains. `None` for kvexpress.
+/// What is written together with data and checksum.
+#[derive(Default)]
+pub(super) struct Described<'a> {
+    /// The path and the text of the record.
+    record: Option<(String, String)>,
+    /// The changes of the history.
+    pub history: HistoryChanges<'a>,
+}
+
+impl Described<'_> {
+    /// All of the changes; see [`HistoryChanges::changes`].
+    pub fn changes(&self, parts_are_stored: bool) -> Vec<Change<'_>> {
+        let record = self.record.as_ref().map(|(path, record)| Change::Set(path, record.as_bytes().into()));
+        record.into_iter().chain(self.history.changes(parts_are_stored)).collect()
+    }
+}
+
+/// What describes this upload, which replaces what `found` contains. Nothing for kvexpress. With `shares`, a document that the
+/// history has is not written again.
 ///
 /// # Errors
-/// 65 if the key's record is one of a newer kvx.
-pub(super) fn record(
+/// 65 if the key's record is one of a newer kvx; 69, 77 and 78 if the history cannot be read.
+pub(super) fn describe<'a>(
     terms: &Terms,
     paths: &KeyPaths,
-    found: &Snapshot,
-    ours: &EncodedDocument,
+    found: &'a Snapshot,
+    ours: &'a EncodedDocument,
+    shares: bool,
+    client: &Client,
     context: &Context,
-) -> Result<Option<Record>> {
-    let Description::Record { note } = &terms.description else { return Ok(None) };
-    let before = match found.record.as_ref().map(|entry| Record::parse(&entry.value)) {
-        None => None,
-        Some(Ok(record)) => Some(record),
-        Some(Err(NotARecord::Newer)) => {
-            return Err(Status::Refused.error(format!("{} needs a newer kvx; update kvx", paths.record)));
-        }
-        Some(Err(NotARecord::Malformed(why))) => {
-            context.warn(&format!("{} is ignored and replaced: {why}", paths.record));
-            None
-        }
+) -> Result<Described<'a>> {
+    let Description::Record { note, keep } = &terms.description else { return Ok(Described::default()) };
+    let now = Timestamp::now();
+    let before = record_before(paths, found, context)?;
+    let known = match keep {
+        Keep::Nothing => None,
+        Keep::Newest(_) => Some(Known::read(terms.history_paths(), found, client, now)?),
     };
-    let (time, ignored) = record::time_after(Timestamp::now(), before.iter().map(|record| record.time));
+    let history = known.as_ref().map(|known| &known.history);
+    let times = before.iter().map(|record| record.time).chain(history.iter().flat_map(|history| history.times()));
+    let (time, ignored) = record::time_after(now, times);
     if let Some(ahead) = ignored {
         context.warn(&format!(
-            "{}: its time, {ahead}, is more than a day ahead of this machine's clock, and is ignored; check both clocks",
-            paths.record
+            "{}: a version's time, {ahead}, is more than a day ahead of this machine's clock, and is ignored; check both clocks",
+            paths.folder()
         ));
     }
     let document = ours.document();
-    Ok(Some(Record {
+    let record = Record {
         key: paths.folder().to_owned(),
         checksum: document.checksum(),
         size: document.size().bytes(),
-        time,
+        time: known.as_ref().map_or(time, |known| known.time(time)),
         by: context.env.user_at_host(),
         over: None,
         brake: None,
         undo: replaced(&found.state).filter(|replaced| *replaced != document.checksum()),
         note: note.clone(),
-    }))
+    };
+    let history = match (known, keep) {
+        (Some(known), Keep::Newest(newest)) => known.changes(&record, ours, &found.state, *newest, shares),
+        _ => HistoryChanges::default(),
+    };
+    Ok(Described { record: Some((paths.record.clone(), record.to_string())), history })
+}
+
+/// The key's record, if it is one.
+fn record_before(paths: &KeyPaths, found: &Snapshot, context: &Context) -> Result<Option<Record>> {
+    match found.record.as_ref().map(|entry| Record::parse(&entry.value)) {
+        None => Ok(None),
+        Some(Ok(record)) => Ok(Some(record)),
+        Some(Err(NotARecord::Newer)) => {
+            Err(Status::Refused.error(format!("{} needs a newer kvx; update kvx", paths.record)))
+        }
+        Some(Err(NotARecord::Malformed(why))) => {
+            context.warn(&format!("{} is ignored and replaced: {why}", paths.record));
+            Ok(None)
+        }
+    }
 }
 
 /// The checksum of the document that is replaced. Of a torn pair, it is the checksum that nodes installed last.

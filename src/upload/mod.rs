@@ -3,6 +3,7 @@
 mod converge;
 pub(crate) mod copy;
 mod describe;
+mod history;
 mod order;
 mod report;
 mod write;

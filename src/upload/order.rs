@@ -6,7 +6,8 @@ use crate::consul::{self, Consistency};
 use crate::document::Checksum;
 use crate::document::guard::Guards;
 use crate::input::Input;
-use crate::layout::keys::{Key, Prefix};
+use crate::layout::history::Keep;
+use crate::layout::keys::{HistoryPaths, Key, Prefix};
 use crate::layout::stored::Encoding;
 
 /// Maximum time for the diff in an event.
@@ -52,13 +53,22 @@ pub struct Terms {
     pub description: Description,
 }
 
+impl Terms {
+    /// The folders of the key's history.
+    pub(super) fn history_paths(&self) -> HistoryPaths {
+        HistoryPaths::of(&self.prefix, &self.key)
+    }
+}
+
 /// What describes an upload in Consul.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Description {
-    /// A record.
+    /// A record, and versions in the key's history.
     Record {
         /// `-m`.
         note: Option<String>,
+        /// `--keep`.
+        keep: Keep,
     },
     /// Nothing, as for kvexpress, whose keys these are.
     Nothing,

@@ -1,17 +1,27 @@
 //! Writes data and checksum.
 
+use super::describe::Described;
 use crate::consul::{Change, ChangeResult, Client, Consistency, Result};
 use crate::layout::keys::KeyPaths;
 use crate::layout::pair::PairState;
 use crate::layout::stored::EncodedDocument;
 
-/// Replaces data and checksum in one transaction, if neither has changed since `found` was read. `also` contains the other
-/// changes of this transaction.
+/// The maximum number of operations in one transaction. Consul allows 128, before 1.14 64 (tried on 1.8.7).
+const MAX_OPERATIONS: usize = 60;
+
+/// The maximum number of entries that an upload removes from the history: what its other operations leave.
+pub(super) const MAX_REMOVED: usize = MAX_OPERATIONS - 12;
+
+/// Replaces data and checksum in one transaction, if neither has changed since `found` was read. What describes the upload is
+/// part of this transaction.
+///
+/// If that is too large, the history's documents are stored first. A run that dies then leaves documents that no version names;
+/// nobody reads them.
 pub(super) fn put(
     paths: &KeyPaths,
     found: &PairState,
     ours: &EncodedDocument,
-    also: &[Change],
+    described: &Described,
     client: &Client,
 ) -> Result<ChangeResult> {
     let current = Current::of(found, ours);
@@ -26,8 +36,16 @@ pub(super) fn put(
     } else {
         vec![set, Change::Cas(&paths.checksum, checksum, current.checksum_index)]
     };
-    match client.change(&[&pair, also].concat())? {
-        ChangeResult::TooLarge => put_large(paths, &current, ours, also, client),
+    match client.change(&[pair.as_slice(), &described.changes(false)].concat())? {
+        ChangeResult::TooLarge => {}
+        result => return Ok(result),
+    }
+    for part in described.history.parts() {
+        client.put(&part.path, part.value(), None)?;
+    }
+    let also = described.changes(true);
+    match client.change(&[pair.as_slice(), &also].concat())? {
+        ChangeResult::TooLarge => put_large(paths, &current, ours, &also, client),
         result => Ok(result),
     }
 }
@@ -50,7 +68,7 @@ fn put_large(
         }
     }
     if !current.has_our_data {
-        match client.put(&paths.data, ours.value(), current.data_index)? {
+        match client.put(&paths.data, ours.value(), Some(current.data_index))? {
             ChangeResult::Done => {}
             not_done => return Ok(not_done),
         }

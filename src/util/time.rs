@@ -104,6 +104,12 @@ impl Timestamp {
         Timestamp(self.0.saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// How many times this unit has passed since the start of 1970.
+    pub fn in_units_of(self, unit: Duration) -> u64 {
+        let unit = u64::try_from(unit.as_millis()).unwrap_or(u64::MAX);
+        self.0.checked_div(unit).unwrap_or(0)
+    }
+
     /// As the system's time.
     pub fn as_system_time(self) -> SystemTime {
         SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.0)).unwrap_or(SystemTime::UNIX_EPOCH)

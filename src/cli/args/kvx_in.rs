@@ -12,6 +12,7 @@ use crate::document::guard::{self, Percent};
 use crate::error::{Result, Status};
 use crate::input::Input;
 use crate::input::url::Url;
+use crate::layout::history::Keep;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::stored::Encoding;
 use crate::telemetry::metrics::Metrics;
@@ -108,6 +109,10 @@ render | {command_name} -k hosts --min-lines 600
         #[argh(option, short = 'm', arg_name = "text", from_str_fn(values::note))]
         note: Option<String>,
 
+        /// how many versions to keep in the key's history, and the newest of each of the last 24 hours; 0 keeps none [default: 20]
+        #[argh(option, arg_name = "n", default = "Keep::default()", from_str_fn(values::keep))]
+        keep: Keep,
+
         /// with --dogstatsd, send events: an upload (with its changes), a document with too few lines, a stop
         #[argh(switch)]
         events: bool,
@@ -155,7 +160,7 @@ impl KvxInArgs {
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             differ: self.events.then_some(upload::DIFFER),
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
-            description: Description::Record { note: self.note },
+            description: Description::Record { note: self.note, keep: self.keep },
         };
         Ok(UploadOrder {
             terms,

@@ -7,6 +7,7 @@ use crate::document::Checksum;
 use crate::document::guard::Percent;
 use crate::input::url::Url;
 use crate::install::Attributes;
+use crate::layout::history::{Keep, MIN_KEEP};
 use crate::layout::keys::{Key, Prefix, ValuePath};
 use crate::layout::record;
 use crate::process::check::Check;
@@ -34,6 +35,18 @@ pub fn value_path(text: &str) -> Result<ValuePath, String> {
 /// `-m`.
 pub fn note(text: &str) -> Result<String, String> {
     record::note(text).ok_or_else(|| "it says nothing".into())
+}
+
+/// The largest `--keep`: the names of this many versions are read with each upload.
+const MAX_KEEP: usize = 1000;
+
+/// `--keep`.
+pub fn keep(text: &str) -> Result<Keep, String> {
+    match text.parse() {
+        Ok(0) => Ok(Keep::Nothing),
+        Ok(newest @ MIN_KEEP..=MAX_KEEP) => Ok(Keep::Newest(newest)),
+        _ => Err(format!("write a number from {MIN_KEEP} to {MAX_KEEP}, or 0 for no history")),
+    }
 }
 
 /// `--expect`.

@@ -5,6 +5,7 @@ use crate::cli::args::values;
 use crate::document::LARGEST;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
+use crate::layout::history::Keep;
 use crate::layout::keys::Key;
 use crate::telemetry::metrics::Metrics;
 use crate::upload::copy::CopyOrder;
@@ -45,6 +46,10 @@ Nothing is sent if the other key already has the same document.",
         #[argh(option, short = 'm', arg_name = "text", from_str_fn(values::note))]
         note: Option<String>,
 
+        /// how many versions to keep in the other key's history, and the newest of each of the last 24 hours; 0 keeps none [default: 20]
+        #[argh(option, arg_name = "n", default = "Keep::default()", from_str_fn(values::keep))]
+        keep: Keep,
+
         /// with --dogstatsd, also send an event
         #[argh(switch)]
         events: bool,
@@ -72,7 +77,7 @@ impl CopyArgs {
         // No limits: the document passed the guards of the upload.
         let guards = Guards { min_lines: 0, max_size: LARGEST, max_shrink: None };
         let stop = if self.ignore_stop { StopPolicy::Ignored } else { StopPolicy::Respected };
-        let description = Description::Record { note: self.note };
+        let description = Description::Record { note: self.note, keep: self.keep };
         Ok(CopyOrder { from: self.from, to: self.to, guards, stop, description, site })
     }
 }
