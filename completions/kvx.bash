@@ -122,10 +122,10 @@ _kvx_takes() {
     resume) options="-k --key $site $consul $log" ;;
     lock) options="-f --file -r --reason --replace --state-dir --events $metrics $site $consul $log" ;;
     unlock) options="-f --file --run --state-dir $metrics $site $consul $log" ;;
-    copy) options="--from --to --ignore-stop -m --note --events $metrics $site $consul $log" ;;
+    copy) options="--from --to --ignore-stop -m --note --keep --events $metrics $site $consul $log" ;;
     in) runs=yes options="-k --key -f --file -u --url -S --sorted -z --compress -p --prefix -l --min-lines
-        --max-size --max-shrink --force --expect --ignore-stop -n --dry-run -m --note --events
-        --consistent --timeout $metrics $consul $log" ;;
+        --max-size --max-shrink --force --expect --ignore-stop -n --dry-run -m --note --keep
+        --events --consistent --timeout $metrics $consul $log" ;;
     out) runs=yes options="-k --key --raw -f --file $installing $metrics $consul $log" ;;
     raw) runs=yes options="-k --key -f --file $installing $metrics $consul $log" ;;
     clean) options="-f --file --remove-file --state-dir $log" ;;
@@ -136,10 +136,10 @@ _kvx_takes() {
 _kvx_complete() {
     case $1 in
     raw:--key | raw:-k) ;;
-    *:--chmod | *:--dc | *:--expect | *:--handler-timeout | *:--max-shrink | *:--max-size) ;;
-    *:--metrics-prefix | *:--min-lines | *:--note | *:--prefix | *:--raw | *:--reason) ;;
-    *:--server | *:--splay | *:--timeout | *:--tls-server-name | *:--token | *:--url) ;;
-    *:--wait | *:-c | *:-l | *:-m | *:-p | *:-r | *:-s | *:-t | *:-u) ;;
+    *:--chmod | *:--dc | *:--expect | *:--handler-timeout | *:--keep | *:--max-shrink) ;;
+    *:--max-size | *:--metrics-prefix | *:--min-lines | *:--note | *:--prefix | *:--raw) ;;
+    *:--reason | *:--server | *:--splay | *:--timeout | *:--tls-server-name | *:--token) ;;
+    *:--url | *:--wait | *:-c | *:-l | *:-m | *:-p | *:-r | *:-s | *:-t | *:-u) ;;
     *:--from | *:--key | *:--to | *:-k) _kvx_keys ;;
     *:--ca-file | *:--client-cert | *:--client-key | *:--file | *:--token-file | *:-f) _kvx_generate -f ;;
     *:--metrics-textfile | *:--state-dir) _kvx_generate -d ;;

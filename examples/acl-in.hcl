@@ -9,6 +9,13 @@ key "kvexpress/hosts/checksum" {
 key "kvexpress/hosts/record" {
   policy = "write"
 }
+# The history: its versions and their documents. Without these two, give --keep 0.
+key_prefix "kvexpress/kvx/history/hosts/" {
+  policy = "write"
+}
+key_prefix "kvexpress/kvx/parts/hosts/" {
+  policy = "write"
+}
 key "kvexpress/hosts/stop" {
   policy = "read"
 }

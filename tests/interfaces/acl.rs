@@ -30,10 +30,16 @@ pub struct Rights {
     pub record: &'static str,
     pub stop: &'static str,
     pub locks: &'static str,
+    pub history: &'static str,
 }
 
 impl Rights {
-    pub const READ: Rights = Rights { data: "read", checksum: "read", record: "read", stop: "read", locks: "read" };
+    pub const READ: Rights =
+        Rights { data: "read", checksum: "read", record: "read", stop: "read", locks: "read", history: "read" };
+
+    /// What an uploader needs.
+    pub const WRITE: Rights =
+        Rights { data: "write", checksum: "write", record: "write", history: "write", ..Rights::READ };
 }
 
 impl Guarded {
@@ -71,10 +77,10 @@ impl Guarded {
     }
 
     pub fn token_with(&self, rights: Rights) -> String {
-        let Rights { data, checksum, record, stop, locks } = rights;
+        let Rights { data, checksum, record, stop, locks, history } = rights;
         let key = |part: &str, policy: &str| format!("key \"{}\" {{ policy = \"{policy}\" }}\n", self.place.kv(part));
         let locks = format!("key_prefix \"kvexpress/locks/\" {{ policy = \"{locks}\" }}\n");
-        let rest = [key("record", record), key("stop", stop), locks].concat();
+        let rest = [key("record", record), key("stop", stop), locks, self.history_rules(history)].concat();
         self.token(&[key("data", data), key("checksum", checksum), rest].concat())
     }
 
@@ -82,6 +88,20 @@ impl Guarded {
     pub fn rules(&self, folder: &str, locks: &str) -> String {
         let folder = format!("key_prefix \"{}\" {{ policy = \"{folder}\" }}\n", self.place.kv(""));
         format!("{folder}key_prefix \"kvexpress/locks/\" {{ policy = \"{locks}\" }}\n")
+    }
+
+    /// Rules for this key's history.
+    pub fn history_rules(&self, policy: &str) -> String {
+        let key = &self.place.key;
+        let rule = |folder| format!("key_prefix \"kvexpress/kvx/{folder}/{key}/\" {{ policy = \"{policy}\" }}\n");
+        ["history", "parts"].map(rule).concat()
+    }
+
+    /// All of the key's history.
+    pub fn history(&self) -> Vec<u8> {
+        ["history", "parts"]
+            .map(|folder| self.api("GET", &format!("/v1/kv/kvexpress/kvx/{folder}/{}/?recurse", self.place.key), b""))
+            .concat()
     }
 
     pub fn put(&self, part: &str, value: impl AsRef<[u8]>) {
@@ -112,7 +132,8 @@ impl Guarded {
 
     /// A token of one of the examples, for this key instead of `hosts`.
     pub fn token_of(&self, example: &str) -> String {
-        self.token(&example.replace("kvexpress/hosts/", &self.place.kv("")))
+        let of_history = format!("/{}/\"", self.place.key);
+        self.token(&example.replace("kvexpress/hosts/", &self.place.kv("")).replace("/hosts/\"", &of_history))
     }
 
     /// A command of `kvx`, about this key.
@@ -191,9 +212,9 @@ fn a_key_that_may_be_read_and_is_not_there_is_not_called_denied() {
 }
 
 #[test]
-fn writing_the_keys_folder_suffices_for_kvx_in() {
+fn writing_the_keys_folder_and_its_history_suffices_for_kvx_in() {
     let guarded = Guarded::new();
-    let token = guarded.token(&guarded.rules("write", "deny"));
+    let token = guarded.token(&[guarded.rules("write", "deny"), guarded.history_rules("write")].concat());
     // The first, another, one too large for a transaction, one over a torn pair of its checksum.
     for document in [lines(20), lines(30), large(), lines(40)] {
         if document == lines(40) {
@@ -204,6 +225,24 @@ fn writing_the_keys_folder_suffices_for_kvx_in() {
         assert_eq!((guarded.text("data"), guarded.text("checksum")), (document.clone(), sha256(&document)));
         guarded.kvx_in(&token).stdin(&document).run().expect(0).is_silent();
     }
+}
+
+#[test]
+fn without_permission_for_the_history_nothing_is_uploaded_unless_none_is_kept() {
+    let guarded = Guarded::new();
+    guarded.put_pair(&lines(20));
+    let before = guarded.in_consul();
+    for history in ["deny", "read"] {
+        let token = guarded.token(&[guarded.rules("write", "deny"), guarded.history_rules(history)].concat());
+        for document in [lines(30), large()] {
+            let ran = guarded.kvx_in(&token).stdin(&document).run().expect(77);
+            ran.says(&["Consul denies ", "kvexpress/kvx/", &guarded.place.key, REMEDY[0], "--keep 0"]);
+            assert_eq!((guarded.in_consul(), guarded.history()), (before.clone(), vec![]));
+        }
+    }
+    let token = guarded.token(&guarded.rules("write", "deny"));
+    guarded.kvx_in(&token).args(["--keep", "0"]).stdin(lines(30)).run().expect(0).says(&["uploaded"]);
+    assert_eq!((guarded.text("data"), guarded.history()), (lines(30), vec![]));
 }
 
 #[test]
@@ -226,9 +265,9 @@ fn a_denied_write_changes_nothing_and_says_what_is_denied() {
         guarded.put_pair(&before);
         for (name, rights) in [
             ("all", Rights::READ),
-            ("data", Rights { checksum: "write", record: "write", ..Rights::READ }),
-            ("checksum", Rights { data: "write", record: "write", ..Rights::READ }),
-            ("record", Rights { data: "write", checksum: "write", ..Rights::READ }),
+            ("data", Rights { data: "read", ..Rights::WRITE }),
+            ("checksum", Rights { checksum: "read", ..Rights::WRITE }),
+            ("record", Rights { record: "read", ..Rights::WRITE }),
         ] {
             if name != "data" && name != "all" && upload.len() > 400_000 {
                 continue; // In two steps: the data is written before the checksum is denied. See below.
@@ -238,7 +277,8 @@ fn a_denied_write_changes_nothing_and_says_what_is_denied() {
             let ran = guarded.kvx_in(&token).stdin(&upload).run().expect(77);
             assert_eq!(guarded.in_consul(), held, "{name}: nothing is written");
             let folder = guarded.place.kv("");
-            assert!(ran.stderr.contains(&folder), "{name}: what is denied is named: {}", ran.stderr);
+            let is_named = ran.stderr.contains(&folder) || (name == "all" && ran.stderr.contains("kvexpress/kvx/"));
+            assert!(is_named, "{name}: what is denied is named: {}", ran.stderr);
             let key = guarded.place.key.as_str();
             ran.says(&["kvx-in: ", key, "Consul denies ", "ermission denied", REMEDY[0], REMEDY[1], REMEDY[2]]);
         }
@@ -250,7 +290,7 @@ fn a_large_document_whose_checksum_may_not_be_written_leaves_a_torn_pair_that_is
     let guarded = Guarded::new();
     guarded.put_pair(&lines(20));
     guarded.kvx_out(MASTER).run().expect(0);
-    let token = guarded.token_with(Rights { data: "write", record: "write", ..Rights::READ });
+    let token = guarded.token_with(Rights { checksum: "read", ..Rights::WRITE });
     guarded.kvx_in(&token).stdin(large()).run().expect(77).says(&["Consul denies ", REMEDY[0]]);
     guarded.kvx_out(MASTER).args(["--timeout", "3s"]).run().expect(75).says(&["torn"]);
     assert_eq!((guarded.place.content(), guarded.place.runs().len()), (lines(20), 1));
@@ -310,7 +350,7 @@ fn a_denied_stop_or_lock_is_denied_since_consul_1_14_and_looks_absent_before() {
             }
         }
         if denied == "stop" {
-            let token = guarded.token_with(Rights { data: "write", checksum: "write", record: "write", ..rights });
+            let token = guarded.token_with(Rights { stop: rights.stop, locks: rights.locks, ..Rights::WRITE });
             let before = guarded.in_consul();
             let ran = guarded.kvx_in(&token).stdin(lines(30)).run();
             if guarded.consul.has_get_or_empty() {

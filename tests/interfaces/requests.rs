@@ -18,6 +18,11 @@ fn read_of_nothing(place: &Place) -> usize {
     if place.consul.has_get_or_empty() { 1 } else { 4 }
 }
 
+/// The names of the versions are read before each upload that changes something.
+fn names(place: &Place) -> String {
+    format!("GET /v1/kv/kvexpress/kvx/history/{}/?keys&consistent HTTP/1.1", place.key)
+}
+
 fn counter(place: &Place) -> Counter {
     Counter::to(&place.consul.address)
 }
@@ -45,22 +50,42 @@ fn large(seed: u32) -> String {
 }
 
 #[test]
-fn an_upload_of_a_first_document_reads_once_and_writes_once() {
+fn an_upload_of_a_first_document_reads_it_and_the_history_once_and_writes_once() {
     let place = Place::new();
     let counter = counter(&place);
     upload(&place, &counter, &lines(20));
     let requests = counter.requests();
-    assert_eq!(requests.len(), read_of_nothing(&place) + 1, "{requests:?}");
-    assert_eq!(requests.last().unwrap(), TRANSACTION);
+    assert_eq!(requests.len(), read_of_nothing(&place) + 2, "{requests:?}");
+    assert_eq!(requests[requests.len() - 2..], [names(&place).as_str(), TRANSACTION]);
     place.assert_pair_is_whole();
 }
 
 #[test]
-fn an_upload_of_a_changed_document_reads_once_and_writes_once() {
+fn an_upload_of_a_changed_document_reads_it_and_the_history_once_and_writes_once() {
     let place = Place::new();
     place.upload(lines(20));
     let counter = counter(&place);
-    upload(&place, &counter, &lines(21));
+    // The next versions, one whose document is in the history, one that kvexpress wrote in between, and a lower limit.
+    for (document, keep) in [(21, "20"), (22, "20"), (20, "20"), (24, "20"), (25, "2")] {
+        if document == 24 {
+            place.consul.put_pair(&place.kv("")[..place.kv("").len() - 1], lines(23));
+        }
+        let names = names(&place);
+        let run = place.kvx_in().args(["-s", &counter.address, "--keep", keep]);
+        run.stdin(lines(document)).run().expect(0).says(&["uploaded"]);
+        let mut expected = vec![TRANSACTION; read(&place)];
+        expected.extend([names.as_str(), TRANSACTION]);
+        assert_eq!(counter.requests(), expected);
+        place.assert_pair_is_whole();
+    }
+}
+
+#[test]
+fn without_history_an_upload_reads_once_and_writes_once() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let counter = counter(&place);
+    place.kvx_in().args(["-s", &counter.address, "--keep", "0"]).stdin(lines(21)).run().expect(0);
     assert_transactions(&counter, read(&place) + 1);
     place.assert_pair_is_whole();
 }
@@ -109,23 +134,29 @@ fn a_refused_input_makes_no_request() {
 }
 
 #[test]
-fn an_upload_of_a_document_too_large_for_a_transaction_takes_four_requests() {
+fn an_upload_of_a_document_too_large_for_a_transaction_takes_six_requests_and_four_without_history() {
     let place = Place::new();
     place.upload(large(1));
     let counter = counter(&place);
-    let index = place.consul.modify_index(&place.kv("data"));
-    upload(&place, &counter, &large(2));
-    let put = format!("PUT /v1/kv/{}?cas={index} HTTP/1.1", place.kv("data"));
-    // What is there; the data; the data again, for its index; the checksum.
-    let mut expected = vec![TRANSACTION; read(&place)];
-    expected.push(&put);
-    expected.extend(vec![TRANSACTION; read(&place)]);
-    expected.push(TRANSACTION);
-    assert_eq!(counter.requests(), expected);
-    place.assert_pair_is_whole();
-    assert_eq!(place.consul.text(&place.kv("checksum")).unwrap(), sha256(large(2)));
+    for (seed, keep) in [(2, "20"), (3, "0")] {
+        let index = place.consul.modify_index(&place.kv("data"));
+        let run = place.kvx_in().args(["-s", &counter.address, "--keep", keep]);
+        run.stdin(large(seed)).run().expect(0).says(&["uploaded"]);
+        let (names, sum) = (names(&place), sha256(large(seed)));
+        let part = format!("PUT /v1/kv/kvexpress/kvx/parts/{}/{sum}?flags=1 HTTP/1.1", place.key);
+        let put = format!("PUT /v1/kv/{}?cas={index} HTTP/1.1", place.kv("data"));
+        // What is there; the history's names and its document; the data; the data again, for its index; the checksum.
+        let mut expected = vec![TRANSACTION; read(&place)];
+        expected.extend(if keep == "0" { vec![] } else { vec![names.as_str(), &part] });
+        expected.push(&put);
+        expected.extend(vec![TRANSACTION; read(&place)]);
+        expected.push(TRANSACTION);
+        assert_eq!(counter.requests(), expected);
+        place.assert_pair_is_whole();
+        assert_eq!(place.consul.text(&place.kv("checksum")).unwrap(), sum);
+    }
 
-    upload(&place, &counter, &large(2)).is_silent();
+    upload(&place, &counter, &large(3)).is_silent();
     assert_transactions(&counter, read(&place));
 }
 
@@ -330,8 +361,11 @@ fn every_upload_carries_its_length_and_none_is_chunked() {
         let length = request.header("Content-Length").map(|length| length.parse::<usize>().unwrap());
         match request.method.as_str() {
             "PUT" => assert_eq!(length, Some(request.body.len()), "{request:?}"),
-            // Only Consul before 1.14 is asked so.
-            "GET" => assert!(!place.consul.has_get_or_empty() && request.body.is_empty(), "{request:?}"),
+            // The names of the versions; the other reads are so only before Consul 1.14.
+            "GET" => {
+                let is_of_history = request.target.contains("/kvx/history/");
+                assert!((is_of_history || !place.consul.has_get_or_empty()) && request.body.is_empty(), "{request:?}");
+            }
             other => panic!("{other}"),
         }
     }
@@ -374,7 +408,9 @@ fn requests_name_the_key_percent_encoded_and_the_datacenter() {
     let requests = gate.requests();
     let is_put = |request: &&Request| request.target.starts_with("/v1/kv/") && request.method == "PUT";
     let puts: Vec<_> = requests.iter().filter(is_put).map(|request| request.target.as_str()).collect();
-    assert_eq!(puts, [format!("/v1/kv/my/files/{}/a%20b%3Fc%25%C3%A9/data?cas=0&dc=dc1", place.key)]);
+    let name = format!("{}/a%20b%3Fc%25%C3%A9", place.key);
+    let part = format!("/v1/kv/my/files/kvx/parts/{name}/{}?flags=1&dc=dc1", sha256(large(1)));
+    assert_eq!(puts, [part, format!("/v1/kv/my/files/{name}/data?cas=0&dc=dc1")]);
     for request in requests.iter().filter(|request| !request.target.starts_with("/v1/kv/")) {
         assert_eq!(request.target, "/v1/txn?dc=dc1");
     }

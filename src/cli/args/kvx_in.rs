@@ -26,7 +26,8 @@ metrics_options! {
         note = "The document comes from stdin, -f FILE, -u URL (only an answer of 200 counts),
 or the stdout of a command after -- (only if it exits 0). It is stored as
 PREFIX/KEY/data, its SHA-256 as PREFIX/KEY/checksum, and who uploaded it, when
-and in place of what, as PREFIX/KEY/record, in one transaction.
+and in place of what, as PREFIX/KEY/record, in one transaction. It also adds
+the version to PREFIX/kvx/history/KEY/ and PREFIX/kvx/parts/KEY/.
 Nothing is sent if Consul already has the same document, with -z or without.",
         note = "With -S the document has no final newline, so it has one line less.",
         note = "With -z the uncompressed document may have up to 16M, or --max-size if that is
@@ -109,7 +110,7 @@ render | {command_name} -k hosts --min-lines 600
         #[argh(option, short = 'm', arg_name = "text", from_str_fn(values::note))]
         note: Option<String>,
 
-        /// how many versions to keep in the key's history, and the newest of each of the last 24 hours; 0 keeps none [default: 20]
+        /// number of versions to keep in the key's history, plus one for each of the last 24 hours; 0 for no history [default: 20]
         #[argh(option, arg_name = "n", default = "Keep::default()", from_str_fn(values::keep))]
         keep: Keep,
 

@@ -17,7 +17,7 @@ metrics_options! {
     #[argh(
         help_triggers("-h", "--help"),
         note = "The stored value, its Flags, its checksum and a record of the copy are written
-in one transaction.
+in one transaction, which also adds it to the other key's history.
 Nothing is sent if the other key already has the same document.",
         note = "How Consul is found: see kvx-in --help.",
         example = "{command_name} --from hosts --to hosts-before",
@@ -46,7 +46,7 @@ Nothing is sent if the other key already has the same document.",
         #[argh(option, short = 'm', arg_name = "text", from_str_fn(values::note))]
         note: Option<String>,
 
-        /// how many versions to keep in the other key's history, and the newest of each of the last 24 hours; 0 keeps none [default: 20]
+        /// number of versions to keep in the other key's history, plus one for each of the last 24 hours; 0 for no history [default: 20]
         #[argh(option, arg_name = "n", default = "Keep::default()", from_str_fn(values::keep))]
         keep: Keep,
 
