@@ -102,7 +102,7 @@ _kvx_words() {
 }
 
 # Generated from src/cli/args by `make generate`: do not edit this part.
-_kvx_commands='status list diff stop resume lock unlock copy in out raw clean help'
+_kvx_commands='status list diff stop resume hold release lock unlock copy in out raw clean help'
 
 # What a command takes, layer by layer.
 _kvx_takes() {
@@ -120,12 +120,14 @@ _kvx_takes() {
     diff) words_are=-f options="-k --key $site $consul $log" ;;
     stop) options="-k --key -r --reason --force --replace --events $metrics $site $consul $log" ;;
     resume) options="-k --key $site $consul $log" ;;
+    hold) options="-k --key -r --reason --replace $site $consul $log" ;;
+    release) options="-k --key --force $site $consul $log" ;;
     lock) options="-f --file -r --reason --replace --state-dir --events $metrics $site $consul $log" ;;
     unlock) options="-f --file --run --state-dir $metrics $site $consul $log" ;;
-    copy) options="--from --to --ignore-stop -m --note --keep --events $metrics $site $consul $log" ;;
+    copy) options="--from --to --ignore-stop --ignore-hold -m --note --keep --events $metrics $site $consul $log" ;;
     in) runs=yes options="-k --key -f --file -u --url -S --sorted -z --compress -p --prefix -l --min-lines
-        --max-size --max-shrink --force --expect --ignore-stop -n --dry-run -m --note --keep
-        --events --consistent --timeout $metrics $consul $log" ;;
+        --max-size --max-shrink --force --expect --ignore-stop --ignore-hold -n --dry-run -m
+        --note --keep --events --consistent --timeout $metrics $consul $log" ;;
     out) runs=yes options="-k --key --raw -f --file $installing $metrics $consul $log" ;;
     raw) runs=yes options="-k --key -f --file $installing $metrics $consul $log" ;;
     clean) options="-f --file --remove-file --state-dir $log" ;;

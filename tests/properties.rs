@@ -10,7 +10,7 @@ use kvx::document::{Checksum, Size, Verified};
 use kvx::input::url::Url;
 use kvx::layout::keys::{Key, KeyPaths, Part, Prefix};
 use kvx::layout::pair::{Pair, PairState};
-use kvx::layout::payload::{self, Trigger};
+use kvx::layout::payload::{self, Folder, Trigger};
 use kvx::layout::stored::{EncodedDocument, Encoding};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -183,7 +183,7 @@ proptest! {
             let (named, fire) = payload::read(text.as_bytes(), wanted, &prefix).unwrap();
             prop_assert_eq!(named.as_ref(), Some(&key));
             prop_assert_eq!(fire.names(), Some((Checksum::of(&document), 7)));
-            let Trigger::Prefix(pair, None) = fire else { panic!("{fire:?}") };
+            let Trigger::Prefix(Folder { pair, stop: None, .. }) = fire else { panic!("{fire:?}") };
             let PairState::Verified(whole) = pair.verify() else { panic!("torn") };
             prop_assert_eq!((whole.document.bytes(), whole.index), (document.as_slice(), 7));
         }

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, markers, run};
 use crate::cli::args::CommonArgs;
-use crate::cli::args::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
+use crate::cli::args::kvx::{clean, copy, diff, hold, list, lock, release, resume, status, stop, unlock};
 use crate::context::{Context, print, show};
 use crate::error::{Error, Result, Status};
 use crate::operator;
@@ -33,6 +33,8 @@ Inspect:
 Control:
   stop     stop a key on all nodes: no uploads, no installations
   resume   resume a stopped key, and fire its watches
+  hold     hold a key at its document: no other one is uploaded or installed
+  release  release a held key, and fire its watches
   lock     lock a file on this node: no run changes it
   unlock   unlock a file
   copy     copy a document to another key
@@ -72,6 +74,16 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             let (key, site) = options.order();
             let resumed = operator::stop::resume(&key, &site, context).map_err(|error| error.of(&key))?;
             print_line(context, format_args!("{key}: {resumed}"))
+        }),
+        "hold" => act::<hold::HoldArgs>("kvx hold", rest, |options, context| {
+            let order = options.order();
+            let held = operator::hold::hold(&order, context).map_err(|error| error.of(&order.key))?;
+            print_line(context, format_args!("{}: {held}", order.key))
+        }),
+        "release" => act::<release::ReleaseArgs>("kvx release", rest, |options, context| {
+            let (key, force, site) = options.order();
+            let released = operator::hold::release(&key, force, &site, context).map_err(|error| error.of(&key))?;
+            print_line(context, format_args!("{key}: {released}"))
         }),
         "lock" => act::<lock::LockArgs>("kvx lock", rest, |options, context| {
             let metrics = options.run_metrics()?;

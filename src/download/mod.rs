@@ -178,6 +178,7 @@ fn apply(assignment: &Assignment, trigger: Trigger, started: Instant, state_file
     let VerifiedPair { document, index, .. } = match fetched {
         Fetched::Document(pair) => pair,
         Fetched::Stopped(reason) => return file.unchanged_because(Effect::Stopped(reason), state_file.state()),
+        Fetched::Held(hold) => return file.unchanged_because(Effect::Held(hold), state_file.state()),
         Fetched::Locked(reason) => return file.unchanged_because(Effect::Locked(reason), state_file.state()),
         Fetched::Gone => return Ok(Effect::Nothing),
     };

@@ -43,6 +43,8 @@ pub struct SourceOrder {
     pub consistency: Consistency,
     /// `--ignore-stop`.
     pub ignores_stop: bool,
+    /// Whether a hold that the token must not read is ignored, as kvexpress would do.
+    pub hold_may_be_denied: bool,
     /// `-l`, `--max-size`, `--max-shrink`.
     pub guards: Guards,
     /// `--payload`, or whether the environment implies a payload.

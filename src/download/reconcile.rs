@@ -71,6 +71,10 @@ impl Reconciler<'_> {
         }
         let (why, remedy) = match because {
             Effect::Stopped(reason) => (format!("the key is stopped: {reason}"), "`kvx resume` the key"),
+            Effect::Held(hold) => (
+                format!("the key is held at {}: {}", hold.checksum.short(), hold.reason),
+                "upload that document again, or `kvx release` the key",
+            ),
             Effect::Locked(reason) => (format!("the file is locked: {reason}"), "`kvx unlock` the file"),
             because => return Ok(because),
         };

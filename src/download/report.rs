@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::document::{Checksum, Verified};
 use crate::error::Error;
+use crate::layout::hold::Hold;
 use crate::layout::keys::Subject;
 use crate::telemetry::outcome::{HandlerOutcome, Outcome, RunOutcome, RunResult};
 
@@ -34,6 +35,8 @@ pub enum Effect {
     },
     /// The key is stopped, for this reason.
     Stopped(String),
+    /// The key is held at another document than Consul has.
+    Held(Hold),
     /// The file is locked on this node, for this reason.
     Locked(String),
     /// The document was printed to stdout. The text is the reason of the key's stop, if there is one.
@@ -92,6 +95,9 @@ impl fmt::Display for Effect {
                 write!(f, "{} unchanged, {}", path.display(), checksum.short())
             }
             Effect::Stopped(reason) => write!(f, "stopped, file left unchanged: {reason}"),
+            Effect::Held(Hold { checksum, reason }) => {
+                write!(f, "held at {}, file left unchanged: {reason}", checksum.short())
+            }
             Effect::Locked(reason) => write!(f, "locked on this node, file left unchanged: {reason}"),
             Effect::Printed(document, None) => write!(f, "{document}"),
             Effect::Printed(document, Some(reason)) => write!(f, "{document}, though the key is stopped: {reason}"),
@@ -138,6 +144,7 @@ impl Effect {
             Effect::Nothing => RunResult::Nothing,
             Effect::Unchanged { .. } => RunResult::Unchanged,
             Effect::Stopped(_) => RunResult::Stopped,
+            Effect::Held(_) => RunResult::Held,
             Effect::Locked(_) => RunResult::Locked,
             Effect::Printed(..) => RunResult::Printed,
             Effect::Applied(applied) => match (applied.change, self.failure()) {
@@ -195,7 +202,9 @@ impl RunOutcome for DownloadReport {
                 pending: Some(*other_handlers_pending),
                 ..begun
             },
-            Effect::Stopped(reason) | Effect::Locked(reason) => begun.with_reason(reason),
+            Effect::Stopped(reason) | Effect::Locked(reason) | Effect::Held(Hold { reason, .. }) => {
+                begun.with_reason(reason)
+            }
             Effect::Printed(document, _) => begun.with_document(document.checksum(), document.size()),
             Effect::Applied(applied) => {
                 let begun = begun.with_document(applied.document.checksum(), applied.document.size());

@@ -8,9 +8,11 @@ use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Error, Kind, Result};
 use crate::install::Installed;
+use crate::layout::hold::Hold;
 use crate::layout::keys::Subject;
 use crate::layout::pair::{PairState, VerifiedPair};
-use crate::layout::payload::Trigger;
+use crate::layout::payload::{Folder, Trigger};
+use crate::layout::record;
 use crate::layout::snapshot::{Location, Others, Snapshot};
 use crate::state::State;
 use crate::util::time::{Backoff, Deadline};
@@ -39,6 +41,8 @@ pub(super) enum Fetched {
     Document(VerifiedPair),
     Stopped(String),
     Locked(String),
+    /// The key is held at another document than this one.
+    Held(Hold),
     /// The payload says that the key exists, but it was deleted since.
     Gone,
 }
@@ -91,13 +95,20 @@ impl<'a> LocalCopy<'a> {
 }
 
 /// What the payload itself contains, if that can be used without asking Consul.
+///
+/// A document counts only with its record: ACLs can hide a part of the folder from the agent, and with it the hold.
 pub(super) fn from_payload(trigger: Trigger, local: &LocalCopy, ignores_stop: bool) -> Option<Fetched> {
-    let Trigger::Prefix(pair, stop) = trigger else { return None };
+    let Trigger::Prefix(Folder { pair, stop, hold, record }) = trigger else { return None };
     if let Some(reason) = stop.filter(|_| !ignores_stop) {
         return Some(Fetched::Stopped(reason));
     }
     match pair.verify() {
-        PairState::Verified(pair) if local.is_older_than(&pair) => Some(Fetched::Document(pair)),
+        PairState::Verified(pair) if local.is_older_than(&pair) => {
+            let checksum = pair.document.checksum();
+            let hold = Hold::of(hold.as_ref()).ok()?.filter(|hold| hold.forbids(checksum));
+            let has_record = matches!(record::of_document(record.as_ref(), checksum), Ok(Some(_)));
+            (has_record && hold.is_none()).then_some(Fetched::Document(pair))
+        }
         _ => None,
     }
 }
@@ -136,8 +147,10 @@ impl<'a> Source<'a> {
     /// only if the leader cannot be asked.
     fn read_stale(&self, local: &LocalCopy) -> Option<(VerifiedPair, bool)> {
         match self.read(Consistency::Stale).ok()? {
-            Snapshot { state: PairState::Verified(pair), stop: None, lock: None, is_fresh, .. } => {
-                let usable = local.is_confirmed_by(&pair) || (is_fresh && local.is_older_than(&pair));
+            Snapshot { state: PairState::Verified(pair), stop: None, lock: None, hold: None, record, is_fresh } => {
+                let has_record = matches!(record::of_document(record.as_ref(), pair.document.checksum()), Ok(Some(_)));
+                let is_newer = is_fresh && has_record && local.is_older_than(&pair);
+                let usable = local.is_confirmed_by(&pair) || is_newer;
                 usable.then_some((pair, is_fresh))
             }
             _ => None,
@@ -164,10 +177,17 @@ impl<'a> Source<'a> {
             Ok(snapshot) => snapshot,
             Err(torn) => return Ok(Err(torn)),
         };
+        let hold = match Hold::of(snapshot.hold.as_ref()) {
+            Ok(hold) => hold,
+            Err(malformed) => return Ok(Err(malformed)),
+        };
         Ok(match (snapshot.stop, snapshot.lock, snapshot.state) {
             (Some(reason), _, _) => Ok(Fetched::Stopped(reason)),
             (_, Some(reason), _) => Ok(Fetched::Locked(reason)),
-            (_, _, PairState::Verified(pair)) => Ok(Fetched::Document(pair)),
+            (_, _, PairState::Verified(pair)) => Ok(match hold {
+                Some(hold) if hold.forbids(pair.document.checksum()) => Fetched::Held(hold),
+                _ => Fetched::Document(pair),
+            }),
             _ if kind == TriggerKind::Payload => Ok(Fetched::Gone),
             _ => Err(self.no_such_key()),
         })
@@ -214,12 +234,19 @@ impl<'a> Source<'a> {
     }
 
     fn read(&self, consistency: Consistency) -> consul::Result<Snapshot> {
-        let stop = self.location.stop().filter(|_| !self.order.ignores_stop);
-        let lock = match &self.purpose {
-            Purpose::Install { lock } => lock.as_deref(),
-            Purpose::Print => None,
+        let paths = self.location.paths();
+        let others = Others {
+            stop: paths.map(|paths| paths.stop.as_str()).filter(|_| !self.order.ignores_stop),
+            hold: paths.map(|paths| paths.hold.as_str()),
+            hold_may_be_denied: self.order.hold_may_be_denied,
+            // Only a document that may be outdated needs its record.
+            record: paths.map(|paths| paths.record.as_str()).filter(|_| consistency == Consistency::Stale),
+            lock: match &self.purpose {
+                Purpose::Install { lock } => lock.as_deref(),
+                Purpose::Print => None,
+            },
         };
-        let read = Snapshot::read(&self.client, consistency, &self.location, Others { stop, lock, record: None });
+        let read = Snapshot::read(&self.client, consistency, &self.location, others);
         read.map_err(|failure| match failure {
             Failure::TooLarge(_) => failure.and("if that is intended, raise --max-size"),
             _ => failure,

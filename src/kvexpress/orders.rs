@@ -117,7 +117,8 @@ fn upload(options: &Flags) -> Result<upload::UploadOrder> {
         guards: guards(lines(options).max(1)),
         expect: None,
         differ: has_events(options).then_some(upload::DIFFER),
-        stop: upload::StopPolicy::Respected,
+        stop: upload::MarkerPolicy::Respected,
+        hold: upload::MarkerPolicy::Respected,
         mode: Mode::Upload,
         consistency: Consistency::Default,
         description: upload::Description::Nothing,
@@ -145,6 +146,7 @@ fn download(
         consul: consul(options),
         consistency: Consistency::Default,
         ignores_stop: false,
+        hold_may_be_denied: true,
         guards: guards(lines(options)),
         // Stdin is read only in a watch: the stdin of a script may never end.
         stdin: if context.env.is_run_by_watch() { Stdin::Payload } else { Stdin::Untouched },
@@ -176,7 +178,8 @@ fn copy(options: &Flags) -> Result<copy::CopyOrder> {
         from,
         to,
         guards: guards(lines(options)),
-        stop: upload::StopPolicy::Ignored,
+        stop: upload::MarkerPolicy::Ignored,
+        hold: upload::MarkerPolicy::Respected,
         description: upload::Description::Nothing,
         site: site(options)?,
     })

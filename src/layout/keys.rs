@@ -8,7 +8,7 @@
 //! kvexpress ignores what only kvx writes:
 //!
 //! ```text
-//! PREFIX/KEY/record
+//! PREFIX/KEY/record    PREFIX/KEY/hold
 //! PREFIX/kvx/history/KEY/<time>-<checksum>      PREFIX/kvx/parts/KEY/<checksum>
 //! ```
 
@@ -50,6 +50,8 @@ pub struct KeyPaths {
     pub checksum: String,
     /// `PREFIX/KEY/stop`.
     pub stop: String,
+    /// `PREFIX/KEY/hold`.
+    pub hold: String,
     /// `PREFIX/KEY/record`.
     pub record: String,
 }
@@ -58,8 +60,13 @@ impl KeyPaths {
     /// The paths of this key.
     pub fn of(prefix: &Prefix, key: &Key) -> KeyPaths {
         let path = |part: Part| format!("{prefix}/{key}/{}", part.name());
-        let record = format!("{prefix}/{key}/{RECORD}");
-        KeyPaths { data: path(Part::Data), checksum: path(Part::Checksum), stop: path(Part::Stop), record }
+        KeyPaths {
+            data: path(Part::Data),
+            checksum: path(Part::Checksum),
+            stop: path(Part::Stop),
+            hold: path(Part::Hold),
+            record: path(Part::Record),
+        }
     }
 
     /// `PREFIX/KEY`, as in the key's record.
@@ -105,6 +112,14 @@ pub enum Part {
     Checksum,
     /// The stop: while it exists, the document is not installed. Its value is the reason.
     Stop,
+    /// The hold: while it exists, no other document is installed.
+    Hold,
+    /// The record of the document.
+    Record,
+}
+
+impl Part {
+    const ALL: [Part; 5] = [Part::Data, Part::Checksum, Part::Stop, Part::Hold, Part::Record];
 }
 
 /// The folder of the locks. A key cannot have this name.
@@ -114,8 +129,6 @@ const KVX: &str = "kvx";
 /// The folders in [`KVX`] of the versions and of their documents.
 const HISTORY: &str = "history";
 const PARTS: &str = "parts";
-/// The record of the document, in the folder of its key.
-const RECORD: &str = "record";
 
 /// kvexpress's default.
 impl Default for Prefix {
@@ -151,7 +164,7 @@ impl Prefix {
     /// example, `KEY//data` is another path than `KEY/data`, so it is neither the key's document nor its stop.
     pub fn split(&self, path: &str) -> Option<(Key, Part)> {
         let (name, part) = path.strip_prefix(&self.0)?.strip_prefix('/')?.rsplit_once('/')?;
-        let part = [Part::Data, Part::Checksum, Part::Stop].into_iter().find(|known| known.name() == part)?;
+        let part = Part::ALL.into_iter().find(|known| known.name() == part)?;
         let key = Key::parse(name).ok()?;
         (key.0 == name).then_some((key, part))
     }
@@ -188,6 +201,8 @@ impl Part {
             Part::Data => "data",
             Part::Checksum => "checksum",
             Part::Stop => "stop",
+            Part::Hold => "hold",
+            Part::Record => "record",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The layout of what kvx stores, in Consul and next to a file. It is compatible with kvexpress.
 
 pub mod history;
+pub(crate) mod hold;
 pub mod keys;
 mod lock_directory;
 pub(crate) mod lock_file;

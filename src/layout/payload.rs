@@ -20,8 +20,21 @@ pub enum Trigger {
     Nothing,
     /// A `key` watch: the document's checksum, if the payload has it, at this index.
     Changed(Option<Checksum>, u64),
-    /// A `keyprefix` watch: the key's folder with data and checksum, and the reason of a stop.
-    Prefix(Pair, Option<String>),
+    /// A `keyprefix` watch: the key's folder.
+    Prefix(Folder),
+}
+
+/// The folder of a key.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// Data and checksum.
+    pub pair: Pair,
+    /// The reason of the stop, if there is one.
+    pub stop: Option<String>,
+    /// The hold.
+    pub hold: Option<Entry>,
+    /// The record.
+    pub record: Option<Entry>,
 }
 
 impl Trigger {
@@ -29,8 +42,9 @@ impl Trigger {
     pub fn names(&self) -> Option<(Checksum, u64)> {
         match self {
             Trigger::Changed(checksum, index) => checksum.map(|checksum| (checksum, *index)),
-            Trigger::Prefix(pair, _) => {
-                pair.checksum.as_ref().and_then(|entry| Some((Checksum::parse(&entry.value)?, entry.modify_index)))
+            Trigger::Prefix(folder) => {
+                let checksum = folder.pair.checksum.as_ref();
+                checksum.and_then(|entry| Some((Checksum::parse(&entry.value)?, entry.modify_index)))
             }
             Trigger::Unknown | Trigger::Nothing => None,
         }
@@ -123,16 +137,20 @@ fn only_key(named: &[(Key, Part, Entry)], is_folder: bool) -> Option<Key> {
 }
 
 fn folder_trigger(parts: impl Iterator<Item = (Part, Entry)>) -> Trigger {
-    let mut pair = Pair::default();
-    let mut stop = None;
+    let mut folder = Folder::default();
     for (part, entry) in parts {
         match part {
-            Part::Data => pair.data = Some(entry),
-            Part::Checksum => pair.checksum = Some(entry),
-            Part::Stop => stop = reason(&entry),
+            Part::Data => folder.pair.data = Some(entry),
+            Part::Checksum => folder.pair.checksum = Some(entry),
+            Part::Stop => folder.stop = reason(&entry),
+            Part::Hold => folder.hold = Some(entry),
+            Part::Record => folder.record = Some(entry),
         }
     }
-    if pair.data.is_none() && pair.checksum.is_none() { Trigger::Unknown } else { Trigger::Prefix(pair, stop) }
+    match &folder.pair {
+        Pair { data: None, checksum: None } => Trigger::Unknown,
+        _ => Trigger::Prefix(folder),
+    }
 }
 
 fn entry_trigger(mut parts: impl Iterator<Item = (Part, Entry)>) -> Trigger {
@@ -141,6 +159,6 @@ fn entry_trigger(mut parts: impl Iterator<Item = (Part, Entry)>) -> Trigger {
         Some((Part::Checksum, entry)) => Trigger::Changed(Checksum::parse(&entry.value), entry.modify_index),
         Some((Part::Data, entry)) if entry.flags == encoding::BROTLI => Trigger::Changed(None, entry.modify_index),
         Some((Part::Data, entry)) => Trigger::Changed(Some(Checksum::of(&entry.value)), entry.modify_index),
-        Some((Part::Stop, entry)) => Trigger::Changed(None, entry.modify_index),
+        Some((Part::Stop | Part::Hold | Part::Record, entry)) => Trigger::Changed(None, entry.modify_index),
     }
 }

@@ -43,10 +43,10 @@ impl Location {
         }
     }
 
-    /// The path of the stop; a value has none.
-    pub fn stop(&self) -> Option<&str> {
+    /// The paths of the document's parts; a value has only itself.
+    pub fn paths(&self) -> Option<&KeyPaths> {
         match self {
-            Location::Pair(paths) => Some(&paths.stop),
+            Location::Pair(paths) => Some(paths),
             Location::Value(_) => None,
         }
     }
@@ -101,6 +101,9 @@ pub struct Others<'a> {
     pub stop: Option<&'a str>,
     pub lock: Option<&'a str>,
     pub record: Option<&'a str>,
+    pub hold: Option<&'a str>,
+    /// Whether a hold that the token must not read is ignored, as kvexpress would do.
+    pub hold_may_be_denied: bool,
 }
 
 /// The result of one read.
@@ -114,6 +117,8 @@ pub struct Snapshot {
     pub lock: Option<String>,
     /// The record, if its path was given and it exists.
     pub record: Option<Entry>,
+    /// The hold, if its path was given and it exists.
+    pub hold: Option<Entry>,
     /// See [`Entries::is_fresh`].
     pub is_fresh: bool,
 }
@@ -127,15 +132,19 @@ impl Snapshot {
         client: &Client,
         consistency: Consistency,
         location: &Location,
-        Others { stop, lock, record }: Others,
+        Others { stop, lock, record, hold, hold_may_be_denied }: Others,
     ) -> consul::Result<Snapshot> {
-        let markers: Vec<&str> = [stop, lock, record].into_iter().flatten().collect();
-        let mut entries = client.read(consistency, &location.documents(), &markers)?;
+        let markers: Vec<&str> = [stop, lock, record, hold].into_iter().flatten().collect();
+        let (mut entries, denied) = client.read_each(consistency, &location.documents(), &markers)?;
+        let is_tolerated = |path: &str| hold_may_be_denied && Some(path) == hold;
+        if let Some((_, denial)) = denied.into_iter().find(|(path, _)| !is_tolerated(path)) {
+            return Err(denial);
+        }
         let is_fresh = entries.is_fresh();
         let mut reason = |path: &str| entries.take(path).as_ref().and_then(marker::reason);
         let (stop, lock) = (stop.and_then(&mut reason), lock.and_then(reason));
-        let record = record.and_then(|path| entries.take(path));
-        Ok(Snapshot { state: location.take(&mut entries), stop, lock, record, is_fresh })
+        let (record, hold) = (record.and_then(|path| entries.take(path)), hold.and_then(|path| entries.take(path)));
+        Ok(Snapshot { state: location.take(&mut entries), stop, lock, record, hold, is_fresh })
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use crate::consul::{self, Client, Consistency};
 use crate::context::Context;
 use crate::error::Result;
-use crate::layout::keys::{Key, Prefix};
+use crate::layout::keys::{Key, Part, Prefix};
 use crate::layout::site::Site;
 
-/// The keys under the prefix that have a document, half of one, or a stop; sorted. Keys that this token cannot list are missing:
+/// The keys under the prefix that have a document, half of one, a stop or a hold; sorted. Keys that this token cannot list are missing:
 /// Consul leaves them out without saying so.
 ///
 /// # Errors
@@ -20,6 +20,7 @@ pub fn list(site: &Site, context: &Context) -> Result<Vec<Key>> {
 pub(super) fn keys(client: &Client, prefix: &Prefix) -> consul::Result<Vec<Key>> {
     // Invalid names are left out: no run reads or writes such keys.
     let paths = client.list(Consistency::Default, &prefix.to_string())?;
-    let keys: BTreeSet<Key> = paths.iter().filter_map(|path| prefix.split(path)).map(|(key, _)| key).collect();
+    let parts = paths.iter().filter_map(|path| prefix.split(path)).filter(|(_, part)| *part != Part::Record);
+    let keys: BTreeSet<Key> = parts.map(|(key, _)| key).collect();
     Ok(keys.into_iter().collect())
 }

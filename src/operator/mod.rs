@@ -3,6 +3,7 @@
 
 pub(crate) mod clean;
 pub(crate) mod diff;
+pub(crate) mod hold;
 pub(crate) mod list;
 pub mod lock;
 mod signature;

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use super::signature::signed;
-use crate::consul::{Change, ChangeResult, Consistency, Value};
+use crate::consul::{Change, ChangeResult, Consistency};
 use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
+use crate::layout::hold::Hold;
 use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::marker::text_of;
 use crate::layout::marker::{self, Present, Set, converge};
@@ -104,12 +105,18 @@ pub struct Resumed {
     pub reason: Option<String>,
     /// The document that the nodes install now.
     pub checksum: Option<Checksum>,
+    /// The hold that remains.
+    pub hold: Option<String>,
+}
+
+/// Deletes a checksum and sets it again: setting it to the same value would not fire its watches (tried).
+pub(super) fn refire<'a>(path: &'a str, checksum: &'a [u8], index: u64) -> [Change<'a>; 2] {
+    [Change::DeleteCas(path, index), Change::Set(path, checksum.into())]
 }
 
 /// Removes a key's stop, and fires the watches on its checksum, so that the nodes install what they missed.
 ///
-/// Neither the deletion of the stop nor setting the checksum to the same value fires these watches (tried). So the same
-/// transaction deletes the checksum and sets it again.
+/// The deletion of the stop does not fire these watches (tried). A hold stays.
 ///
 /// # Errors
 /// 69, 75, 77, 78.
@@ -117,20 +124,20 @@ pub fn resume(key: &Key, site: &Site, context: &Context) -> Result<Resumed> {
     let (client, paths) = (site.client(context)?, KeyPaths::of(&site.prefix, key));
     let mut attempted = Resumed::default();
     converge(&client, context, || {
-        let mut entries = client.read(Consistency::Default, &[&paths.checksum], &[&paths.stop])?;
+        let mut entries = client.read(Consistency::Default, &[&paths.checksum], &[&paths.stop, &paths.hold])?;
+        let hold = entries.take(&paths.hold).as_ref().and_then(Hold::text_of);
         let Some(stop) = entries.take(&paths.stop).filter(|stop| text_of(stop).is_some()) else {
             // If an earlier attempt's answer was lost, that attempt removed the stop.
-            return Ok((ChangeResult::Done, attempted.clone()));
+            return Ok((ChangeResult::Done, Resumed { hold, ..attempted.clone() }));
         };
         let mut changes = vec![Change::DeleteCas(&paths.stop, stop.modify_index)];
         let checksum = entries.take(&paths.checksum);
-        if let Some(checksum) = &checksum {
-            changes.push(Change::DeleteCas(&paths.checksum, checksum.modify_index));
-            changes.push(Change::Set(&paths.checksum, Value { bytes: &checksum.value, flags: checksum.flags }));
-        }
+        let refired = checksum.iter().flat_map(|entry| refire(&paths.checksum, &entry.value, entry.modify_index));
+        changes.extend(refired);
         attempted = Resumed {
             reason: text_of(&stop),
             checksum: checksum.as_ref().and_then(|checksum| Checksum::parse(&checksum.value)),
+            hold,
         };
         Ok((client.change(&changes)?, attempted.clone()))
     })
@@ -138,10 +145,15 @@ pub fn resume(key: &Key, site: &Site, context: &Context) -> Result<Resumed> {
 
 impl fmt::Display for Resumed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(reason) = &self.reason else { return f.write_str("not stopped, nothing to resume") };
-        match self.checksum {
-            Some(checksum) => write!(f, "resumed, its watches fire for {}; it was stopped: {reason}", checksum.short()),
-            None => write!(f, "resumed, though there is no document yet; it was stopped: {reason}"),
+        match (&self.reason, self.checksum) {
+            (None, _) => f.write_str("not stopped, nothing to resume")?,
+            (Some(reason), Some(checksum)) => {
+                write!(f, "resumed, its watches fire for {}; it was stopped: {reason}", checksum.short())?;
+            }
+            (Some(reason), None) => {
+                write!(f, "resumed, though there is no document yet; it was stopped: {reason}")?;
+            }
         }
+        self.hold.as_ref().map_or(Ok(()), |hold| write!(f, "; it is still held at {hold}"))
     }
 }

@@ -63,6 +63,8 @@ pub enum RunResult {
     Unchanged,
     /// The key is stopped: it was already, or `kvx stop` stopped it.
     Stopped,
+    /// The key is held at another document.
+    Held,
     /// The file is locked: it was already, or `kvx lock` locked it.
     Locked,
     /// `kvx unlock` removed the lock of the file.
@@ -133,6 +135,7 @@ impl RunResult {
             RunResult::WouldUpload => "would_upload",
             RunResult::Unchanged => "unchanged",
             RunResult::Stopped => "stopped",
+            RunResult::Held => "held",
             RunResult::Locked => "locked",
             RunResult::Unlocked => "unlocked",
             RunResult::Installed => "installed",

@@ -4,14 +4,15 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::report::{Answer, Replaced, Upload, UploadEffect};
+use super::report::{Answer, Obstacle, Preview, Replaced, Upload, UploadEffect};
 use super::write::put;
-use super::{Description, Mode, StopPolicy, Terms, describe, history};
+use super::{Description, MarkerPolicy, Mode, Terms, describe, history};
 use crate::consul::{ChangeResult, Client, Failure};
 use crate::context::Context;
 use crate::document::Size;
 use crate::document::diff;
 use crate::error::{Result, Status};
+use crate::layout::hold::Hold;
 use crate::layout::keys::KeyPaths;
 use crate::layout::pair::{PairState, Torn};
 use crate::layout::snapshot::{Location, Others, Snapshot};
@@ -45,15 +46,22 @@ pub(crate) fn converge(
         if attempt > 0 && !backoff.sleep(client.deadline(), &context.random) {
             break;
         }
-        let record = Some(&*paths.record).filter(|_| terms.description != Description::Nothing);
-        let others = Others { stop: Some(&paths.stop), record, lock: None };
+        let is_described = terms.description != Description::Nothing;
+        let others = Others {
+            stop: Some(&paths.stop),
+            hold: Some(&paths.hold),
+            hold_may_be_denied: !is_described,
+            record: Some(&*paths.record).filter(|_| is_described),
+            lock: None,
+        };
         let read = Snapshot::read(client, terms.consistency, &location, others).map_err(|failure| match failure {
             Failure::TooLarge(_) => {
                 failure.and("it is not a document: inspect it with `consul kv get`, or use another key")
             }
             _ => failure,
         })?;
-        let (found, stopped) = (&read.state, read.stop.clone());
+        let found = &read.state;
+        let (prevented_by, ignored) = obstacles(terms, &read, &ours)?;
         if let PairState::Verified(previous) = found
             && previous.document.checksum() == ours.document().checksum()
         {
@@ -62,14 +70,16 @@ pub(crate) fn converge(
                     stored: ours,
                     replaced,
                     answer: Answer::Lost,
-                    stopped,
+                    ignored,
                     difference: None,
                 }),
                 None => UploadEffect::Unchanged(ours.into_document()),
             });
         }
-        if let (Mode::Upload, StopPolicy::Respected, Some(reason)) = (terms.mode, terms.stop, &stopped) {
-            return Ok(UploadEffect::Stopped(reason.clone()));
+        match prevented_by {
+            Some(obstacle) if terms.expect.is_some() => return Err(obstacle.as_error("uploaded")),
+            Some(obstacle) if terms.mode == Mode::Upload => return Ok(UploadEffect::Prevented(obstacle)),
+            _ => {}
         }
         check_encoded_size(&ours, terms.guards.max_size)?;
         check_expected(terms, found, &ours)?;
@@ -79,7 +89,8 @@ pub(crate) fn converge(
             let (before, after) = (previous(found), ours.document().bytes());
             let limits = diff::Limits { time: client.deadline().left(), text: usize::MAX };
             let difference = diff::unified((&before, &from), (after, &to), limits);
-            return Ok(UploadEffect::WouldUpload(ours.into_document(), difference, stopped, terms.stop));
+            let document = ours.into_document();
+            return Ok(UploadEffect::WouldUpload(Preview { document, difference, prevented_by, ignored }));
         }
         // After a lost write the history's documents are written again, since one of them may be missing.
         let described = describe::describe(terms, &paths, &read, &ours, attempt == 0, client, context)?;
@@ -97,7 +108,7 @@ pub(crate) fn converge(
                 let differ = |time| text::lines_of(&diff::unified((&before, name), (after, name), limits(time)));
                 let difference = terms.differ.map(differ);
                 let answer = Answer::Received;
-                return Ok(UploadEffect::Uploaded(Upload { stored: ours, replaced, answer, stopped, difference }));
+                return Ok(UploadEffect::Uploaded(Upload { stored: ours, replaced, answer, ignored, difference }));
             }
             ChangeResult::Lost { why, repeated } => {
                 context.detail(|| format!("{}: another writer was faster ({why}); reading again", terms.key));
@@ -108,6 +119,17 @@ pub(crate) fn converge(
         }
     }
     Err(Status::TryAgain.error(format!("other writers were faster every time ({lost}); run it again")))
+}
+
+/// What prevents the upload, and what would if it were not ignored.
+fn obstacles(terms: &Terms, found: &Snapshot, ours: &EncodedDocument) -> Result<(Option<Obstacle>, Vec<Obstacle>)> {
+    let stop = found.stop.clone().map(|reason| (terms.stop, Obstacle::Stop(reason)));
+    let hold = Hold::of(found.hold.as_ref())?.filter(|hold| hold.forbids(ours.document().checksum()));
+    let hold = hold.map(|hold| (terms.hold, Obstacle::Hold(hold)));
+    let (respected, ignored): (Vec<_>, Vec<_>) =
+        stop.into_iter().chain(hold).partition(|(policy, _)| *policy == MarkerPolicy::Respected);
+    let ignored = ignored.into_iter().map(|(_, obstacle)| obstacle).collect();
+    Ok((respected.into_iter().next().map(|(_, obstacle)| obstacle), ignored))
 }
 
 /// The size guard of a compressed document. The guards have checked the document itself, not its compressed size.

@@ -3,13 +3,13 @@
 use crate::consul::Consistency;
 use crate::context::Context;
 use crate::document::guard::Guards;
-use crate::error::{Result, Status};
+use crate::error::Result;
 use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::site::Site;
 use crate::layout::snapshot;
 use crate::layout::stored::EncodedDocument;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
-use crate::upload::{Description, Mode, StopPolicy, Terms, UploadEffect, converge};
+use crate::upload::{Description, MarkerPolicy, Mode, Terms, UploadEffect, converge};
 
 /// What to copy.
 #[derive(Clone)]
@@ -21,7 +21,9 @@ pub struct CopyOrder {
     /// What the document must satisfy.
     pub guards: Guards,
     /// `--ignore-stop`. kvexpress always ignores a stop.
-    pub stop: StopPolicy,
+    pub stop: MarkerPolicy,
+    /// `--ignore-hold`.
+    pub hold: MarkerPolicy,
     /// What describes the copy.
     pub description: Description,
     /// The Consul and the prefix.
@@ -60,14 +62,14 @@ fn effect(order: &CopyOrder, context: &Context) -> Result<UploadEffect> {
         guards: order.guards,
         expect: None,
         stop: order.stop,
+        hold: order.hold,
         mode: Mode::Upload,
         differ: None,
         consistency: Consistency::Default,
         description: order.description.clone(),
     };
     match converge(&terms, EncodedDocument::of_pair(pair), &client, context)? {
-        UploadEffect::Stopped(reason) => Err(Status::TryAgain
-            .error(format!("stopped, nothing copied: {reason}; resume it first, or give --ignore-stop"))),
+        UploadEffect::Prevented(obstacle) => Err(obstacle.as_error("copied")),
         effect => Ok(effect),
     }
 }

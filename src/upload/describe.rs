@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
 use crate::layout::history::Keep;
+use crate::layout::hold::Hold;
 use crate::layout::keys::KeyPaths;
 use crate::layout::pair::PairState;
 use crate::layout::record::{self, NotARecord, Record};
@@ -21,13 +22,16 @@ pub(super) struct Described<'a> {
     record: Option<(String, String)>,
     /// The changes of the history.
     pub history: HistoryChanges<'a>,
+    /// The path and the new value of a hold that moves to the document, and its index.
+    hold: Option<(String, String, u64)>,
 }
 
 impl Described<'_> {
     /// All of the changes; see [`HistoryChanges::changes`].
     pub fn changes(&self, parts_are_stored: bool) -> Vec<Change<'_>> {
         let record = self.record.as_ref().map(|(path, record)| Change::Set(path, record.as_bytes().into()));
-        record.into_iter().chain(self.history.changes(parts_are_stored)).collect()
+        let hold = self.hold.as_ref().map(|(path, hold, index)| Change::Cas(path, hold.as_bytes().into(), *index));
+        record.into_iter().chain(hold).chain(self.history.changes(parts_are_stored)).collect()
     }
 }
 
@@ -77,7 +81,13 @@ pub(super) fn describe<'a>(
         (Some(known), Keep::Newest(newest)) => known.changes(&record, ours, &found.state, *newest, shares),
         _ => HistoryChanges::default(),
     };
-    Ok(Described { record: Some((paths.record.clone(), record.to_string())), history })
+    // A hold of another document was ignored, or there would be no upload.
+    let hold = found.hold.as_ref().zip(Hold::of(found.hold.as_ref())?);
+    let hold = hold.filter(|(_, hold)| hold.forbids(document.checksum())).map(|(entry, hold)| {
+        let moved = Hold { checksum: document.checksum(), ..hold };
+        (paths.hold.clone(), moved.to_string(), entry.modify_index)
+    });
+    Ok(Described { record: Some((paths.record.clone(), record.to_string())), history, hold })
 }
 
 /// The key's record, if it is one.

@@ -9,8 +9,8 @@ mod report;
 mod write;
 
 pub(crate) use self::converge::converge;
-pub use self::order::{DIFFER, Description, Lines, Mode, StopPolicy, Terms, UploadOrder};
-pub use self::report::{Answer, Replaced, Upload, UploadEffect, UploadReport};
+pub use self::order::{DIFFER, Description, Lines, MarkerPolicy, Mode, Terms, UploadOrder};
+pub use self::report::{Answer, Obstacle, Preview, Replaced, Upload, UploadEffect, UploadReport};
 use crate::consul::{Client, Endpoint};
 use crate::context::{Context, show};
 use crate::document::guard::{self, Guards};
@@ -29,8 +29,8 @@ use crate::util::time::Deadline;
 pub fn run(order: &UploadOrder, context: &Context) -> Result<UploadReport> {
     let Terms { key, mode, .. } = &order.terms;
     let done = upload(order, context).and_then(|effect| {
-        if let UploadEffect::WouldUpload(_, difference, ..) = &effect {
-            show(difference)?;
+        if let UploadEffect::WouldUpload(preview) = &effect {
+            show(&preview.difference)?;
         }
         Ok(effect)
     });

@@ -42,7 +42,9 @@ pub struct Terms {
     /// `--expect`: the checksum that the replaced document must have.
     pub expect: Option<Checksum>,
     /// `--ignore-stop`.
-    pub stop: StopPolicy,
+    pub stop: MarkerPolicy,
+    /// `--ignore-hold`.
+    pub hold: MarkerPolicy,
     /// `-n`.
     pub mode: Mode,
     /// `--events`: maximum time for computing the diff, after the upload.
@@ -83,12 +85,12 @@ pub enum Lines {
     Sorted,
 }
 
-/// Whether a stop prevents the upload.
+/// Whether a stop or a hold prevents the upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopPolicy {
-    /// A stopped key is left unchanged.
+pub enum MarkerPolicy {
+    /// The key is left unchanged.
     Respected,
-    /// The document is uploaded, and the report mentions the stop.
+    /// The document is uploaded, and the report mentions what was ignored. A hold is moved to the document.
     Ignored,
 }
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use super::{Mode, StopPolicy};
+use super::Mode;
 use crate::document::{Checksum, Verified};
+use crate::error::{Error, Status};
+use crate::layout::hold::Hold;
 use crate::layout::keys::Key;
 use crate::layout::stored::EncodedDocument;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
@@ -25,13 +27,34 @@ pub struct UploadReport {
 pub enum UploadEffect {
     /// The key has this document already.
     Unchanged(Verified),
-    /// The key is stopped, for this reason; nothing was uploaded.
-    Stopped(String),
-    /// A dry run: the document, its diff against the key's document, the reason of the key's stop if there is one, and whether
-    /// the stop would prevent the upload.
-    WouldUpload(Verified, Vec<u8>, Option<String>, StopPolicy),
+    /// Nothing was uploaded, because of this.
+    Prevented(Obstacle),
+    /// A dry run.
+    WouldUpload(Preview),
     /// The document was uploaded.
     Uploaded(Upload),
+}
+
+/// What an operator has set against uploads of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The key is stopped, for this reason.
+    Stop(String),
+    /// The key is held at another document.
+    Hold(Hold),
+}
+
+/// What a dry run would upload.
+#[derive(Debug)]
+pub struct Preview {
+    /// The document.
+    pub document: Verified,
+    /// Its diff against the key's document.
+    pub difference: Vec<u8>,
+    /// What would prevent the upload.
+    pub prevented_by: Option<Obstacle>,
+    /// What would be ignored.
+    pub ignored: Vec<Obstacle>,
 }
 
 /// An upload.
@@ -43,8 +66,8 @@ pub struct Upload {
     pub replaced: Replaced,
     /// Whether Consul confirmed the write.
     pub answer: Answer,
-    /// The reason of the key's stop, if the stop was ignored.
-    pub stopped: Option<String>,
+    /// What was ignored.
+    pub ignored: Vec<Obstacle>,
     /// The diff, if an event needs it.
     pub difference: Option<String>,
 }
@@ -75,8 +98,13 @@ impl UploadEffect {
         let of = |document: &Verified| begun.clone().with_document(document.checksum(), document.size());
         match self {
             UploadEffect::Unchanged(document) => of(document).with_result(RunResult::Unchanged),
-            UploadEffect::Stopped(reason) => begun.with_reason(reason).with_result(RunResult::Stopped),
-            UploadEffect::WouldUpload(document, ..) => of(document).with_result(RunResult::WouldUpload),
+            UploadEffect::Prevented(Obstacle::Stop(reason)) => {
+                begun.with_reason(reason).with_result(RunResult::Stopped)
+            }
+            UploadEffect::Prevented(Obstacle::Hold(hold)) => {
+                begun.with_reason(&hold.reason).with_result(RunResult::Held)
+            }
+            UploadEffect::WouldUpload(preview) => of(&preview.document).with_result(RunResult::WouldUpload),
             UploadEffect::Uploaded(upload) => {
                 let bytes = u64::try_from(upload.stored.value().bytes.len()).ok();
                 Outcome { bytes, ..of(upload.stored.document()) }.with_result(RunResult::Uploaded)
@@ -111,17 +139,55 @@ impl fmt::Display for UploadEffect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             UploadEffect::Unchanged(document) => write!(f, "{document} unchanged"),
-            UploadEffect::Stopped(reason) => write!(f, "stopped, nothing uploaded: {reason}"),
-            UploadEffect::WouldUpload(document, _, None, _) => write!(f, "{document} would be uploaded"),
-            UploadEffect::WouldUpload(document, _, Some(reason), StopPolicy::Respected) => {
-                write!(f, "{document} would be uploaded, but is stopped: {reason}")
+            UploadEffect::Prevented(obstacle) => {
+                write!(f, "{}, nothing uploaded: {}", obstacle.state(), obstacle.reason())
             }
-            UploadEffect::WouldUpload(document, _, Some(reason), StopPolicy::Ignored) => {
-                write!(f, "{document} would be uploaded, though stopped: {reason}")
-            }
+            UploadEffect::WouldUpload(preview) => preview.fmt(f),
             UploadEffect::Uploaded(upload) => upload.fmt(f),
         }
     }
+}
+
+impl Obstacle {
+    /// `stopped`, or `held at 3f9a41c2…`.
+    pub(super) fn state(&self) -> String {
+        match self {
+            Obstacle::Stop(_) => "stopped".into(),
+            Obstacle::Hold(hold) => format!("held at {}", hold.checksum.short()),
+        }
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Obstacle::Stop(reason) => reason,
+            Obstacle::Hold(hold) => &hold.reason,
+        }
+    }
+
+    /// The error of a command that must not be refused silently.
+    pub(super) fn as_error(&self, done: &str) -> Error {
+        let remedy = match self {
+            Obstacle::Stop(_) => "`kvx resume` it first, or give --ignore-stop",
+            Obstacle::Hold(_) => {
+                "`kvx release` it first, or give --ignore-hold, which moves the hold to the new document"
+            }
+        };
+        Status::TryAgain.error(format!("{}, nothing {done}: {}; {remedy}", self.state(), self.reason()))
+    }
+}
+
+impl fmt::Display for Preview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} would be uploaded", self.document)?;
+        match &self.prevented_by {
+            Some(obstacle) => write!(f, ", but is {}: {}", obstacle.state(), obstacle.reason()),
+            None => print_ignored(&self.ignored, f),
+        }
+    }
+}
+
+fn print_ignored(ignored: &[Obstacle], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    ignored.iter().try_for_each(|obstacle| write!(f, ", though {}: {}", obstacle.state(), obstacle.reason()))
 }
 
 impl fmt::Display for Upload {
@@ -134,10 +200,7 @@ impl fmt::Display for Upload {
         if self.answer == Answer::Lost {
             f.write_str(" (Consul's answer was lost, but the key has the document)")?;
         }
-        match &self.stopped {
-            Some(reason) => write!(f, ", though stopped: {reason}"),
-            None => Ok(()),
-        }
+        print_ignored(&self.ignored, f)
     }
 }
 

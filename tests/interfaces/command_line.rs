@@ -8,16 +8,18 @@ fn run(program: &str, arguments: &[&str]) -> Ran {
 }
 
 /// Every command line, and all that its help says.
-const COMMANDS: [(&str, &str); 15] = [
+const COMMANDS: [(&str, &str); 17] = [
     ("kvx", include_str!("../help/kvx.txt")),
     ("kvx clean", include_str!("../help/kvx-clean.txt")),
     ("kvx copy", include_str!("../help/kvx-copy.txt")),
     ("kvx diff", include_str!("../help/kvx-diff.txt")),
     ("kvx in", include_str!("../help/kvx-in.txt")),
     ("kvx list", include_str!("../help/kvx-list.txt")),
+    ("kvx hold", include_str!("../help/kvx-hold.txt")),
     ("kvx lock", include_str!("../help/kvx-lock.txt")),
     ("kvx out", include_str!("../help/kvx-out.txt")),
     ("kvx raw", include_str!("../help/kvx-raw.txt")),
+    ("kvx release", include_str!("../help/kvx-release.txt")),
     ("kvx resume", include_str!("../help/kvx-resume.txt")),
     ("kvx status", include_str!("../help/kvx-status.txt")),
     ("kvx stop", include_str!("../help/kvx-stop.txt")),

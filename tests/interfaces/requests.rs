@@ -239,6 +239,23 @@ fn a_watch_of_a_folder_that_fires_after_a_change_makes_no_request() {
     assert_eq!(place.runs().len(), 3);
 }
 
+/// As kvexpress leaves it, or as an agent sees it whose token cannot read the record: it may not see a hold either.
+#[test]
+fn a_watch_of_a_folder_without_a_record_reads_once() {
+    let place = Place::new();
+    let counter = counter(&place);
+    for document in [lines(20), lines(21)] {
+        place.consul.put(&place.kv("data"), &document);
+        place.consul.put(&place.kv("checksum"), sha256(&document));
+        if document == lines(21) {
+            place.consul.put(&place.kv("record"), "kvx 1\nof nothing\n");
+        }
+        fire(&place, &counter, &place.payload("")).says(&["installed"]);
+        assert_transactions(&counter, read(&place));
+        assert_eq!(place.content(), document);
+    }
+}
+
 #[test]
 fn a_watch_of_a_folder_that_fires_for_a_document_too_large_for_a_transaction_makes_no_request() {
     let place = Place::new();

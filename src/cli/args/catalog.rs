@@ -3,19 +3,21 @@
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo};
 
-use super::kvx::{clean, copy, diff, list, lock, resume, status, stop, unlock};
+use super::kvx::{clean, copy, diff, hold, list, lock, release, resume, status, stop, unlock};
 use super::{kvx_in, kvx_out};
 pub use crate::cli::args::normalize::VALUE_IS_OPTIONAL;
 pub use crate::cli::kvx::RAW_HELP;
 
 /// The commands of `kvx`, in the order of its help, without `raw`: it takes the options of `out`, with its own help.
-pub fn commands() -> [(&'static str, CommandInfoWithArgs); 11] {
+pub fn commands() -> [(&'static str, CommandInfoWithArgs); 13] {
     [
         ("status", status::StatusArgs::get_args_info()),
         ("list", list::ListArgs::get_args_info()),
         ("diff", diff::DiffArgs::get_args_info()),
         ("stop", stop::StopArgs::get_args_info()),
         ("resume", resume::ResumeArgs::get_args_info()),
+        ("hold", hold::HoldArgs::get_args_info()),
+        ("release", release::ReleaseArgs::get_args_info()),
         ("lock", lock::LockArgs::get_args_info()),
         ("unlock", unlock::UnlockArgs::get_args_info()),
         ("copy", copy::CopyArgs::get_args_info()),

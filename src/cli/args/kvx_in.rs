@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::options::metrics_options;
-use super::values;
+use super::{policy, values};
 use crate::consul::Consistency;
 use crate::document::Checksum;
 use crate::document::guard::{self, Percent};
@@ -16,7 +16,7 @@ use crate::layout::history::Keep;
 use crate::layout::keys::{Key, Prefix};
 use crate::layout::stored::Encoding;
 use crate::telemetry::metrics::Metrics;
-use crate::upload::{self, Description, Lines, Mode, StopPolicy, Terms, UploadOrder};
+use crate::upload::{self, Description, Lines, Mode, Terms, UploadOrder};
 
 metrics_options! {
     over consul_options:
@@ -44,12 +44,12 @@ render | {command_name} -k hosts --min-lines 600
 {command_name} -k hosts -- ./render --all
 {command_name} -k hosts -n -f hosts.new
 {command_name} -k bans -S -z -u https://intranet/bans.txt",
-        error_code(0, "uploaded, unchanged or stopped"),
+        error_code(0, "uploaded, unchanged, stopped or held"),
         error_code(64, "invalid command line"),
         error_code(65, "a guard rejected the document"),
         error_code(69, "Consul cannot be reached"),
         error_code(74, "the input cannot be read"),
-        error_code(75, "another writer was faster, or --expect does not match"),
+        error_code(75, "another writer was faster; --expect: it does not match, or stopped or held"),
         error_code(77, "Consul's ACLs denied it"),
         error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
@@ -101,6 +101,10 @@ render | {command_name} -k hosts --min-lines 600
         /// upload even if the key is stopped
         #[argh(switch)]
         ignore_stop: bool,
+
+        /// upload even if the key is held at another document, and move the hold to the new one
+        #[argh(switch)]
+        ignore_hold: bool,
 
         /// show the difference to the document in Consul and send nothing; exit with 0 either way
         #[argh(switch, short = 'n')]
@@ -157,7 +161,8 @@ impl KvxInArgs {
             prefix: self.prefix.unwrap_or_default(),
             guards: super::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
             expect: self.expect,
-            stop: if self.ignore_stop { StopPolicy::Ignored } else { StopPolicy::Respected },
+            stop: policy(self.ignore_stop),
+            hold: policy(self.ignore_hold),
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             differ: self.events.then_some(upload::DIFFER),
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },

@@ -37,7 +37,7 @@ STATE_DIRECTORY, /var/lib/kvx (root), ~/.local/state/kvx, or, without a home,
 {command_name} -k hosts -f - | head
 consul watch -type=key -key=kvexpress/hosts/checksum -shell=false \\
   {command_name} -f hosts",
-        error_code(0, "done, unchanged, stopped, locked, or no such key (by payload)"),
+        error_code(0, "done, unchanged, stopped, held, locked, or no such key (by payload)"),
         error_code(1, "the handler failed; it is pending"),
         error_code(64, "invalid command line"),
         error_code(65, "a guard rejected the document, or stdin is not a payload"),

@@ -20,6 +20,7 @@ use crate::error::{Result, Status};
 use crate::telemetry::log::Format;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::dogstatsd::{Dogstatsd, StatsdAddress};
+use crate::upload::MarkerPolicy;
 use crate::util::text;
 
 /// The options of every command line.
@@ -81,6 +82,11 @@ fn without_secrets(what: String, words: &[&str]) -> String {
 /// `--force` cancels `--max-shrink`, and so does a percentage that is not a limit (100).
 fn guards(min_lines: u64, max_size: usize, max_shrink: Option<Percent>, force: bool) -> Guards {
     Guards { min_lines, max_size, max_shrink: max_shrink.filter(|percent| !force && percent.is_a_limit()) }
+}
+
+/// `--ignore-stop`, `--ignore-hold`.
+fn policy(ignores: bool) -> MarkerPolicy {
+    if ignores { MarkerPolicy::Ignored } else { MarkerPolicy::Respected }
 }
 
 /// Where metrics are sent: `--dogstatsd`, `--metrics-prefix`, `--events`, `--metrics-textfile`.

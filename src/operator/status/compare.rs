@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::keys::KeyState;
+use super::keys::{HoldState, KeyState};
 use crate::document::{Checksum, LARGEST};
 use crate::install::{Installed, Parents, Target};
 use crate::state::{LastRun, State};
@@ -32,6 +32,10 @@ pub(super) fn key_access(key: Option<&KeyState>) -> (KeyAccess, Option<String>) 
     match key {
         None => (KeyAccess::Unknown, None),
         Some(key) if key.denied => (KeyAccess::Denied, None),
+        // The document that nodes keep, whatever else Consul has.
+        Some(KeyState { hold: Some(HoldState { checksum: Some(held), .. }), .. }) => {
+            (KeyAccess::Ok, Some(held.clone()))
+        }
         Some(key) if key.torn.is_some() => (KeyAccess::Torn, None),
         Some(KeyState { checksum: None, .. }) => (KeyAccess::Absent, None),
         Some(key) => (KeyAccess::Ok, key.checksum.clone()),

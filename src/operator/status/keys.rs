@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 
-use crate::consul::{self, Client, Consistency, Entries, Failure};
+use crate::consul::{self, Client, Consistency, Entries, Entry, Failure};
 use crate::document::Checksum;
 use crate::document::encoding;
+use crate::layout::hold::Hold;
 use crate::layout::keys::{Key, KeyPaths, Prefix};
 use crate::layout::marker::text_of;
 use crate::layout::pair::{Pair, PairState, Torn, VerifiedPair};
 use crate::layout::record;
+use crate::util::time::{ago, rfc3339};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct KeyState {
@@ -35,14 +37,27 @@ pub struct KeyState {
     pub note: Option<String>,
     /// The reason of the stop, if the key is stopped.
     pub stop: Option<String>,
+    /// The hold, if the key is held.
+    pub hold: Option<HoldState>,
     /// Why the pair is torn, if it is.
     pub torn: Option<&'static str>,
     /// Whether this token cannot read the document or the stop; then the other fields are unknown.
     pub denied: bool,
 }
 
-/// Number of keys per transaction: Consul 1.8 accepts 64 operations, and a key takes four.
-const KEYS_PER_TRANSACTION: usize = 16;
+/// The hold of a key.
+#[derive(Clone, Debug, Serialize)]
+pub struct HoldState {
+    /// The checksum of the document that is held, in hex; `None` if the entry is not a hold.
+    pub checksum: Option<String>,
+    /// The reason, or why the entry is not a hold.
+    pub reason: String,
+    /// When it was set: `2026-11-27T14:02:11Z`; `None` if the reason does not say.
+    pub since: Option<String>,
+}
+
+/// Number of keys per transaction: Consul 1.8 accepts 64 operations, and a key takes five.
+const KEYS_PER_TRANSACTION: usize = 12;
 
 impl KeyState {
     /// What is wrong with the key, if anything.
@@ -51,8 +66,34 @@ impl KeyState {
         let stopped = self.stop.as_ref().map(|why| format!("stopped: {why}"));
         let denied = self.denied.then(|| "denied: this token cannot read it".to_owned());
         let nothing = (self.checksum.is_none() && torn.is_none() && !self.denied).then(|| "no document".to_owned());
-        let all: Vec<String> = [denied, nothing, torn, stopped].into_iter().flatten().collect();
+        let held = self.hold.as_ref().map(HoldState::problem);
+        let all: Vec<String> = [denied, nothing, torn, stopped, held].into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))
+    }
+}
+
+impl HoldState {
+    fn of(entry: Option<&Entry>) -> Option<HoldState> {
+        match Hold::of(entry) {
+            Ok(hold) => hold.map(|hold| HoldState {
+                checksum: Some(hold.checksum.to_string()),
+                since: hold.since().map(rfc3339),
+                reason: hold.reason,
+            }),
+            Err(malformed) => Some(HoldState { checksum: None, reason: malformed.to_string(), since: None }),
+        }
+    }
+
+    /// `held at 3f9a41c2… since 3h ago: REASON`.
+    fn problem(&self) -> String {
+        let Some(checksum) = &self.checksum else { return self.reason.clone() };
+        let short = checksum.get(..8).unwrap_or(checksum);
+        let since = self.since.as_deref().and_then(|since| humantime::parse_rfc3339(since).ok());
+        format!(
+            "held at {short}…{}: {}",
+            since.map(|since| format!(", {}", ago(since))).unwrap_or_default(),
+            self.reason
+        )
     }
 }
 
@@ -62,10 +103,11 @@ pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> consul::Result<
     for keys in keys.chunks(KEYS_PER_TRANSACTION) {
         let paths_of_keys: Vec<KeyPaths> = keys.iter().map(|(prefix, key)| KeyPaths::of(prefix, key)).collect();
         let documents: Vec<&str> = paths_of_keys.iter().flat_map(|paths| [&*paths.data, &*paths.checksum]).collect();
-        let others: Vec<&str> = paths_of_keys.iter().flat_map(|paths| [&*paths.stop, &*paths.record]).collect();
+        let others: Vec<&str> =
+            paths_of_keys.iter().flat_map(|paths| [&*paths.stop, &*paths.hold, &*paths.record]).collect();
         let (mut entries, denied) = client.read_each(Consistency::Default, &documents, &others)?;
         for ((prefix, key), paths) in keys.iter().zip(&paths_of_keys) {
-            let of_this = [&paths.data, &paths.checksum, &paths.stop];
+            let of_this = [&paths.data, &paths.checksum, &paths.stop, &paths.hold];
             let is_denied = denied.iter().any(|(path, _)| of_this.iter().any(|known| known == path));
             states.push(KeyState { denied: is_denied, ..state(&mut entries, paths, prefix, key) });
         }
@@ -78,6 +120,7 @@ pub(super) fn states(client: &Client, keys: &[(Prefix, Key)]) -> consul::Result<
 
 fn state(entries: &mut Entries, paths: &KeyPaths, prefix: &Prefix, key: &Key) -> KeyState {
     let stop = entries.take(&paths.stop).as_ref().and_then(text_of);
+    let hold = HoldState::of(entries.take(&paths.hold).as_ref());
     let record = entries.take(&paths.record);
     let mut state = KeyState {
         prefix: prefix.to_string(),
@@ -92,6 +135,7 @@ fn state(entries: &mut Entries, paths: &KeyPaths, prefix: &Prefix, key: &Key) ->
         by: None,
         note: None,
         stop,
+        hold,
         torn: None,
         denied: false,
     };

@@ -1,15 +1,15 @@
 //! The command line of `kvx copy`.
 
 use crate::cli::args::options::metrics_options;
-use crate::cli::args::values;
+use crate::cli::args::{policy, values};
 use crate::document::LARGEST;
 use crate::document::guard::Guards;
 use crate::error::{Result, Status};
 use crate::layout::history::Keep;
 use crate::layout::keys::Key;
 use crate::telemetry::metrics::Metrics;
+use crate::upload::Description;
 use crate::upload::copy::CopyOrder;
-use crate::upload::{Description, StopPolicy};
 
 metrics_options! {
     over site_options:
@@ -25,7 +25,7 @@ Nothing is sent if the other key already has the same document.",
         error_code(64, "invalid command line"),
         error_code(66, "the key to copy does not exist"),
         error_code(69, "Consul cannot be reached"),
-        error_code(75, "it is torn, the other key is stopped, or other writers were faster"),
+        error_code(75, "it is torn, the other key is stopped or held, or other writers were faster"),
         error_code(77, "Consul's ACLs denied it"),
         error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
@@ -41,6 +41,10 @@ Nothing is sent if the other key already has the same document.",
         /// copy even if the other key is stopped
         #[argh(switch)]
         ignore_stop: bool,
+
+        /// copy even if the other key is held at another document, and move the hold to the new one
+        #[argh(switch)]
+        ignore_hold: bool,
 
         /// why: kept with the document, and shown by kvx status
         #[argh(option, short = 'm', arg_name = "text", from_str_fn(values::note))]
@@ -76,8 +80,8 @@ impl CopyArgs {
         }
         // No limits: the document passed the guards of the upload.
         let guards = Guards { min_lines: 0, max_size: LARGEST, max_shrink: None };
-        let stop = if self.ignore_stop { StopPolicy::Ignored } else { StopPolicy::Respected };
+        let (stop, hold) = (policy(self.ignore_stop), policy(self.ignore_hold));
         let description = Description::Record { note: self.note, keep: self.keep };
-        Ok(CopyOrder { from: self.from, to: self.to, guards, stop, description, site })
+        Ok(CopyOrder { from: self.from, to: self.to, guards, stop, hold, description, site })
     }
 }

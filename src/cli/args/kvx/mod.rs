@@ -3,8 +3,10 @@
 pub mod clean;
 pub mod copy;
 pub mod diff;
+pub mod hold;
 pub mod list;
 pub mod lock;
+pub mod release;
 pub mod resume;
 pub mod status;
 pub mod stop;

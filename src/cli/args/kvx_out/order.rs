@@ -93,6 +93,7 @@ impl KvxOutArgs {
             consul,
             consistency,
             ignores_stop: self.ignore_stop,
+            hold_may_be_denied: false,
             guards: args::guards(self.min_lines, self.max_size, self.max_shrink, self.force),
             stdin: if by_watch { Stdin::Payload } else { Stdin::Untouched },
             splay: self.splay,

@@ -40,6 +40,7 @@ impl Counts<'_> {
             RunResult::Unchanged => self.time("file_checksums_match"),
             RunResult::Stopped if run.direction == Direction::Stop => self.time("complete"),
             RunResult::Stopped => self.time("stop_key"),
+            RunResult::Held => self.time("hold_key"),
             RunResult::Locked if run.direction == Direction::Lock => self.count("lock", "complete"),
             RunResult::Locked => {
                 self.count_of(self.file().as_deref(), "locked", "complete");
