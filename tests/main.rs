@@ -76,6 +76,7 @@ mod interfaces {
     mod command_line;
     mod completions;
     mod directory_readers;
+    mod history_names;
     mod history_plan;
     mod kvexpress;
     mod kvexpress_command_lines;
