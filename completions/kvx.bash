@@ -45,21 +45,34 @@ _kvx_behind_dashes() {
 
 # The keys of the Consul that the words before name. A name may be anything, so nothing expands it.
 _kvx_keys() {
-    local at word key
-    local -a to=()
-    for ((at = 1; at < ${#words[@]} - 1; at++)); do
-        word=${words[at]}
-        if _kvx_is_of_list "$word"; then
-            to+=("$word" "${words[++at]/#'~/'/$HOME/}")
-        elif [[ $word == --*=* ]] && _kvx_is_of_list "${word%%=*}"; then
-            to+=("$word")
-        fi
-    done
-    local -a keys
+    local key
+    local -a to=() keys
+    _kvx_where
     mapfile -t keys < <(command kvx list -q --timeout 1s "${to[@]}" 2>/dev/null </dev/null)
     for key in "${keys[@]}"; do
         printf -v key %q "$key"
         _kvx_offer "$key"
+    done
+}
+
+# The versions of the key that the words before name.
+_kvx_versions() {
+    local -a to=() versions
+    _kvx_where -k --key
+    mapfile -t versions < <(command kvx history --names -q --timeout 1s "${to[@]}" 2>/dev/null </dev/null)
+    _kvx_offer "${versions[@]}"
+}
+
+# Sets `to`: the words before that say which Consul and which keys are meant, and these options.
+_kvx_where() {
+    local at word
+    for ((at = 1; at < ${#words[@]} - 1; at++)); do
+        word=${words[at]}
+        if _kvx_is_of_list "$word" || [[ $word == -* && " $* " == *" $word "* ]]; then
+            to+=("$word" "${words[++at]/#'~/'/$HOME/}")
+        elif [[ $word == --*=* ]] && { _kvx_is_of_list "${word%%=*}" || [[ " $* " == *" ${word%%=*} "* ]]; }; then
+            to+=("$word")
+        fi
     done
 }
 
@@ -102,7 +115,7 @@ _kvx_words() {
 }
 
 # Generated from src/cli/args by `make generate`: do not edit this part.
-_kvx_commands='status list diff stop resume hold release lock unlock copy in out raw clean help'
+_kvx_commands='status list history show diff stop resume hold release lock unlock copy in out raw clean help'
 
 # What a command takes, layer by layer.
 _kvx_takes() {
@@ -117,7 +130,9 @@ _kvx_takes() {
     case $1 in
     status) options="-k --key -f --file --json --state-dir $site $consul $log" ;;
     list) options="$site $consul $log" ;;
-    diff) words_are=-f options="-k --key $site $consul $log" ;;
+    history) options="-k --key --json --names $site $consul $log" ;;
+    show) options="-k --key --at $site $consul $log" ;;
+    diff) words_are=-f options="-k --key --from --to $site $consul $log" ;;
     stop) options="-k --key -r --reason --force --replace --events $metrics $site $consul $log" ;;
     resume) options="-k --key $site $consul $log" ;;
     hold) options="-k --key -r --reason --replace $site $consul $log" ;;
@@ -138,11 +153,13 @@ _kvx_takes() {
 _kvx_complete() {
     case $1 in
     raw:--key | raw:-k) ;;
+    diff:--from | diff:--to) _kvx_versions ;;
     *:--chmod | *:--dc | *:--expect | *:--handler-timeout | *:--keep | *:--max-shrink) ;;
     *:--max-size | *:--metrics-prefix | *:--min-lines | *:--note | *:--prefix | *:--raw) ;;
     *:--reason | *:--server | *:--splay | *:--timeout | *:--tls-server-name | *:--token) ;;
     *:--url | *:--wait | *:-c | *:-l | *:-m | *:-p | *:-r | *:-s | *:-t | *:-u) ;;
     *:--from | *:--key | *:--to | *:-k) _kvx_keys ;;
+    *:--at) _kvx_versions ;;
     *:--ca-file | *:--client-cert | *:--client-key | *:--file | *:--token-file | *:-f) _kvx_generate -f ;;
     *:--metrics-textfile | *:--state-dir) _kvx_generate -d ;;
     *:--check | *:--exec | *:-e) _kvx_generate -c ;;

@@ -20,18 +20,29 @@ end
 
 # The keys of the Consul that the words before name.
 function __kvx_keys
+    command kvx list -q --timeout 1s (__kvx_where) 2>/dev/null </dev/null
+end
+
+# The versions of the key that the words before name.
+function __kvx_versions
+    command kvx history --names -q --timeout 1s (__kvx_where -k --key) 2>/dev/null </dev/null
+end
+
+# The words before that say which Consul and which keys are meant, and these options.
+function __kvx_where
     set -l words (commandline -opc)
     set -l to
     while set -q words[1]
-        if __kvx_is_of_list $words[1]
+        set -l name (string split -m 1 = -- $words[1])[1]
+        if __kvx_is_of_list $words[1]; or contains -- $words[1] $argv
             set -a to $words[1] (string replace -r '^~/' "$HOME/" -- $words[2])
             set -e words[1]
-        else if string match -q -- '--*=*' $words[1]; and __kvx_is_of_list (string split -m 1 = -- $words[1])[1]
+        else if string match -q -- '--*=*' $words[1]; and begin; __kvx_is_of_list $name; or contains -- $name $argv; end
             set -a to $words[1]
         end
         set -e words[1]
     end
-    command kvx list -q --timeout 1s $to 2>/dev/null </dev/null
+    string join -- \n $to
 end
 
 # Whether the cursor is after a --, and the command runs what follows it.
@@ -60,7 +71,9 @@ complete $first -l version -d 'print the version'
 # Generated from src/cli/args by `make generate`: do not edit this part.
 complete $first -a status -d 'Show the state of the keys in Consul and of this node\'s files'
 complete $first -a list -d 'List the keys, one a line'
-complete $first -a diff -d 'Show how a file differs from the document in Consul'
+complete $first -a history -d 'List the versions of a key, the newest first'
+complete $first -a show -d 'Print the document in Consul, or an earlier version of it'
+complete $first -a diff -d 'Show how a file or a version differs from the document in Consul'
 complete $first -a stop -d 'Stop a key: it is neither uploaded nor installed until it is resumed'
 complete $first -a resume -d 'Resume a stopped key'
 complete $first -a hold -d 'Hold a key at its document'
@@ -77,24 +90,28 @@ complete $first -a help -d 'list the commands'
 complete $all -n '__kvx_is diff' -F
 complete $all -n '__kvx_is status' -s k -l key -x -a '(__kvx_keys)' -d 'only this key, and the files installed from it'
 complete $all -n '__kvx_is status' -s f -l file -r -F -d 'only this file, and its key'
-complete $all -n '__kvx_is status' -l json -d 'print JSON'
+complete $all -n '__kvx_is status history' -l json -d 'print JSON'
 complete $all -n '__kvx_is status lock unlock out raw clean' -l state-dir -x -a '(__fish_complete_directories)' -d 'directory for the state of installed files'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -s p -l prefix -x -d 'folder of all keys in the KV store [default: kvexpress]'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy' -l timeout -x -d 'limit for all requests to Consul [default: 30s]'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -s s -l server -x -d 'address of Consul: host:port, https://host:port or unix:///path'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -l dc -x -d 'datacenter [default: the agent\'s own]'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -l token-file -r -F -d 'file with the ACL token'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -s t -l token -x -d 'the ACL token itself'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -l ca-file -r -F -d 'file with the CA\'s certificate, for https'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -l client-cert -r -F -d 'file with the client certificate, if Consul requires one'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -l client-key -r -F -d 'file with its private key [default: CONSUL_CLIENT_KEY]'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw' -l tls-server-name -x -d 'name in Consul\'s certificate, if it is not the address\'s'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw clean' -s v -l verbose -d 'also log unchanged files and retries'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw clean' -s q -l quiet -d 'log errors only'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw clean' -l log-format -x -a 'text json' -d 'format of the lines on stderr'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw clean' -l version -d 'print the version'
-complete $all -n '__kvx_is status list diff stop resume hold release lock unlock copy in out raw clean' -s h -l help -d 'display usage information'
-complete $all -n '__kvx_is diff stop resume hold release in' -s k -l key -x -a '(__kvx_keys)' -d 'name of the document in Consul, such as hosts'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -s p -l prefix -x -d 'folder of all keys in the KV store [default: kvexpress]'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy' -l timeout -x -d 'limit for all requests to Consul [default: 30s]'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -s s -l server -x -d 'address of Consul: host:port, https://host:port or unix:///path'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -l dc -x -d 'datacenter [default: the agent\'s own]'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -l token-file -r -F -d 'file with the ACL token'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -s t -l token -x -d 'the ACL token itself'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -l ca-file -r -F -d 'file with the CA\'s certificate, for https'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -l client-cert -r -F -d 'file with the client certificate, if Consul requires one'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -l client-key -r -F -d 'file with its private key [default: CONSUL_CLIENT_KEY]'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw' -l tls-server-name -x -d 'name in Consul\'s certificate, if it is not the address\'s'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw clean' -s v -l verbose -d 'also log unchanged files and retries'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw clean' -s q -l quiet -d 'log errors only'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw clean' -l log-format -x -a 'text json' -d 'format of the lines on stderr'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw clean' -l version -d 'print the version'
+complete $all -n '__kvx_is status list history show diff stop resume hold release lock unlock copy in out raw clean' -s h -l help -d 'display usage information'
+complete $all -n '__kvx_is history show diff stop resume hold release in' -s k -l key -x -a '(__kvx_keys)' -d 'name of the document in Consul, such as hosts'
+complete $all -n '__kvx_is history' -l names -d 'print only what --at accepts, one a line'
+complete $all -n '__kvx_is show' -l at -x -a '(__kvx_versions)' -d 'a version from kvx history'
+complete $all -n '__kvx_is diff' -l from -x -a '(__kvx_versions)' -d 'compare this version, named as for kvx show --at'
+complete $all -n '__kvx_is diff' -l to -x -a '(__kvx_versions)' -d 'with this version [default: the document in Consul]'
 complete $all -n '__kvx_is stop hold lock' -s r -l reason -x -d 'why'
 complete $all -n '__kvx_is stop' -l force -d 'also stop a key that does not exist yet'
 complete $all -n '__kvx_is stop' -l replace -d 'replace the reason of a key that is stopped already'

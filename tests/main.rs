@@ -18,6 +18,7 @@ mod stories {
     mod download_state;
     mod guards;
     mod handlers;
+    mod history;
     mod hold;
     mod input_urls;
     mod inputs;

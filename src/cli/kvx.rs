@@ -7,7 +7,9 @@ use std::process::{Command, ExitCode, Stdio};
 use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, markers, run};
 use crate::cli::args::CommonArgs;
-use crate::cli::args::kvx::{clean, copy, diff, hold, list, lock, release, resume, status, stop, unlock};
+use crate::cli::args::kvx::{
+    clean, copy, diff, history, hold, list, lock, release, resume, show, status, stop, unlock,
+};
 use crate::context::{Context, print, show};
 use crate::error::{Error, Result, Status};
 use crate::operator;
@@ -28,7 +30,9 @@ Configuration files through Consul's KV store.
 Inspect:
   status   show the state of the keys in Consul and the files of this node
   list     list the keys, one per line
-  diff     compare a file with the document in Consul
+  history  list the versions of a key: when, by whom and why
+  show     print the document in Consul, or an earlier version
+  diff     compare a file or a version with the document in Consul
 
 Control:
   stop     stop a key on all nodes: no uploads, no installations
@@ -119,17 +123,9 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
             show(text.as_bytes()).map(|()| ExitCode::SUCCESS)
         }),
-        "diff" => act::<diff::DiffArgs>("kvx diff", rest, |options, context| {
-            let order = options.order();
-            let difference = operator::diff::diff(&order, context).map_err(|error| error.of(&order.key))?;
-            let is_coloured = std::io::stdout().is_terminal() && context.env.variable("NO_COLOR").is_none();
-            if is_coloured {
-                print(coloured(&text::lines_of(&difference)).as_bytes())?
-            } else {
-                show(&difference)?
-            }
-            Ok(exit_code(difference.is_empty()))
-        }),
+        "history" => act::<history::HistoryArgs>("kvx history", rest, super::history::history),
+        "show" => act::<show::ShowArgs>("kvx show", rest, super::history::show),
+        "diff" => act::<diff::DiffArgs>("kvx diff", rest, super::diff::diff),
         "clean" => act::<clean::CleanArgs>("kvx clean", rest, |options, context| {
             super::clean(&options.order(), context).map(|()| ExitCode::SUCCESS)
         }),
@@ -188,7 +184,7 @@ fn print_line(context: &Context, line: std::fmt::Arguments) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn exit_code(is_well: bool) -> ExitCode {
+pub(super) fn exit_code(is_well: bool) -> ExitCode {
     if is_well { ExitCode::SUCCESS } else { ExitCode::from(NOT_WELL) }
 }
 
@@ -238,18 +234,4 @@ fn sibling(program: &str) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?.with_file_name(file));
     command.arg0(name);
     Ok(command)
-}
-
-fn coloured(difference: &str) -> String {
-    let colour = |(number, line): (usize, &str)| match line.as_bytes().first() {
-        _ if number < 2 => Some("1"),
-        Some(b'-') => Some("31"),
-        Some(b'+') => Some("32"),
-        Some(b'@') => Some("36"),
-        _ => None,
-    };
-    let lines = difference.lines().enumerate();
-    lines
-        .map(|line| colour(line).map_or(format!("{}\n", line.1), |colour| format!("\x1b[{colour}m{}\x1b[m\n", line.1)))
-        .collect()
 }

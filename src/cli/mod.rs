@@ -3,6 +3,8 @@
 pub mod args;
 mod clean;
 mod copy;
+mod diff;
+mod history;
 mod kvexpress;
 mod kvx;
 mod kvx_in;

@@ -3,9 +3,12 @@
 
 pub(crate) mod clean;
 pub(crate) mod diff;
+pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod list;
 pub mod lock;
+pub(crate) mod show;
 mod signature;
 pub(crate) mod status;
 pub mod stop;
+mod table;

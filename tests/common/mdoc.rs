@@ -67,7 +67,7 @@ impl Page {
                 ["Nm"] => command.clear(),
                 ["Cm", name] => command = (*name).to_owned(),
                 ["Op", "Ar", group, "..."] => synopsis.groups.push((*group).to_owned()),
-                [.., "Fl", "-", "Ar", "command", "..."] | ["Ar", _] => {}
+                [.., "Fl", "-", "Ar", "command", "..."] | ["Ar", _] | ["Op", "Ar", _] => {}
                 [optional @ .., "Fl", name] | [optional @ .., "Fl", name, "Ar", _] => {
                     let value = (words[words.len() - 2] == "Ar").then(|| words[words.len() - 1].to_owned());
                     synopsis.line.insert((format!("-{name}"), value, *optional == ["Op"]));

@@ -274,7 +274,9 @@ fn the_examples_of_kvx_stop_go_back_and_catch_up() {
     let hosts = stage.path("etc/hosts.consul");
     let is = || std::fs::read_to_string(&hosts).unwrap();
     consul.put_pair("kvexpress/hosts-before", lines(20));
-    consul.put_pair("kvexpress/hosts", lines(30));
+    for size in [25, 30] {
+        stage.shell(&format!("seq {size} | kvx-in -q -k hosts")).expect(0);
+    }
     consul.put("service/web/config", "port = 80\n");
     stage.write("etc/.keep", "");
     stage.shell("kvx-out -k hosts -f /etc/hosts.consul").expect(0);
@@ -290,6 +292,7 @@ fn the_examples_of_kvx_stop_go_back_and_catch_up() {
     });
     assert_eq!(consul.text("kvexpress/hosts/data"), Some(lines(20)));
     assert_eq!(is(), lines(20));
+    assert_eq!(std::fs::read_to_string(stage.path("etc/hosts.before")).unwrap(), lines(25));
     assert!(!Path::new(&stage.path("etc/web.conf")).exists());
 }
 

@@ -8,19 +8,21 @@ fn run(program: &str, arguments: &[&str]) -> Ran {
 }
 
 /// Every command line, and all that its help says.
-const COMMANDS: [(&str, &str); 17] = [
+const COMMANDS: [(&str, &str); 19] = [
     ("kvx", include_str!("../help/kvx.txt")),
     ("kvx clean", include_str!("../help/kvx-clean.txt")),
     ("kvx copy", include_str!("../help/kvx-copy.txt")),
     ("kvx diff", include_str!("../help/kvx-diff.txt")),
+    ("kvx history", include_str!("../help/kvx-history.txt")),
+    ("kvx hold", include_str!("../help/kvx-hold.txt")),
     ("kvx in", include_str!("../help/kvx-in.txt")),
     ("kvx list", include_str!("../help/kvx-list.txt")),
-    ("kvx hold", include_str!("../help/kvx-hold.txt")),
     ("kvx lock", include_str!("../help/kvx-lock.txt")),
     ("kvx out", include_str!("../help/kvx-out.txt")),
     ("kvx raw", include_str!("../help/kvx-raw.txt")),
     ("kvx release", include_str!("../help/kvx-release.txt")),
     ("kvx resume", include_str!("../help/kvx-resume.txt")),
+    ("kvx show", include_str!("../help/kvx-show.txt")),
     ("kvx status", include_str!("../help/kvx-status.txt")),
     ("kvx stop", include_str!("../help/kvx-stop.txt")),
     ("kvx unlock", include_str!("../help/kvx-unlock.txt")),
@@ -84,7 +86,7 @@ fn a_command_that_is_missing_or_unknown_is_64_and_the_help_is_named() {
 
 #[test]
 fn a_command_of_kvx_runs_none_behind_two_dashes() {
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 11] = [
         ("kvx copy", &["--from", "x", "--to", "y"]),
         ("kvx stop", &["-k", "x", "-r", "y"]),
         ("kvx resume", &["-k", "x"]),
@@ -92,6 +94,8 @@ fn a_command_of_kvx_runs_none_behind_two_dashes() {
         ("kvx unlock", &["-f", "/nowhere/x"]),
         ("kvx status", &[]),
         ("kvx list", &[]),
+        ("kvx history", &["-k", "x"]),
+        ("kvx show", &["-k", "x"]),
         ("kvx diff", &["-k", "x", "/dev/null"]),
         ("kvx clean", &["-f", "/nowhere/x"]),
     ];
@@ -176,7 +180,7 @@ const LONG: &str = concat!(
 
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
-    let cases: [(&str, &[&str], &[&str]); 82] = [
+    let cases: [(&str, &[&str], &[&str]); 87] = [
         ("kvx-in", &[], &["not provided", "--key"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
@@ -253,7 +257,12 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx lock", &["-f", "-"], &["-f", "name a file"]),
         ("kvx lock", &["-f", "/x", "-r", " "], &["-r", "say why"]),
         ("kvx unlock", &["-f", "-"], &["-f", "name a file"]),
-        ("kvx diff", &["-k", "x"], &["not provided", "file"]),
+        ("kvx diff", &["-k", "x"], &["name a file", "--from"]),
+        ("kvx diff", &["-k", "x", "--from", "3f9"], &["--from", "4 or more digits"]),
+        ("kvx show", &["-k", "x", "--at", "yesterday"], &["--at", "4 or more digits"]),
+        ("kvx show", &["-k", "x", "/y"], &["/y"]),
+        ("kvx history", &[], &["not provided", "--key"]),
+        ("kvx history", &["-k", "x", "--json", "--names"], &["exclude each other"]),
         ("kvx diff", &["/x"], &["not provided", "--key"]),
         ("kvx diff", &["-k", "x", "/y", "/z"], &["/z"]),
         ("kvx list", &["stray"], &["stray"]),

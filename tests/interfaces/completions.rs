@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use crate::common::help::{Help, Opt};
-use crate::common::{NO_AGENT, Place, SLACK, each, run, wait_for};
+use crate::common::{NO_AGENT, Place, SLACK, each, run, sha256, wait_for};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Shell {
@@ -126,6 +126,37 @@ fn keys_come_from_the_consul_that_the_line_names() {
         }
     }
     assert!(!place.path().join("harm").exists(), "a key's name was run");
+}
+
+#[test]
+fn versions_are_those_of_the_key_that_the_line_names() {
+    let place = Place::new();
+    let key = place.key.as_str();
+    for document in ["a", "b"] {
+        place.upload(document);
+    }
+    let names = place.kvx("history").args(["-k", key, "--names"]).run().expect(0).out().to_owned();
+    let names: BTreeSet<String> = names.lines().map(str::to_owned).collect();
+    let digits = &sha256("a")[..8];
+    assert!(names.len() == 4 && names.contains(digits), "{names:?}");
+    for shell in SHELLS {
+        let mut terminal = Terminal::at(shell, &place, &place.consul.address);
+        for line in [
+            "kvx show -k KEY --at ",
+            "kvx show --key KEY --at=",
+            "kvx diff --key=KEY --from ",
+            "kvx diff -p kvexpress -k KEY --from -1 --to ",
+        ] {
+            assert_eq!(terminal.offers(&line.replace("KEY", key)), names, "{shell:?}: {line}");
+        }
+        assert_eq!(terminal.offers(&format!("kvx show -k {key} --at {}", &digits[..4])), set(&[digits]), "{shell:?}");
+        let time = names.iter().find(|name| name.contains('-')).unwrap();
+        let offered = terminal.offers(&format!("kvx show -k {key} --at {}", &time[..time.len() - 1]));
+        assert_eq!(offered.len(), 1, "{shell:?}: {offered:?}");
+        for line in ["kvx show --at ", "kvx show -k NOTHING --at ", "kvx diff -p elsewhere -k KEY --from "] {
+            assert_eq!(terminal.offers(&line.replace("KEY", key)), set(&[]), "{shell:?}: {line}");
+        }
+    }
 }
 
 #[test]

@@ -3,16 +3,18 @@
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo};
 
-use super::kvx::{clean, copy, diff, hold, list, lock, release, resume, status, stop, unlock};
+use super::kvx::{clean, copy, diff, history, hold, list, lock, release, resume, show, status, stop, unlock};
 use super::{kvx_in, kvx_out};
 pub use crate::cli::args::normalize::VALUE_IS_OPTIONAL;
 pub use crate::cli::kvx::RAW_HELP;
 
 /// The commands of `kvx`, in the order of its help, without `raw`: it takes the options of `out`, with its own help.
-pub fn commands() -> [(&'static str, CommandInfoWithArgs); 13] {
+pub fn commands() -> [(&'static str, CommandInfoWithArgs); 15] {
     [
         ("status", status::StatusArgs::get_args_info()),
         ("list", list::ListArgs::get_args_info()),
+        ("history", history::HistoryArgs::get_args_info()),
+        ("show", show::ShowArgs::get_args_info()),
         ("diff", diff::DiffArgs::get_args_info()),
         ("stop", stop::StopArgs::get_args_info()),
         ("resume", resume::ResumeArgs::get_args_info()),

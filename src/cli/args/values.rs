@@ -10,6 +10,7 @@ use crate::install::Attributes;
 use crate::layout::history::{Keep, MIN_KEEP};
 use crate::layout::keys::{Key, Prefix, ValuePath};
 use crate::layout::record;
+use crate::layout::version::VersionQuery;
 use crate::process::check::Check;
 use crate::telemetry::log::Format;
 use crate::telemetry::metrics::dogstatsd::StatsdAddress;
@@ -35,6 +36,11 @@ pub fn value_path(text: &str) -> Result<ValuePath, String> {
 /// `-m`.
 pub fn note(text: &str) -> Result<String, String> {
     record::note(text).ok_or_else(|| "it says nothing".into())
+}
+
+/// `--at`, `--from` and `--to`: a version of a key.
+pub fn version(text: &str) -> Result<VersionQuery, String> {
+    VersionQuery::parse(text)
 }
 
 /// The largest `--keep`: the names of this many versions are read with each upload.

@@ -5,7 +5,6 @@ mod files;
 mod keys;
 mod locks;
 mod render;
-mod table;
 
 use std::path::PathBuf;
 

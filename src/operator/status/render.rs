@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::compare::describe;
-use super::table::table;
 use super::{FileState, KeyState, LockState, Overview};
 use crate::document::Checksum;
+use crate::operator::table::table;
 use crate::util::text;
 use crate::util::text::size;
 use crate::util::time::rfc3339;

@@ -74,6 +74,7 @@ fn values(catalog: &Catalog) -> String {
         let action = match value {
             Value::Any => String::new(),
             Value::Key => "_kvx_keys ".into(),
+            Value::Version => "_kvx_versions ".into(),
             Value::File => "_kvx_generate -f ".into(),
             Value::Directory => "_kvx_generate -d ".into(),
             Value::Command => "_kvx_generate -c ".into(),

@@ -39,6 +39,7 @@ pub struct Command {
     pub layers: Vec<&'static str>,
     /// The argument after the options, by its name in --help.
     pub word: Option<&'static str>,
+    pub is_word_optional: bool,
     /// Whether it runs a command that follows `--`.
     pub runs: bool,
 }
@@ -79,8 +80,10 @@ impl Catalog {
                 }
             }
             let word = info.positionals.first().map(|positional| positional.name);
+            let is_optional = |positional: &argh::PositionalInfo| positional.optionality == argh::Optionality::Optional;
+            let is_word_optional = info.positionals.first().is_some_and(is_optional);
             let (about, runs) = (info.description.to_owned(), ["in", "out"].contains(name));
-            commands.push(Command { name, about, own, layers: has, word, runs });
+            commands.push(Command { name, about, own, layers: has, word, is_word_optional, runs });
             if *name == "out" {
                 let (raw, installing) = raw(&commands[commands.len() - 1]);
                 commands.push(raw);
@@ -144,7 +147,7 @@ fn raw(out: &Command) -> (Command, Vec<Opt>) {
     own.sort_by_key(|option| said.iter().position(|(long, _)| long == option.long));
     let about = RAW_HELP.lines().nth(2).unwrap().to_owned();
     let layers = [&[INSTALLING][..], &out.layers].concat();
-    (Command { name: "raw", about, own, layers, word: None, runs: true }, shared)
+    (Command { name: "raw", about, own, layers, word: None, is_word_optional: false, runs: true }, shared)
 }
 
 impl Argument {

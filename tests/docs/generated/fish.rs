@@ -41,6 +41,7 @@ fn complete(option: &Opt, commands: &[&str]) -> String {
         None => String::new(),
         Some(Value::Any) => "-x ".into(),
         Some(Value::Key) => "-x -a '(__kvx_keys)' ".into(),
+        Some(Value::Version) => "-x -a '(__kvx_versions)' ".into(),
         Some(Value::File) => "-r -F ".into(),
         Some(Value::Directory) => "-x -a '(__fish_complete_directories)' ".into(),
         Some(Value::Command) => "-x -a '(__fish_complete_command)' ".into(),

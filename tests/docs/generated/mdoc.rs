@@ -50,7 +50,8 @@ fn arguments(command: &Command) -> String {
         text += &format!(".Op Ar {layer}-option ...\n");
     }
     text += if command.runs { ".Op Fl - Ar command ...\n" } else { "" };
-    text + &command.word.map_or(String::new(), |word| format!(".Ar {word}\n"))
+    let optional = if command.is_word_optional { "Op " } else { "" };
+    text + &command.word.map_or(String::new(), |word| format!(".{optional}Ar {word}\n"))
 }
 
 /// A text of --help as sentences, with options and quotations marked up. Each sentence begins a line.
@@ -90,7 +91,7 @@ impl Lines {
         let punctuation: String = word[plain.len()..].chars().map(|marker| format!(" {marker}")).collect();
         let quoted = plain.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
         let is_option = |rest: &str| {
-            rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && rest.chars().any(char::is_alphanumeric)
+            rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && rest.chars().any(char::is_alphabetic)
         };
         if let Some(quoted) = quoted {
             self.marker(&format!(".Ql {}{punctuation}", quoted.replace('\\', "\\e")));
@@ -140,6 +141,7 @@ fn a_text_of_the_help_is_readable_as_a_page() {
         ("such as 'visudo -cf {}', where", "Such as\n.Ql visudo -cf {} ,\nwhere.\n"),
         ("file, or - for stdout (-)", "File, or \\- for stdout (\\-).\n"),
         ("as --to=address: x", "As\n.Fl -to Ns = Ns Ar address :\nx.\n"),
+        ("or as -1, -2, ... before", "Or as -1, -2, ... before.\n"),
         ("as -- or -x. What is lost", "As \\-\\- or\n.Fl x .\nWhat is lost.\n"),
     ];
     for (about, page) in cases {

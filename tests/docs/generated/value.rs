@@ -8,6 +8,8 @@ pub enum Value {
     Any,
     /// A key in Consul.
     Key,
+    /// A version of the key that the line names.
+    Version,
     File,
     Directory,
     /// A program, and its arguments.
@@ -25,6 +27,7 @@ impl Value {
     pub fn named(name: &str) -> Value {
         match name {
             "key" => Value::Key,
+            "version" => Value::Version,
             "file" => Value::File,
             "dir" => Value::Directory,
             "command" => Value::Command,

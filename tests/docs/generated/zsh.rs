@@ -69,6 +69,7 @@ fn action(value: Value) -> String {
     match value {
         Value::Any => " ".into(),
         Value::Key => "_kvx_keys".into(),
+        Value::Version => "_kvx_versions".into(),
         Value::File => "_files".into(),
         Value::Directory => "_files -/".into(),
         Value::Command => "_command_names -e".into(),

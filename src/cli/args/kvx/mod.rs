@@ -3,11 +3,13 @@
 pub mod clean;
 pub mod copy;
 pub mod diff;
+pub mod history;
 pub mod hold;
 pub mod list;
 pub mod lock;
 pub mod release;
 pub mod resume;
+pub mod show;
 pub mod status;
 pub mod stop;
 pub mod unlock;
