@@ -186,6 +186,13 @@ fn the_nodes_policy_suffices_for_kvx_out_however_it_is_called_and_allows_no_writ
     site.put(&lock_of(&site.place), "canary");
     site.install(&token).run().expect(0).says(&["locked", "canary"]);
     assert_eq!(site.place.content(), lines(600));
+    // The document is enough for a node: it does not see the history, and does not take it for a damaged one.
+    site.upload(MASTER, &lines(601)).expect(0);
+    let (history, at) = (site.kvx("kvx", &token).args(["history", "-k", "hosts"]).run(), &sha256(lines(601))[..8]);
+    assert_eq!(history.out(), "");
+    history.expect(if site.consul.has_get_or_empty() { 77 } else { 66 });
+    site.kvx("kvx", &token).args(["show", "-k", "hosts", "--at", at]).run().expect(66).says(&["cannot list it"]);
+    assert_eq!(site.kvx("kvx", &token).args(["show", "-k", "hosts"]).run().expect(0).out(), lines(601));
     let before = site.in_consul();
     site.upload(&token, &lines(9)).expect(65);
     site.upload(&token, &lines(30)).expect(77);
@@ -211,6 +218,10 @@ fn the_operators_policy_covers_every_key_and_nothing_else() {
         site.kvx("kvx-in", &operator).args(["-k", key]).stdin(lines(600)).run().expect(0);
         run().args(["stop", "-k", key, "-r", "bad DNS"]).run().expect(0);
         run().args(["resume", "-k", key]).run().expect(0);
+        run().args(["history", "-k", key]).run().expect(0).is_silent();
+        let at = &sha256(lines(600))[..8];
+        assert_eq!(run().args(["show", "-k", key, "--at", at]).run().expect(0).out(), lines(600));
+        run().args(["diff", "-k", key, "--from", at]).run().expect(0).is_silent();
         site.place.kvx_out_bare().args(["-k", key]).env("CONSUL_HTTP_TOKEN", &operator).run().expect(0);
     }
     let lock = |command: &str| site.place.kvx_file(command).env("CONSUL_HTTP_TOKEN", &operator);

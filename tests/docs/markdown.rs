@@ -19,15 +19,17 @@ const NO_COMMANDS: [(&str, &str); 3] = [
 ];
 
 /// Commands that end otherwise than with 0: how they begin, and with what.
-const OTHERWISE: [(&str, i32, &str); 2] = [
+const OTHERWISE: [(&str, i32, &str); 3] = [
     ("kvx status    ", 1, "something is stopped, and pending"),
     ("kvx diff -k hosts hosts.good", 1, "they differ, as for diff(1)"),
+    ("kvx diff -k hosts --from -1", 1, "they differ, as for diff(1)"),
 ];
 
 /// What has to be so before a command makes sense: how its block begins, and what is done first.
-const FIRST: [(&str, &str); 3] = [
+const FIRST: [(&str, &str); 4] = [
     ("$ render | kvx-in -k hosts", "seq 20 | kvx-in -q -k hosts"),
     ("$ kvx-in -k bans", "seq 20 | kvx-in -q -k bans"),
+    ("kvx history -k hosts", "seq 20 | kvx-in -q -k hosts"),
     (
         "$ kvx status  ",
         "kvx stop -q -k motd -r typo; kvx clean -q -f /etc/hosts.consul --remove-file; touch down; \
@@ -158,6 +160,9 @@ fn every_command_in_prose_runs_too() {
         house.furnish();
         let words: Vec<&str> = span.split(' ').map(stands_for).collect();
         let command = words.join(" ");
+        if ["kvx history", "kvx show"].iter().any(|start| command.starts_with(start)) {
+            house.sh("seq 20 | kvx-in -q -k hosts").expect(0); // A history.
+        }
         // A watch does not end.
         let ends = format!("{command} & until [ -e hosts.consul ]; do sleep 0.02; done; kill $!");
         let ran = house.sh(if command.starts_with("consul watch") { &ends } else { &command });

@@ -69,7 +69,8 @@ fn unknown_to(program: &str, arguments: &[String]) -> Vec<String> {
     for word in options.iter().take_while(|word| *word != "--") {
         let is_value = ["-e", "--check"].contains(&std::mem::replace(&mut before, word));
         let name = if word.starts_with("--") { word.split('=').next() } else { word.get(..2) };
-        let name = name.filter(|name| name.starts_with('-') && !is_value);
+        let is_number = word.strip_prefix('-').is_some_and(|digits| digits.parse::<u32>().is_ok()); // As in --at -1.
+        let name = name.filter(|name| name.starts_with('-') && !is_value && !is_number);
         unknown.extend(name.filter(|name| !known.contains(*name)).map(|name| format!("{program} ({help}): {name}")));
     }
     unknown

@@ -38,6 +38,18 @@ const PROVOKED: &[&str] = &[
     "consul watch -type=key -key=service/web/config | kvx-out -f out/x",
     "sleep 0.5 | kvx-out -f out/x --timeout 300ms",
     "kvx-in -k a%20b",
+    // The history.
+    "kvx history -k hosts",
+    "seq 20 | kvx-in -q -k hosts; kvx show -k hosts --at -9",
+    "seq 20 | kvx-in -q -k hosts; kvx show -k hosts --at $(date +%Y-)",
+    "kvx show -k hosts --at yesterday",
+    "seq 20 | kvx-in -q -k hosts; consul kv delete -recurse kvexpress/kvx/parts/hosts/ >out/log; kvx show -k hosts --at -1",
+    "seq 20 | kvx-in -q -k hosts; consul kv put kvexpress/kvx/parts/hosts/$(seq 20 | sha256sum | cut -c 1-64) x >out/log; kvx show -k hosts --at $(seq 20 | sha256sum | cut -c 1-8)",
+    "seq 20 | kvx-in -q -k hosts; consul kv put kvexpress/kvx/history/hosts/9999-01-01T00:00:00.000Z-$(seq 20 | sha256sum | cut -c 1-64) x >out/log; kvx history -k hosts",
+    "seq 20 | kvx-in -q -k hosts; consul kv delete -recurse kvexpress/hosts/ >out/log; kvx history -k hosts",
+    "seq 20 | kvx-in -q -k hosts; seq 30 | kvx-in -q -k hosts --keep 0; kvx history -k hosts",
+    "consul kv put kvexpress/kvx/history/hosts/2026-01-01T00:00:00.000Z-$(seq 20 | sha256sum | cut -c 1-64) x >out/log; seq 20 | kvx-in -q -k hosts; kvx history -k hosts",
+    "echo 'kvx 2' | consul kv put kvexpress/kvx/history/hosts/2026-01-01T00:00:00.000Z-$(seq 20 | sha256sum | cut -c 1-64) - >out/log; seq 20 | kvx-in -q -k hosts; kvx history -k hosts",
     "kvx-in -k $(printf 'a\\302\\240b')",
     "kvx-in -k $(printf 'hosts\\r')",
     // Guards.
