@@ -115,7 +115,7 @@ _kvx_words() {
 }
 
 # Generated from src/cli/args by `make generate`: do not edit this part.
-_kvx_commands='status list history show diff stop resume hold release lock unlock copy in out raw clean help'
+_kvx_commands='status list history show diff stop rollback resume hold release lock unlock copy in out raw clean help'
 
 # What a command takes, layer by layer.
 _kvx_takes() {
@@ -134,6 +134,7 @@ _kvx_takes() {
     show) options="-k --key --at $site $consul $log" ;;
     diff) words_are=-f options="-k --key --from --to $site $consul $log" ;;
     stop) options="-k --key -r --reason --force --replace --events $metrics $site $consul $log" ;;
+    rollback) options="-k --key --to -m --note --no-hold --resume -n --dry-run $site $consul $log" ;;
     resume) options="-k --key $site $consul $log" ;;
     hold) options="-k --key -r --reason --replace $site $consul $log" ;;
     release) options="-k --key --force $site $consul $log" ;;
@@ -153,13 +154,14 @@ _kvx_takes() {
 _kvx_complete() {
     case $1 in
     raw:--key | raw:-k) ;;
-    diff:--from | diff:--to) _kvx_versions ;;
+    copy:--to) _kvx_keys ;;
+    diff:--from) _kvx_versions ;;
     *:--chmod | *:--dc | *:--expect | *:--handler-timeout | *:--keep | *:--max-shrink) ;;
     *:--max-size | *:--metrics-prefix | *:--min-lines | *:--note | *:--prefix | *:--raw) ;;
     *:--reason | *:--server | *:--splay | *:--timeout | *:--tls-server-name | *:--token) ;;
     *:--url | *:--wait | *:-c | *:-l | *:-m | *:-p | *:-r | *:-s | *:-t | *:-u) ;;
-    *:--from | *:--key | *:--to | *:-k) _kvx_keys ;;
-    *:--at) _kvx_versions ;;
+    *:--from | *:--key | *:-k) _kvx_keys ;;
+    *:--at | *:--to) _kvx_versions ;;
     *:--ca-file | *:--client-cert | *:--client-key | *:--file | *:--token-file | *:-f) _kvx_generate -f ;;
     *:--metrics-textfile | *:--state-dir) _kvx_generate -d ;;
     *:--check | *:--exec | *:-e) _kvx_generate -c ;;

@@ -33,6 +33,7 @@ mod stories {
     mod operator;
     mod payloads;
     mod raw;
+    mod rollback;
     mod status;
     mod status_locks;
     mod status_overview;

@@ -183,7 +183,8 @@ proptest! {
             let (named, fire) = payload::read(text.as_bytes(), wanted, &prefix).unwrap();
             prop_assert_eq!(named.as_ref(), Some(&key));
             prop_assert_eq!(fire.names(), Some((Checksum::of(&document), 7)));
-            let Trigger::Prefix(Folder { pair, stop: None, .. }) = fire else { panic!("{fire:?}") };
+            let Trigger::Prefix(folder) = fire else { panic!("{fire:?}") };
+            let Folder { pair, stop: None, .. } = *folder else { panic!("{folder:?}") };
             let PairState::Verified(whole) = pair.verify() else { panic!("torn") };
             prop_assert_eq!((whole.document.bytes(), whole.index), (document.as_slice(), 7));
         }

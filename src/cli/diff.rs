@@ -12,13 +12,14 @@ use crate::util::text;
 pub(super) fn diff(options: DiffArgs, context: &Context) -> Result<ExitCode> {
     let order = options.order()?;
     let difference = operator::diff::diff(&order, context).map_err(|error| error.of(&order.key))?;
-    let is_coloured = std::io::stdout().is_terminal() && context.env.variable("NO_COLOR").is_none();
-    if is_coloured {
-        print(coloured(&text::lines_of(&difference)).as_bytes())?
-    } else {
-        show(&difference)?
-    }
+    print_difference(&difference, context)?;
     Ok(exit_code(difference.is_empty()))
+}
+
+/// Prints a diff, with colours at a terminal.
+pub(super) fn print_difference(difference: &[u8], context: &Context) -> Result<()> {
+    let is_coloured = std::io::stdout().is_terminal() && context.env.variable("NO_COLOR").is_none();
+    if is_coloured { print(coloured(&text::lines_of(difference)).as_bytes()) } else { show(difference) }
 }
 
 fn coloured(difference: &str) -> String {

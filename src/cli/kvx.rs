@@ -8,7 +8,7 @@ use super::kvx_out::kvx_raw;
 use super::{fail, kvx_in, kvx_out, markers, run};
 use crate::cli::args::CommonArgs;
 use crate::cli::args::kvx::{
-    clean, copy, diff, history, hold, list, lock, release, resume, show, status, stop, unlock,
+    clean, copy, diff, history, hold, list, lock, release, resume, rollback, show, status, stop, unlock,
 };
 use crate::context::{Context, print, show};
 use crate::error::{Error, Result, Status};
@@ -35,6 +35,7 @@ Inspect:
   diff     compare a file or a version with the document in Consul
 
 Control:
+  rollback restore an earlier document on all nodes, and hold the key at it
   stop     stop a key on all nodes: no uploads, no installations
   resume   resume a stopped key, and fire its watches
   hold     hold a key at its document: no other one is uploaded or installed
@@ -79,6 +80,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
             let resumed = operator::stop::resume(&key, &site, context).map_err(|error| error.of(&key))?;
             print_line(context, format_args!("{key}: {resumed}"))
         }),
+        "rollback" => act::<rollback::RollbackArgs>("kvx rollback", rest, super::rollback::rollback),
         "hold" => act::<hold::HoldArgs>("kvx hold", rest, |options, context| {
             let order = options.order();
             let held = operator::hold::hold(&order, context).map_err(|error| error.of(&order.key))?;

@@ -10,6 +10,7 @@ mod kvx;
 mod kvx_in;
 mod kvx_out;
 mod markers;
+mod rollback;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

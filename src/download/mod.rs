@@ -1,5 +1,6 @@
 //! A run of `kvx-out`: read a document from Consul, install it into one file, then run the handler.
 
+mod local_copy;
 mod order;
 mod reconcile;
 mod record;
@@ -12,13 +13,14 @@ mod wait;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use self::local_copy::LocalCopy;
 pub use self::order::{
     AfterOrder, Destination, DownloadOrder, HandlerPolicy, SourceOrder, Stdin, TargetOrder, patience,
 };
 use self::reconcile::Reconciler;
 use self::report::FileChange;
 pub use self::report::{Applied, DownloadReport, Effect};
-use self::source::{Fetched, LocalCopy, Purpose, Source, TriggerKind};
+use self::source::{Fetched, Purpose, Source, TriggerKind};
 use crate::context::{Context, show};
 use crate::error::{Error, Result};
 use crate::install::{Target, WriteMode};
@@ -168,7 +170,7 @@ fn apply(assignment: &Assignment, trigger: Trigger, started: Instant, state_file
     }
     let kind = TriggerKind::of(&trigger);
     let local = LocalCopy::new(&trigger, state_file.state(), installed.as_ref());
-    let fetched = match source::from_payload(trigger, &local, source_order.ignores_stop) {
+    let fetched = match local_copy::from_payload(trigger, &local, source_order.ignores_stop) {
         Some(fetched) => fetched,
         None => {
             let lock = (!target_order.ignores_lock).then(|| source_order.prefix.lock(named, &context.env.hostname()));

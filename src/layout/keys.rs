@@ -54,6 +54,8 @@ pub struct KeyPaths {
     pub hold: String,
     /// `PREFIX/KEY/record`.
     pub record: String,
+    /// The folders of the history.
+    pub history: HistoryPaths,
 }
 
 impl KeyPaths {
@@ -66,6 +68,7 @@ impl KeyPaths {
             stop: path(Part::Stop),
             hold: path(Part::Hold),
             record: path(Part::Record),
+            history: HistoryPaths::of(prefix, key),
         }
     }
 
@@ -88,7 +91,7 @@ pub struct HistoryPaths {
 impl HistoryPaths {
     /// The folders of this key.
     pub fn of(prefix: &Prefix, key: &Key) -> HistoryPaths {
-        let folder = |name: &str| format!("{prefix}/{KVX}/{name}/{key}");
+        let folder = |name: &str| format!("{prefix}/{name}/{key}");
         HistoryPaths { versions: folder(HISTORY), parts: folder(PARTS) }
     }
 
@@ -126,9 +129,9 @@ impl Part {
 const LOCKS: &str = "locks";
 /// The folder of what only kvx writes, and what nodes do not need to install. A key cannot have this name.
 const KVX: &str = "kvx";
-/// The folders in [`KVX`] of the versions and of their documents.
-const HISTORY: &str = "history";
-const PARTS: &str = "parts";
+/// The folders of the versions and of their documents.
+const HISTORY: &str = "kvx/history";
+const PARTS: &str = "kvx/parts";
 
 /// kvexpress's default.
 impl Default for Prefix {

@@ -12,6 +12,7 @@ pub mod pair;
 pub mod part;
 pub mod payload;
 pub mod record;
+pub(crate) mod signature;
 pub(crate) mod site;
 pub(crate) mod snapshot;
 pub mod stored;

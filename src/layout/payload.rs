@@ -21,7 +21,7 @@ pub enum Trigger {
     /// A `key` watch: the document's checksum, if the payload has it, at this index.
     Changed(Option<Checksum>, u64),
     /// A `keyprefix` watch: the key's folder.
-    Prefix(Folder),
+    Prefix(Box<Folder>),
 }
 
 /// The folder of a key.
@@ -149,7 +149,7 @@ fn folder_trigger(parts: impl Iterator<Item = (Part, Entry)>) -> Trigger {
     }
     match &folder.pair {
         Pair { data: None, checksum: None } => Trigger::Unknown,
-        _ => Trigger::Prefix(folder),
+        _ => Trigger::Prefix(Box::new(folder)),
     }
 }
 

@@ -9,11 +9,11 @@ use crate::document::Checksum;
 use crate::error::{Error, Result, Status};
 use crate::layout::hold::Hold;
 use crate::layout::keys::{Key, KeyPaths};
-use crate::layout::marker::{Present, converge};
-use crate::layout::pair::PairState;
+use crate::layout::marker::{Present, converge, text_of};
+use crate::layout::pair::{Pair, PairState};
 use crate::layout::record;
 use crate::layout::site::Site;
-use crate::layout::snapshot::{self, Location, Others, Snapshot};
+use crate::layout::snapshot;
 use crate::util::text;
 
 /// What to hold, and why.
@@ -88,42 +88,38 @@ pub struct Released {
 /// 75 if Consul has another document than the held one, unless `force` is given; 65, 69, 75, 77, 78.
 pub fn release(key: &Key, force: bool, site: &Site, context: &Context) -> Result<Released> {
     let (client, paths) = (site.client(context)?, KeyPaths::of(&site.prefix, key));
-    let location = Location::Pair(paths.clone());
-    let others =
-        Others { stop: Some(&paths.stop), record: Some(&paths.record), hold: Some(&paths.hold), ..Others::default() };
     let mut attempted = Released::default();
     converge(&client, context, || {
-        let found = Snapshot::read(&client, Consistency::Default, &location, others)?;
-        let Some(entry) = &found.hold else {
+        let others = [paths.stop.as_str(), &paths.hold, &paths.record];
+        let mut found = client.read(Consistency::Default, &[&paths.data, &paths.checksum], &others)?;
+        let stop = found.take(&paths.stop).as_ref().and_then(text_of);
+        let Some(entry) = found.take(&paths.hold) else {
             // If an earlier attempt's answer was lost, that attempt removed the hold.
-            return Ok((ChangeResult::Done, Released { stop: found.stop, ..attempted.clone() }));
+            return Ok((ChangeResult::Done, Released { stop, ..attempted.clone() }));
         };
-        if !force && let Some(hold) = Hold::of(Some(entry))? {
-            assert_has(&hold, &found)?;
+        let (record, pair) = (found.take(&paths.record), Pair::take(&mut found, &paths));
+        let checksum = pair.checksum.clone();
+        if !force && let Some(hold) = Hold::of(Some(&entry))? {
+            assert_has(&hold, &pair.verify(), record.as_ref())?;
         }
         let mut changes = vec![Change::DeleteCas(&paths.hold, entry.modify_index)];
-        let checksum = match &found.state {
-            PairState::Verified(pair) => Some((pair.document.checksum().to_string().into_bytes(), pair.index)),
-            PairState::Torn(torn) => torn.pair.checksum.as_ref().map(|entry| (entry.value.clone(), entry.modify_index)),
-            PairState::Absent => None,
-        };
-        changes.extend(checksum.iter().flat_map(|(checksum, index)| refire(&paths.checksum, checksum, *index)));
+        changes.extend(checksum.iter().flat_map(refire));
         attempted = Released {
-            before: Hold::text_of(entry),
-            checksum: checksum.as_ref().and_then(|(checksum, _)| Checksum::parse(checksum)),
-            stop: found.stop,
+            before: Hold::text_of(&entry),
+            checksum: checksum.as_ref().and_then(|checksum| Checksum::parse(&checksum.value)),
+            stop,
         };
         Ok((client.change(&changes)?, attempted.clone()))
     })
 }
 
 /// Fails if Consul has another document than the held one: releasing the key would put it on all nodes.
-fn assert_has(hold: &Hold, found: &Snapshot) -> Result<()> {
-    let other = match &found.state {
+fn assert_has(hold: &Hold, found: &PairState, record: Option<&Entry>) -> Result<()> {
+    let other = match found {
         PairState::Verified(pair) if !hold.forbids(pair.document.checksum()) => return Ok(()),
         PairState::Verified(pair) => {
             let checksum = pair.document.checksum();
-            let record = record::of_document(found.record.as_ref(), checksum).ok().flatten();
+            let record = record::of_document(record, checksum).ok().flatten();
             let by = record.map(|record| format!(", uploaded by {} at {}", text::line(&record.by), record.time));
             format!("Consul has {}{}", checksum.short(), by.unwrap_or_default())
         }

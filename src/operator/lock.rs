@@ -7,12 +7,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::signature::now;
 use super::stop::Reason;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
 use crate::install::{self, Parents, Target};
 use crate::layout::marker::{self, Present, Set};
+use crate::layout::signature::now;
 use crate::layout::site::Site;
 use crate::layout::{lock_file, lock_reason};
 use crate::state::{self, RecordedState};

@@ -8,7 +8,6 @@ pub(crate) mod hold;
 pub(crate) mod list;
 pub mod lock;
 pub(crate) mod show;
-mod signature;
 pub(crate) mod status;
 pub mod stop;
 mod table;

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::signature::signed;
-use crate::consul::{Change, ChangeResult, Consistency};
+use crate::consul::{Change, ChangeResult, Consistency, Entry, Value};
 use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
@@ -12,6 +11,7 @@ use crate::layout::hold::Hold;
 use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::marker::text_of;
 use crate::layout::marker::{self, Present, Set, converge};
+use crate::layout::signature::signed;
 use crate::layout::site::Site;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 
@@ -110,8 +110,9 @@ pub struct Resumed {
 }
 
 /// Deletes a checksum and sets it again: setting it to the same value would not fire its watches (tried).
-pub(super) fn refire<'a>(path: &'a str, checksum: &'a [u8], index: u64) -> [Change<'a>; 2] {
-    [Change::DeleteCas(path, index), Change::Set(path, checksum.into())]
+pub(super) fn refire(checksum: &Entry) -> [Change<'_>; 2] {
+    let value = Value { bytes: &checksum.value, flags: checksum.flags };
+    [Change::DeleteCas(&checksum.key, checksum.modify_index), Change::Set(&checksum.key, value)]
 }
 
 /// Removes a key's stop, and fires the watches on its checksum, so that the nodes install what they missed.
@@ -132,8 +133,7 @@ pub fn resume(key: &Key, site: &Site, context: &Context) -> Result<Resumed> {
         };
         let mut changes = vec![Change::DeleteCas(&paths.stop, stop.modify_index)];
         let checksum = entries.take(&paths.checksum);
-        let refired = checksum.iter().flat_map(|entry| refire(&paths.checksum, &entry.value, entry.modify_index));
-        changes.extend(refired);
+        changes.extend(checksum.iter().flat_map(refire));
         attempted = Resumed {
             reason: text_of(&stop),
             checksum: checksum.as_ref().and_then(|checksum| Checksum::parse(&checksum.value)),

@@ -1,7 +1,7 @@
 //! Describes an upload: the record and the history, which are written with the document.
 
+use super::Description;
 use super::history::{HistoryChanges, Known};
-use super::{Description, Terms};
 use crate::consul::{Change, Client};
 use crate::context::Context;
 use crate::document::Checksum;
@@ -22,16 +22,33 @@ pub(super) struct Described<'a> {
     record: Option<(String, String)>,
     /// The changes of the history.
     pub history: HistoryChanges<'a>,
-    /// The path and the new value of a hold that moves to the document, and its index.
-    hold: Option<(String, String, u64)>,
+    /// The hold, if it moves to the document or is set by a rollback.
+    pub hold: Option<NewHold>,
+    /// The path and the index of a stop that a rollback removes.
+    pub resumed: Option<(String, u64)>,
+}
+
+/// A hold to be written.
+pub(super) struct NewHold {
+    pub path: String,
+    pub value: String,
+    /// The index of the hold that it replaces, 0 if there is none.
+    pub index: u64,
+}
+
+impl NewHold {
+    pub fn change(&self) -> Change<'_> {
+        Change::Cas(&self.path, self.value.as_bytes().into(), self.index)
+    }
 }
 
 impl Described<'_> {
     /// All of the changes; see [`HistoryChanges::changes`].
     pub fn changes(&self, parts_are_stored: bool) -> Vec<Change<'_>> {
         let record = self.record.as_ref().map(|(path, record)| Change::Set(path, record.as_bytes().into()));
-        let hold = self.hold.as_ref().map(|(path, hold, index)| Change::Cas(path, hold.as_bytes().into(), *index));
-        record.into_iter().chain(hold).chain(self.history.changes(parts_are_stored)).collect()
+        let hold = self.hold.as_ref().map(NewHold::change);
+        let resumed = self.resumed.as_ref().map(|(path, index)| Change::DeleteCas(path, *index));
+        record.into_iter().chain(hold).chain(resumed).chain(self.history.changes(parts_are_stored)).collect()
     }
 }
 
@@ -41,7 +58,7 @@ impl Described<'_> {
 /// # Errors
 /// 65 if the key's record is one of a newer kvx; 69, 77 and 78 if the history cannot be read.
 pub(super) fn describe<'a>(
-    terms: &Terms,
+    description: &Description,
     paths: &KeyPaths,
     found: &'a Snapshot,
     ours: &'a EncodedDocument,
@@ -49,12 +66,12 @@ pub(super) fn describe<'a>(
     client: &Client,
     context: &Context,
 ) -> Result<Described<'a>> {
-    let Description::Record { note, keep } = &terms.description else { return Ok(Described::default()) };
+    let Description::Record { undo, note, keep } = description else { return Ok(Described::default()) };
     let now = Timestamp::now();
     let before = record_before(paths, found, context)?;
     let known = match keep {
         Keep::Nothing => None,
-        Keep::Newest(_) => Some(Known::read(terms.history_paths(), found, client, now)?),
+        Keep::Newest(_) => Some(Known::read(&paths.history, found, client, now)?),
     };
     let history = known.as_ref().map(|known| &known.history);
     let times = before.iter().map(|record| record.time).chain(history.iter().flat_map(|history| history.times()));
@@ -74,20 +91,26 @@ pub(super) fn describe<'a>(
         by: context.env.user_at_host(),
         over: None,
         brake: None,
-        undo: replaced(&found.state).filter(|replaced| *replaced != document.checksum()),
+        undo: replaced(&found.state).filter(|replaced| *undo && *replaced != document.checksum()),
         note: note.clone(),
     };
     let history = match (known, keep) {
         (Some(known), Keep::Newest(newest)) => known.changes(&record, ours, &found.state, *newest, shares),
         _ => HistoryChanges::default(),
     };
-    // A hold of another document was ignored, or there would be no upload.
+    Ok(Described { record: Some((paths.record.clone(), record.to_string())), history, hold: None, resumed: None })
+}
+
+/// The hold that moves to this document, if the key is held at another one.
+///
+/// # Errors
+/// 65 if the entry is not a hold.
+pub(super) fn moved_hold(paths: &KeyPaths, found: &Snapshot, checksum: Checksum) -> Result<Option<NewHold>> {
     let hold = found.hold.as_ref().zip(Hold::of(found.hold.as_ref())?);
-    let hold = hold.filter(|(_, hold)| hold.forbids(document.checksum())).map(|(entry, hold)| {
-        let moved = Hold { checksum: document.checksum(), ..hold };
-        (paths.hold.clone(), moved.to_string(), entry.modify_index)
-    });
-    Ok(Described { record: Some((paths.record.clone(), record.to_string())), history, hold })
+    Ok(hold.filter(|(_, hold)| hold.forbids(checksum)).map(|(entry, hold)| {
+        let moved = Hold { checksum, ..hold };
+        NewHold { path: paths.hold.clone(), value: moved.to_string(), index: entry.modify_index }
+    }))
 }
 
 /// The key's record, if it is one.

@@ -41,8 +41,8 @@ impl Part<'_> {
 }
 
 /// What history knows of a key before an upload.
-pub(super) struct Known {
-    pub paths: HistoryPaths,
+pub(super) struct Known<'p> {
+    paths: &'p HistoryPaths,
     pub history: History,
     /// The document that is replaced, unless it is the newest version.
     previous: Option<Previous>,
@@ -54,13 +54,18 @@ struct Previous {
     record: Option<(Timestamp, Vec<u8>)>,
 }
 
-impl Known {
+impl<'p> Known<'p> {
     /// Reads the names of the versions. This comes after the pair is read: if the pair is unchanged when the upload is written,
     /// so is the history.
     ///
     /// The read is consistent, since a document is removed if no name that was read has it.
-    pub fn read(paths: HistoryPaths, found: &Snapshot, client: &Client, now: Timestamp) -> Result<Known, Failure> {
-        let names = client.list(Consistency::Consistent, &paths.versions).map_err(|failure| hint(failure, &paths))?;
+    pub fn read(
+        paths: &'p HistoryPaths,
+        found: &Snapshot,
+        client: &Client,
+        now: Timestamp,
+    ) -> Result<Known<'p>, Failure> {
+        let names = client.list(Consistency::Consistent, &paths.versions).map_err(|failure| hint(failure, paths))?;
         let history = History::of(&paths.versions, names.iter().map(String::as_str), now);
         let previous = match &found.state {
             PairState::Verified(pair) => Some(pair.document.checksum()),

@@ -6,6 +6,7 @@ mod describe;
 mod history;
 mod order;
 mod report;
+pub(crate) mod rollback;
 mod write;
 
 pub(crate) use self::converge::converge;

@@ -7,7 +7,7 @@ use crate::document::Checksum;
 use crate::document::guard::Guards;
 use crate::input::Input;
 use crate::layout::history::Keep;
-use crate::layout::keys::{HistoryPaths, Key, Prefix};
+use crate::layout::keys::{Key, Prefix};
 use crate::layout::stored::Encoding;
 
 /// Maximum time for the diff in an event.
@@ -55,18 +55,13 @@ pub struct Terms {
     pub description: Description,
 }
 
-impl Terms {
-    /// The folders of the key's history.
-    pub(super) fn history_paths(&self) -> HistoryPaths {
-        HistoryPaths::of(&self.prefix, &self.key)
-    }
-}
-
 /// What describes an upload in Consul.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Description {
     /// A record, and versions in the key's history.
     Record {
+        /// Whether the record names the document that is replaced, as that of a rollback does not.
+        undo: bool,
         /// `-m`.
         note: Option<String>,
         /// `--keep`.

@@ -21,7 +21,7 @@ pub(super) fn put(
     paths: &KeyPaths,
     found: &PairState,
     ours: &EncodedDocument,
-    described: &Described,
+    mut described: Described,
     client: &Client,
 ) -> Result<ChangeResult> {
     let current = Current::of(found, ours);
@@ -45,9 +45,18 @@ pub(super) fn put(
     }
     let also = described.changes(true);
     match client.change(&[pair.as_slice(), &also].concat())? {
-        ChangeResult::TooLarge => put_large(paths, &current, ours, &also, client),
-        result => Ok(result),
+        ChangeResult::TooLarge => {}
+        result => return Ok(result),
     }
+    drop(also);
+    // In two steps the hold is set before, so that no other upload comes in between.
+    if let Some(hold) = described.hold.take() {
+        match client.change(&[hold.change()])? {
+            ChangeResult::Done => {}
+            not_done => return Ok(not_done),
+        }
+    }
+    put_large(paths, &current, ours, &described.changes(true), client)
 }
 
 /// Replaces a document that is too large for a transaction. First the data, which makes the pair torn, so that no node installs

@@ -190,8 +190,11 @@ impl Request {
         while if chunked { !request.body.ends_with(b"0\r\n\r\n") } else { request.body.len() < length } {
             more(client, &mut request.body)?;
         }
-        let only_gets = find(&request.body, br#""verb":"get"#).or(find(&request.body, br#""Verb":"get"#)).is_some();
-        request.step = if request.method == "GET" || only_gets { Step::Read } else { Step::Write };
+        // An upload also has operations that only read, in the transaction that writes.
+        let verbs = [br#""Verb":"set""#.as_slice(), br#""Verb":"cas""#, br#""Verb":"delete"#];
+        let writes =
+            request.target.starts_with("/v1/kv/") || verbs.iter().any(|verb| find(&request.body, verb).is_some());
+        request.step = if request.method != "GET" && writes { Step::Write } else { Step::Read };
         Ok(request)
     }
 

@@ -181,7 +181,7 @@ fn the_names_of_files_and_keys_are_those_that_the_source_has() {
             if Path::new(env!("CARGO_MANIFEST_DIR")).join(name).exists() {
                 continue; // A document.
             }
-            let pattern = ["~/", "FILE", "NAME", "PREFIX", "KEY", "UID", "SHA-256", "HOSTNAME"];
+            let pattern = ["~/", "FILE", "NAME", "PREFIX", "KEY", "UID", "SHA-256", "HOSTNAME", "TIME", "CHECKSUM"];
             let parts = pattern.iter().fold(name.to_owned(), |name, word| name.replace(word, "\0"));
             for part in parts.split('\0') {
                 // Whole where it is absolute; in the state's directory of a user, `kvx` is added.
@@ -273,7 +273,6 @@ fn the_examples_of_kvx_stop_go_back_and_catch_up() {
     let consul = &stage.place.consul;
     let hosts = stage.path("etc/hosts.consul");
     let is = || std::fs::read_to_string(&hosts).unwrap();
-    consul.put_pair("kvexpress/hosts-before", lines(20));
     for size in [25, 30] {
         stage.shell(&format!("seq {size} | kvx-in -q -k hosts")).expect(0);
     }
@@ -281,8 +280,9 @@ fn the_examples_of_kvx_stop_go_back_and_catch_up() {
     stage.write("etc/.keep", "");
     stage.shell("kvx-out -k hosts -f /etc/hosts.consul").expect(0);
     stage.play(|command| {
-        if command.starts_with("kvx stop") {
-            consul.put_pair("kvexpress/hosts", lines(40)); // The bad one, which this node has not got yet.
+        if command.starts_with("kvx rollback") {
+            // The bad one, which this node has not got yet.
+            stage.shell("seq 40 | kvx-in -q -k hosts").expect(0);
         }
         if command.starts_with("kvx unlock") {
             assert!(Path::new(&stage.path("etc/.hosts.consul.lock")).is_dir());
@@ -290,8 +290,9 @@ fn the_examples_of_kvx_stop_go_back_and_catch_up() {
         }
         (command.to_owned(), if command.contains("kvx diff") { 1 } else { 0 })
     });
-    assert_eq!(consul.text("kvexpress/hosts/data"), Some(lines(20)));
-    assert_eq!(is(), lines(20));
+    assert_eq!(consul.text("kvexpress/hosts/data"), Some(lines(30)));
+    assert_eq!(consul.text("kvexpress/hosts/hold"), None);
+    assert_eq!(is(), lines(30));
     assert_eq!(std::fs::read_to_string(stage.path("etc/hosts.before")).unwrap(), lines(25));
     assert!(!Path::new(&stage.path("etc/web.conf")).exists());
 }

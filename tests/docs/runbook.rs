@@ -77,6 +77,11 @@ const PROVOKED: &[&str] = &[
     "kvx stop -q -k hosts -r 'bad DNS'; kvx-out -k hosts -f out/x",
     "kvx stop -q -k hosts -r 'bad DNS'; kvx-in -k hosts -f hosts.new",
     "kvx stop -q -k hosts -r 'bad DNS'; kvx copy --from motd --to hosts",
+    "kvx copy -q --from hosts --to first; kvx rollback -k first",
+    "seq 50 | kvx-in -q -k first; seq 51 | kvx-in -q -k first --keep 0; seq 52 | kvx-in -q -k first --keep 0; kvx rollback -k first",
+    "seq 50 | kvx-in -q -k old; consul kv delete kvexpress/old/record >out/log; kvx rollback -k old",
+    "seq 50 | kvx-in -q -k hosts; kvx stop -q -k hosts -r 'bad DNS'; kvx rollback -k hosts",
+    "seq 50 | kvx-in -q -k hosts; kvx hold -q -k hosts -r 'good DNS'; kvx rollback -k hosts --no-hold",
     "kvx hold -q -k hosts -r 'bad DNS'; kvx-in -k hosts -f hosts.new",
     "kvx hold -q -k hosts -r 'bad DNS'; kvx copy --from motd --to hosts",
     "kvx hold -q -k hosts -r 'bad DNS'; kvx hold -k hosts -r 'worse DNS'",
@@ -183,9 +188,13 @@ const PROVOKED: &[&str] = &[
 ];
 
 /// Lines that take longer, or more than a shell, to provoke; and the tests that do. Of these, the words must be in the source.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("another run has been busy", "download::a_file_that_another_run_is_busy_with_is_waited_for_but_not_for_ever"),
     ("other writers were faster", "lost_answers::a_race_that_is_always_lost_ends_with_try_again"),
+    (
+        "another writer was faster, nothing is restored",
+        "rollback::a_rollback_that_loses_the_race_restores_nothing_and_names_the_winner",
+    ),
     ("the file is in place, but may not survive", "install::what_may_not_be_on_disk_yet_is_put_there_by_the_next_run"),
     ("denied: this token cannot read its key", "acl_roles::denied_absent_and_torn_are_three_states"),
 ];

@@ -28,14 +28,22 @@ pub struct Rights {
     pub data: &'static str,
     pub checksum: &'static str,
     pub record: &'static str,
+    pub hold: &'static str,
     pub stop: &'static str,
     pub locks: &'static str,
     pub history: &'static str,
 }
 
 impl Rights {
-    pub const READ: Rights =
-        Rights { data: "read", checksum: "read", record: "read", stop: "read", locks: "read", history: "read" };
+    pub const READ: Rights = Rights {
+        data: "read",
+        checksum: "read",
+        record: "read",
+        hold: "read",
+        stop: "read",
+        locks: "read",
+        history: "read",
+    };
 
     /// What an uploader needs.
     pub const WRITE: Rights =
@@ -77,10 +85,11 @@ impl Guarded {
     }
 
     pub fn token_with(&self, rights: Rights) -> String {
-        let Rights { data, checksum, record, stop, locks, history } = rights;
+        let Rights { data, checksum, record, hold, stop, locks, history } = rights;
         let key = |part: &str, policy: &str| format!("key \"{}\" {{ policy = \"{policy}\" }}\n", self.place.kv(part));
         let locks = format!("key_prefix \"kvexpress/locks/\" {{ policy = \"{locks}\" }}\n");
-        let rest = [key("record", record), key("stop", stop), locks, self.history_rules(history)].concat();
+        let rest =
+            [key("record", record), key("hold", hold), key("stop", stop), locks, self.history_rules(history)].concat();
         self.token(&[key("data", data), key("checksum", checksum), rest].concat())
     }
 
@@ -186,9 +195,9 @@ fn reading_the_keys_folder_and_the_locks_suffices_for_kvx_out() {
 }
 
 #[test]
-fn reading_exactly_its_four_keys_suffices_for_kvx_out() {
+fn reading_exactly_its_five_keys_suffices_for_kvx_out() {
     let guarded = Guarded::new();
-    let token = guarded.token_with(Rights::READ);
+    let token = guarded.token_with(Rights { record: "deny", history: "deny", ..Rights::READ });
     guarded.put_pair(&lines(20));
     guarded.kvx_out(&token).run().expect(0).says(&["installed"]);
     assert_eq!(guarded.place.content(), lines(20));
@@ -327,18 +336,18 @@ fn a_denied_read_of_the_document_is_denied_and_not_taken_for_its_absence() {
 }
 
 #[test]
-fn a_denied_stop_or_lock_is_denied_since_consul_1_14_and_looks_absent_before() {
-    for denied in ["stop", "lock"] {
+fn a_denied_stop_hold_or_lock_is_denied_since_consul_1_14_and_looks_absent_before() {
+    for denied in ["stop", "hold", "lock"] {
         let guarded = Guarded::new();
         guarded.put_pair(&lines(20));
-        let (path, rights) = if denied == "stop" {
-            (guarded.place.kv("stop"), Rights { stop: "deny", ..Rights::READ })
-        } else {
-            (guarded.lock(), Rights { locks: "deny", ..Rights::READ })
+        let (path, rights) = match denied {
+            "stop" => (guarded.place.kv("stop"), Rights { stop: "deny", ..Rights::READ }),
+            "hold" => (guarded.place.kv("hold"), Rights { hold: "deny", ..Rights::READ }),
+            _ => (guarded.lock(), Rights { locks: "deny", ..Rights::READ }),
         };
         let token = guarded.token_with(rights);
         // Whether it is there or not: it may not be read.
-        for marker in ["", "maintenance"] {
+        for marker in ["".to_owned(), if denied == "hold" { sha256(lines(9)) } else { "maintenance".into() }] {
             guarded.api("PUT", &format!("/v1/kv/{path}"), marker);
             let ran = guarded.kvx_out(&token).run();
             if guarded.consul.has_get_or_empty() {
@@ -349,8 +358,8 @@ fn a_denied_stop_or_lock_is_denied_since_consul_1_14_and_looks_absent_before() {
                 assert_eq!(guarded.place.content(), lines(20));
             }
         }
-        if denied == "stop" {
-            let token = guarded.token_with(Rights { stop: rights.stop, locks: rights.locks, ..Rights::WRITE });
+        if denied != "lock" {
+            let token = guarded.token_with(Rights { stop: rights.stop, hold: rights.hold, ..Rights::WRITE });
             let before = guarded.in_consul();
             let ran = guarded.kvx_in(&token).stdin(lines(30)).run();
             if guarded.consul.has_get_or_empty() {

@@ -8,7 +8,7 @@ fn run(program: &str, arguments: &[&str]) -> Ran {
 }
 
 /// Every command line, and all that its help says.
-const COMMANDS: [(&str, &str); 19] = [
+const COMMANDS: [(&str, &str); 20] = [
     ("kvx", include_str!("../help/kvx.txt")),
     ("kvx clean", include_str!("../help/kvx-clean.txt")),
     ("kvx copy", include_str!("../help/kvx-copy.txt")),
@@ -22,6 +22,7 @@ const COMMANDS: [(&str, &str); 19] = [
     ("kvx raw", include_str!("../help/kvx-raw.txt")),
     ("kvx release", include_str!("../help/kvx-release.txt")),
     ("kvx resume", include_str!("../help/kvx-resume.txt")),
+    ("kvx rollback", include_str!("../help/kvx-rollback.txt")),
     ("kvx show", include_str!("../help/kvx-show.txt")),
     ("kvx status", include_str!("../help/kvx-status.txt")),
     ("kvx stop", include_str!("../help/kvx-stop.txt")),

@@ -201,7 +201,7 @@ fn the_whole_json_is_this() {
         json!({
             "prefix": prefix, "key": key, "checksum": sha256(document), "bytes": document.len(),
             "lines": document.lines().count(), "encoding": encoding, "stored": stored,
-            "index": scenario.index(&format!("{key}/checksum")), "stop": stop, "torn": null, "denied": false,
+            "index": scenario.index(&format!("{key}/checksum")), "stop": stop, "hold": null, "torn": null, "denied": false,
             "uploaded": null, "by": null, "note": null,
         })
     };
@@ -222,7 +222,7 @@ fn the_whole_json_is_this() {
             whole("moving", &lines(21), "plain", 54, None),
             {
                 "prefix": prefix, "key": "not/there", "checksum": null, "bytes": null, "lines": null, "encoding": null,
-                "stored": null, "index": null, "stop": "not yet", "torn": null, "denied": false,
+                "stored": null, "index": null, "stop": "not yet", "hold": null, "torn": null, "denied": false,
                 "uploaded": null, "by": null, "note": null,
             },
             whole("older", document, "gzip", golden::GZIP_BASE64.len(), None),
@@ -231,7 +231,7 @@ fn the_whole_json_is_this() {
             whole("stopped", &lines(20), "plain", 51, Some("bad DNS")),
             {
                 "prefix": prefix, "key": "torn", "checksum": null, "bytes": null, "lines": null, "encoding": null,
-                "stored": 5, "index": scenario.index("torn/data"), "stop": null,
+                "stored": 5, "index": scenario.index("torn/data"), "stop": null, "hold": null,
                 "torn": "there is data without a checksum", "denied": false, "uploaded": null, "by": null, "note": null,
             },
         ],

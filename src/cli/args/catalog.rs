@@ -3,13 +3,13 @@
 
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo};
 
-use super::kvx::{clean, copy, diff, history, hold, list, lock, release, resume, show, status, stop, unlock};
+use super::kvx::{clean, copy, diff, history, hold, list, lock, release, resume, rollback, show, status, stop, unlock};
 use super::{kvx_in, kvx_out};
 pub use crate::cli::args::normalize::VALUE_IS_OPTIONAL;
 pub use crate::cli::kvx::RAW_HELP;
 
 /// The commands of `kvx`, in the order of its help, without `raw`: it takes the options of `out`, with its own help.
-pub fn commands() -> [(&'static str, CommandInfoWithArgs); 15] {
+pub fn commands() -> [(&'static str, CommandInfoWithArgs); 16] {
     [
         ("status", status::StatusArgs::get_args_info()),
         ("list", list::ListArgs::get_args_info()),
@@ -17,6 +17,7 @@ pub fn commands() -> [(&'static str, CommandInfoWithArgs); 15] {
         ("show", show::ShowArgs::get_args_info()),
         ("diff", diff::DiffArgs::get_args_info()),
         ("stop", stop::StopArgs::get_args_info()),
+        ("rollback", rollback::RollbackArgs::get_args_info()),
         ("resume", resume::ResumeArgs::get_args_info()),
         ("hold", hold::HoldArgs::get_args_info()),
         ("release", release::ReleaseArgs::get_args_info()),

@@ -166,7 +166,7 @@ impl KvxInArgs {
             mode: if self.dry_run { Mode::DryRun } else { Mode::Upload },
             differ: self.events.then_some(upload::DIFFER),
             consistency: if self.consistent { Consistency::Consistent } else { Consistency::Default },
-            description: Description::Record { note: self.note, keep: self.keep },
+            description: Description::Record { undo: true, note: self.note, keep: self.keep },
         };
         Ok(UploadOrder {
             terms,

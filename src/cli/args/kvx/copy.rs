@@ -81,7 +81,7 @@ impl CopyArgs {
         // No limits: the document passed the guards of the upload.
         let guards = Guards { min_lines: 0, max_size: LARGEST, max_shrink: None };
         let (stop, hold) = (policy(self.ignore_stop), policy(self.ignore_hold));
-        let description = Description::Record { note: self.note, keep: self.keep };
+        let description = Description::Record { undo: true, note: self.note, keep: self.keep };
         Ok(CopyOrder { from: self.from, to: self.to, guards, stop, hold, description, site })
     }
 }

@@ -9,6 +9,7 @@ pub mod list;
 pub mod lock;
 pub mod release;
 pub mod resume;
+pub mod rollback;
 pub mod show;
 pub mod status;
 pub mod stop;
