@@ -146,7 +146,7 @@ _kvx_takes() {
         --note --keep --events --consistent --timeout $metrics $consul $log" ;;
     out) runs=yes options="-k --key --raw -f --file $installing $metrics $consul $log" ;;
     raw) runs=yes options="-k --key -f --file $installing $metrics $consul $log" ;;
-    clean) options="-f --file --remove-file --state-dir $log" ;;
+    clean) options="-f --file --remove-file --state-dir -k --key $site $consul $log" ;;
     esac
 }
 

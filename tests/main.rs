@@ -11,6 +11,7 @@ mod properties;
 /// What people do with kvx, and what comes of it.
 mod stories {
     mod clean;
+    mod clean_history;
     mod consul_template;
     mod copy;
     mod diff;

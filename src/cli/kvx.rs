@@ -48,7 +48,7 @@ Transfer:
   in       run kvx-in: upload a document to Consul
   out      run kvx-out: install a document from Consul as a file
   raw      install the value of any key as a file, without a checksum
-  clean    remove leftover files next to a file
+  clean    remove leftovers next to a file, or from a key's history
 
 kvx <command> --help shows the options, kvx --version the version.
 Called as kvexpress, it takes kvexpress's command lines.
@@ -128,9 +128,7 @@ pub fn kvx(arguments: Vec<OsString>) -> ExitCode {
         "history" => act::<history::HistoryArgs>("kvx history", rest, super::history::history),
         "show" => act::<show::ShowArgs>("kvx show", rest, super::history::show),
         "diff" => act::<diff::DiffArgs>("kvx diff", rest, super::diff::diff),
-        "clean" => act::<clean::CleanArgs>("kvx clean", rest, |options, context| {
-            super::clean(&options.order(), context).map(|()| ExitCode::SUCCESS)
-        }),
+        "clean" => act::<clean::CleanArgs>("kvx clean", rest, super::clean::kvx_clean),
         "--help" | "-h" | "help" => print(HELP.as_bytes()).map_or_else(fail, |()| ExitCode::SUCCESS),
         "--version" => {
             let version = format!("kvx {}\n", env!("CARGO_PKG_VERSION"));

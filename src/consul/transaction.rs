@@ -27,6 +27,8 @@ pub enum Change<'a> {
     Delete(&'a str),
     /// Changes nothing, but fails if the key does not have this index.
     CheckIndex(&'a str, u64),
+    /// Changes nothing, but fails if the key exists.
+    CheckAbsent(&'a str),
     /// Changes nothing, but fails if the key does not exist. Its value is part of the answer, and ignored.
     CheckExists(&'a str),
 }
@@ -68,6 +70,7 @@ impl<'a> Op<'a> {
             Change::DeleteCas(key, index) => ("delete-cas", key, None, Some(index)),
             Change::Delete(key) => ("delete", key, None, None),
             Change::CheckIndex(key, index) => ("check-index", key, None, Some(index)),
+            Change::CheckAbsent(key) => ("check-not-exists", key, None, None),
             Change::CheckExists(key) => ("get", key, None, None),
         };
         let flags = value.map(|value| value.flags).filter(|&flags| flags != 0); // Consul's default is 0.

@@ -47,6 +47,11 @@ impl VersionName {
         let name = VersionName { time: Timestamp::parse(time)?, checksum: Checksum::parse(checksum.as_bytes())? };
         (name.to_string() == text).then_some(name)
     }
+
+    /// The version with this path, if it is one of this folder: Consul lists the versions of `KEY/more` with those of `KEY`.
+    pub fn in_folder(folder: &str, path: &str) -> Option<VersionName> {
+        VersionName::parse(path.strip_prefix(folder)?.strip_prefix('/')?)
+    }
 }
 
 impl fmt::Display for VersionName {
@@ -66,11 +71,9 @@ pub struct History {
 }
 
 impl History {
-    /// The versions among the entries of this folder. Entries of other folders and other names are left out: `a/b` has a
-    /// history of its own, which Consul lists with that of `a`.
+    /// The versions of this folder among these paths.
     pub fn of<'a>(folder: &str, paths: impl IntoIterator<Item = &'a str>, now: Timestamp) -> History {
-        let name = |path: &'a str| VersionName::parse(path.strip_prefix(folder)?.strip_prefix('/')?);
-        History::new(paths.into_iter().filter_map(name), now)
+        History::new(paths.into_iter().filter_map(|path| VersionName::in_folder(folder, path)), now)
     }
 
     /// These versions.

@@ -46,6 +46,15 @@ pub fn names(client: &Client, paths: &HistoryPaths) -> consul::Result<History> {
     Ok(History::of(&paths.versions, listed.iter().map(String::as_str), Timestamp::now()))
 }
 
+/// Like [`names`], but all of them, also those that are too far ahead, and by a consistent read.
+///
+/// # Errors
+/// Those of [`Client::list`].
+pub fn all(client: &Client, paths: &HistoryPaths) -> consul::Result<Vec<VersionName>> {
+    let listed = client.list(Consistency::Consistent, &paths.versions)?;
+    Ok(listed.iter().filter_map(|path| VersionName::in_folder(&paths.versions, path)).collect())
+}
+
 /// Like [`names`], for a key that must have a history.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! `kvx` runs them, and `kvexpress` some of them.
 
 pub(crate) mod clean;
+pub(crate) mod collect;
 pub(crate) mod diff;
 pub(crate) mod history;
 pub(crate) mod hold;

@@ -181,7 +181,7 @@ const LONG: &str = concat!(
 
 #[test]
 fn what_makes_no_sense_is_64_and_says_so() {
-    let cases: [(&str, &[&str], &[&str]); 87] = [
+    let cases: [(&str, &[&str], &[&str]); 94] = [
         ("kvx-in", &[], &["not provided", "--key"]),
         ("kvx-in", &["-k"], &["-k"]),
         ("kvx-in", &["-k", ""], &["-k", "empty"]),
@@ -267,7 +267,14 @@ fn what_makes_no_sense_is_64_and_says_so() {
         ("kvx diff", &["/x"], &["not provided", "--key"]),
         ("kvx diff", &["-k", "x", "/y", "/z"], &["/z"]),
         ("kvx list", &["stray"], &["stray"]),
-        ("kvx clean", &[], &["not provided", "--file"]),
+        ("kvx clean", &[], &["name a file with -f, or a key with -k"]),
+        ("kvx hold", &["-k", "x"], &["not provided", "--reason"]),
+        ("kvx hold", &["-k", "x", "-r", " "], &["-r", "say why"]),
+        ("kvx release", &[], &["not provided", "--key"]),
+        ("kvx rollback", &[], &["not provided", "--key"]),
+        ("kvx rollback", &["-k", "x", "--to", "3f9"], &["--to", "4 or more digits"]),
+        ("kvx-in", &["-k", "x", "--keep", "1"], &["--keep", "from 2 to 1000", "0 for no history"]),
+        ("kvx copy", &["--from", "x", "--to", "y", "--keep", "-1"], &["--keep", "from 2 to 1000"]),
         ("kvx raw", &["-f", "/x"], &["-k is missing"]),
         ("kvx raw", &["-k", "", "-f", "/x"], &["-k", "empty"]),
         ("kvx-out", &["-k", "x", "--raw", "y", "-f", "/z"], &["-k or --raw", "not both"]),

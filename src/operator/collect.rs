@@ -1,0 +1,56 @@
+//! Removes documents from a key's history that no version has: an upload that died has left them, or somebody has deleted versions.
+
+use std::collections::BTreeSet;
+
+use crate::consul::{Change, ChangeResult, Client, Consistency};
+use crate::context::Context;
+use crate::document::Checksum;
+use crate::error::Result;
+use crate::layout::keys::{Key, KeyPaths};
+use crate::layout::marker::converge;
+use crate::layout::part;
+use crate::layout::site::Site;
+
+/// The number of documents that one transaction removes: Consul 1.8 accepts 64 operations.
+const PER_TRANSACTION: usize = 60;
+
+/// Removes the documents, and returns how many.
+///
+/// An upload that names one of them at this moment changes the checksum; then nothing is removed, and it is looked again. An
+/// upload that is about to name one finds it missing, and writes it again.
+///
+/// # Errors
+/// 75 if uploads were faster every time; 69, 77, 78.
+pub fn collect(key: &Key, site: &Site, context: &Context) -> Result<usize> {
+    let (client, paths) = (site.client(context)?, KeyPaths::of(&site.prefix, key));
+    let mut removed: usize = 0;
+    converge(&client, context, || {
+        // The guard is read first: what the lists miss is newer than it.
+        let checksum = client.read(Consistency::Consistent, &[&paths.checksum], &[])?.take(&paths.checksum);
+        let guard = match &checksum {
+            Some(entry) => Change::CheckIndex(&paths.checksum, entry.modify_index),
+            None => Change::CheckAbsent(&paths.checksum),
+        };
+        let orphans: Vec<String> = orphans(&client, &paths)?.into_iter().map(|sum| paths.history.part(sum)).collect();
+        for some in orphans.chunks(PER_TRANSACTION) {
+            let changes: Vec<Change> =
+                [guard].into_iter().chain(some.iter().map(|path| Change::Delete(path))).collect();
+            match client.change(&changes)? {
+                ChangeResult::Done => removed = removed.saturating_add(some.len()),
+                not_done => return Ok((not_done, removed)),
+            }
+        }
+        Ok((ChangeResult::Done, removed))
+    })
+}
+
+/// The documents that no version has.
+fn orphans(client: &Client, paths: &KeyPaths) -> Result<Vec<Checksum>> {
+    let parts = client.list(Consistency::Consistent, &paths.history.parts)?;
+    let named: BTreeSet<Checksum> = part::all(client, &paths.history)?.into_iter().map(|name| name.checksum).collect();
+    let checksum = |path: &String| {
+        let sum = Checksum::parse(path.strip_prefix(&paths.history.parts)?.strip_prefix('/')?.as_bytes())?;
+        (paths.history.part(sum) == *path && !named.contains(&sum)).then_some(sum)
+    };
+    Ok(parts.iter().filter_map(checksum).collect())
+}
