@@ -58,6 +58,7 @@ mod faults {
     mod hostile_attributes;
     mod hostile_checks;
     mod hostile_links;
+    mod hostile_moved;
     mod hostile_replaced;
     mod hostile_shared;
     mod inherited;

@@ -11,7 +11,7 @@ use std::path::Path;
 use nix::unistd::fchown;
 
 use super::attributes::{FileAttributes, PERMISSIONS};
-use super::directory::OpenDirectory;
+use super::directory::{OpenDirectory, busy};
 use super::new_attributes::{GROUP, Labels, NewAttributes, OTHERS_WRITE};
 use super::temporary::{CHECK, PRIVATE, Staged, remove};
 use super::{Installed, cannot_replace, hash, xattrs};
@@ -62,6 +62,10 @@ pub(super) fn validate(
         Ok((holder, copy, metadata))
     };
     let (holder, mut copy, before) = prepare().map_err(|cause: io::Error| cannot_replace(&cause))?;
+    // The check gets a path, and must find this copy there.
+    if !holder.directory.is_in_place() {
+        return Err(cannot_replace(&busy("its directory has just been replaced by another")));
+    }
     check(&holder.directory.path().join(original.name))?;
     let mut is_untouched = || {
         let now = copy.metadata()?;

@@ -110,13 +110,18 @@ impl OpenDirectory {
 
     /// Examines the open directory and those above it. Its path may lead elsewhere, or nowhere, for a moment.
     ///
-    /// Another user can move a directory to another parent only if they can write it, and then it counts as exposed
-    /// itself. So what is above it is above it all the time, up to the first one that is exposed.
+    /// Another user can move a directory to another parent only if they can write it and both parents. Such a pair of
+    /// directory and parent counts as exposed, wherever it is seen, before the move or after it. So what is above a
+    /// directory is above it all the time, up to the first one that is exposed.
     fn examine(&self) -> io::Result<Option<Exposure>> {
         let (mut found, mut device, mut paths) = (None, None, self.path.ancestors());
+        let mut below: Option<(&Path, u32)> = None;
         for entry in self.upwards()? {
             let (name, stat) = entry?;
             let at = paths.next().unwrap_or(Path::new("/"));
+            if let Some((below, mode)) = below.replace((at, stat.st_mode)) {
+                Exposure::add(&mut found, Exposure::of_move(below, mode, stat.st_mode));
+            }
             Exposure::add(&mut found, Exposure::of(at, stat.st_uid, stat.st_mode));
             if device.replace(stat.st_dev) != Some(stat.st_dev) {
                 let system = || fstatfs(openat(self.file(), &name, ENTER | OFlag::O_PATH, Mode::empty())?);

@@ -83,7 +83,8 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    /// Who can change a directory with this owner and mode. The sticky bit keeps others from replacing its entries.
+    /// Who can change a directory with this owner and mode. The sticky bit keeps others from replacing its entries, but
+    /// not from moving the directory itself, see [`Exposure::of_move`].
     pub fn of(at: &Path, owner: u32, mode: u32) -> Option<Exposure> {
         let is_open = mode & WRITE != 0 && mode & STICKY == 0;
         let by = match is_open {
@@ -91,6 +92,19 @@ impl Exposure {
             true => Others::Several,
             false if is_our_uid(owner) => return None,
             false => Others::One(owner),
+        };
+        Some(Exposure { at: at.to_owned(), by })
+    }
+
+    /// Who can have moved a directory into its parent, by the modes of both. The kernel lets a user do that who can write
+    /// the directory (its `..` changes), the new parent and the old one; and, if the old one is sticky, who owns that or
+    /// the directory. The old parent may have been the user's own, and may be gone. So the sticky bit proves nothing.
+    pub fn of_move(at: &Path, mode: u32, parent: u32) -> Option<Exposure> {
+        let by = match (mode & WRITE, parent & WRITE) {
+            (0, _) | (_, 0) => return None,
+            (mode, parent) if mode & parent & WRITE_BY_ALL != 0 => Others::All,
+            // The group of one may be another group than that of the other: then this is too careful.
+            _ => Others::Several,
         };
         Some(Exposure { at: at.to_owned(), by })
     }
@@ -185,6 +199,8 @@ impl Walk {
             metadata => metadata?,
         };
         if metadata.is_dir() {
+            let parent = fs_err::symlink_metadata(self.current.parent().unwrap_or(Path::new("/")))?;
+            Exposure::add(&mut self.found, Exposure::of_move(&self.current, metadata.mode(), parent.mode()));
             Exposure::add(&mut self.found, Exposure::of(&self.current, metadata.uid(), metadata.mode()));
             let system = || statfs(&self.current);
             Exposure::add(&mut self.found, Exposure::of_file_system(&self.current, metadata.dev(), system)?);
