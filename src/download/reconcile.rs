@@ -31,9 +31,11 @@ pub(super) struct Reconciler<'a> {
 }
 
 impl Reconciler<'_> {
-    /// Whether the file has this document, owner and mode, its last installation is finished, and no handler is pending.
+    /// Whether the file has this document, owner and mode, the check has accepted it, its last installation is finished, and no
+    /// handler is pending.
     pub fn is_up_to_date(&self, checksum: Checksum, state: Option<&State>) -> bool {
         !self.is_unfinished(checksum, state)
+            && !self.is_unchecked(checksum, state)
             && self
                 .installed
                 .is_some_and(|installed| installed.checksum == Some(checksum) && installed.has_wanted(&self.wanted))
@@ -48,6 +50,12 @@ impl Reconciler<'_> {
         } else {
             (self.after.policy == HandlerPolicy::Always).then_some((handler, HandlerReason::Always))
         }
+    }
+
+    /// Whether the check has not accepted this document yet, as far as is recorded. If the file has it nevertheless, another
+    /// user or program may have written it.
+    fn is_unchecked(&self, checksum: Checksum, state: Option<&State>) -> bool {
+        self.target_order.check.is_some() && !state.is_some_and(|state| state.has_document(checksum))
     }
 
     /// Whether a run began to install this document, and then died or could not be sure that it is on disk.
@@ -83,7 +91,8 @@ impl Reconciler<'_> {
         )))
     }
 
-    /// Installs the document, or restores owner and mode if the file has it already, and records that.
+    /// Installs the document, or restores owner and mode if the file has it already, and records that. A document that is
+    /// not recorded must pass the check first, also if the file has it already.
     pub fn apply(
         &self,
         document: &Verified,
@@ -94,6 +103,12 @@ impl Reconciler<'_> {
         let unfinished = self.is_unfinished(document.checksum(), state_file.state());
         match self.installed {
             Some(installed) if installed.checksum == Some(document.checksum()) => {
+                if self.is_unchecked(document.checksum(), state_file.state()) {
+                    // Even with `--in-place`, the check needs a copy next to the file.
+                    let write_mode = WriteMode::Rename;
+                    let new = Replacement::prepare(self.target, document, &self.wanted, Some(installed), write_mode)?;
+                    self.guard(document, &new, deadline, state_file)?;
+                }
                 let change = if installed.has_wanted(&self.wanted) {
                     FileChange::None
                 } else {

@@ -142,3 +142,66 @@ fn the_copy_that_a_check_sees_only_this_user_can_write() {
     let check = format!("{} cat {{}}", alice(SHADOW));
     place.kvx_out().args(["-o", ":42", "-c", "640", "--check", &check]).run().expect(0);
 }
+
+#[test]
+fn what_the_check_rejects_it_rejects_also_if_another_user_has_written_the_same() {
+    if !can("acting for another user") {
+        return;
+    }
+    let evil = "evil\n".repeat(20);
+    // In her directory, in one of all, and in root's with a file of hers.
+    for (owner, mode, options) in
+        [(ALICE, 0o755, ["-o", "0:0"]), (0, 0o1777, ["-o", "0:0"]), (0, 0o755, ["-o", "4242:4242"])]
+    {
+        let place = open_place();
+        let out = place.path().join("out");
+        chown(&out, Some(owner), None).unwrap();
+        fs::set_permissions(&out, Permissions::from_mode(mode)).unwrap();
+        let run = |more: &[&str]| {
+            let check = ["-c", "644", "--check", "grep -q 20 {}"];
+            place.kvx_out().args(options).args(check).args(more).args(["-e", &place.handler()])
+        };
+        place.upload(&evil);
+        run(&[]).run().expect(65);
+        // She writes it herself: there is no state yet, then there is one of another document.
+        for installed in [None, Some(lines(20))] {
+            if let Some(document) = &installed {
+                place.upload(document);
+                run(&[]).run().expect(0);
+                place.upload(&evil);
+            }
+            fs::write(place.file(), &evil).unwrap();
+            chown(place.file(), Some(ALICE), Some(ALICE)).unwrap();
+            let (is, runs) = (fs::metadata(place.file()).unwrap(), place.runs());
+            let recorded = place.state()["checksum"].clone();
+            for payload in [None, Some(place.payload("checksum")), Some(String::from_utf8(place.folder()).unwrap())] {
+                let ran = match payload {
+                    None => run(&[]).run(),
+                    Some(payload) => run(&[]).payload(payload).run(),
+                };
+                assert!(ran.expect(65).stderr.contains("the check `"));
+                let now = fs::metadata(place.file()).unwrap();
+                assert_eq!(
+                    (now.ino(), now.uid(), now.mode()),
+                    (is.ino(), is.uid(), is.mode()),
+                    "{mode:o} {installed:?}"
+                );
+                assert_eq!((place.state()["checksum"].clone(), place.runs()), (recorded.clone(), runs.clone()));
+            }
+            // Without a handler, too: it is not adopted.
+            let check = ["-c", "644", "--check", "grep -q 20 {}"];
+            place.kvx_out().args(["-o", "4242"]).args(check).payload(place.payload("checksum")).run().expect(65);
+            assert_eq!((place.state()["checksum"].clone(), place.names()), (recorded, vec!["hosts".to_owned()]));
+        }
+        // What is recorded has been accepted: the check does not run again.
+        place.upload(lines(20));
+        run(&[]).run().expect(0);
+        let not_run = ["-c", "644", "--check", "false {}"];
+        place.kvx_out().args(options).args(not_run).args(["-e", &place.handler()]).run().expect(0).is_silent();
+        // Without its state it runs, and then it is adopted.
+        fs::remove_file(place.state_file()).unwrap();
+        place.kvx_out().args(options).args(not_run).args(["-e", &place.handler()]).run().expect(65);
+        run(&[]).run().expect(0);
+        place.kvx_out().args(options).args(not_run).args(["-e", &place.handler()]).run().expect(0).is_silent();
+    }
+}
