@@ -61,6 +61,7 @@ mod faults {
     mod hostile_moved;
     mod hostile_replaced;
     mod hostile_shared;
+    mod hostile_timing;
     mod inherited;
     mod lost_answers;
     mod outages;

@@ -114,12 +114,14 @@ fn install(
     let (target, mut state_file) =
         locked.inspect_err(|error| record::without_lock(order, Some(subject), error, context))?;
     let assignment = Assignment { order, subject, target: &target, named: &named, context };
+    // While this run waited for another one, the key may have been stopped or its document replaced.
+    let trigger = if state_file.waited().is_some() { trigger.expire() } else { trigger };
     let done = apply(&assignment, trigger, started, &mut state_file);
     record::under_lock(&done, &assignment, &mut state_file);
     let waited = state_file.waited();
-    let explain = |error: Error| match waited < NOTABLE_WAIT {
-        true => error,
-        false => error.and(&format!(
+    let explain = |error: Error| match waited.filter(|waited| *waited >= NOTABLE_WAIT) {
+        None => error,
+        Some(waited) => error.and(&format!(
             "before that, it had waited {} for another run of this file",
             humantime::format_duration(Duration::from_secs(waited.as_secs()))
         )),

@@ -18,19 +18,30 @@ use crate::util::time::{Backoff, Deadline};
 /// character.
 const MAX_SIZE: u64 = 256 * 1024;
 
-/// Waits for a lock, and logs once that another process holds it. Returns false if that process holds it until the
-/// deadline.
+/// What came of waiting for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acquired {
+    /// It was free.
+    AtOnce,
+    /// Another process has held it.
+    AfterWait,
+    /// Another process holds it until the deadline.
+    Never,
+}
+
+/// Waits for a lock, and logs once that another process holds it.
 pub(super) fn wait_for(
     lock: impl Fn() -> std::result::Result<(), TryLockError>,
     deadline: Deadline,
     context: &Context,
     busy: impl Fn() -> String,
-) -> io::Result<bool> {
+) -> io::Result<Acquired> {
     let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(50));
     let mut is_logged = false;
     loop {
         match lock() {
-            Ok(()) => return Ok(true),
+            Ok(()) if is_logged => return Ok(Acquired::AfterWait),
+            Ok(()) => return Ok(Acquired::AtOnce),
             Err(TryLockError::Error(cause)) => return Err(cause),
             Err(TryLockError::WouldBlock) => {}
         }
@@ -38,7 +49,7 @@ pub(super) fn wait_for(
             context.progress(&busy);
         }
         if !backoff.sleep(deadline, &context.random) {
-            return Ok(false);
+            return Ok(Acquired::Never);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Seek};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::access::{content, wait_for};
+use super::access::{Acquired, content, wait_for};
 use super::directory::{StateDirectory, is_trusted};
 use super::format;
 use super::record::State;
@@ -93,8 +93,8 @@ pub fn wait_for_runs(directory: &StateDirectory, path: &Path, deadline: Deadline
     }
     let busy = || format!("{}: a run is busy with it; waiting for it to end", path.display());
     match wait_for(|| file.file().try_lock_shared(), deadline, context, busy) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Status::TryAgain
+        Ok(Acquired::AtOnce | Acquired::AfterWait) => Ok(()),
+        Ok(Acquired::Never) => Err(Status::TryAgain
             .error(format!("a run has been busy with the file for {}", humantime::format_duration(deadline.limit())))),
         Err(cause) => Err(cannot(&cause)),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fs_err::os::unix::fs::FileExt as _;
 
-use super::access::{content, open, wait_for};
+use super::access::{Acquired, content, open, wait_for};
 use super::directory::{cannot_write, is_trusted};
 use super::format;
 use super::record::State;
@@ -25,8 +25,8 @@ pub struct StateFile {
     file: fs_err::File,
     /// The state as it was last written, if its checksum matches. It may be without a document, with only `last_run`.
     state: Option<State>,
-    /// How long the lock was waited for.
-    waited: Duration,
+    /// How long the lock was waited for. `None` if it was free at once.
+    waited: Option<Duration>,
 }
 
 impl StateFile {
@@ -43,22 +43,26 @@ impl StateFile {
             Ok(_) => directory.assert_private()?,
             Err(_) => directory.prepare()?,
         }
-        let mut is_recreated = false;
+        let (mut is_recreated, mut was_busy) = (false, false);
         let (mut file, metadata) = loop {
             let file = open(&at, directory)?;
             let busy = || format!("{}: another run is busy with it; waiting", path.display());
-            let is_free = wait_for(|| file.file().try_lock(), deadline, context, busy);
-            if !is_free.map_err(|cause| cannot_write(&cause))? {
-                return Err(Status::TryAgain.error(format!(
-                    "another run has been busy with the file for {}; try again once it has ended",
-                    humantime::format_duration(deadline.limit())
-                )));
+            let acquired = wait_for(|| file.file().try_lock(), deadline, context, busy);
+            match acquired.map_err(|cause| cannot_write(&cause))? {
+                Acquired::AtOnce => {}
+                Acquired::AfterWait => was_busy = true,
+                Acquired::Never => {
+                    return Err(Status::TryAgain.error(format!(
+                        "another run has been busy with the file for {}; try again once it has ended",
+                        humantime::format_duration(deadline.limit())
+                    )));
+                }
             }
             let metadata = file.metadata().map_err(|cause| cannot_write(&cause))?;
             let is_trusted = is_trusted(&metadata);
             match () {
                 // Another run removed the file before this run had its lock, so the lock protects nothing.
-                () if metadata.nlink() == 0 => {}
+                () if metadata.nlink() == 0 => was_busy = true,
                 // A file of another user, though the directory belongs to this user: it is old, or an administrator put
                 // it there. It counts as lost.
                 () if !is_trusted && !std::mem::replace(&mut is_recreated, true) => {
@@ -74,7 +78,7 @@ impl StateFile {
             }
         };
         let state = format::parse(&content(&mut file, &metadata).map_err(|cause| cannot_write(&cause))?);
-        Ok(StateFile { state, file, waited: deadline.elapsed() })
+        Ok(StateFile { state, file, waited: was_busy.then(|| deadline.elapsed()) })
     }
 
     /// Where the copy is that a check is shown, if other users can change the file's directory, or one above it. No other user can
@@ -88,8 +92,8 @@ impl StateFile {
         drop(fs_err::remove_dir_all(self.place_of_copy())); // Usually there is none; and a new one can only be made where none is.
     }
 
-    /// How long another run was waited for.
-    pub fn waited(&self) -> Duration {
+    /// How long another run was waited for. `None` if there was none.
+    pub fn waited(&self) -> Option<Duration> {
         self.waited
     }
 
