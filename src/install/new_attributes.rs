@@ -16,8 +16,10 @@ pub(super) const OTHERS_WRITE: u32 = 0o022;
 pub(super) const GROUP: u32 = 0o070;
 /// All permissions of the owner.
 pub(super) const OWNER: u32 = 0o700;
-/// The set-user-ID and set-group-ID bits.
-const SET_ID: u32 = 0o6000;
+/// The set-user-ID bit.
+const SET_USER_ID: u32 = 0o4000;
+/// The set-group-ID bit.
+const SET_GROUP_ID: u32 = 0o2000;
 
 /// The attributes of a new file: the wanted ones, otherwise those of the old file where it is safe to take them over.
 ///
@@ -48,6 +50,7 @@ pub(super) enum Labels {
 impl NewAttributes {
     /// The attributes of a file that replaces `old` in this directory.
     pub fn new(wanted: &Wanted, old: Option<&Installed>, directory: &OpenDirectory) -> io::Result<NewAttributes> {
+        assert_set_id_is_named(wanted, directory)?;
         if directory.is_open_to_all()? {
             let Wanted { mode, user, group } = wanted.or_as_new_in(&directory.metadata()?);
             return Ok(NewAttributes { user, group, mode: mode.unwrap_or(NEW_MODE), labels: Labels::Drop });
@@ -60,11 +63,6 @@ impl NewAttributes {
         let (user, group) = (wanted.user.unwrap_or(old.current.user), wanted.group.unwrap_or(old.current.group));
         let keeps_owner = (user, group) == (old.current.user, old.current.group);
         let is_owners_choice = directory.is_changed_only_by(old.current.user.as_raw())?;
-        if wanted.user.is_none() && wanted.mode.is_some_and(|mode| mode & SET_ID != 0) && !is_owners_choice {
-            return Err(io::Error::other(
-                "its owner would get a set-id program, and other users can have put another user's file there; name the owner with -o",
-            ));
-        }
         let labels = match &old.file {
             Some(_) if keeps_owner && is_owners_choice => Labels::Keep,
             _ => Labels::Drop,
@@ -105,6 +103,26 @@ impl NewAttributes {
             current.user
         )))
     }
+}
+
+/// Fails if the mode gives a set-id program to a user or a group that the options do not name, where another user can
+/// have made the old file or the directory. That user may have chosen the group, too: a file moved from elsewhere, and a
+/// new file in a set-group-ID directory, has a group that its maker is not a member of.
+fn assert_set_id_is_named(wanted: &Wanted, directory: &OpenDirectory) -> io::Result<()> {
+    let has = |bit: u32| wanted.mode.is_some_and(|mode| mode & bit != 0);
+    let (owner, whose, name) =
+        match (has(SET_USER_ID) && wanted.user.is_none(), has(SET_GROUP_ID) && wanted.group.is_none()) {
+            (false, false) => return Ok(()),
+            (true, false) => ("owner", "user", "the owner with -o"),
+            (false, true) => ("group", "group", "the group with -o, as in -o :GROUP"),
+            (true, true) => ("owner and group", "user", "both with -o USER:GROUP"),
+        };
+    if directory.is_changed_only_by_us()? {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "its {owner} would get a set-id program, and other users can have put another {whose}'s file there; name {name}"
+    )))
 }
 
 /// Sets all attributes of a new file. The mode comes last: changing the owner clears set-id bits, the mode sets the

@@ -106,6 +106,8 @@ const PROVOKED: &[&str] = &[
     "mkdir -m 777 out/open; echo >out/y; ln out/y out/open/x; kvx-out -k hosts -f out/open/x --in-place",
     "mkdir -m 777 out/open; echo >out/open/x; kvx-out -k hosts -f out/open/x --in-place",
     "mkdir -m 775 out/open; echo >out/open/x; kvx-out -k hosts -f out/open/x -c 4755",
+    "mkdir -m 775 out/open; echo >out/open/x; kvx-out -k hosts -f out/open/x -c 2755",
+    "mkdir -m 775 out/open; echo >out/open/x; kvx-out -k hosts -f out/open/x -c 6755",
     "as_nobody kvx-out -k hosts -f /etc/x --state-dir own/state",
     "as_nobody kvx-out -k hosts -f out/x --state-dir /etc/state",
     "mkdir -m 777 out/open; kvx-out -k hosts -f out/x --state-dir out/open/state",

@@ -2,7 +2,7 @@
 //! root's are given away.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use super::hostile::{ACL, ALICE, acl, as_alice, of, place_of_alice, set, write_through};
 use crate::common::users::can;
@@ -150,4 +150,49 @@ fn what_her_directory_grants_by_default_is_not_granted_in_a_file_of_roots() {
             assert_eq!(File::open(&file).unwrap().get_xattr(ACL).unwrap(), None, "{}", file.display());
         }
     }
+}
+
+#[test]
+fn a_set_id_program_needs_its_owner_or_group_named_where_others_can_change_the_directory() {
+    if !can("acting for another user") {
+        return;
+    }
+    // Her directory, with a file that she has moved there from a set-group-ID directory of another group; one of her
+    // group's; and such directories themselves.
+    for (owner, group, mode) in
+        [(ALICE, ALICE, 0o755), (0, ALICE, 0o775), (0, SHADOW, 0o3777), (0, SHADOW, 0o2777), (ALICE, SHADOW, 0o2755)]
+    {
+        for has_file in [true, false] {
+            let place = place_of_alice();
+            let out = place.path().join("out");
+            chown(&out, Some(owner), Some(group)).unwrap();
+            fs::set_permissions(&out, fs::Permissions::from_mode(mode)).unwrap();
+            if has_file {
+                fs::write(place.file(), "hers\n").unwrap();
+                set(&place, (ALICE, SHADOW), 0o755);
+            }
+            for (options, says) in [
+                (&["-c", "2755"][..], "name the group with -o"),
+                (&["-c", "2755", "-o", "4242"], "name the group with -o"),
+                (&["-c", "6755", "-o", "4242"], "name the group with -o"),
+                (&["-c", "4755", "-o", ":4242"], "name the owner with -o"),
+                (&["-c", "4755"], "name the owner with -o"),
+                (&["-c", "6755"], "name both with -o USER:GROUP"),
+            ] {
+                place.kvx_out().args(options).run().expect(73).says(&["would get a set-id program", says]);
+                let names = if has_file { vec!["hosts"] } else { vec![] };
+                assert_eq!(place.names(), names, "{mode:o}");
+                assert!(!has_file || place.content() == "hers\n", "{mode:o}");
+            }
+            place.kvx_out().args(["-c", "6755", "-o", "4242:4242"]).run().expect(0);
+            assert_eq!(of(&place), (ALICE, ALICE, 0o6755));
+        }
+    }
+    // In root's own directory, the old file's count.
+    let place = place_of_alice();
+    chown(place.path().join("out"), Some(0), Some(0)).unwrap();
+    fs::write(place.file(), "ours\n").unwrap();
+    set(&place, (0, SHADOW), 0o2755);
+    place.kvx_out().args(["-c", "2755"]).run().expect(0);
+    assert_eq!(of(&place), (0, SHADOW, 0o2755));
 }
