@@ -57,6 +57,7 @@ mod faults {
     mod hostile;
     mod hostile_attributes;
     mod hostile_checks;
+    mod hostile_identity;
     mod hostile_links;
     mod hostile_moved;
     mod hostile_replaced;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::identity::Identity;
 use crate::context::Context;
 use crate::error::Result;
-use crate::install::{self, Parents, Target};
+use crate::install::{self, Target};
 use crate::state::{self, StateFile};
 use crate::util::path;
 use crate::util::time::Deadline;
@@ -30,15 +31,15 @@ pub struct CleanOrder {
 /// # Errors
 /// 73, 74, 75, 78.
 pub fn clean(order: &CleanOrder, context: &Context) -> Result<Vec<PathBuf>> {
-    let path = install::path_of(&order.file); // The state may still exist if the directory does not.
-    let directory = state::directory(order.state_dir.as_deref(), &context.env)?;
+    // The state may still exist if the directory does not.
+    let Identity { canonical, target, directory, .. } = Identity::of(&order.file, order.state_dir.as_deref(), context)?;
     let mut removed = Vec::new();
     // The open state file locks out other runs.
-    let state_file = match state::exists(&directory, &path)? {
-        true => Some(StateFile::open(&directory, &path, Deadline::within(PATIENCE), context)?),
+    let state_file = match state::exists(&directory, &canonical)? {
+        true => Some(StateFile::open(&directory, &canonical, Deadline::within(PATIENCE), context)?),
         false => None,
     };
-    let cleaned = match Target::resolve(&order.file, Parents::MustExist) {
+    let cleaned = match target {
         Ok(target) => remove_leftovers(order, &target, &mut removed),
         Err(missing) if state_file.is_none() => return Err(missing),
         Err(_) => Ok(()), // The path does not lead to the recorded file any more.

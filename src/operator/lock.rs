@@ -7,18 +7,17 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::identity::Identity;
 use super::stop::Reason;
 use crate::context::Context;
 use crate::error::{Error, Result, Status};
-use crate::install::{self, Parents, Target};
 use crate::layout::marker::{self, Present, Set};
 use crate::layout::signature::now;
 use crate::layout::site::Site;
 use crate::layout::{lock_file, lock_reason};
-use crate::state::{self, RecordedState};
+use crate::state::RecordedState;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
 use crate::util::ownership::exposure;
-use crate::util::path;
 use crate::util::text;
 use crate::util::time::Deadline;
 
@@ -84,9 +83,17 @@ pub struct Unlocked {
 }
 
 impl LockOrder {
+    /// Determines which file is meant. Do that once: another user may have the path lead elsewhere the next time.
+    ///
+    /// # Errors
+    /// 73, 78.
+    pub fn identify(&self, context: &Context) -> Result<Identity> {
+        Identity::of(&self.file, self.state_dir.as_deref(), context)
+    }
+
     /// The lock's key in Consul.
-    pub fn path(&self, context: &Context) -> String {
-        lock_names(self, context).1
+    pub fn path(&self, identity: &Identity, context: &Context) -> String {
+        self.site.prefix.lock(&identity.file, &context.env.hostname())
     }
 }
 
@@ -94,10 +101,10 @@ impl LockOrder {
 ///
 /// # Errors
 /// 69, 73, 75, 77, 78. Nothing was locked, unless the message says so.
-pub fn lock(order: &LockOrder, options: &LockOptions, context: &Context) -> Result<Locked> {
-    let (file, path) = lock_names(order, context);
+pub fn lock(order: &LockOrder, identity: &Identity, options: &LockOptions, context: &Context) -> Result<Locked> {
+    let (file, path) = (&identity.file, order.path(identity, context));
     let reason = match &options.reason {
-        Some(reason) => reason.text(Some(&file), context),
+        Some(reason) => reason.text(Some(file), context),
         None => format!(
             "No reason given for '{}' by '{}' at '{}'.",
             text::line(&file.to_string_lossy()),
@@ -120,15 +127,15 @@ pub fn lock(order: &LockOrder, options: &LockOptions, context: &Context) -> Resu
         return Err(already_locked(before));
     }
     // A marker without a lock in Consul is incomplete or made by hand. It is replaced, and its reason is printed.
-    let text = lock_reason::to_text(&file, options.program, &reason);
-    let (by_hand, created) = create_marker(&file, &text, options.marker);
+    let text = lock_reason::to_text(file, options.program, &reason);
+    let (by_hand, created) = create_marker(file, &text, options.marker);
     // Half a lock is better than none: Consul alone if the marker cannot be created, perhaps because another user
     // blocks its name; the marker alone if Consul cannot be reached.
     let without_consul = |error: Error| match &created {
         Ok(()) => locked_by_marker_only(error),
         Err(cause) => Status::CannotWrite.error(format!("{cause}; and it is not locked in Consul either: {error}")),
     };
-    if let (Err(cause), true) = (&created, cannot_exist(&file)) {
+    if let (Err(cause), true) = (&created, cannot_exist(file)) {
         return Err(Status::CannotWrite.error(cause.to_string()));
     }
     in_consul.map_err(without_consul)?;
@@ -136,7 +143,7 @@ pub fn lock(order: &LockOrder, options: &LockOptions, context: &Context) -> Resu
         Set::Done(before) => before.or(by_hand),
         Set::Taken(before) => return Err(already_locked(&before)),
     };
-    wait_for_runs(order, &file, context)?;
+    wait_for_runs(order, identity, context)?;
     created.map_err(|error| {
         error.and(&format!(
             "it is locked in Consul only ({path}), which a run does not read if its payload contains the document (a keyprefix watch)"
@@ -171,43 +178,24 @@ fn cannot_exist(file: &Path) -> bool {
 ///
 /// # Errors
 /// 69, 73, 75, 77, 78. If it fails, the file stays locked.
-pub fn unlock(order: &LockOrder, context: &Context) -> Result<Unlocked> {
-    let (file, path) = lock_names(order, context);
+pub fn unlock(order: &LockOrder, identity: &Identity, context: &Context) -> Result<Unlocked> {
+    let path = order.path(identity, context);
     let client = order.site.client(context)?;
-    let target = lock_file::locate(&file).map_err(|error| error.and("the file stays locked"))?;
+    let target = lock_file::locate(&identity.file).map_err(|error| error.and("the file stays locked"))?;
     let reason = marker::clear(&client, &path, context).map_err(|error| error.and("the file stays locked"))?;
     // A marker that cannot be read can still be removed.
     let marker_reason = target.as_ref().and_then(|target| lock_file::reason(target).unwrap_or_default());
     target.as_ref().map_or(Ok(()), lock_file::unlock).map_err(|error| error.of("it stays locked"))?;
     let reason = reason.or(marker_reason);
-    Ok(Unlocked { file: order.file.clone(), reason, path, recorded: recorded(order, &file, context) })
-}
-
-/// The path that identifies the lock, as in kvexpress, and the lock's key in Consul. If kvx-out installed the file
-/// under another path, such as a link, that path counts. But the given path counts if another user can have it lead to
-/// another file for the moment.
-fn lock_names(order: &LockOrder, context: &Context) -> (PathBuf, String) {
-    let given = path::absolute(&order.file);
-    let is_exposed = given.parent().is_some_and(|directory| !matches!(exposure(directory), Ok(None)));
-    let is_led_elsewhere = is_exposed && install::path_of(&given) != given;
-    let recorded = recorded(order, &given, context).filter(|_| !is_led_elsewhere);
-    let file = recorded.map_or(given, |recorded| recorded.state.locked_as().to_owned());
-    let path = order.site.prefix.lock(&file, &context.env.hostname());
-    (file, path)
+    Ok(Unlocked { file: order.file.clone(), reason, path, recorded: identity.recorded.clone() })
 }
 
 /// Waits for runs that began before the lock, and may be about to install.
-fn wait_for_runs(order: &LockOrder, file: &Path, context: &Context) -> Result<()> {
-    let Ok(target) = Target::resolve(file, Parents::MustExist) else { return Ok(()) };
-    let directory = state::directory(order.state_dir.as_deref(), &context.env)?;
+fn wait_for_runs(order: &LockOrder, identity: &Identity, context: &Context) -> Result<()> {
     let deadline = Deadline::within(order.site.timeout.saturating_add(Duration::from_secs(60)));
-    state::wait_for_runs(&directory, target.path(), deadline, context)
+    identity
+        .wait_for_runs(deadline, context)
         .map_err(|error| error.and("it is locked, but a run that began before may still change it"))
-}
-
-fn recorded(order: &LockOrder, file: &Path, context: &Context) -> Option<RecordedState> {
-    let directory = state::directory(order.state_dir.as_deref(), &context.env).ok()?;
-    state::read(&directory, &install::path_of(file)).ok()?
 }
 
 impl fmt::Display for Locked {

@@ -6,6 +6,7 @@ pub(crate) mod collect;
 pub(crate) mod diff;
 pub(crate) mod history;
 pub(crate) mod hold;
+pub(crate) mod identity;
 pub(crate) mod list;
 pub mod lock;
 pub(crate) mod show;

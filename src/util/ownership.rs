@@ -153,9 +153,22 @@ const MAX_LINKS: usize = 40;
 /// # Errors
 /// A directory on the path cannot be examined.
 pub fn exposure(path: &Path) -> io::Result<Option<Exposure>> {
-    let mut walk = Walk { current: PathBuf::new(), found: None, links: 0 };
-    walk.follow(path)?;
-    Ok(walk.found)
+    Walk::along(path, Last::Directory)
+}
+
+/// Like [`exposure`], for the path of a file. The users who can put a file there count.
+///
+/// # Errors
+/// A directory on the path cannot be examined.
+pub fn exposure_of_file(path: &Path) -> io::Result<Option<Exposure>> {
+    Walk::along(path, Last::File)
+}
+
+/// What the last name of a path is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Directory,
+    File,
 }
 
 /// A walk along a path, name by name.
@@ -164,10 +177,17 @@ struct Walk {
     current: PathBuf,
     found: Option<Exposure>,
     links: usize,
+    last: Last,
 }
 
 impl Walk {
-    /// Walks on along a path. Returns false where a name does not exist.
+    fn along(path: &Path, last: Last) -> io::Result<Option<Exposure>> {
+        let mut walk = Walk { current: PathBuf::new(), found: None, links: 0, last };
+        walk.follow(path)?;
+        Ok(walk.found)
+    }
+
+    /// Walks on along a path. Returns false where it ends: at a file, or where a name does not exist.
     fn follow(&mut self, path: &Path) -> io::Result<bool> {
         for component in path.components() {
             match component {
@@ -205,6 +225,10 @@ impl Walk {
             let system = || statfs(&self.current);
             Exposure::add(&mut self.found, Exposure::of_file_system(&self.current, metadata.dev(), system)?);
             return Ok(true);
+        }
+        if !metadata.is_symlink() && self.last == Last::File {
+            self.add_creators()?;
+            return Ok(false);
         }
         if !metadata.is_symlink() {
             let path = self.current.display();
