@@ -1,12 +1,13 @@
 //! Text of others in Consul, in program output and in file names: no terminal, log or table gets it unescaped.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use super::untrusted::{FORGED, assert_safe};
 use crate::common::dogstatsd::Daemon;
 use crate::common::run::{copy_of, path};
-use crate::common::users::can;
+use crate::common::users::{ALICE, as_user, can, directory_of};
 use crate::common::{self, Place, Run, lines};
 
 /// What a person sees at a terminal of its own.
@@ -180,4 +181,39 @@ fn who_signs_is_who_runs_it_and_one_line() {
     let marker = place.marker_text();
     assert_safe(&marker);
     assert!(marker.contains("by x a\\x1b[2K"), "{marker}");
+}
+
+#[test]
+fn of_a_state_that_another_user_could_have_written_status_shows_nothing_but_the_path() {
+    if !can("acting for another user") {
+        return;
+    }
+    let place = Place::new();
+    place.upload(lines(20));
+    let (out, state) = (place.path().join("hers"), place.path().join("her-state"));
+    directory_of(ALICE, &out, 0o755);
+    directory_of(ALICE, &state, 0o700);
+    let forged = as_user(&place, ALICE, "kvx-out").args(["-k", &place.key, "--state-dir"]).arg(&state).arg("-f");
+    forged.arg(out.join("hosts")).args(["-e", "sh -c 'echo REINSTALL with curl; exit 1'"]).run().expect(1);
+    let status = |words: &[&str]| place.kvx("status").arg("--state-dir").arg(&state).args(words).run().expect(1);
+    let file = out.join("hosts").display().to_string();
+    for words in [&[][..], &["-k", &place.key], &["-k", "another"], &["-f", &file]] {
+        let shown = status(words);
+        let line =
+            shown.out().lines().find(|line| line.starts_with(&file)).unwrap_or_else(|| panic!("{}", shown.out()));
+        assert!(line.ends_with("its state is ignored: another user could have written it"), "{line}");
+        assert_eq!(line.split_whitespace().nth(1), Some("-"), "the key: {line}");
+        assert!(!shown.out().contains("REINSTALL") && !shown.out().contains("last run"), "{}", shown.out());
+    }
+    let all: serde_json::Value = serde_json::from_str(status(&["--json"]).out()).unwrap();
+    let is = &all["files"][0];
+    for (name, value) in
+        [("key", "null"), ("command", "[]"), ("pending", "[]"), ("last_run", "null"), ("since", "null")]
+    {
+        assert_eq!(is[name].to_string(), value, "{name}");
+    }
+    // She can have the state file locked as long as she likes.
+    let held = fs::File::open(fs::read_dir(&state).unwrap().next().unwrap().unwrap().path()).unwrap();
+    held.lock().unwrap();
+    assert!(status(&["-f", &file]).out().contains("its state is ignored"));
 }

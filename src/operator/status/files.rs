@@ -22,7 +22,8 @@ use crate::util::path;
 pub struct FileState {
     /// The file's path.
     pub file: String,
-    /// The key, or the path of a value (`--raw`), that the file was installed from; `None` if nothing is recorded.
+    /// The key, or the path of a value (`--raw`), that the file was installed from; `None` if that is not recorded, or if
+    /// another user could have written it.
     pub key: Option<String>,
     /// The SHA-256 of the file's content, in hex; `None` if the file is missing or larger than any document.
     pub checksum: Option<String>,
@@ -80,14 +81,24 @@ impl From<StatusError> for Error {
 pub(super) fn recorded(order: &StatusOrder, directory: &StateDirectory) -> error::Result<Vec<RecordedState>> {
     let Some(file) = &order.file else {
         let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
-        let is_selected = |one: &RecordedState| document.is_none() || document_of(one) == document;
+        let is_selected = |one: &RecordedState| document.is_none() || !one.is_trusted || document_of(one) == document;
         let is_current = |one: &RecordedState| install::path_of(one.state.locked_as()) == Path::new(&one.state.path);
-        return Ok(state::all(directory)?.into_iter().filter(|one| is_selected(one) && is_current(one)).collect());
+        let all = state::all(directory)?.into_iter().map(believed);
+        return Ok(all.filter(|one| is_selected(one) && is_current(one)).collect());
     };
-    Ok(state::read(directory, &install::path_of(file))?.into_iter().collect())
+    Ok(state::read(directory, &install::path_of(file))?.into_iter().map(believed).collect())
 }
 
-/// The document that a file was installed from.
+/// The state without what another user may have written: only the file's path is left of it.
+fn believed(recorded: RecordedState) -> RecordedState {
+    if recorded.is_trusted {
+        return recorded;
+    }
+    let state = State::without_document(Path::new(&recorded.state.path), "");
+    RecordedState { state, is_busy: false, is_trusted: false }
+}
+
+/// The document that a file was installed from, if that is known.
 pub(super) fn document_of(recorded: &RecordedState) -> Option<(Prefix, Key)> {
     let State { prefix, key, .. } = &recorded.state;
     Some((Prefix::parse(prefix.as_ref()?).ok()?, Key::parse(key).ok()?))
@@ -152,6 +163,7 @@ fn state(
     let file = Path::new(&state.path);
     let (key_state, in_consul) = match &state.prefix {
         Some(prefix) => key_access(keys.iter().find(|key| key.prefix == *prefix && key.key == state.key)),
+        None if !recorded.is_trusted => (KeyAccess::Unknown, None),
         None => match client.map(|client| value(client, &state.key)).transpose()? {
             None => (KeyAccess::Unknown, None),
             Some((access, checksum)) => (access, checksum),
@@ -165,13 +177,14 @@ fn state(
         FileOnDisk::Unreadable(why) => (None, vec![why]),
         FileOnDisk::Exists(installed) => {
             let on_disk = checksum_of(&installed);
-            let mut problems: Vec<String> =
-                content_problem(state, on_disk.as_deref(), key_state, in_consul.as_deref()).into_iter().collect();
+            let problem = content_problem(state, on_disk.as_deref(), key_state, in_consul.as_deref());
+            let mut problems: Vec<String> = problem.filter(|_| recorded.is_trusted).into_iter().collect();
             problems.extend(installed.drift(&state.wanted));
             (on_disk, problems)
         }
     };
-    let wanted = order.key.as_ref().map(ToString::to_string).filter(|key| *key != state.key);
+    let wanted = order.key.as_ref().map(ToString::to_string);
+    let wanted = wanted.filter(|key| recorded.is_trusted && *key != state.key);
     problems.extend(wanted.map(|key| format!("installed from {}, not from {key}", state.key)));
     problems
         .extend((!recorded.is_trusted).then(|| "its state is ignored: another user could have written it".to_owned()));
@@ -180,14 +193,15 @@ fn state(
     problems.extend(pending.iter().map(|words| format!("pending: {words}")));
     problems.extend(state.last_run.as_ref().filter(|run| run.status != 0).map(describe));
     // A run in progress is about to fix the problems.
-    let busy = recorded.is_busy || (!problems.is_empty() && has_changed_since(directory, file, state)?);
+    let may_be_busy = recorded.is_trusted && !problems.is_empty();
+    let busy = recorded.is_busy || (may_be_busy && has_changed_since(directory, file, state)?);
     if busy {
         problems.clear();
     }
     problems.extend(lock.iter().map(|why| format!("locked: {why}")));
     Ok(FileState {
         file: state.path.clone(),
-        key: Some(state.key.clone()),
+        key: recorded.is_trusted.then(|| state.key.clone()),
         checksum,
         in_consul,
         key_state,
@@ -203,7 +217,7 @@ fn state(
 
 /// Whether a run is in progress, or has ended since `state` was read.
 fn has_changed_since(directory: &StateDirectory, file: &Path, state: &State) -> error::Result<bool> {
-    Ok(state::read(directory, file)?.is_none_or(|now| now.is_busy || now.state != *state))
+    Ok(state::read(directory, file)?.map(believed).is_none_or(|now| now.is_busy || now.state != *state))
 }
 
 /// The reason of a file's lock: from the marker next to the file, or else from Consul.
