@@ -22,7 +22,7 @@ pub(super) fn create(resolved: &ResolvedDirectory) -> Result<(OpenDirectory, Cre
             }
             // The old file was looked for, and not found, before the directory existed: another user may have it put
             // there in order to have one directory looked at, and another written to.
-            Err(cause) if cause.kind() == ErrorKind::AlreadyExists && is_exposed(&current)? => {
+            Err(cause) if cause.kind() == ErrorKind::AlreadyExists && may_be_from_others(&current)? => {
                 return Err(cannot_replace(&busy("another process has just created its directory")));
             }
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists => current.enter(name), // By another run.
@@ -38,8 +38,10 @@ pub(super) fn create(resolved: &ResolvedDirectory) -> Result<(OpenDirectory, Cre
     Ok((current, created))
 }
 
-fn is_exposed(directory: &OpenDirectory) -> Result<bool> {
-    Ok(directory.exposure().map_err(|cause| cannot_replace(&cause))?.is_some())
+/// Whether another user can have put an entry there. The sticky bit does not matter: it keeps others from replacing
+/// entries, not from adding some.
+fn may_be_from_others(directory: &OpenDirectory) -> Result<bool> {
+    Ok(!directory.is_changed_only_by_us().map_err(|cause| cannot_replace(&cause))?)
 }
 
 /// Directories that this run created. They are removed on drop, unless [`CreatedParents::keep`] is called.

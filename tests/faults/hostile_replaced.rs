@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::hostile::{ACL, ALICE, acl, open_place, place_of_alice};
+use super::hostile::{ACL, ALICE, acl, open_place, open_to_all, place_of_alice};
 use crate::common::users::can;
 use crate::common::{Place, Ran, Run, lines, wait_for};
 use xattr::FileExt;
@@ -324,25 +324,31 @@ fn a_directory_that_was_missing_a_moment_ago_is_not_written_to() {
     if !can("acting for another user") {
         return;
     }
-    let place = place_of_alice();
-    let (missing, theirs) = (place.path().join("out/new"), place.path().join("out/theirs"));
-    fs::create_dir(&theirs).unwrap();
-    write(&theirs.join("hosts"), "another\n", 0o600);
-    let mut strace = Command::new("strace");
-    strace.args(["-o", "/dev/null", "-e", "trace=mkdirat", "-e", "inject=mkdirat:delay_enter=1000000:when=1"]);
-    let ours = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "-v", "--state-dir"]);
-    let ours = ours.arg(place.path().join("state")).arg("-f").arg(missing.join("hosts"));
-    strace.arg(ours.command.get_program()).args(ours.command.get_args()).env("CONSUL_HTTP_ADDR", &place.consul.address);
-    let child = strace.stderr(Stdio::piped()).spawn().unwrap();
-    // The state file exists before the directory is created.
-    let state = place.path().join("state");
-    wait_for("the run", 20, || fs::read_dir(&state).is_ok_and(|mut files| files.next().is_some()).then_some(()));
-    std::thread::sleep(Duration::from_millis(500));
-    fs::rename(&theirs, &missing).unwrap();
-    let ended = child.wait_with_output().unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert!(ended.status.code() == Some(75) && said.contains("has just created its directory"), "{said}");
-    assert_eq!(fs::read_to_string(missing.join("hosts")).unwrap(), "another\n");
+    // A sticky directory, too: that keeps nobody from adding an entry.
+    for place in [place_of_alice as fn() -> Place, open_to_all] {
+        let place = place();
+        let (missing, theirs) = (place.path().join("out/new"), place.path().join("out/theirs"));
+        fs::create_dir(&theirs).unwrap();
+        write(&theirs.join("hosts"), "another\n", 0o600);
+        let mut strace = Command::new("strace");
+        strace.args(["-o", "/dev/null", "-e", "trace=mkdirat", "-e", "inject=mkdirat:delay_enter=1000000:when=1"]);
+        let ours = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "--mkdir", "-v", "--state-dir"]);
+        let ours = ours.arg(place.path().join("state")).arg("-f").arg(missing.join("hosts"));
+        strace
+            .arg(ours.command.get_program())
+            .args(ours.command.get_args())
+            .env("CONSUL_HTTP_ADDR", &place.consul.address);
+        let child = strace.stderr(Stdio::piped()).spawn().unwrap();
+        // The state file exists before the directory is created.
+        let state = place.path().join("state");
+        wait_for("the run", 20, || fs::read_dir(&state).is_ok_and(|mut files| files.next().is_some()).then_some(()));
+        std::thread::sleep(Duration::from_millis(500));
+        fs::rename(&theirs, &missing).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(75) && said.contains("has just created its directory"), "{said}");
+        assert_eq!(fs::read_to_string(missing.join("hosts")).unwrap(), "another\n");
+    }
 }
 
 #[test]
