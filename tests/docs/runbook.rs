@@ -102,6 +102,8 @@ const PROVOKED: &[&str] = &[
     "ln -s /etc/no/such/x out/x; kvx-out -k hosts -f out/x",
     "kvx-out -k hosts -f /etc",
     "kvx-out -k hosts -f out/x -o nobody-of-this-name",
+    "kvx-out -k hosts -f out/x --state-dir ''",
+    "STATE_DIRECTORY=:/var/lib/kvx kvx-out -k hosts -f out/x",
     "mkdir -m 775 out/open; ln -s $PWD/out/x out/open/x; kvx-out -k hosts -f out/open/x",
     "mkdir -m 777 out/open; echo >out/y; ln out/y out/open/x; kvx-out -k hosts -f out/open/x --in-place",
     "mkdir -m 777 out/open; echo >out/open/x; kvx-out -k hosts -f out/open/x --in-place",

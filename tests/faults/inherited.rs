@@ -269,3 +269,18 @@ fn a_terminal_does_not_stop_a_run_in_the_background() {
     assert_eq!(wait_for("the run's end", 20, || read(&place, "ended")), "69");
     place.kvx_out().run().expect(0).says(&["installed"]);
 }
+
+#[test]
+fn a_state_directory_without_a_name_is_none() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let run = |state: &[&str]| {
+        let mut run = place.kvx("out").args(["-k", &place.key, "-f"]).arg(place.file()).args(state);
+        run.command.current_dir(place.path());
+        run
+    };
+    run(&[]).env("STATE_DIRECTORY", ":/var/lib/other").run().expect(78).says(&["STATE_DIRECTORY names no directory"]);
+    run(&["--state-dir", ""]).run().expect(78).says(&["--state-dir names no directory"]);
+    assert!(place.names().is_empty());
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1, "only out");
+}
