@@ -109,7 +109,7 @@ fn install(
     trigger: Trigger,
     context: &Context,
 ) -> Result<Effect> {
-    let (started, named) = (Instant::now(), path::absolute(path));
+    let (started, named) = (Instant::now(), path::absolute(path)?);
     let locked = lock(order, path, &named, context);
     let (target, mut state_file) =
         locked.inspect_err(|error| record::without_lock(order, Some(subject), error, context))?;

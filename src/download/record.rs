@@ -50,7 +50,7 @@ pub(super) fn without_lock(order: &DownloadOrder, subject: Option<&Subject>, err
 
 /// The path under which the file is recorded. If a symbolic link on the way cannot be read, it is the path of the last record.
 fn path_of(file: &Path, directory: &StateDirectory) -> Result<PathBuf> {
-    let named = path::absolute(file);
+    let named = path::absolute(file)?;
     match Target::resolve(file, Parents::MustExist) {
         Ok(target) => Ok(target.path().to_owned()),
         Err(_) => Ok(state::path_of(directory, &named)?.unwrap_or(named)),

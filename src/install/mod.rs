@@ -43,8 +43,12 @@ pub enum WriteMode {
 
 /// The canonical path of a file, which names it in the state. If its directory does not exist: the given path, made
 /// absolute.
-pub fn path_of(file: &Path) -> PathBuf {
-    Target::resolve(file, Parents::MustExist).map_or_else(|_| path::absolute(file), |target| target.path().to_owned())
+///
+/// # Errors
+/// 73 if that path is relative, and there is no working directory.
+pub fn path_of(file: &Path) -> Result<PathBuf> {
+    Target::resolve(file, Parents::MustExist)
+        .map_or_else(|_| path::absolute(file), |target| Ok(target.path().to_owned()))
 }
 
 /// Writes a text of kvx's own, with this mode, by replacing the file. It never writes through a link, which another
@@ -67,7 +71,7 @@ pub(crate) fn write_note(target: &Target, text: &str, mode: u32) -> Result<()> {
 /// # Errors
 /// 73.
 pub(crate) fn remove(path: &Path) -> Result<Option<PathBuf>> {
-    let target = Target::without_following(&path::absolute(path), Parents::MustExist)?;
+    let target = Target::without_following(&path::absolute(path)?, Parents::MustExist)?;
     let Some(directory) = target.directory()? else { return Ok(None) };
     let removed = directory.kind_of(target.name()).and_then(|kind| match kind {
         Some(SFlag::S_IFREG | SFlag::S_IFLNK) => directory.remove(target.name()).map(|()| Some(path.to_owned())),

@@ -16,6 +16,7 @@ use super::link::{self, Followed, LinkRestriction};
 use super::resolve::{self, ResolvedDirectory};
 use super::{Installed, Parents, cannot_replace, hash, temporary};
 use crate::error::{Error, Result, Status};
+use crate::util::path;
 
 /// A file to replace. Symbolic links are resolved: kvx replaces the destination of a link, not the link.
 #[derive(Clone, Debug)]
@@ -36,7 +37,7 @@ impl Target {
         if path.as_os_str().as_bytes().ends_with(b"/") {
             return Err(Status::CannotWrite.error("that is a directory's name; give -f a file's"));
         }
-        let mut path = std::path::absolute(path).map_err(|cause| cannot_replace(&cause))?;
+        let mut path = path::absolute(path)?;
         let (mut followed, mut named) = (Followed::default(), None);
         loop {
             let target = Target::at(&path, parents, &mut followed)?;

@@ -35,7 +35,7 @@ const MAX_VISIBLE_NAME: usize = 242;
 /// # Errors
 /// 73 if its directory cannot be opened, or is behind a link that must not be followed.
 pub fn locate(file: &Path) -> Result<Option<Target>> {
-    let file = path::absolute(file);
+    let file = path::absolute(file)?;
     let is_missing = |directory: &Path| directory.metadata().is_err_and(|cause| cause.kind() == ErrorKind::NotFound);
     match Target::without_following(&file, Parents::MustExist) {
         Err(_) if file.parent().is_some_and(is_missing) => Ok(None),

@@ -38,7 +38,7 @@ impl Identity {
     /// # Errors
     /// 73, 78.
     pub fn of(file: &Path, state_dir: Option<&Path>, context: &Context) -> Result<Identity> {
-        let given = path::absolute(file);
+        let given = path::absolute(file)?;
         let directory = state::directory(state_dir, &context.env)?;
         let target = Target::resolve(file, Parents::MustExist);
         let led_to = target.as_ref().ok().filter(|_| matches!(exposure_of_file(&given), Ok(None))).map(Target::path);
@@ -52,7 +52,7 @@ impl Identity {
         let file = match &recorded {
             Some(RecordedState { state: State { named: None, .. }, .. }) => canonical.clone(),
             Some(RecordedState { state: State { named: Some(named), .. }, is_trusted, .. })
-                if *is_trusted || install::path_of(Path::new(named)) == canonical =>
+                if *is_trusted || install::path_of(Path::new(named)).is_ok_and(|now| now == canonical) =>
             {
                 named.into()
             }

@@ -28,14 +28,15 @@ pub struct StateDirectory {
 /// user may have no home), it is `/tmp/kvx-UID`; a reboot empties that directory, and each handler then runs once more.
 ///
 /// # Errors
-/// 78 if a variable is not UTF-8, or the path is empty; 73 if this machine cannot be identified.
+/// 78 if a variable is not UTF-8, or the path is empty; 73 if this machine cannot be identified, or if the path is
+/// relative and there is no working directory.
 pub fn directory(flag: Option<&Path>, env: &Env) -> Result<StateDirectory> {
     let path = locate(flag, env)?;
     if path.as_os_str().is_empty() {
         let name = if flag.is_some() { "--state-dir" } else { "STATE_DIRECTORY" };
         return Err(Status::Configuration.error(format!("{name} names no directory; give the path of one")));
     }
-    let path = path::absolute(&path);
+    let path = path::absolute(&path)?;
     Ok(StateDirectory { path, machine: machine::this(env)? })
 }
 

@@ -187,7 +187,8 @@ impl Outcome {
 
     /// The same, with its key and file.
     pub fn on(self, key: Option<impl Display>, file: Option<&Path>) -> Outcome {
-        Outcome { key: key.map(|key| key.to_string()), file: file.map(path::absolute), ..self }
+        let file = file.map(|file| path::absolute(file).unwrap_or_else(|_| file.to_owned()));
+        Outcome { key: key.map(|key| key.to_string()), file, ..self }
     }
 
     /// The exit status, as the process returns it.

@@ -102,6 +102,7 @@ const PROVOKED: &[&str] = &[
     "ln -s /etc/no/such/x out/x; kvx-out -k hosts -f out/x",
     "kvx-out -k hosts -f /etc",
     "kvx-out -k hosts -f out/x -o nobody-of-this-name",
+    "mkdir out/d; cd out/d; rmdir ../d; kvx-out -k hosts -f x",
     "kvx-out -k hosts -f out/x --state-dir ''",
     "STATE_DIRECTORY=:/var/lib/kvx kvx-out -k hosts -f out/x",
     "mkdir -m 775 out/open; ln -s $PWD/out/x out/open/x; kvx-out -k hosts -f out/open/x",

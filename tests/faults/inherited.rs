@@ -271,6 +271,36 @@ fn a_terminal_does_not_stop_a_run_in_the_background() {
 }
 
 #[test]
+fn without_a_working_directory_a_relative_path_is_none_of_the_root_directory() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let gone = place.path().join("gone");
+    // A name that is that of an existing directory, if it is taken as relative to `/`.
+    let relative = place.path().strip_prefix("/").unwrap();
+    let before = format!("mkdir {0}; cd {0}; rmdir {0}; exec \"$@\"", gone.display());
+    let state = place.path().join("state");
+    let kvx = |command: &str, options: &[&str]| {
+        let run = place.kvx(command).args(options).arg("--state-dir").arg(&state).arg("-f");
+        by(&before, run.arg(relative.join("out/hosts"))).run()
+    };
+    let says = ["cannot be made absolute: the working directory: ", "; give the whole path"];
+    kvx("out", &["-k", &place.key]).expect(73).says(&says);
+    kvx("out", &["-k", &place.key, "--mkdir"]).expect(73).says(&says);
+    for (command, options) in [("lock", &["-r", "why"][..]), ("unlock", &[]), ("status", &[])] {
+        kvx(command, options).expect(73).says(&says);
+    }
+    assert!(place.names().is_empty() && !state.exists());
+    place.kvx_out().run().expect(0);
+    kvx("clean", &["--remove-file"]).expect(73).says(&says);
+    assert_eq!(place.names(), ["hosts"]);
+    place.state();
+    let run = place.kvx("out").args(["-k", &place.key, "--state-dir"]).arg(relative.join("state"));
+    by(&before, run.arg("-f").arg(place.path().join("out/x"))).run().expect(73).says(&says);
+    // What is named by its whole path needs none.
+    by(&before, place.kvx_out()).run().expect(0).is_silent();
+}
+
+#[test]
 fn a_state_directory_without_a_name_is_none() {
     let place = Place::new();
     place.upload(lines(20));

@@ -82,11 +82,13 @@ pub(super) fn recorded(order: &StatusOrder, directory: &StateDirectory) -> error
     let Some(file) = &order.file else {
         let document = order.key.as_ref().map(|key| (order.site.prefix.clone(), key.clone()));
         let is_selected = |one: &RecordedState| document.is_none() || !one.is_trusted || document_of(one) == document;
-        let is_current = |one: &RecordedState| install::path_of(one.state.locked_as()) == Path::new(&one.state.path);
+        let is_current = |one: &RecordedState| {
+            install::path_of(one.state.locked_as()).is_ok_and(|now| now == Path::new(&one.state.path))
+        };
         let all = state::all(directory)?.into_iter().map(believed);
         return Ok(all.filter(|one| is_selected(one) && is_current(one)).collect());
     };
-    Ok(state::read(directory, &install::path_of(file))?.into_iter().map(believed).collect())
+    Ok(state::read(directory, &install::path_of(file)?)?.into_iter().map(believed).collect())
 }
 
 /// The state without what another user may have written: only the file's path is left of it.
@@ -126,7 +128,7 @@ fn unrecorded(
     client: Option<&Client>,
     context: &Context,
 ) -> Result<FileState, StatusError> {
-    let file = path::absolute(file);
+    let file = path::absolute(file)?;
     let lock = lock(&order.site.prefix, &file, client, context)?;
     let (checksum, mut problems) = match FileOnDisk::read(&file) {
         FileOnDisk::Exists(installed) => (checksum_of(&installed), Vec::new()),

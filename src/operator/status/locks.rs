@@ -24,7 +24,7 @@ pub struct LockState {
 /// All locks under the prefix. If the order selects a key or a file, only the locks that are known to belong to it.
 pub(super) fn all(order: &StatusOrder, recorded: &[RecordedState], client: &Client) -> Result<Vec<LockState>> {
     let prefix = &order.site.prefix;
-    let given = order.file.as_deref().map(path::absolute);
+    let given = order.file.as_deref().and_then(|file| path::absolute(file).ok());
     let known = || recorded.iter().map(|one| one.state.locked_as()).chain(given.as_deref());
     let mut locks = Vec::new();
     for entry in client.all(&prefix.locks())? {
