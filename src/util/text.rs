@@ -58,6 +58,18 @@ pub fn excerpt(text: &str) -> String {
     line(text.trim()).chars().take(MAX_EXCERPT).collect()
 }
 
+/// Foreign text as a cell of a table: escaped, with runs of blanks as one blank, and at most 64 characters. It cannot look
+/// like several cells, or push the other columns away.
+pub fn cell(text: &str) -> String {
+    const MAX: usize = 64;
+    let line = line(text);
+    let words: String = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.chars().count() > MAX {
+        true => words.chars().take(MAX.saturating_sub(1)).chain(['…']).collect(),
+        false => words,
+    }
+}
+
 /// Text quoted as one word of a command line that an operator can copy: a shell reads back exactly `text`.
 pub fn quoted(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {

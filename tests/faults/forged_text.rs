@@ -217,3 +217,19 @@ fn of_a_state_that_another_user_could_have_written_status_shows_nothing_but_the_
     held.lock().unwrap();
     assert!(status(&["-f", &file]).out().contains("its state is ignored"));
 }
+
+#[test]
+fn a_name_in_a_record_does_not_look_like_other_columns() {
+    let place = Place::new();
+    place.upload(lines(20));
+    let by = format!("anna@web-1{}ok{}.", " ".repeat(40), "x".repeat(400));
+    let checksum = common::sha256(lines(20));
+    let record = format!("kvx 1\nkey x\nchecksum {checksum}\nsize 51\ntime 2026-11-27T14:02:11.123Z\nby {by}\n");
+    place.consul.http("PUT", &format!("/v1/kv/{}", place.kv("record")), record.as_bytes()).unwrap();
+    let shown = place.kvx("status").args(["-k", &place.key]).run();
+    let line =
+        shown.out().lines().find(|line| line.starts_with(&place.key)).unwrap_or_else(|| panic!("{}", shown.out()));
+    let cell = line.split("  ").find(|cell| cell.contains("anna@")).unwrap();
+    assert_eq!(cell, format!("anna@web-1 ok{}…", "x".repeat(50)), "{line}");
+    assert!(line.ends_with("  ok"), "{line}");
+}

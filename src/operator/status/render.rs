@@ -44,7 +44,7 @@ fn key(key: &KeyState) -> [String; 9] {
         or_dash(stored),
         or_dash(key.index),
         or_dash(key.uploaded.as_deref().map(to_seconds)),
-        or_dash(key.by.as_ref().map(|by| text::line(by))),
+        or_dash(key.by.as_ref().map(|by| text::cell(by))),
         key.problem().unwrap_or("ok".into()),
     ]
 }
