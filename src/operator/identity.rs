@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::install::{self, Parents, Target};
 use crate::state::{self, RecordedState, State, StateDirectory};
-use crate::util::ownership::exposure_of_file;
+use crate::util::exposure::exposure_of_file;
 use crate::util::path;
 use crate::util::time::Deadline;
 

@@ -17,7 +17,7 @@ use crate::layout::site::Site;
 use crate::layout::{lock_file, lock_reason};
 use crate::state::RecordedState;
 use crate::telemetry::outcome::{Outcome, RunOutcome, RunResult};
-use crate::util::ownership::exposure;
+use crate::util::exposure::exposure;
 use crate::util::text;
 use crate::util::time::Deadline;
 

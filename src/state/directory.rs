@@ -12,7 +12,8 @@ use super::machine;
 use crate::document::Checksum;
 use crate::env::Env;
 use crate::error::{Error, Result, Status};
-use crate::util::ownership::{exposure, is_open_to_others, is_shared};
+use crate::util::exposure::exposure;
+use crate::util::ownership::{is_open_to_others, is_shared};
 use crate::util::path;
 
 /// The state directory of this user. It may be shared by several machines; this value gives access to the states of

@@ -1,5 +1,6 @@
 //! Small tools that do not depend on kvx: text, time, paths, and access to files that other users may have created.
 
+pub(crate) mod exposure;
 pub(crate) mod open;
 pub(crate) mod ownership;
 pub(crate) mod path;
