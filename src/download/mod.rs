@@ -176,7 +176,8 @@ fn apply(assignment: &Assignment, trigger: Trigger, started: Instant, state_file
         Some(fetched) => fetched,
         None => {
             let lock = (!target_order.ignores_lock).then(|| source_order.prefix.lock(named, &context.env.hostname()));
-            Source::open(source_order, subject, Purpose::Install { lock }, deadline, context)?.fetch(kind, &local)?
+            let purpose = Purpose::Install { lock, installed: installed.as_ref().and_then(|file| file.checksum) };
+            Source::open(source_order, subject, purpose, deadline, context)?.fetch(kind, &local)?
         }
     };
     let VerifiedPair { document, index, .. } = match fetched {

@@ -6,6 +6,7 @@ use super::SourceOrder;
 use super::local_copy::LocalCopy;
 use crate::consul::{self, Client, Consistency, Endpoint, Failure};
 use crate::context::Context;
+use crate::document::Checksum;
 use crate::error::{Error, Kind, Result};
 use crate::layout::hold::Hold;
 use crate::layout::keys::Subject;
@@ -27,9 +28,13 @@ pub(super) struct Source<'a> {
 /// What the document is read for.
 #[derive(PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To install it, unless the key is stopped or the file is locked. `lock` is the path of the file's lock in Consul, `None`
-    /// with `--ignore-lock`.
-    Install { lock: Option<String> },
+    /// To install it, unless the key is stopped or held at another document, or the file is locked.
+    Install {
+        /// The path of the file's lock in Consul, `None` with `--ignore-lock`.
+        lock: Option<String>,
+        /// The checksum of the file.
+        installed: Option<Checksum>,
+    },
     /// To print it; stops and locks do not matter.
     Print,
 }
@@ -135,13 +140,16 @@ impl<'a> Source<'a> {
                 Some(hold) if hold.forbids(pair.document.checksum()) => Fetched::Held(hold),
                 _ => Fetched::Document(pair),
             }),
+            // The file has the held document, or the pair would have been waited for.
+            (_, _, PairState::Torn(_)) if let Some(hold) = hold => Ok(Fetched::Held(hold)),
             _ if kind == TriggerKind::Payload => Ok(Fetched::Gone),
             _ => Err(self.no_such_key()),
         })
     }
 
     /// Reads until data and checksum match: an old kvexpress may be between its two PUTs. If the document does not exist, this is
-    /// confirmed. If the key is stopped or the file is locked, the first answer is returned at once.
+    /// confirmed. If the key is stopped, or held at the document that the file has, or if the file is locked, the first answer is
+    /// returned at once.
     ///
     /// The outer failure is about the request; the inner one says that the pair stays torn.
     pub fn read_settled(&self, mut consistency: Consistency) -> consul::Result<Result<Snapshot>> {
@@ -154,7 +162,7 @@ impl<'a> Source<'a> {
                 (Err(_), Some(why)) if self.client.deadline().left().is_zero() => return Ok(Err(self.torn(why))),
                 (Err(failure), _) => return Err(failure),
             };
-            let is_marked = snapshot.stop.is_some() || snapshot.lock.is_some();
+            let is_marked = snapshot.stop.is_some() || snapshot.lock.is_some() || self.has_held(&snapshot);
             let found = match &snapshot.state {
                 _ if is_marked && self.purpose != Purpose::Print => return Ok(Ok(snapshot)),
                 PairState::Torn(found) => found,
@@ -176,6 +184,14 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether the key is held at the document that the file has.
+    fn has_held(&self, snapshot: &Snapshot) -> bool {
+        match (&self.purpose, Hold::of(snapshot.hold.as_ref())) {
+            (Purpose::Install { installed: Some(installed), .. }, Ok(Some(hold))) => !hold.forbids(*installed),
+            _ => false,
+        }
+    }
+
     fn torn(&self, why: &str) -> Error {
         self.location.torn(why, Some(self.order.timeout)).counted_as(Kind::Torn)
     }
@@ -189,7 +205,7 @@ impl<'a> Source<'a> {
             // Only a document that may be outdated needs its record.
             record: paths.map(|paths| paths.record.as_str()).filter(|_| consistency == Consistency::Stale),
             lock: match &self.purpose {
-                Purpose::Install { lock } => lock.as_deref(),
+                Purpose::Install { lock, .. } => lock.as_deref(),
                 Purpose::Print => None,
             },
         };

@@ -15,6 +15,8 @@ pub enum Keep {
     Nothing,
     /// The newest ones, this many at least.
     Newest(usize),
+    /// All of them: nothing is removed.
+    All,
 }
 
 impl Default for Keep {
@@ -84,6 +86,11 @@ impl History {
         names.dedup();
         let ahead = names.iter().filter(|name| name.time > horizon).count();
         History { names, ahead }
+    }
+
+    /// All versions. Those that are too far ahead come first.
+    pub fn all(&self) -> &[VersionName] {
+        &self.names
     }
 
     /// The versions whose times count, the oldest first.

@@ -11,6 +11,9 @@ use crate::error::{Result, Status};
 use crate::layout::marker;
 use crate::util::text;
 
+/// The longest reason, in characters: a note, with who set it where and when.
+const LONGEST_REASON: usize = 1000;
+
 /// The hold of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
@@ -47,7 +50,7 @@ impl Hold {
         let text = String::from_utf8_lossy(value);
         let (checksum, reason) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
         let checksum = Checksum::parse(checksum.as_bytes())?;
-        let reason = text::excerpt(reason);
+        let reason: String = text::line(reason.trim()).chars().take(LONGEST_REASON).collect();
         Some(Hold { checksum, reason: if reason.is_empty() { marker::NO_REASON.into() } else { reason } })
     }
 

@@ -81,6 +81,22 @@ impl Pair {
 }
 
 impl PairState {
+    /// The checksum of the document, if the pair verifies.
+    pub fn verified(&self) -> Option<Checksum> {
+        match self {
+            PairState::Verified(pair) => Some(pair.document.checksum()),
+            PairState::Absent | PairState::Torn(_) => None,
+        }
+    }
+
+    /// The checksum of the document; of a torn pair, what its checksum entry says: the document that nodes installed last.
+    pub fn claimed(&self) -> Option<Checksum> {
+        match self {
+            PairState::Torn(torn) => torn.pair.checksum.as_ref().and_then(|entry| Checksum::parse(&entry.value)),
+            PairState::Absent | PairState::Verified(_) => self.verified(),
+        }
+    }
+
     /// The state of a value without a checksum (`--raw`): it is a document by itself.
     pub fn of_value(value: Option<Entry>) -> PairState {
         match value {

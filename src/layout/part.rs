@@ -2,7 +2,7 @@
 
 use super::history::{History, VersionName};
 use super::keys::{HistoryPaths, Key, KeyPaths, Prefix};
-use super::version::VersionQuery;
+use super::version::{Current, VersionQuery};
 use crate::consul::{self, Client, Consistency, Entry, Failure};
 use crate::document::{Checksum, Verified};
 use crate::error::{Result, Status};
@@ -61,7 +61,7 @@ pub fn all(client: &Client, paths: &HistoryPaths) -> consul::Result<Vec<VersionN
 /// 66 if there is none; those of [`Client::list`].
 pub fn history(client: &Client, paths: &HistoryPaths) -> Result<History> {
     let history = names(client, paths)?;
-    match history.names() {
+    match history.all() {
         [] => Err(Status::NoSuchKey.error(format!(
             "there is no history in {}/ in Consul at {}, or this token cannot list it; an upload by kvx-in begins one, unless it has --keep 0",
             paths.versions,
@@ -83,10 +83,12 @@ pub fn find(client: &Client, prefix: &Prefix, key: &Key, query: &VersionQuery) -
     query.find(&history(client, &HistoryPaths::of(prefix, key))?, current)
 }
 
-/// The value of the key's checksum entry.
-fn current(client: &Client, paths: &KeyPaths) -> consul::Result<Option<Checksum>> {
-    let mut entries = client.read(Consistency::Default, &[&paths.checksum], &[])?;
-    Ok(entries.take(&paths.checksum).and_then(|entry| Checksum::parse(&entry.value)))
+/// The current document, by the key's checksum and record.
+fn current(client: &Client, paths: &KeyPaths) -> consul::Result<Option<Current>> {
+    let mut entries = client.read(Consistency::Default, &[&paths.checksum], &[&paths.record])?;
+    let record = entries.take(&paths.record);
+    let checksum = entries.take(&paths.checksum).and_then(|entry| Checksum::parse(&entry.value));
+    Ok(checksum.map(|checksum| Current::new(checksum, record.as_ref())))
 }
 
 /// The document of a version.

@@ -3,8 +3,11 @@
 use std::fmt;
 
 use super::history::{History, VersionName};
+use super::record;
+use crate::consul::Entry;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
+use crate::util::time::Timestamp;
 
 /// A version as a person names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,36 @@ pub enum VersionQuery {
     Time(String),
     /// `-1`, `-2`, ...: this many versions before the current one.
     Before(usize),
+}
+
+/// The current document, as far as its place in the history is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// The checksum of the document.
+    pub checksum: Checksum,
+    /// The time of its record, if it has one.
+    pub time: Option<Timestamp>,
+}
+
+impl Current {
+    /// The document with this checksum, and the key's record, which may be another document's.
+    pub fn new(checksum: Checksum, record: Option<&Entry>) -> Current {
+        let record = record::of_document(record, checksum).ok().flatten();
+        Current { checksum, time: record.map(|record| record.time) }
+    }
+
+    /// The position of the current version in [`History::names`]. `None` if the history does not have it: kvexpress has uploaded
+    /// the document, or kvx without history. An older version may have the same document.
+    pub fn position(self, history: &History) -> Option<usize> {
+        let Current { checksum, time } = self;
+        let names = history.names();
+        match time {
+            Some(time) => names.iter().position(|name| *name == VersionName { time, checksum }),
+            None => {
+                names.iter().enumerate().next_back().filter(|(_, name)| name.checksum == checksum).map(|(at, _)| at)
+            }
+        }
+    }
 }
 
 /// The result of a search in a history.
@@ -49,27 +82,28 @@ impl VersionQuery {
     /// # Errors
     /// It has none of the three forms.
     pub fn parse(text: &str) -> std::result::Result<VersionQuery, String> {
-        before(text).or_else(|| checksum(text)).or_else(|| time(text)).ok_or_else(|| {
+        before(text).or_else(|| checksum(text)).or_else(|| time(text)).or_else(|| name(text)).ok_or_else(|| {
             "write 4 or more digits of a checksum (3f9a41c2), the start of a time (2026-11-27T14:02), or -1, -2, ... for a version before the current one"
                 .into()
         })
     }
 
-    /// The version that is meant. `current` is the checksum of the current document.
+    /// The version that is meant. `current` is the current document.
     ///
-    /// Versions with the same document are one, the newest. Before the current version are those that are older than the newest
-    /// one with the current document, or all if none has it. There a version with the same document as the next newer one does
-    /// not count.
-    pub fn search(&self, history: &History, current: Option<Checksum>) -> Found {
-        let names = history.names();
+    /// Versions with the same document are one, the newest. Before the current version are those that are older, or all if the
+    /// history does not have it. There a version with the same document as the next newer one does not count.
+    pub fn search(&self, history: &History, current: Option<Current>) -> Found {
+        let all = history.all();
         match self {
             VersionQuery::Checksum(digits) => {
-                only(names.iter().filter(|name| name.checksum.to_string().starts_with(digits)))
+                only(all.iter().filter(|name| name.checksum.to_string().starts_with(digits)))
             }
-            VersionQuery::Time(start) => only(names.iter().filter(|name| name.time.to_string().starts_with(start))),
+            VersionQuery::Time(start) => only(all.iter().filter(|name| name.time.to_string().starts_with(start))),
             VersionQuery::Before(distance) => {
-                let older = position_of(current, history).and_then(|at| names.get(..at)).unwrap_or(names);
-                let mut newer = current;
+                let names = history.names();
+                let at = current.and_then(|current| current.position(history));
+                let older = at.and_then(|at| names.get(..at)).unwrap_or(names);
+                let mut newer = current.map(|current| current.checksum);
                 let mut others = older.iter().rev().filter(|name| newer.replace(name.checksum) != Some(name.checksum));
                 others.nth(distance.saturating_sub(1)).map_or(Found::Nothing, |name| Found::One(*name))
             }
@@ -80,7 +114,7 @@ impl VersionQuery {
     ///
     /// # Errors
     /// 66 if there is no such version, 64 if there are several.
-    pub fn find(&self, history: &History, current: Option<Checksum>) -> Result<VersionName> {
+    pub fn find(&self, history: &History, current: Option<Current>) -> Result<VersionName> {
         match self.search(history, current) {
             Found::One(name) => Ok(name),
             Found::Nothing => Err(Status::NoSuchKey
@@ -95,11 +129,6 @@ impl VersionQuery {
             }
         }
     }
-}
-
-/// The position of the current version in [`History::names`]: the newest one with the current document.
-pub fn position_of(current: Option<Checksum>, history: &History) -> Option<usize> {
-    history.names().iter().rposition(|name| Some(name.checksum) == current)
 }
 
 /// A version for messages: `2026-11-27T14:02:11.123Z 3f9a41c2…`.
@@ -125,6 +154,11 @@ fn before(text: &str) -> Option<VersionQuery> {
     let digits = text.strip_prefix('-')?;
     let distance = digits.parse().ok().filter(|distance| *distance > 0)?;
     digits.bytes().all(|digit| digit.is_ascii_digit()).then_some(VersionQuery::Before(distance))
+}
+
+/// The name of an entry, as Consul's own tools show it. Its time suffices.
+fn name(text: &str) -> Option<VersionQuery> {
+    VersionName::parse(text).map(|name| VersionQuery::Time(name.time.to_string()))
 }
 
 /// Messages shorten a checksum to `3f9a41c2…`, which is accepted as well.

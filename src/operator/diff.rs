@@ -1,6 +1,6 @@
 //! Compares a file, or an earlier version, with the document in Consul or with another version.
 
-use crate::consul::Client;
+use crate::consul::{Client, Consistency};
 use crate::context::Context;
 use crate::document::diff::{Limits, unified};
 use crate::document::{LARGEST, Verified};
@@ -10,7 +10,7 @@ use crate::layout::keys::{HistoryPaths, Key, KeyPaths};
 use crate::layout::part;
 use crate::layout::site::Site;
 use crate::layout::snapshot;
-use crate::layout::version::{VersionQuery, position_of};
+use crate::layout::version::{Current, VersionQuery};
 
 /// What to compare.
 pub struct DiffOrder {
@@ -85,9 +85,10 @@ fn current(client: &Client, DiffOrder { key, site, .. }: &DiffOrder) -> Result<S
 /// The document in Consul, named like a version.
 fn current_version(client: &Client, order: &DiffOrder) -> Result<Side> {
     let (stored, data) = current(client, order)?;
-    let history = part::names(client, &HistoryPaths::of(&order.site.prefix, &order.key))?;
-    let at = position_of(Some(stored.checksum()), &history).and_then(|at| history.names().get(at));
-    let time = at.map(|name| format!("{}, ", name.time)).unwrap_or_default();
+    let record = KeyPaths::of(&order.site.prefix, &order.key).record;
+    let record = client.read(Consistency::Default, &[], &[&record])?.take(&record);
+    let time = Current::new(stored.checksum(), record.as_ref()).time;
+    let time = time.map(|time| format!("{time}, ")).unwrap_or_default();
     let name = format!("{data} (in Consul, {time}{})", stored.checksum().short());
     Ok((stored, name))
 }

@@ -115,20 +115,20 @@ pub fn release(key: &Key, force: bool, site: &Site, context: &Context) -> Result
 
 /// Fails if Consul has another document than the held one: releasing the key would put it on all nodes.
 fn assert_has(hold: &Hold, found: &PairState, record: Option<&Entry>) -> Result<()> {
-    let other = match found {
+    let held = hold.checksum.short();
+    let (other, outcome) = match found {
         PairState::Verified(pair) if !hold.forbids(pair.document.checksum()) => return Ok(()),
         PairState::Verified(pair) => {
             let checksum = pair.document.checksum();
             let record = record::of_document(record, checksum).ok().flatten();
             let by = record.map(|record| format!(", uploaded by {} at {}", text::line(&record.by), record.time));
-            format!("Consul has {}{}", checksum.short(), by.unwrap_or_default())
+            (format!("Consul has {}{}", checksum.short(), by.unwrap_or_default()), ", which every node would install")
         }
-        PairState::Torn(torn) => format!("its pair is torn ({})", torn.why),
-        PairState::Absent => "it has no document".into(),
+        PairState::Torn(torn) => (format!("its pair is torn ({})", torn.why), ""),
+        PairState::Absent => ("it has no document".into(), ""),
     };
     Err(Status::TryAgain.error(format!(
-        "it is held at {}, but {other}, which every node would install; upload the held document again, or release it with --force",
-        hold.checksum.short()
+        "it is held at {held}, but {other}{outcome}; restore the held document with `kvx rollback`, or release the key with --force"
     )))
 }
 

@@ -93,15 +93,15 @@ pub(crate) fn converge(
             return Ok(UploadEffect::WouldUpload(Preview { document, difference, prevented_by, ignored }));
         }
         // After a lost write the history's documents are written again, since one of them may be missing.
-        let mut described =
-            describe::describe(&terms.description, &paths, &read, &ours, attempt == 0, client, context)?;
+        let described = describe::describe(&terms.description, &paths, &read, &ours, attempt == 0, client, context);
+        let mut described = described.map_err(|error| history::hint(error, &paths.history))?;
         // A hold of another document was ignored, or this would not be reached.
         described.hold = describe::moved_hold(&paths, &read, ours.document().checksum())?;
         let result = put(&paths, found, &ours, described, client).map_err(|failure| match failure {
             Failure::Unavailable(_) => {
-                failure.and("the document may have been uploaded nevertheless: run it again to be sure")
+                failure.and("the document may have been uploaded nevertheless: run it again to be sure").into()
             }
-            _ => history::hint(failure, &paths.history),
+            _ => history::hint(failure.into(), &paths.history),
         })?;
         let replaced = replaced(found, &ours, unanswered);
         match result {

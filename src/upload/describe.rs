@@ -2,11 +2,11 @@
 
 use super::Description;
 use super::history::{HistoryChanges, Known};
-use crate::consul::{Change, Client};
+use crate::consul::{self, Change, ChangeResult, Client, Consistency, Entry};
 use crate::context::Context;
 use crate::document::Checksum;
 use crate::error::{Result, Status};
-use crate::layout::history::Keep;
+use crate::layout::history::{History, Keep};
 use crate::layout::hold::Hold;
 use crate::layout::keys::KeyPaths;
 use crate::layout::pair::PairState;
@@ -32,13 +32,34 @@ pub(super) struct Described<'a> {
 pub(super) struct NewHold {
     pub path: String,
     pub value: String,
-    /// The index of the hold that it replaces, 0 if there is none.
-    pub index: u64,
+    /// The hold that it replaces.
+    pub before: Option<Entry>,
 }
 
 impl NewHold {
     pub fn change(&self) -> Change<'_> {
-        Change::Cas(&self.path, self.value.as_bytes().into(), self.index)
+        let index = self.before.as_ref().map_or(0, |entry| entry.modify_index);
+        Change::Cas(&self.path, self.value.as_bytes().into(), index)
+    }
+
+    /// Whether Consul has it.
+    pub fn is_set(&self, client: &Client) -> consul::Result<bool> {
+        Ok(self.read(client)?.is_some_and(|entry| entry.value == self.value.as_bytes()))
+    }
+
+    /// Restores what it has replaced, if it is still set. Returns false if that failed.
+    pub fn take_back(&self, client: &Client) -> bool {
+        let Ok(now) = self.read(client) else { return false };
+        let Some(now) = now.filter(|entry| entry.value == self.value.as_bytes()) else { return true };
+        let change = match &self.before {
+            Some(before) => Change::Cas(&self.path, before.value.as_slice().into(), now.modify_index),
+            None => Change::DeleteCas(&self.path, now.modify_index),
+        };
+        matches!(client.change(&[change]), Ok(ChangeResult::Done))
+    }
+
+    fn read(&self, client: &Client) -> consul::Result<Option<Entry>> {
+        Ok(client.read(Consistency::Default, &[], &[&self.path])?.take(&self.path))
     }
 }
 
@@ -71,7 +92,7 @@ pub(super) fn describe<'a>(
     let before = record_before(paths, found, context)?;
     let known = match keep {
         Keep::Nothing => None,
-        Keep::Newest(_) => Some(Known::read(&paths.history, found, client, now)?),
+        Keep::Newest(_) | Keep::All => Some(Known::read(&paths.history, found, client, now)?),
     };
     let history = known.as_ref().map(|known| &known.history);
     let times = before.iter().map(|record| record.time).chain(history.iter().flat_map(|history| history.times()));
@@ -91,13 +112,10 @@ pub(super) fn describe<'a>(
         by: context.env.user_at_host(),
         over: None,
         brake: None,
-        undo: replaced(&found.state).filter(|replaced| *undo && *replaced != document.checksum()),
+        undo: undo.then(|| replaced(found, before.as_ref(), history, document.checksum())).flatten(),
         note: note.clone(),
     };
-    let history = match (known, keep) {
-        (Some(known), Keep::Newest(newest)) => known.changes(&record, ours, &found.state, *newest, shares),
-        _ => HistoryChanges::default(),
-    };
+    let history = known.map(|known| known.changes(&record, ours, &found.state, *keep, shares)).unwrap_or_default();
     Ok(Described { record: Some((paths.record.clone(), record.to_string())), history, hold: None, resumed: None })
 }
 
@@ -109,7 +127,7 @@ pub(super) fn moved_hold(paths: &KeyPaths, found: &Snapshot, checksum: Checksum)
     let hold = found.hold.as_ref().zip(Hold::of(found.hold.as_ref())?);
     Ok(hold.filter(|(_, hold)| hold.forbids(checksum)).map(|(entry, hold)| {
         let moved = Hold { checksum, ..hold };
-        NewHold { path: paths.hold.clone(), value: moved.to_string(), index: entry.modify_index }
+        NewHold { path: paths.hold.clone(), value: moved.to_string(), before: Some(entry.clone()) }
     }))
 }
 
@@ -119,7 +137,10 @@ fn record_before(paths: &KeyPaths, found: &Snapshot, context: &Context) -> Resul
         None => Ok(None),
         Some(Ok(record)) => Ok(Some(record)),
         Some(Err(NotARecord::Newer)) => {
-            Err(Status::Refused.error(format!("{} needs a newer kvx; update kvx", paths.record)))
+            Err(Status::Refused.error(format!(
+                "{0} needs a newer kvx; update kvx, or, if no newer one is in use, remove the record with `consul kv delete {0}`",
+                paths.record
+            )))
         }
         Some(Err(NotARecord::Malformed(why))) => {
             context.warn(&format!("{} is ignored and replaced: {why}", paths.record));
@@ -128,11 +149,19 @@ fn record_before(paths: &KeyPaths, found: &Snapshot, context: &Context) -> Resul
     }
 }
 
-/// The checksum of the document that is replaced. Of a torn pair, it is the checksum that nodes installed last.
-fn replaced(found: &PairState) -> Option<Checksum> {
-    match found {
-        PairState::Absent => None,
-        PairState::Verified(pair) => Some(pair.document.checksum()),
-        PairState::Torn(torn) => torn.pair.checksum.as_ref().and_then(|entry| Checksum::parse(&entry.value)),
-    }
+/// The checksum of the document that this one replaces on the nodes: the held one, if the key is held, whatever else Consul
+/// has; otherwise Consul's. `None` if it is the same one.
+///
+/// An upload that repairs its own torn pair replaces what it replaced before. Where nothing says what the nodes have, it is the
+/// newest version.
+fn replaced(found: &Snapshot, before: Option<&Record>, history: Option<&History>, ours: Checksum) -> Option<Checksum> {
+    let held = Hold::of(found.hold.as_ref()).ok().flatten().map(|hold| hold.checksum);
+    let replaced = match (held.or(found.state.claimed()), &found.state) {
+        (Some(claimed), PairState::Torn(_)) if claimed == ours && held.is_none() => {
+            before.filter(|record| record.checksum == ours).and_then(|record| record.undo)
+        }
+        (Some(claimed), _) => Some(claimed),
+        (None, _) => history.and_then(History::newest).map(|newest| newest.checksum),
+    };
+    replaced.filter(|replaced| *replaced != ours)
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::write::MAX_REMOVED;
 use crate::consul::{Change, Client, Consistency, Failure, Value};
 use crate::document::{Checksum, encoding};
-use crate::layout::history::{History, VersionName};
+use crate::error::{Error, Status};
+use crate::layout::history::{History, Keep, Outdated, VersionName};
 use crate::layout::keys::HistoryPaths;
 use crate::layout::pair::{PairState, VerifiedPair};
 use crate::layout::record::{self, Record, Timestamp};
@@ -65,13 +66,12 @@ impl<'p> Known<'p> {
         client: &Client,
         now: Timestamp,
     ) -> Result<Known<'p>, Failure> {
-        let names = client.list(Consistency::Consistent, &paths.versions).map_err(|failure| hint(failure, paths))?;
+        let names = client.list(Consistency::Consistent, &paths.versions)?;
         let history = History::of(&paths.versions, names.iter().map(String::as_str), now);
-        let previous = match &found.state {
-            PairState::Verified(pair) => Some(pair.document.checksum()),
-            PairState::Absent | PairState::Torn(_) => None,
-        };
-        let previous = previous.filter(|previous| history.newest().is_none_or(|newest| newest.checksum != *previous));
+        let previous = found
+            .state
+            .verified()
+            .filter(|previous| history.newest().is_none_or(|newest| newest.checksum != *previous));
         let previous = previous.map(|checksum| {
             let own = record::of_document(found.record.as_ref(), checksum).ok().flatten();
             let record = own.zip(found.record.as_ref()).map(|(own, entry)| (own.time, entry.value.clone()));
@@ -94,7 +94,7 @@ impl<'p> Known<'p> {
         new: &Record,
         ours: &'a EncodedDocument,
         found: &'a PairState,
-        keep: usize,
+        keep: Keep,
         shares: bool,
     ) -> HistoryChanges<'a> {
         let Known { paths, history, previous } = self;
@@ -119,7 +119,10 @@ impl<'p> Known<'p> {
         }
         let name = VersionName { time: new.time, checksum: new.checksum };
         add(name, new.to_string().into_bytes(), &mut |path| part_of(path, ours));
-        let outdated = history.outdated(&added, keep, new.time, MAX_REMOVED);
+        let outdated = match keep {
+            Keep::Newest(newest) => history.outdated(&added, newest, new.time, MAX_REMOVED),
+            Keep::All | Keep::Nothing => Outdated::default(),
+        };
         let versions = outdated.versions.into_iter().map(|name| paths.version(name));
         changes.outdated = versions.chain(outdated.parts.into_iter().map(|checksum| paths.part(checksum))).collect();
         changes
@@ -186,13 +189,10 @@ impl HistoryChanges<'_> {
 }
 
 /// Adds the remedy to a denial of the history.
-pub(super) fn hint(failure: Failure, paths: &HistoryPaths) -> Failure {
-    match failure {
-        Failure::Denied(error)
-            if [&paths.versions, &paths.parts].iter().any(|path| error.to_string().contains(*path)) =>
-        {
-            Failure::Denied(error.and("or keep no history, with --keep 0"))
-        }
-        failure => failure,
+pub(super) fn hint(error: Error, paths: &HistoryPaths) -> Error {
+    let is_of_history = [&paths.versions, &paths.parts].iter().any(|path| error.to_string().contains(*path));
+    match error.status() {
+        Status::Denied if is_of_history => error.and("or keep no history, with --keep 0"),
+        _ => error,
     }
 }

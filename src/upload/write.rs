@@ -1,6 +1,6 @@
 //! Writes data and checksum.
 
-use super::describe::Described;
+use super::describe::{Described, NewHold};
 use crate::consul::{Change, ChangeResult, Client, Consistency, Result};
 use crate::layout::keys::KeyPaths;
 use crate::layout::pair::PairState;
@@ -50,51 +50,93 @@ pub(super) fn put(
     }
     drop(also);
     // In two steps the hold is set before, so that no other upload comes in between.
-    if let Some(hold) = described.hold.take() {
-        match client.change(&[hold.change()])? {
+    let hold = described.hold.take();
+    if let Some(hold) = &hold {
+        match set_first(hold, client)? {
             ChangeResult::Done => {}
             not_done => return Ok(not_done),
         }
     }
-    put_large(paths, &current, ours, &described.changes(true), client)
+    let first = match (put_data(paths, &current, ours, client), &hold) {
+        (Ok(Ok(first)), _) => first,
+        (failed, None) => return failed.map(|lost| lost.map_or_else(|lost| lost, |_| ChangeResult::Done)),
+        (failed, Some(hold)) => {
+            // Otherwise the key would be held at a document that it does not have.
+            let is_held = !hold.take_back(client);
+            let still = format!("{} is set nevertheless: remove it with `kvx release --force`", hold.path);
+            return match failed {
+                Err(failure) if is_held => Err(failure.and(&still)),
+                failed => failed.map(|lost| lost.map_or_else(|lost| lost, |_| ChangeResult::Done)),
+            };
+        }
+    };
+    complete(paths, &first, ours, &described.changes(true), client).map_err(|error| {
+        let held = if hold.is_some() { ", and the key is held at it" } else { "" };
+        error.and(&format!(
+            "its data is already replaced{held}, so no node installs the key until the document is uploaded again"
+        ))
+    })
 }
 
-/// Replaces a document that is too large for a transaction. First the data, which makes the pair torn, so that no node installs
-/// it; then the checksum and the other changes, if the data is still ours.
-fn put_large(
+/// Sets the hold by itself.
+fn set_first(hold: &NewHold, client: &Client) -> Result<ChangeResult> {
+    match client.change(&[hold.change()])? {
+        // The answer to an earlier attempt was lost.
+        ChangeResult::Lost { repeated: true, .. } if hold.is_set(client)? => Ok(ChangeResult::Done),
+        result => Ok(result),
+    }
+}
+
+/// The indexes after the first step of a large document: what the second one depends on.
+struct FirstStep {
+    data_index: u64,
+    checksum_index: u64,
+}
+
+/// The first step of a document that is too large for a transaction: the data, which makes the pair torn, so that no node installs
+/// it.
+fn put_data(
     paths: &KeyPaths,
     current: &Current,
     ours: &EncodedDocument,
-    also: &[Change],
     client: &Client,
-) -> Result<ChangeResult> {
+) -> Result<std::result::Result<FirstStep, ChangeResult>> {
     let mut checksum_index = current.checksum_index;
     if current.has_our_checksum {
         // Otherwise our data would complete the pair, and watches on the checksum would not fire.
         match client.change(&[Change::DeleteCas(&paths.checksum, checksum_index)])? {
             ChangeResult::Done => checksum_index = 0,
-            not_done => return Ok(not_done),
+            not_done => return Ok(Err(not_done)),
         }
     }
     if !current.has_our_data {
         match client.put(&paths.data, ours.value(), Some(current.data_index))? {
-            ChangeResult::Done => {}
-            not_done => return Ok(not_done),
+            // The answer to an earlier attempt was lost: whether that wrote the data, the next read shows.
+            ChangeResult::Done | ChangeResult::Lost { repeated: true, .. } => {}
+            not_done => return Ok(Err(not_done)),
         }
     }
     let data = client.read(Consistency::Default, &[&paths.data], &[])?.take(&paths.data);
-    let Some(data) = data.filter(|data| data.holds(ours.value())) else {
-        return Ok(ChangeResult::Lost { why: format!("{} has changed", paths.data), repeated: false });
-    };
-    let checksum = ours.document().checksum().to_string();
-    let complete = [
-        Change::CheckIndex(&paths.data, data.modify_index),
-        Change::Cas(&paths.checksum, checksum.as_bytes().into(), checksum_index),
-    ];
-    let changed = client.change(&[&complete, also].concat());
-    changed.map_err(|error| {
-        error.and("its data is already replaced, so no node installs the key until the document is uploaded again")
+    Ok(match data.filter(|data| data.holds(ours.value())) {
+        Some(data) => Ok(FirstStep { data_index: data.modify_index, checksum_index }),
+        None => Err(ChangeResult::Lost { why: format!("{} has changed", paths.data), repeated: false }),
     })
+}
+
+/// The second step: the checksum and the other changes, if the data is still ours.
+fn complete(
+    paths: &KeyPaths,
+    first: &FirstStep,
+    ours: &EncodedDocument,
+    also: &[Change],
+    client: &Client,
+) -> Result<ChangeResult> {
+    let checksum = ours.document().checksum().to_string();
+    let changes = [
+        Change::CheckIndex(&paths.data, first.data_index),
+        Change::Cas(&paths.checksum, checksum.as_bytes().into(), first.checksum_index),
+    ];
+    client.change(&[&changes, also].concat())
 }
 
 /// What the key holds now, as far as the write depends on it. An index of 0 means that the entry does not exist.

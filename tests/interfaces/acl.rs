@@ -417,3 +417,25 @@ fn a_denial_leaves_an_installed_file_and_its_handler_alone_whatever_woke_it() {
     assert_eq!((guarded.place.content(), inode(), guarded.place.runs().len()), (lines(20), before, 1));
     assert_eq!(guarded.place.names(), ["hosts"]);
 }
+
+#[test]
+fn without_permission_for_the_history_no_document_of_it_is_removed() {
+    let guarded = Guarded::new();
+    for document in [lines(20), lines(30), lines(40)] {
+        guarded.kvx_in(MASTER).stdin(&document).run().expect(0);
+    }
+    let before = guarded.history();
+    let key = &guarded.place.key;
+    let rule = |folder: &str, policy: &str| {
+        format!("key_prefix \"kvexpress/kvx/{folder}/{key}/\" {{ policy = \"{policy}\" }}\n")
+    };
+    for (history, parts) in [("deny", "write"), ("read", "write"), ("write", "deny"), ("write", "read")] {
+        let rules = [guarded.rules("write", "deny"), rule("history", history), rule("parts", parts)].concat();
+        let token = guarded.token(&rules);
+        guarded.kvx(&token, "clean").run().expect(77).says(&["kvx clean: ", key, "Consul denies "]).says(&REMEDY);
+        assert_eq!(guarded.history(), before, "history {history}, parts {parts}");
+    }
+    let rules = [guarded.rules("read", "deny"), guarded.history_rules("write")].concat();
+    guarded.kvx(&guarded.token(&rules), "clean").run().expect(0).is_silent();
+    assert_eq!(guarded.history(), before);
+}

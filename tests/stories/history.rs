@@ -172,14 +172,15 @@ fn a_document_that_kvexpress_wrote_comes_first_until_an_upload_saves_it() {
         ([50, 40, 25, 30, 20].map(Value::from).iter().collect(), vec![0])
     );
     assert_eq!((&listed[0]["note"], listed[0]["time"].is_string()), (&"in a hurry".into(), true));
-    // One document is that of an older version.
+    // A document that an older version has, too, is none of the versions: it has replaced the newest one.
     place.consul.put(&place.kv("data"), lines(25));
     place.consul.put(&place.kv("checksum"), sha256(lines(25)));
     let listed = versions(&place);
     assert_eq!(
         (values(&listed, "lines"), which(&listed, "current")),
-        ([40, 25, 30, 20].map(Value::from).iter().collect(), vec![1])
+        ([25, 40, 25, 30, 20].map(Value::from).iter().collect(), vec![0])
     );
+    assert_eq!(show(&place, "-1").run().expect(0).out(), lines(40));
     // And none is current without a document.
     place.consul.delete(&place.kv("data"));
     place.consul.delete(&place.kv("checksum"));

@@ -145,7 +145,16 @@ fn a_document_that_is_torn_is_repaired_by_the_held_one_only() {
     let place = held();
     place.consul.put(&place.kv("data"), "torn\n");
     place.kvx_in().stdin(lines(21)).run().expect(0).says(&["held at ", "nothing uploaded"]);
-    place.kvx_out().args(["--timeout", "1s"]).run().expect(75).says(&["torn"]);
+    // A node that has the held document waits for nothing; one that has not waits for a pair that matches.
+    let started = std::time::Instant::now();
+    place.kvx_out().run().expect(0).says(&["held at ", "file left unchanged"]);
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "it waited for its --timeout");
+    let other = Place::at(place.consul.clone());
+    let out = Run::new("kvx-out", &place.consul.address).args(["-k", &place.key, "-f"]).arg(other.file());
+    let out = out.arg("--state-dir").arg(other.path().join("state")).args(["--timeout", "1s"]);
+    out.run().expect(75).says(&["torn"]);
+    assert!(other.names().is_empty());
+    release(&place).run().expect(75).says(&["its pair is torn", "kvx rollback", "--force"]);
     hold(&place, "why").arg("--replace").run().expect(75).says(&["torn"]);
     place.kvx_in().stdin(lines(20)).run().expect(0).says(&["uploaded, in place of a torn pair"]);
     place.assert_pair_is_whole();

@@ -282,3 +282,149 @@ fn a_much_smaller_document_is_restored_with_a_warning_and_in_the_form_of_the_one
     assert!(!ran.stderr.contains("smaller"), "{}", ran.stderr);
     assert_eq!(place.consul.entry(&place.kv("data")).unwrap()["Flags"], 0);
 }
+
+#[test]
+fn a_large_rollback_that_was_interrupted_is_completed_and_not_turned_round() {
+    // After its first step: killed, or the answer to that step lost and nothing else to be had of Consul.
+    let place = Place::new();
+    upload(&place, &large(0));
+    upload(&place, &large(1));
+    place
+        .consul
+        .put(&place.kv("hold"), format!("{} rolled back (by anna on web-1, 2026-11-28T10:00:00Z)", sha256(large(0))));
+    place.consul.put(&place.kv("data"), large(0));
+    let ran = rollback(&place).run().expect(0);
+    ran.says(&["restored, in place of a torn pair", "kvx release"]);
+    assert_eq!(document_of(&place), large(0));
+    assert!(hold_of(&place).unwrap().starts_with(&sha256(large(0))));
+    // The answer to the first step is lost: it is not another writer.
+    let place = Place::new();
+    upload(&place, &large(0));
+    upload(&place, &large(1));
+    for lost in ["/data?cas", "/v1/txn"] {
+        let gate = Gate::to(&place.consul.address, move |request| match request.step {
+            Step::Write if request.nth == if lost == "/v1/txn" { 2 } else { 3 } => Act::CutAnswer(0),
+            _ => Act::Pass,
+        });
+        let ran = rollback(&place).args(["-s", &gate.address, "--to", "-1"]).run().expect(0);
+        ran.says(&["restored"]);
+        place.kvx("release").args(["-k", &place.key]).run().expect(0);
+    }
+}
+
+#[test]
+fn a_repair_of_the_held_document_leaves_the_second_person_nothing_to_restore() {
+    let place = bad();
+    rollback(&place).run().expect(0);
+    overwrite(&place, &lines(21));
+    place.kvx("release").args(["-k", &place.key]).run().expect(75).says(&["held at ", "kvx rollback", "--force"]);
+    // By a rollback, which takes the held document: not the newest other one.
+    rollback(&place).run().expect(0).says(&["20 lines", "restored", &short(&lines(21))]);
+    assert_eq!(document_of(&place), lines(20));
+    overwrite(&place, &lines(21));
+    // By the renderer's own upload.
+    upload(&place, &lines(20));
+    rollback(&place).run().expect(64).says(&["--to"]);
+    assert_eq!(document_of(&place), lines(20));
+    // A corrected document replaces what the nodes have, the held one.
+    overwrite(&place, &lines(21));
+    place.kvx_in().arg("--ignore-hold").stdin(lines(22)).run().expect(0);
+    assert!(record_of(&place).contains(&format!("undo {}\n", sha256(lines(20)))), "{}", record_of(&place));
+}
+
+#[test]
+fn a_rollback_removes_no_version() {
+    let place = Place::new();
+    for n in 20..60 {
+        place.kvx_in().args(["--keep", "100"]).stdin(lines(n)).run().expect(0);
+    }
+    rollback(&place).run().expect(0);
+    let listed = place.kvx("history").args(["-k", &place.key]).run().expect(0);
+    assert_eq!(listed.out().lines().count(), 1 + 41, "{}", listed.out());
+    rollback(&place).args(["--to", &short(&lines(20))]).run().expect(0).says(&["20 lines", "restored"]);
+}
+
+#[test]
+fn a_large_rollback_that_consul_refuses_leaves_no_hold() {
+    let place = Place::new();
+    upload(&place, &large(0));
+    upload(&place, &lines(20));
+    let before = hold_of(&place);
+    let gate = Gate::to(&place.consul.address, |request| match request.method.as_str() {
+        "PUT" if request.target.contains("/data?cas") => {
+            Act::Say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\n\r\nPermission denied".to_vec())
+        }
+        _ => Act::Pass,
+    });
+    rollback(&place).args(["-s", &gate.address]).run().expect(77).says(&["Consul denies"]);
+    assert_eq!((hold_of(&place), document_of(&place)), (before, lines(20)));
+    place.consul.put(&place.kv("hold"), format!("{} why", sha256(lines(20))));
+    place.kvx_in().args(["-s", &gate.address, "--ignore-hold"]).stdin(large(1)).run().expect(77);
+    assert_eq!(hold_of(&place).unwrap(), format!("{} why", sha256(lines(20))));
+}
+
+#[test]
+fn a_document_that_fits_only_compressed_is_restored_compressed() {
+    let place = Place::new();
+    let document: String = "a line that compresses well\n".repeat(40_000);
+    place.kvx_in().arg("-z").stdin(&document).run().expect(0);
+    upload(&place, &lines(20));
+    rollback(&place).run().expect(0).says(&["40000 lines", "restored"]);
+    place.kvx_out().run().expect(0);
+    assert_eq!(place.content(), document);
+}
+
+#[test]
+fn a_version_of_a_clock_that_is_ahead_can_be_restored() {
+    let place = bad();
+    // As an uploader leaves it whose clock is a week ahead: its record, its version, its document.
+    let ahead = "2099-01-01T00:00:00.000Z";
+    let key = format!("kvexpress/{}", place.key);
+    let record = format!("kvx 1\nkey {key}\nchecksum {0}\nsize 81\ntime {ahead}\nby x@y\n", sha256(lines(30)));
+    let entry = format!("kvexpress/kvx/history/{}/{ahead}-{}", place.key, sha256(lines(30)));
+    place.consul.put(&entry, &record);
+    place.consul.put(&part(&place, &lines(30)), lines(30));
+    let ran = rollback(&place).args(["--to", &short(&lines(30))]).run().expect(0);
+    assert!(ran.stderr.contains("is more than a day ahead of this machine's clock"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("30 lines") && ran.stderr.contains(" restored, "), "{}", ran.stderr);
+    assert_eq!(document_of(&place), lines(30));
+}
+
+#[test]
+fn an_upload_that_repairs_its_own_document_replaces_what_it_replaced_before() {
+    let place = bad();
+    let undo = format!("undo {}\n", sha256(lines(20)));
+    assert!(record_of(&place).contains(&undo));
+    place.consul.put(&place.kv("data"), "edited by hand\n");
+    upload(&place, &lines(21));
+    assert!(record_of(&place).contains(&undo), "{}", record_of(&place));
+    // Without a checksum, or without the key, it is the newest version.
+    place.consul.delete(&place.kv("checksum"));
+    upload(&place, &lines(22));
+    assert!(record_of(&place).contains(&format!("undo {}\n", sha256(lines(21)))), "{}", record_of(&place));
+    for part in ["data", "checksum", "record"] {
+        place.consul.delete(&place.kv(part));
+    }
+    upload(&place, &lines(23));
+    assert!(record_of(&place).contains(&format!("undo {}\n", sha256(lines(22)))), "{}", record_of(&place));
+    rollback(&place).run().expect(0).says(&["22 lines", "restored"]);
+}
+
+#[test]
+fn an_upload_that_is_between_its_two_steps_is_waited_for() {
+    let place = bad();
+    place.consul.put(&place.kv("data"), large(0));
+    let (consul, checksum) = (place.consul.clone(), place.kv("checksum"));
+    let gate = Gate::to(&place.consul.address, move |request| {
+        if request.step == Step::Read && request.nth > 2 {
+            consul.put(&checksum, sha256(large(0)));
+        }
+        Act::Pass
+    });
+    // Then the current document is kvexpress's, without a record: the newest version is restored.
+    rollback(&place).args(["-s", &gate.address]).run().expect(0).says(&[
+        "21 lines",
+        "restored, in place of ",
+        &short(&large(0)),
+    ]);
+}

@@ -14,10 +14,10 @@ use crate::document::Checksum;
 use crate::error::Result;
 use crate::layout::history::{History, VersionName};
 use crate::layout::keys::{HistoryPaths, Key, KeyPaths};
-use crate::layout::pair::PairState;
 use crate::layout::part::{self, PartState};
 use crate::layout::site::Site;
 use crate::layout::snapshot::{Location, Others, Snapshot};
+use crate::layout::version::Current;
 
 /// Whose history to show.
 pub struct HistoryOrder {
@@ -47,13 +47,14 @@ pub fn history(order: &HistoryOrder, context: &Context) -> Result<Vec<VersionSta
             "{key}: {ahead} of its versions are not shown: their times are more than a day ahead of this machine's clock; check both clocks"
         ));
     }
-    let current = checksum_of(&snapshot.state);
+    let current = snapshot.state.claimed().map(|checksum| Current::new(checksum, snapshot.record.as_ref()));
     if current.is_none() {
         context.warn(&format!("{key}: none of its versions is current: the key has no document in Consul"));
     }
     let contents = contents(&client, &paths, history.names())?;
     let records = records(&client, &paths, history.names())?;
-    Ok(Versions { records: &records, contents: &contents }.states(current, &snapshot))
+    let at = current.and_then(|current| current.position(&history)).and_then(|at| history.names().get(at));
+    Ok(Versions { records: &records, contents: &contents }.states(current, at.copied(), &snapshot))
 }
 
 /// What `--at` accepts: the time of each version, and the checksum of each document, the newest first.
@@ -83,20 +84,11 @@ fn read(client: &Client, folder: &KeyPaths, paths: &HistoryPaths) -> Result<(Sna
         let others = Others { record: Some(&folder.record), ..Others::default() };
         let snapshot = Snapshot::read(client, Consistency::Default, &location, others)?;
         let history = part::history(client, paths)?;
-        let is_newest = history.newest().map(|newest| newest.checksum) == checksum_of(&snapshot.state);
+        let is_newest = history.newest().map(|newest| newest.checksum) == snapshot.state.claimed();
         if is_newest || reads >= MAX_READS {
             return Ok((snapshot, history));
         }
         reads = reads.saturating_add(1);
-    }
-}
-
-/// The value of the key's checksum entry.
-fn checksum_of(state: &PairState) -> Option<Checksum> {
-    match state {
-        PairState::Absent => None,
-        PairState::Verified(pair) => Some(pair.document.checksum()),
-        PairState::Torn(torn) => torn.pair.checksum.as_ref().and_then(|entry| Checksum::parse(&entry.value)),
     }
 }
 

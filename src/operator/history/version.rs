@@ -10,6 +10,7 @@ use crate::layout::history::VersionName;
 use crate::layout::pair::PairState;
 use crate::layout::record::{self, NotARecord, Record};
 use crate::layout::snapshot::Snapshot;
+use crate::layout::version::Current;
 
 /// A version of a document.
 #[derive(Clone, Debug, Serialize)]
@@ -60,15 +61,15 @@ const END_OF_RECORD: &[u8] = b"\n\n";
 const UNKNOWN: &str = "unknown";
 
 impl Versions<'_> {
-    /// The states of the versions, the newest first. The first one is the current document if it is none of them.
-    pub fn states(&self, current: Option<Checksum>, snapshot: &Snapshot) -> Vec<VersionState> {
+    /// The states of the versions, the newest first. `at` is the current one; without it, the current document comes first.
+    pub fn states(&self, current: Option<Current>, at: Option<VersionName>, snapshot: &Snapshot) -> Vec<VersionState> {
         let mut states: Vec<VersionState> = self.records.iter().map(|(name, entry)| self.state(*name, entry)).collect();
         if let Some(first) = states.first_mut() {
             first.rollback = false; // It replaced no version.
         }
-        match self.records.iter().rposition(|(name, _)| Some(name.checksum) == current) {
+        match self.records.iter().position(|(name, _)| Some(*name) == at) {
             Some(at) => states.iter_mut().skip(at).take(1).for_each(|state| state.current = true),
-            None => states.extend(current.map(|checksum| not_kept(checksum, snapshot))),
+            None => states.extend(current.map(|current| not_kept(current.checksum, snapshot))),
         }
         states.reverse();
         states

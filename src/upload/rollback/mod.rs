@@ -8,7 +8,7 @@ pub use self::report::RollbackReport;
 use self::report::{Restored, shrinkage};
 use super::describe::{self, NewHold};
 use super::write::put;
-use super::{Description, Mode, history};
+use super::{Description, Mode};
 use crate::consul::{Change, ChangeResult, Client};
 use crate::context::Context;
 use crate::document::Checksum;
@@ -20,10 +20,9 @@ use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::marker;
 use crate::layout::pair::PairState;
 use crate::layout::part;
-use crate::layout::record::{self, Record};
+use crate::layout::record::Record;
 use crate::layout::signature::signed;
 use crate::layout::site::Site;
-use crate::layout::snapshot::Snapshot;
 use crate::layout::stored::EncodedDocument;
 use crate::layout::version::VersionQuery;
 
@@ -52,12 +51,12 @@ pub struct RollbackOrder {
 /// damaged, 66 if there is no such version, 75 if the key is stopped or another writer was faster; 69, 77, 78.
 pub fn rollback(order: &RollbackOrder, context: &Context) -> Result<RollbackReport> {
     let (client, paths) = (order.site.client(context)?, KeyPaths::of(&order.site.prefix, &order.key));
-    let before = Before::read(&client, &paths)?;
+    let before = Before::read(&client, &paths, context)?;
     let resumed = before.stop.as_ref().and_then(marker::text_of);
     if let (Some(reason), false) = (&resumed, order.resumes) {
         return Err(Status::TryAgain.error(format!("it is stopped: {reason}; `kvx resume` it first, or give --resume")));
     }
-    let name = target(order, &before.found, &client, &paths)?;
+    let name = target(order, &before, &client, &paths)?;
     let document = part::document(&client, &paths.history, name)?;
     let (size, shrinkage) = (document.to_string(), shrinkage(&document, &before.found));
     let mut report = RollbackReport {
@@ -71,35 +70,39 @@ pub fn rollback(order: &RollbackOrder, context: &Context) -> Result<RollbackRepo
         is_current: before.has(name.checksum),
         preview: None,
     };
+    let hold = new_hold(order, &before, &paths, name.checksum, context)?;
     if order.mode == Mode::DryRun {
         let (from, to) = (format!("{} (in Consul)", paths.data), format!("{} ({})", paths.data, name.time));
         let limits = diff::Limits { time: client.deadline().left(), text: usize::MAX };
         report.preview = Some(diff::unified((before.bytes(), &from), (document.bytes(), &to), limits));
         return Ok(report);
     }
-    let hold = new_hold(order, &before, &paths, name.checksum, context)?;
     let stop = before.stop.as_ref().map(|entry| (paths.stop.clone(), entry.modify_index));
     let changed = if report.is_current {
         mark_only(&before, hold.as_ref(), stop.as_ref(), &paths, &client)?
     } else {
-        let ours = EncodedDocument::new(document, before.encoding())?;
-        let description = Description::Record { undo: false, note: order.note.clone(), keep: Keep::default() };
+        let ours = EncodedDocument::new(document.clone(), before.encoding(&document))?;
+        let description = Description::Record { undo: false, note: order.note.clone(), keep: Keep::All };
         let mut described = describe::describe(&description, &paths, &before.found, &ours, true, &client, context)?;
         (described.hold, described.resumed) = (hold, stop);
-        put(&paths, &before.found.state, &ours, described, &client)
-            .map_err(|failure| history::hint(failure, &paths.history))?
+        put(&paths, &before.found.state, &ours, described, &client)?
     };
     match changed {
         ChangeResult::Done => Ok(report),
         ChangeResult::Lost { why, repeated } => {
-            let now = Before::read(&client, &paths)?;
+            let now = Before::read(&client, &paths, context)?;
             // The answer to our own write was lost.
             if repeated && now.has(name.checksum) && (!order.holds || now.is_held_at(name.checksum)) {
                 return Ok(report);
             }
+            let held = if order.holds && now.is_held_at(name.checksum) {
+                ", and is held at the restored document"
+            } else {
+                ""
+            };
             let now = now.description().unwrap_or_else(|| "no document".into());
             Err(Status::TryAgain.error(format!(
-                "another writer was faster, nothing is restored ({why}): Consul has {now}; review it with `kvx history`, then run it again"
+                "another writer was faster, nothing is restored ({why}): Consul has {now}{held}; review it with `kvx history`, then run it again"
             )))
         }
         ChangeResult::TooLarge => Err(Status::Refused.error("the document is too large for Consul")),
@@ -108,30 +111,35 @@ pub fn rollback(order: &RollbackOrder, context: &Context) -> Result<RollbackRepo
 
 /// The version to restore.
 ///
-/// By default it is the document that the current one replaced. A document that was restored replaced none: otherwise a second
-/// rollback would restore the bad one. A document without a record, as kvexpress writes it, replaced the newest version that
-/// is another one; of a torn pair, the nodes have the newest version.
-fn target(order: &RollbackOrder, before: &Snapshot, client: &Client, paths: &KeyPaths) -> Result<VersionName> {
+/// By default it is the document that the current one replaced; or the held one, if Consul has another. A document that was
+/// restored replaced none: otherwise a second rollback would restore the bad one. A document without a record, as kvexpress
+/// writes it, replaced the newest version that is another one. Of a torn pair, it is the newest version: an upload died before it
+/// became one.
+fn target(order: &RollbackOrder, before: &Before, client: &Client, paths: &KeyPaths) -> Result<VersionName> {
     if let Some(query) = &order.to {
         return part::find(client, &order.site.prefix, &order.key, query);
     }
     let history = part::history(client, &paths.history)?;
-    let mut newest_first = history.names().iter().rev();
-    let current = match &before.state {
-        PairState::Verified(pair) => Some(pair.document.checksum()),
-        PairState::Absent | PairState::Torn(_) => None,
-    };
-    let record = current.and_then(|current| record::of_document(before.record.as_ref(), current).ok().flatten());
-    let found = match record {
-        Some(Record { undo: Some(undo), .. }) => newest_first.find(|name| name.checksum == undo).ok_or(Some(undo)),
-        Some(_) => return Err(nothing_replaced()),
-        None => newest_first.find(|name| Some(name.checksum) != current).ok_or(None),
-    };
-    found.copied().map_err(|undo| {
-        let what =
-            undo.map_or("no other version".into(), |undo| format!("no version {}, which was replaced", undo.short()));
+    let newest = |checksum: Checksum| history.all().iter().rev().find(|name| name.checksum == checksum).copied();
+    let missing = |what: String| {
         Status::NoSuchKey.error(format!("the history has {what}; name a version with --to: `kvx history` lists them"))
-    })
+    };
+    let current = before.found.state.verified();
+    if let Some(held) = before.hold().filter(|hold| current != Some(hold.checksum)) {
+        let held = held.checksum;
+        return newest(held).ok_or_else(|| missing(format!("no version {}, at which the key is held", held.short())));
+    }
+    match before.record() {
+        Some(Record { undo: Some(undo), .. }) => {
+            newest(undo).ok_or_else(|| missing(format!("no version {}, which was replaced", undo.short())))
+        }
+        Some(_) => Err(nothing_replaced()),
+        None => {
+            let others = history.names().iter().rev();
+            let other = others.copied().find(|name| Some(name.checksum) != current);
+            other.ok_or_else(|| missing("no other version".into()))
+        }
+    }
 }
 
 fn nothing_replaced() -> Error {
@@ -162,10 +170,10 @@ fn new_hold(
         return Ok(None);
     }
     let why = order.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-    let from = before.checksum().map(|checksum| format!(" from {}", checksum.short())).unwrap_or_default();
+    let from = before.found.state.verified().filter(|from| *from != checksum);
+    let from = from.map(|checksum| format!(" from {}", checksum.short())).unwrap_or_default();
     let hold = Hold { checksum, reason: signed(&format!("rolled back{from}{why}"), None, &context.env) };
-    let index = before.found.hold.as_ref().map_or(0, |entry| entry.modify_index);
-    Ok(Some(NewHold { path: paths.hold.clone(), value: hold.to_string(), index }))
+    Ok(Some(NewHold { path: paths.hold.clone(), value: hold.to_string(), before: before.found.hold.clone() }))
 }
 
 /// Sets the hold and removes the stop of a key that has the document already.

@@ -11,8 +11,9 @@ site_options! {
     /// Restore an earlier document on all nodes, and hold the key at it.
     #[argh(
         help_triggers("-h", "--help"),
-        note = "By default it is the document that the current one replaced. After a rollback,
-or if the current document is the first one, --to is required.
+        note = "By default it is the document that the current one replaced; or the held one,
+if the key is held at another. After a rollback, or if the current document is
+the first one, --to is required.
 A version is the start of its checksum (4 digits or more) or of its time, as
 kvx history prints them, or -1, -2, ...: so many before the current one.",
         note = "The key is held in the same transaction: no uploader replaces the restored
@@ -22,10 +23,10 @@ document until kvx release. Guards of a node still apply.",
 {command_name} -k hosts -n --to 77aa0c1d",
         error_code(0, "restored, or the current document"),
         error_code(64, "invalid command line, an ambiguous version, or --to is required"),
-        error_code(65, "the version's document is damaged"),
+        error_code(65, "the version's document is damaged, or the key's record needs a newer kvx"),
         error_code(66, "there is no such version"),
         error_code(69, "Consul cannot be reached"),
-        error_code(75, "it is stopped, or another writer was faster"),
+        error_code(75, "it is stopped; --no-hold: held at another one; another writer was faster"),
         error_code(77, "Consul's ACLs denied it"),
         error_code(78, "invalid configuration: the environment, or a file that it names")
     )]
