@@ -87,9 +87,15 @@ impl fmt::Display for Record {
     }
 }
 
-/// A note as a record can contain it: one line, at most 500 characters. `None` if nothing is left of it.
+/// Maximum size of a note, in bytes: with the longest key and prefix, the record must not be too large.
+const LARGEST_NOTE: usize = 1000;
+
+/// A note as a record can contain it: one line, at most 500 characters and 1,000 bytes. `None` if nothing is left of it.
 pub fn note(text: &str) -> Option<String> {
-    let note: String = text::line(text.trim()).chars().take(LONGEST_NOTE).collect();
+    let mut note: String = text::line(text.trim()).chars().take(LONGEST_NOTE).collect();
+    while note.len() > LARGEST_NOTE {
+        note.pop();
+    }
     Some(note.trim_end().to_owned()).filter(|note| !note.is_empty())
 }
 

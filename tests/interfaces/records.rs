@@ -239,3 +239,18 @@ fn a_record_that_cannot_be_read_is_replaced_with_a_warning_and_a_newer_one_is_re
 fn example() -> Record {
     Record::parse(EXAMPLE.as_bytes()).unwrap()
 }
+
+#[test]
+fn the_longest_record_is_still_one() {
+    let place = Place::new();
+    let (prefix, key) = ("p".repeat(1024), format!("{}{}", place.key, "k".repeat(1024 - place.key.len())));
+    let note = "🦀".repeat(600);
+    Run::new("kvx-in", &place.consul.address)
+        .args(["-k", &key, "-p", &prefix, "-m", &note])
+        .stdin(lines(20))
+        .run()
+        .expect(0);
+    let record = place.consul.text(&format!("{prefix}/{key}/record")).unwrap();
+    let parsed = Record::parse(record.as_bytes()).unwrap();
+    assert_eq!(parsed.note.unwrap(), "🦀".repeat(250));
+}
