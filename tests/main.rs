@@ -20,6 +20,7 @@ mod stories {
     mod guards;
     mod handlers;
     mod history;
+    mod history_kept;
     mod hold;
     mod input_urls;
     mod inputs;

@@ -11,6 +11,7 @@ pub mod golden;
 pub mod help;
 pub mod house;
 pub mod mdoc;
+pub mod moment;
 pub mod page;
 pub mod proxy;
 pub mod run;
