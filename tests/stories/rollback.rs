@@ -177,6 +177,21 @@ fn a_large_document_is_restored_in_two_steps_and_held_before_the_first() {
 }
 
 #[test]
+fn a_large_document_whose_rollback_died_between_its_steps_is_restored_by_the_next_one() {
+    let place = Place::new();
+    upload(&place, &large(0));
+    upload(&place, &lines(21));
+    // It has set its hold and the data, but not the checksum.
+    let hold = format!("{} rolled back", sha256(large(0)));
+    place.consul.put(&place.kv("hold"), &hold);
+    place.consul.put(&place.kv("data"), large(0));
+    let ran = rollback(&place).run().expect(0);
+    ran.says(&["45000 lines", "restored, in place of a torn pair", "held: nothing else"]);
+    assert_eq!((document_of(&place), hold_of(&place)), (large(0), Some(hold)));
+    rollback(&place).run().expect(64).says(&["restored by a rollback"]);
+}
+
+#[test]
 fn a_stop_is_lifted_only_if_that_is_asked_for_and_a_hold_is_moved() {
     let place = bad();
     place.consul.put(&place.kv("stop"), "maintenance");
