@@ -55,6 +55,7 @@ mod faults {
     mod cluster;
     mod crash;
     mod forged_text;
+    mod history_clocks;
     mod hostile;
     mod hostile_attributes;
     mod hostile_checks;

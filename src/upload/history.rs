@@ -51,8 +51,10 @@ pub(super) struct Known<'p> {
 
 struct Previous {
     checksum: Checksum,
-    /// The time and the text of its record, if it has one.
+    /// The time and the text of its record, if it has one and that time counts.
     record: Option<(Timestamp, Vec<u8>)>,
+    /// Its record, if the time is too far ahead to count.
+    undated: Option<Record>,
 }
 
 impl<'p> Known<'p> {
@@ -74,13 +76,20 @@ impl<'p> Known<'p> {
             .filter(|previous| history.newest().is_none_or(|newest| newest.checksum != *previous));
         let previous = previous.map(|checksum| {
             let own = record::of_document(found.record.as_ref(), checksum).ok().flatten();
-            let record = own.zip(found.record.as_ref()).map(|(own, entry)| (own.time, entry.value.clone()));
-            Previous { checksum, record }
+            match own.zip(found.record.as_ref()) {
+                Some((own, _)) if own.time > record::horizon(now) => {
+                    Previous { checksum, record: None, undated: Some(own) }
+                }
+                Some((own, entry)) => {
+                    Previous { checksum, record: Some((own.time, entry.value.clone())), undated: None }
+                }
+                None => Previous { checksum, record: None, undated: None },
+            }
         });
         Ok(Known { paths, history, previous })
     }
 
-    /// The time of the new version, if it is to be at least `earliest`. A version without a record is added just before it.
+    /// The time of the new version, if it is to be at least `earliest`. A version without a time is added just before it.
     pub fn time(&self, earliest: Timestamp) -> Timestamp {
         match self.previous {
             Some(Previous { record: None, .. }) => earliest.plus(Duration::from_millis(1)),
@@ -110,10 +119,11 @@ impl<'p> Known<'p> {
             }
             added.push(name);
         };
-        if let (Some(Previous { checksum, record }), PairState::Verified(pair)) = (previous, found) {
+        if let (Some(Previous { checksum, record, undated }), PairState::Verified(pair)) = (previous, found) {
             let (time, record) = record.unwrap_or_else(|| {
                 let time = new.time.minus(Duration::from_millis(1));
-                (time, unknown(new, pair, time).to_string().into_bytes())
+                let record = undated.map_or_else(|| unknown(new, pair, time), |own| Record { time, ..own });
+                (time, record.to_string().into_bytes())
             });
             add(VersionName { time, checksum }, record, &mut |path| part_of_pair(path, pair));
         }
