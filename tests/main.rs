@@ -56,6 +56,7 @@ mod faults {
     mod crash;
     mod forged_text;
     mod history_clocks;
+    mod history_crash;
     mod hostile;
     mod hostile_attributes;
     mod hostile_checks;

@@ -109,11 +109,47 @@ impl Trace {
     /// The faults that a run with these calls can meet: at each call a kill and errors, and errors at all calls from
     /// then on.
     pub fn faults(&self) -> Vec<Fault> {
+        self.faults_from(0)
+    }
+
+    /// The same without the calls before kvx's own code. The loader's and those of Rust's standard library are the same for
+    /// every command, and no request has been sent by then: `tests/faults/crash.rs` tries them.
+    pub fn own_faults(&self) -> Vec<Fault> {
+        self.faults_from(self.calls.iter().position(|call| call.name == OURS).expect("kvx's own code"))
+    }
+
+    /// The same from the call on whose line contains one of these. Where a large value is sent or received in many pieces,
+    /// the first and the last of them are tried.
+    pub fn faults_since(&self, parts: &[&str]) -> Vec<Fault> {
+        let is_first = |call: &Call| parts.iter().any(|part| call.line.contains(part));
+        self.faults_from(self.calls.iter().position(is_first).expect("such a call"))
+    }
+
+    /// Whether the call is between two pieces of the same large value.
+    fn is_amid_pieces(&self, at: usize) -> bool {
+        const PIECE: usize = 4096;
+        let is_transfer = |call: &&Call| ["read", "recvfrom", "sendto"].contains(&call.name.as_str());
+        let is_piece = |call: &Call| {
+            let size = call.line.rsplit_once(" = ").and_then(|(_, size)| size.parse::<usize>().ok());
+            is_transfer(&call) && size.is_some_and(|size| size >= PIECE)
+        };
+        let (before, call, after) = (&self.calls[..at], &self.calls[at], &self.calls[at + 1..]);
+        let (before, after) = (before.iter().rev().find(is_transfer), after.iter().find(is_transfer));
+        let around = before
+            .zip(after)
+            .is_some_and(|(before, after)| is_piece(before) && is_piece(after) && before.name == after.name);
+        around && (!is_transfer(&call) || is_piece(call))
+    }
+
+    fn faults_from(&self, first: usize) -> Vec<Fault> {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         let mut faults = Vec::new();
-        for call in &self.calls {
+        for (at, call) in self.calls.iter().enumerate() {
             let nth = *counts.entry(&call.name).and_modify(|n| *n += 1).or_insert(1);
             let late = STARTS.iter().any(|start| counts.contains_key(start));
+            if at < first || first > 0 && self.is_amid_pieces(at) {
+                continue;
+            }
             let mut add = |what, lasts| faults.push(Fault { call: call.name.clone(), nth, what, lasts, late });
             if call.name != "execve" {
                 add(KILL, false);
@@ -150,7 +186,7 @@ impl Trace {
         match &self.end {
             End::Exited(status @ (0 | 1 | 64..=78)) => {
                 let line = self.stderr.lines().last().unwrap_or_default();
-                let told = if *status == 0 { !line.is_empty() } else { line.starts_with("kvx-") };
+                let told = if *status == 0 { !line.is_empty() } else { line.starts_with("kvx") };
                 assert!(told || self.is_mute(fault), "{case}");
             }
             End::Exited(127) => assert!(by_loader, "{case}"),
