@@ -19,16 +19,20 @@ const MAX_BEST_QUALITY: usize = 512 * 1024;
 
 /// Compresses with brotli.
 pub fn to_brotli(bytes: &[u8]) -> Vec<u8> {
-    compress(bytes, if bytes.len() <= MAX_BEST_QUALITY { 11 } else { 9 })
+    let quality = if bytes.len() <= MAX_BEST_QUALITY { 11 } else { 9 };
+    compress(bytes, BrotliEncoderParams { quality, ..BrotliEncoderParams::default() })
 }
 
-/// Compresses with brotli, in less than a millisecond for 30 KB.
+/// Compresses with brotli, in at most 2 ms for 30 KB. The window is not larger than needed, since its memory is what costs the
+/// most: 1.5 ms instead of 2.6 for 30 KB of lines, for the same size (5.8 KB; 8.2 with the lowest quality, in 1.1 ms).
 pub fn to_brotli_quickly(bytes: &[u8]) -> Vec<u8> {
-    compress(bytes, 2)
+    let bits = usize::BITS.saturating_sub(bytes.len().leading_zeros());
+    let lgwin = i32::try_from(bits).unwrap_or(i32::MAX).clamp(16, 22);
+    compress(bytes, BrotliEncoderParams { quality: 2, lgwin, ..BrotliEncoderParams::default() })
 }
 
-fn compress(bytes: &[u8], quality: i32) -> Vec<u8> {
-    let params = BrotliEncoderParams { quality, size_hint: bytes.len(), ..BrotliEncoderParams::default() };
+fn compress(bytes: &[u8], params: BrotliEncoderParams) -> Vec<u8> {
+    let params = BrotliEncoderParams { size_hint: bytes.len(), ..params };
     let mut encoded = Vec::new();
     match brotli::BrotliCompress(&mut &*bytes, &mut encoded, &params) {
         Ok(_) => encoded,

@@ -312,6 +312,13 @@ fn a_large_rollback_that_was_interrupted_is_completed_and_not_turned_round() {
     ran.says(&["restored, in place of a torn pair", "kvx release"]);
     assert_eq!(document_of(&place), large(0));
     assert!(hold_of(&place).unwrap().starts_with(&sha256(large(0))));
+    // Without a hold.
+    let place = Place::new();
+    upload(&place, &large(0));
+    upload(&place, &large(1));
+    place.consul.put(&place.kv("data"), large(0));
+    rollback(&place).arg("--no-hold").run().expect(0).says(&["restored, in place of a torn pair"]);
+    assert_eq!((document_of(&place), hold_of(&place)), (large(0), None));
     // The answer to the first step is lost: it is not another writer.
     let place = Place::new();
     upload(&place, &large(0));

@@ -80,6 +80,15 @@ impl Before {
         record::of_document(self.found.record.as_ref(), self.found.state.verified()?).ok().flatten()
     }
 
+    /// The document of a rollback that has died between its two steps: the data is what the document replaced that the checksum
+    /// and the record still name.
+    pub fn half_restored(&self) -> Option<Checksum> {
+        let PairState::Torn(torn) = &self.found.state else { return None };
+        let claimed = self.found.state.claimed()?;
+        let undo = record::of_document(self.found.record.as_ref(), claimed).ok().flatten()?.undo?;
+        (Checksum::of(&torn.data()) == undo).then_some(undo)
+    }
+
     /// `3f9a41c2… by anna@web-1`.
     pub fn description(&self) -> Option<String> {
         match (&self.found.state, self.record()) {

@@ -114,7 +114,7 @@ pub fn rollback(order: &RollbackOrder, context: &Context) -> Result<RollbackRepo
 /// By default it is the document that the current one replaced; or the held one, if Consul has another. A document that was
 /// restored replaced none: otherwise a second rollback would restore the bad one. A document without a record, as kvexpress
 /// writes it, replaced the newest version that is another one. Of a torn pair, it is the newest version: an upload died before it
-/// became one.
+/// became one; but a rollback that died is completed.
 fn target(order: &RollbackOrder, before: &Before, client: &Client, paths: &KeyPaths) -> Result<VersionName> {
     if let Some(query) = &order.to {
         return part::find(client, &order.site.prefix, &order.key, query);
@@ -128,6 +128,9 @@ fn target(order: &RollbackOrder, before: &Before, client: &Client, paths: &KeyPa
     if let Some(held) = before.hold().filter(|hold| current != Some(hold.checksum)) {
         let held = held.checksum;
         return newest(held).ok_or_else(|| missing(format!("no version {}, at which the key is held", held.short())));
+    }
+    if let Some(undo) = before.half_restored() {
+        return newest(undo).ok_or_else(|| missing(format!("no version {}, which was being restored", undo.short())));
     }
     match before.record() {
         Some(Record { undo: Some(undo), .. }) => {
