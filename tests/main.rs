@@ -57,6 +57,7 @@ mod faults {
     mod forged_text;
     mod history_clocks;
     mod history_crash;
+    mod history_crash_clean;
     mod history_races;
     mod hostile;
     mod hostile_attributes;
