@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::path::PathBuf;
 
+use kvx::document::Checksum;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -37,7 +38,14 @@ impl<'a> Site<'a> {
     /// Writes the other document to Consul.
     pub fn publish(&self) {
         self.turn.set(1 - self.turn.get());
-        self.consul.put_pair(&format!("kvexpress/{}", self.key), self.published());
+        let (folder, document) = (format!("kvexpress/{}", self.key), self.published());
+        self.consul.put_pair(&folder, document);
+        // As kvx-in leaves it: without a record, the document of a payload does not count.
+        let (checksum, size) = (Checksum::of(document.as_bytes()), document.len());
+        let record = format!(
+            "kvx 1\nkey {folder}\nchecksum {checksum}\nsize {size}\ntime 2026-11-27T14:02:11.123Z\nby bench@here\n"
+        );
+        self.consul.put(&format!("{folder}/record"), record);
     }
 
     /// The document that is in Consul.
