@@ -287,6 +287,21 @@ pub struct Met {
 }
 
 impl Met {
+    /// Counts a fault. If it was met, the run has ended as it may: the case, for messages. Otherwise the run has done its work.
+    #[track_caller]
+    pub fn case(&self, fault: &Fault, trace: &Trace) -> Option<String> {
+        self.count(fault, trace);
+        if trace.at.is_none() {
+            assert_eq!(trace.end, End::Exited(0), "without a fault: {}", trace.stderr);
+            return None;
+        }
+        let case = format!("{fault}, {}\n{:?}, {:?}", trace.met().line, trace.end, trace.stderr);
+        if !fault.kills() {
+            trace.assert_end_is_published(fault, &case);
+        }
+        Some(case)
+    }
+
     pub fn count(&self, fault: &Fault, trace: &Trace) {
         let counter = match trace.at {
             None => &self.missed,

@@ -201,14 +201,7 @@ fn upload(place: &Place, old: Option<&str>, fault: Option<&Fault>) -> Trace {
 
 fn upload_survives(place: &Place, old: Option<&str>, fault: &Fault, met: &Met) {
     let trace = upload(place, old, Some(fault));
-    met.count(fault, &trace);
-    if trace.at.is_none() {
-        return assert_eq!(trace.end, End::Exited(0), "without a fault: {}", trace.stderr);
-    }
-    let case = format!("{fault}, {}\n{:?}, {:?}", trace.met().line, trace.end, trace.stderr);
-    if !fault.kills() {
-        trace.assert_end_is_published(fault, &case);
-    }
+    let Some(case) = met.case(fault, &trace) else { return };
     let (found, new) = (place.document(), Some(lines(601).into_bytes()));
     assert!(found.as_deref() == old.map(str::as_bytes) || found == new, "{case}\n{found:?}");
     assert!(trace.end != End::Exited(0) || found == new, "it said that it is done: {case}");

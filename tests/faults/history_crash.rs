@@ -175,14 +175,7 @@ impl Site {
 
     fn survives(&self, fault: &Fault, met: &Met) {
         let trace = self.traced(Some(fault));
-        met.count(fault, &trace);
-        if trace.at.is_none() {
-            return assert_eq!(trace.end, End::Exited(0), "without a fault: {}", trace.stderr);
-        }
-        let case = format!("{fault}, {}\n{:?}, {:?}", trace.met().line, trace.end, trace.stderr);
-        if !fault.kills() {
-            trace.assert_end_is_published(fault, &case);
-        }
+        let Some(case) = met.case(fault, &trace) else { return };
         let is_done = self.is_done(&case);
         assert!(is_done || trace.end != End::Exited(0), "it said that it is done: {case}");
         self.converges(is_done, &case);
