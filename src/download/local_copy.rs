@@ -1,6 +1,7 @@
 //! What the node has, and which bytes that may be outdated it may install all the same.
 
 use super::source::Fetched;
+use crate::consul::Entry;
 use crate::document::Checksum;
 use crate::install::Installed;
 use crate::layout::hold::Hold;
@@ -23,9 +24,12 @@ impl<'a> LocalCopy<'a> {
     }
 
     /// Whether this pair may be installed although it may be outdated: it agrees with the payload, and it is newer than the
-    /// installed document, or nothing was ever installed.
-    pub fn is_older_than(&self, pair: &VerifiedPair) -> bool {
-        self.agrees_with_payload(pair) && self.state.map_or(self.installed.is_none(), |state| pair.index > state.index)
+    /// installed document, or nothing was ever installed. It counts only with its record: ACLs can hide a part of the folder, and
+    /// with it the hold.
+    pub fn is_older_than(&self, pair: &VerifiedPair, record: Option<&Entry>) -> bool {
+        self.agrees_with_payload(pair)
+            && self.state.map_or(self.installed.is_none(), |state| pair.index > state.index)
+            && record::of_document(record, pair.document.checksum()).is_some()
     }
 
     /// Whether this pair, although it may be outdated, confirms that the installed document is still the current one.
@@ -42,8 +46,6 @@ impl<'a> LocalCopy<'a> {
 }
 
 /// What the payload itself contains, if that can be used without asking Consul.
-///
-/// A document counts only with its record: ACLs can hide a part of the folder from the agent, and with it the hold.
 pub(super) fn from_payload(trigger: Trigger, local: &LocalCopy, ignores_stop: bool) -> Option<Fetched> {
     let Trigger::Prefix(folder) = trigger else { return None };
     let Folder { pair, stop, hold, record } = *folder;
@@ -51,11 +53,9 @@ pub(super) fn from_payload(trigger: Trigger, local: &LocalCopy, ignores_stop: bo
         return Some(Fetched::Stopped(reason));
     }
     match pair.verify() {
-        PairState::Verified(pair) if local.is_older_than(&pair) => {
-            let checksum = pair.document.checksum();
-            let hold = Hold::of(hold.as_ref()).ok()?.filter(|hold| hold.forbids(checksum));
-            let has_record = matches!(record::of_document(record.as_ref(), checksum), Ok(Some(_)));
-            (has_record && hold.is_none()).then_some(Fetched::Document(pair))
+        PairState::Verified(pair) if local.is_older_than(&pair, record.as_ref()) => {
+            let hold = Hold::of(hold.as_ref()).ok()?.filter(|hold| hold.forbids(pair.document.checksum()));
+            hold.is_none().then_some(Fetched::Document(pair))
         }
         _ => None,
     }

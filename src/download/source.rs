@@ -12,7 +12,6 @@ use crate::layout::hold::Hold;
 use crate::layout::keys::Subject;
 use crate::layout::pair::{PairState, VerifiedPair};
 use crate::layout::payload::Trigger;
-use crate::layout::record;
 use crate::layout::snapshot::{Location, Others, Snapshot};
 use crate::util::time::{Backoff, Deadline};
 
@@ -100,8 +99,7 @@ impl<'a> Source<'a> {
     fn read_stale(&self, local: &LocalCopy) -> Option<(VerifiedPair, bool)> {
         match self.read(Consistency::Stale).ok()? {
             Snapshot { state: PairState::Verified(pair), stop: None, lock: None, hold: None, record, is_fresh } => {
-                let has_record = matches!(record::of_document(record.as_ref(), pair.document.checksum()), Ok(Some(_)));
-                let is_newer = is_fresh && has_record && local.is_older_than(&pair);
+                let is_newer = is_fresh && local.is_older_than(&pair, record.as_ref());
                 let usable = local.is_confirmed_by(&pair) || is_newer;
                 usable.then_some((pair, is_fresh))
             }

@@ -1,7 +1,7 @@
 //! Reads a key's history: the names of the versions, and their documents, each of which is verified.
 
 use super::history::{History, VersionName};
-use super::keys::{HistoryPaths, Key, KeyPaths, Prefix};
+use super::keys::{HistoryPaths, KeyPaths};
 use super::version::{Current, VersionQuery};
 use crate::consul::{self, Client, Consistency, Entry, Failure};
 use crate::document::{Checksum, Verified};
@@ -75,12 +75,12 @@ pub fn history(client: &Client, paths: &HistoryPaths) -> Result<History> {
 ///
 /// # Errors
 /// 66 if there is no history or no such version, 64 if there are several; 65, 69, 77 and 78 as [`Client::read`].
-pub fn find(client: &Client, prefix: &Prefix, key: &Key, query: &VersionQuery) -> Result<VersionName> {
+pub fn find(client: &Client, paths: &KeyPaths, query: &VersionQuery) -> Result<VersionName> {
     let current = match query {
-        VersionQuery::Before(_) => current(client, &KeyPaths::of(prefix, key))?,
+        VersionQuery::Before(_) => current(client, paths)?,
         VersionQuery::Checksum(_) | VersionQuery::Time(_) => None,
     };
-    query.find(&history(client, &HistoryPaths::of(prefix, key))?, current)
+    query.find(&history(client, &paths.history)?, current)
 }
 
 /// The current document, by the key's checksum and record.

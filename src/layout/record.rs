@@ -57,14 +57,10 @@ pub enum NotARecord {
     Malformed(&'static str),
 }
 
-/// The record of the document with this checksum. `None` if there is none, or if it is another document's: a program that
-/// does not know records, such as kvexpress, leaves it behind.
-///
-/// # Errors
-/// It is not a record, or one of a newer kvx.
-pub fn of_document(record: Option<&Entry>, checksum: Checksum) -> Result<Option<Record>, NotARecord> {
-    let record = record.map(|record| Record::parse(&record.value)).transpose()?;
-    Ok(record.filter(|record| record.checksum == checksum))
+/// The record of the document with this checksum. `None` if there is none, if it is not a record of this version of kvx, or if it
+/// is another document's: a program that does not know records, such as kvexpress, leaves it behind.
+pub fn of_document(record: Option<&Entry>, checksum: Checksum) -> Option<Record> {
+    Record::parse(&record?.value).ok().filter(|record| record.checksum == checksum)
 }
 
 impl fmt::Display for Record {

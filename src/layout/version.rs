@@ -32,8 +32,7 @@ pub struct Current {
 impl Current {
     /// The document with this checksum, and the key's record, which may be another document's.
     pub fn new(checksum: Checksum, record: Option<&Entry>) -> Current {
-        let record = record::of_document(record, checksum).ok().flatten();
-        Current { checksum, time: record.map(|record| record.time) }
+        Current { checksum, time: record::of_document(record, checksum).map(|record| record.time) }
     }
 
     /// The position of the current version in [`History::names`]. `None` if the history does not have it: kvexpress has uploaded

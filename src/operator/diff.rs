@@ -6,7 +6,7 @@ use crate::document::diff::{Limits, unified};
 use crate::document::{LARGEST, Verified};
 use crate::error::{Result, Status};
 use crate::input::Input;
-use crate::layout::keys::{HistoryPaths, Key, KeyPaths};
+use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::part;
 use crate::layout::site::Site;
 use crate::layout::snapshot;
@@ -94,10 +94,10 @@ fn current_version(client: &Client, order: &DiffOrder) -> Result<Side> {
 }
 
 fn version(client: &Client, DiffOrder { key, site, .. }: &DiffOrder, query: &VersionQuery) -> Result<Side> {
-    let name = part::find(client, &site.prefix, key, query)?;
-    let document = part::document(client, &HistoryPaths::of(&site.prefix, key), name)?;
-    let data = KeyPaths::of(&site.prefix, key).data;
-    Ok((document, format!("{data} ({}, {})", name.time, name.checksum.short())))
+    let paths = KeyPaths::of(&site.prefix, key);
+    let name = part::find(client, &paths, query)?;
+    let document = part::document(client, &paths.history, name)?;
+    Ok((document, format!("{} ({}, {})", paths.data, name.time, name.checksum.short())))
 }
 
 fn limits(client: &Client) -> Limits {

@@ -120,7 +120,7 @@ fn assert_has(hold: &Hold, found: &PairState, record: Option<&Entry>) -> Result<
         PairState::Verified(pair) if !hold.forbids(pair.document.checksum()) => return Ok(()),
         PairState::Verified(pair) => {
             let checksum = pair.document.checksum();
-            let record = record::of_document(record, checksum).ok().flatten();
+            let record = record::of_document(record, checksum);
             let by = record.map(|record| format!(", uploaded by {} at {}", text::line(&record.by), record.time));
             (format!("Consul has {}{}", checksum.short(), by.unwrap_or_default()), ", which every node would install")
         }

@@ -1,10 +1,9 @@
 //! Reads the document of a key, the current one or an earlier version.
 
-use crate::consul::Client;
 use crate::context::Context;
 use crate::document::Verified;
 use crate::error::Result;
-use crate::layout::keys::{HistoryPaths, Key, KeyPaths};
+use crate::layout::keys::{Key, KeyPaths};
 use crate::layout::part;
 use crate::layout::site::Site;
 use crate::layout::snapshot;
@@ -27,13 +26,9 @@ pub struct ShowOrder {
 /// is torn; 69, 77, 78.
 pub fn show(order: &ShowOrder, context: &Context) -> Result<Verified> {
     let client = order.site.client(context)?;
+    let paths = KeyPaths::of(&order.site.prefix, &order.key);
     match &order.at {
-        None => Ok(snapshot::verified(&client, KeyPaths::of(&order.site.prefix, &order.key))?.document),
-        Some(query) => version(&client, order, query),
+        None => Ok(snapshot::verified(&client, paths)?.document),
+        Some(query) => part::document(&client, &paths.history, part::find(&client, &paths, query)?),
     }
-}
-
-fn version(client: &Client, ShowOrder { key, site, .. }: &ShowOrder, query: &VersionQuery) -> Result<Verified> {
-    let name = part::find(client, &site.prefix, key, query)?;
-    part::document(client, &HistoryPaths::of(&site.prefix, key), name)
 }

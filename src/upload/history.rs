@@ -75,7 +75,7 @@ impl<'p> Known<'p> {
             .verified()
             .filter(|previous| history.newest().is_none_or(|newest| newest.checksum != *previous));
         let previous = previous.map(|checksum| {
-            let own = record::of_document(found.record.as_ref(), checksum).ok().flatten();
+            let own = record::of_document(found.record.as_ref(), checksum);
             match own.zip(found.record.as_ref()) {
                 Some((own, _)) if own.time > record::horizon(now) => {
                     Previous { checksum, record: None, undated: Some(own) }

@@ -39,8 +39,8 @@ const DIGITS: usize = 8;
 /// 66 if there is no history; 65, 69, 77, 78.
 pub fn history(order: &HistoryOrder, context: &Context) -> Result<Vec<VersionState>> {
     let HistoryOrder { key, site } = order;
-    let (client, paths) = (site.client(context)?, HistoryPaths::of(&site.prefix, key));
-    let (snapshot, history) = read(&client, &KeyPaths::of(&site.prefix, key), &paths)?;
+    let (client, paths) = (site.client(context)?, KeyPaths::of(&site.prefix, key));
+    let (snapshot, history) = read(&client, &paths)?;
     let ahead = history.times().count().saturating_sub(history.names().len());
     if ahead > 0 {
         context.warn(&format!(
@@ -51,8 +51,8 @@ pub fn history(order: &HistoryOrder, context: &Context) -> Result<Vec<VersionSta
     if current.is_none() {
         context.warn(&format!("{key}: none of its versions is current: the key has no document in Consul"));
     }
-    let contents = contents(&client, &paths, history.names())?;
-    let records = records(&client, &paths, history.names())?;
+    let contents = contents(&client, &paths.history, history.names())?;
+    let records = records(&client, &paths.history, history.names())?;
     let at = current.and_then(|current| current.position(&history)).and_then(|at| history.names().get(at));
     Ok(Versions { records: &records, contents: &contents }.states(current, at.copied(), &snapshot))
 }
@@ -77,13 +77,13 @@ pub fn names(order: &HistoryOrder, context: &Context) -> Result<Vec<String>> {
 
 /// Reads the key, and then the names of its versions. If the newest version is not the current document, an upload may have come
 /// in between, so they are read again.
-fn read(client: &Client, folder: &KeyPaths, paths: &HistoryPaths) -> Result<(Snapshot, History)> {
-    let location = Location::Pair(folder.clone());
+fn read(client: &Client, paths: &KeyPaths) -> Result<(Snapshot, History)> {
+    let location = Location::Pair(paths.clone());
     let mut reads: usize = 1;
     loop {
-        let others = Others { record: Some(&folder.record), ..Others::default() };
+        let others = Others { record: Some(&paths.record), ..Others::default() };
         let snapshot = Snapshot::read(client, Consistency::Default, &location, others)?;
-        let history = part::history(client, paths)?;
+        let history = part::history(client, &paths.history)?;
         let is_newest = history.newest().map(|newest| newest.checksum) == snapshot.state.claimed();
         if is_newest || reads >= MAX_READS {
             return Ok((snapshot, history));

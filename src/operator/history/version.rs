@@ -123,7 +123,7 @@ fn described(checksum: Checksum, record: Option<Record>) -> VersionState {
 
 /// The current document, if the history does not have it.
 fn not_kept(checksum: Checksum, snapshot: &Snapshot) -> VersionState {
-    let record = record::of_document(snapshot.record.as_ref(), checksum).ok().flatten();
+    let record = record::of_document(snapshot.record.as_ref(), checksum);
     let size = match &snapshot.state {
         PairState::Verified(pair) => Some(pair.document.size()),
         PairState::Absent | PairState::Torn(_) => None,

@@ -154,7 +154,7 @@ fn state(entries: &mut Entries, paths: &KeyPaths, prefix: &Prefix, key: &Key) ->
             state.stored = Some(encoded.as_ref().map_or(document.bytes().len(), Vec::len));
             state.index = Some(index.max(data_index));
             // A record that cannot be parsed describes nothing.
-            if let Ok(Some(record)) = record::of_document(record.as_ref(), document.checksum()) {
+            if let Some(record) = record::of_document(record.as_ref(), document.checksum()) {
                 state.uploaded = Some(record.time.to_string());
                 (state.by, state.note) = (Some(record.by), record.note);
             }

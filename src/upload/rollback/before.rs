@@ -77,7 +77,7 @@ impl Before {
 
     /// The record of the document, if it counts.
     pub fn record(&self) -> Option<Record> {
-        record::of_document(self.found.record.as_ref(), self.found.state.verified()?).ok().flatten()
+        record::of_document(self.found.record.as_ref(), self.found.state.verified()?)
     }
 
     /// The document of a rollback that has died between its two steps: the data is what the document replaced that the checksum
@@ -85,7 +85,7 @@ impl Before {
     pub fn half_restored(&self) -> Option<Checksum> {
         let PairState::Torn(torn) = &self.found.state else { return None };
         let claimed = self.found.state.claimed()?;
-        let undo = record::of_document(self.found.record.as_ref(), claimed).ok().flatten()?.undo?;
+        let undo = record::of_document(self.found.record.as_ref(), claimed)?.undo?;
         (Checksum::of(&torn.data()) == undo).then_some(undo)
     }
 

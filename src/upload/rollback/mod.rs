@@ -117,7 +117,7 @@ pub fn rollback(order: &RollbackOrder, context: &Context) -> Result<RollbackRepo
 /// became one; but a rollback that died is completed.
 fn target(order: &RollbackOrder, before: &Before, client: &Client, paths: &KeyPaths) -> Result<VersionName> {
     if let Some(query) = &order.to {
-        return part::find(client, &order.site.prefix, &order.key, query);
+        return part::find(client, paths, query);
     }
     let history = part::history(client, &paths.history)?;
     let newest = |checksum: Checksum| history.all().iter().rev().find(|name| name.checksum == checksum).copied();
