@@ -57,25 +57,25 @@ pub(super) fn put(
             not_done => return Ok(not_done),
         }
     }
-    let first = match (put_data(paths, &current, ours, client), &hold) {
-        (Ok(Ok(first)), _) => first,
-        (failed, None) => return failed.map(|lost| lost.map_or_else(|lost| lost, |_| ChangeResult::Done)),
-        (failed, Some(hold)) => {
-            // Otherwise the key would be held at a document that it does not have.
-            let is_held = !hold.take_back(client);
-            let still = format!("{} is set nevertheless: remove it with `kvx release --force`", hold.path);
-            return match failed {
-                Err(failure) if is_held => Err(failure.and(&still)),
-                failed => failed.map(|lost| lost.map_or_else(|lost| lost, |_| ChangeResult::Done)),
-            };
+    let not_done = match put_data(paths, &current, ours, client) {
+        Ok(Ok(first)) => {
+            return complete(paths, &first, ours, &described.changes(true), client).map_err(|error| {
+                let held = if hold.is_some() { ", and the key is held at it" } else { "" };
+                error.and(&format!(
+                    "its data is already replaced{held}, so no node installs the key until the document is uploaded again"
+                ))
+            });
         }
+        Ok(Err(lost)) => Ok(lost),
+        Err(failure) => Err(failure),
     };
-    complete(paths, &first, ours, &described.changes(true), client).map_err(|error| {
-        let held = if hold.is_some() { ", and the key is held at it" } else { "" };
-        error.and(&format!(
-            "its data is already replaced{held}, so no node installs the key until the document is uploaded again"
-        ))
-    })
+    match &hold {
+        // Otherwise the key would be held at a document that it does not have.
+        Some(hold) if !hold.take_back(client) => not_done.map_err(|failure| {
+            failure.and(&format!("{} is set nevertheless: remove it with `kvx release --force`", hold.path))
+        }),
+        _ => not_done,
+    }
 }
 
 /// Sets the hold by itself.

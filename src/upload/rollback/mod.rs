@@ -81,7 +81,8 @@ pub fn rollback(order: &RollbackOrder, context: &Context) -> Result<RollbackRepo
     let changed = if report.is_current {
         mark_only(&before, hold.as_ref(), stop.as_ref(), &paths, &client)?
     } else {
-        let ours = EncodedDocument::new(document.clone(), before.encoding(&document))?;
+        let form = before.encoding(&document);
+        let ours = EncodedDocument::new(document, form)?;
         let description = Description::Record { undo: false, note: order.note.clone(), keep: Keep::All };
         let mut described = describe::describe(&description, &paths, &before.found, &ours, true, &client, context)?;
         (described.hold, described.resumed) = (hold, stop);
